@@ -1,0 +1,436 @@
+//! What `--check` prints: the effective configuration, one `key: value` per line, and what is
+//! worth a warning in it.
+//!
+//! Text only: everything is given, nothing is read or asked here. No line has a password.
+
+use std::fmt::{Display, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{Config, Families, Limits, Listen, Outgoing, Timeouts};
+use crate::state::access::{Interface, Nets, Policy, Prefix};
+use crate::state::resolver::Settings;
+
+/// Memory of an idle session outside the kernel: 0.4 KiB, rounded up.
+const SESSION_BYTES: u64 = 410;
+
+/// Memory of a session that is being opened: its handshake and its connection attempts.
+const OPENING_BYTES: u64 = 2 << 10;
+
+/// The networks that are served without a password unless `--clients` says otherwise, those
+/// of interfaces apart; `state::access` has the rule.
+const LOCAL: [Prefix; 8] = [
+    Prefix::v4(Ipv4Addr::new(127, 0, 0, 0), 8),
+    Prefix::v4(Ipv4Addr::new(10, 0, 0, 0), 8),
+    Prefix::v4(Ipv4Addr::new(172, 16, 0, 0), 12),
+    Prefix::v4(Ipv4Addr::new(192, 168, 0, 0), 16),
+    Prefix::v4(Ipv4Addr::new(169, 254, 0, 0), 16),
+    Prefix::v6(Ipv6Addr::LOCALHOST, 128),
+    Prefix::v6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
+    Prefix::v6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+];
+
+/// The whole text, each line ended. `users` are those of `Sources::load_users`, `names` and
+/// `found` what `load_names` and `limits` came with, `interfaces` the machine's; the limits in
+/// `config` are settled.
+pub fn report(
+    config: &Config,
+    users: usize,
+    names: &Settings,
+    interfaces: &[Interface],
+    found: &[String],
+) -> String {
+    let mut text = String::new();
+    listeners(&mut text, config);
+    policy(&mut text, &config.policy, users);
+    for server in &names.servers {
+        line(&mut text, "name server", server);
+    }
+    for domain in &names.search {
+        line(&mut text, "search", String::from_utf8_lossy(domain));
+    }
+    line(&mut text, "names of the hosts file", names.hosts.len());
+    outgoing(&mut text, &config.outgoing);
+    line(&mut text, "families", families(config.families));
+    timeouts(&mut text, &config.timeouts);
+    limits(&mut text, &config.limits);
+    for warning in found.iter().chain(&warnings(config, interfaces)) {
+        line(&mut text, "warning", warning);
+    }
+    text
+}
+
+/// What is worth a warning in a configuration that works.
+pub fn warnings(config: &Config, interfaces: &[Interface]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let policy = &config.policy;
+    if !policy.credentials {
+        for net in policy.clients.iter().filter(|net| is_wide(net, interfaces)) {
+            warnings.push(format!(
+                "anyone in {net} may use this proxy without a password"
+            ));
+        }
+    }
+    for net in policy.trust.iter().filter(|net| is_wide(net, interfaces)) {
+        warnings.push(format!("anyone in {net} may use this proxy: it is trusted"));
+    }
+    for net in policy.trust.iter().filter(|net| has_loopback(net)) {
+        warnings.push(format!(
+            "{net} is trusted: a forwarder on this machine (ssh -L, a container) lends it to others"
+        ));
+    }
+    let built_in = !policy.credentials && policy.clients.is_empty();
+    for interface in interfaces
+        .iter()
+        .filter(|interface| built_in && is_inside(interface))
+    {
+        let Interface { name, addr, .. } = interface;
+        warnings.push(format!(
+            "{name} has a default route and the private address {addr}: its network may use \
+             this proxy"
+        ));
+    }
+    warnings
+}
+
+/// Whether a network reaches beyond [`LOCAL`]: a larger or another prefix, or an interface that
+/// carries a default route.
+fn is_wide(net: &Nets, interfaces: &[Interface]) -> bool {
+    match net {
+        Nets::Prefix(prefix) => !LOCAL
+            .iter()
+            .any(|local| local.bits() <= prefix.bits() && local.contains(prefix.addr())),
+        Nets::Interface(name) => interfaces
+            .iter()
+            .any(|interface| interface.default_route && interface.name == *name),
+    }
+}
+
+/// Whether the machine's own programs are in a network.
+fn has_loopback(net: &Nets) -> bool {
+    match net {
+        Nets::Prefix(prefix) => {
+            prefix.contains(IpAddr::V4(Ipv4Addr::LOCALHOST))
+                || prefix.contains(IpAddr::V6(Ipv6Addr::LOCALHOST))
+        }
+        Nets::Interface(name) => name == "lo",
+    }
+}
+
+/// Whether an interface leads out by its route and is inside by its address. Every IPv6
+/// interface has a link-local address, which says nothing.
+fn is_inside(interface: &Interface) -> bool {
+    let private = match interface.addr {
+        IpAddr::V4(v4) => v4.is_private(),
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    };
+    interface.default_route && private
+}
+
+/// Appends one line.
+fn line(text: &mut String, key: &str, value: impl Display) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{key}: {value}");
+}
+
+/// Appends one line per item.
+fn lines<T: Display>(text: &mut String, key: &str, items: &[T]) {
+    for item in items {
+        line(text, key, item);
+    }
+}
+
+/// Where connections are taken.
+fn listeners(text: &mut String, config: &Config) {
+    if config.listen.is_empty() {
+        let port = config.port;
+        line(
+            text,
+            "listen",
+            format_args!("0.0.0.0:{port} and [::]:{port}, whichever there is"),
+        );
+    }
+    for listener in &config.listen {
+        match listener {
+            Listen::Addr(addr) => line(text, "listen", addr),
+            Listen::Interface(name, port) => {
+                line(
+                    text,
+                    "listen",
+                    format_args!("addresses of {name}, port {port}"),
+                );
+            }
+        }
+    }
+}
+
+/// Who may connect and where to.
+fn policy(text: &mut String, policy: &Policy, users: usize) {
+    lines(text, "clients", &policy.clients);
+    if policy.clients.is_empty() {
+        let clients = if policy.credentials {
+            "anyone with a password"
+        } else {
+            "loopback, link-local and private addresses, links without a default route"
+        };
+        line(text, "clients", clients);
+    }
+    line(text, "users", users);
+    lines(text, "trust", &policy.trust);
+    line(
+        text,
+        "auth-once",
+        if policy.auth_once { "on" } else { "off" },
+    );
+    line(
+        text,
+        "destinations",
+        "the Internet and the client's own subnet",
+    );
+    lines(text, "permit", &policy.permit);
+    lines(text, "block", &policy.block);
+}
+
+/// How outgoing connections are bound.
+fn outgoing(text: &mut String, outgoing: &Outgoing) {
+    let Outgoing {
+        v4,
+        v6,
+        device,
+        mark,
+    } = outgoing;
+    if let Some(v4) = v4 {
+        line(text, "bind", v4);
+    }
+    if let Some(v6) = v6 {
+        line(text, "bind", v6);
+    }
+    if let Some(device) = device {
+        line(text, "bind", device);
+    }
+    if v4.is_none() && v6.is_none() && device.is_none() {
+        line(text, "bind", "the kernel's choice");
+    }
+    if let Some(mark) = mark {
+        line(text, "mark", mark);
+    }
+}
+
+/// The families in the order they are tried in.
+fn families(families: Families) -> &'static str {
+    match families {
+        Families { v6: false, .. } => "IPv4",
+        Families { v4: false, .. } => "IPv6",
+        Families { v6_first: true, .. } => "IPv6, then IPv4",
+        Families {
+            v6_first: false, ..
+        } => "IPv4, then IPv6",
+    }
+}
+
+/// The timeouts in seconds, as they are typed.
+fn timeouts(text: &mut String, timeouts: &Timeouts) {
+    for (key, milliseconds) in [
+        ("handshake-timeout", timeouts.handshake_ms),
+        ("connect-timeout", timeouts.connect_ms),
+        ("idle-timeout", timeouts.idle_ms),
+        ("half-close-timeout", timeouts.half_close_ms),
+        ("peer-timeout", timeouts.peer_ms),
+    ] {
+        line(text, key, format_args!("{} s", milliseconds / 1000));
+    }
+}
+
+/// The limits, and what they come to in memory if all of them are reached.
+fn limits(text: &mut String, limits: &Limits) {
+    line(text, "max-sessions", limits.sessions_max);
+    line(text, "max-per-client", limits.per_client_max);
+    line(
+        text,
+        "handshakes, lookups and connects at once",
+        limits.openings_max,
+    );
+    line(text, "buffers", limits.buffers_max);
+    line(text, "buffer-size", limits.buffer_bytes);
+    let bytes = limits.sessions_max as u64 * SESSION_BYTES
+        + limits.openings_max as u64 * OPENING_BYTES
+        + limits.buffers_max as u64 * limits.buffer_bytes as u64;
+    line(
+        text,
+        "memory at most",
+        format_args!("{} KiB and the kernel's", bytes.div_ceil(1024)),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, limits};
+
+    fn nets(list: &[&str]) -> Vec<Nets> {
+        list.iter().map(|net| net.parse().unwrap()).collect()
+    }
+
+    fn router() -> Vec<Interface> {
+        let interface = |name: &str, addr: &str, default_route| Interface {
+            name: name.to_string(),
+            addr: addr.parse().unwrap(),
+            bits: 24,
+            default_route,
+        };
+        vec![
+            interface("br-lan", "192.168.1.1", false),
+            interface("wan", "192.168.178.2", true),
+            interface("wan", "fe80::1", true),
+        ]
+    }
+
+    fn warned(clients: &[&str], trust: &[&str], credentials: bool) -> Vec<String> {
+        let policy = Policy {
+            clients: nets(clients),
+            trust: nets(trust),
+            credentials,
+            ..Policy::default()
+        };
+        warnings(
+            &Config {
+                policy,
+                ..Config::default()
+            },
+            &router(),
+        )
+    }
+
+    #[test]
+    fn the_default_configuration_is_printed_whole() {
+        let mut config = Config::default();
+        config.limits = limits::limits(&config.limits, 4096, 64 << 20).unwrap().0;
+        let names = Settings {
+            servers: vec!["127.0.0.1:53".parse().unwrap()],
+            search: vec![b"lan".to_vec().into_boxed_slice()],
+            ..Settings::default()
+        };
+        assert_eq!(
+            report(&config, 0, &names, &[], &[String::from("found before")]),
+            "listen: 0.0.0.0:1080 and [::]:1080, whichever there is\n\
+             clients: loopback, link-local and private addresses, links without a default route\n\
+             users: 0\n\
+             auth-once: off\n\
+             destinations: the Internet and the client's own subnet\n\
+             name server: 127.0.0.1:53\n\
+             search: lan\n\
+             names of the hosts file: 0\n\
+             bind: the kernel's choice\n\
+             families: IPv6, then IPv4\n\
+             handshake-timeout: 10 s\n\
+             connect-timeout: 15 s\n\
+             idle-timeout: 7440 s\n\
+             half-close-timeout: 60 s\n\
+             peer-timeout: 900 s\n\
+             max-sessions: 1024\n\
+             max-per-client: 512\n\
+             handshakes, lookups and connects at once: 512\n\
+             buffers: 128\n\
+             buffer-size: 8192\n\
+             memory at most: 2458 KiB and the kernel's\n\
+             warning: found before\n"
+        );
+    }
+
+    #[test]
+    fn what_was_configured_is_printed_without_the_password() {
+        let config = Config {
+            listen: vec![
+                Listen::Addr("[::1]:1081".parse().unwrap()),
+                Listen::Interface(String::from("br-lan"), 1080),
+            ],
+            outgoing: Outgoing {
+                v4: Some(Ipv4Addr::new(192, 0, 2, 1)),
+                mark: Some(255),
+                ..Outgoing::default()
+            },
+            families: Families {
+                v4: true,
+                v6: false,
+                v6_first: false,
+            },
+            policy: Policy {
+                credentials: true,
+                trust: nets(&["br-lan"]),
+                permit: vec!["192.168.1.0/24:80-90".parse().unwrap()],
+                block: vec!["[2001:db8::/32]:25".parse().unwrap()],
+                auth_once: true,
+                ..Policy::default()
+            },
+            sources: Sources {
+                credential: Some((b"me".to_vec(), b"secret".to_vec())),
+                ..Sources::default()
+            },
+            ..Config::default()
+        };
+        let text = report(&config, 1, &Settings::default(), &[], &[]);
+        for line in [
+            "listen: [::1]:1081\n",
+            "listen: addresses of br-lan, port 1080\n",
+            "clients: anyone with a password\n",
+            "users: 1\n",
+            "trust: br-lan\n",
+            "auth-once: on\n",
+            "permit: 192.168.1.0/24:80-90\n",
+            "block: [2001:db8::/32]:25\n",
+            "bind: 192.0.2.1\n",
+            "mark: 255\n",
+            "families: IPv4\n",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("secret"));
+    }
+
+    #[test]
+    fn clients_wider_than_local_networks_are_a_warning_without_credentials() {
+        for wide in [
+            "0.0.0.0/0",
+            "::/0",
+            "8.0.0.0/5",
+            "203.0.113.7",
+            "100.64.0.0/10",
+            "wan",
+        ] {
+            let meant = format!("anyone in {wide} may use this proxy without a password");
+            assert_eq!(warned(&[wide], &[], false), [meant]);
+            assert_eq!(warned(&[wide], &[], true), [""; 0]);
+        }
+        for local in [
+            "10.1.0.0/16",
+            "192.168.0.0/16",
+            "fd00::/8",
+            "fe80::/10",
+            "br-lan",
+            "::1",
+        ] {
+            assert_eq!(warned(&[local], &[], false), [""; 0], "{local}");
+        }
+    }
+
+    #[test]
+    fn wide_trust_and_trusted_loopback_are_warnings() {
+        assert_eq!(
+            warned(&[], &["203.0.113.0/24"], true),
+            ["anyone in 203.0.113.0/24 may use this proxy: it is trusted"]
+        );
+        for loopback in ["127.0.0.0/8", "::1", "lo"] {
+            let warnings = warned(&[], &[loopback], true);
+            assert!(warnings[0].starts_with(&format!("{loopback} is trusted: a forwarder")));
+            assert_eq!(warnings.len(), 1);
+        }
+        assert_eq!(warned(&[], &["192.168.1.0/24"], true), [""; 0]);
+    }
+
+    #[test]
+    fn a_private_address_on_the_way_out_is_a_warning_where_private_clients_are_served() {
+        let warnings = warned(&[], &[], false);
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].starts_with("wan has a default route and the private address 192."));
+        assert_eq!(warned(&["10.0.0.0/8"], &[], false), [""; 0]);
+    }
+}

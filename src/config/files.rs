@@ -1,0 +1,597 @@
+//! The files that the configuration draws on: users, resolv.conf, hosts, and the kernel's
+//! memory figure.
+//!
+//! Reading is bounded, parsing is pure. SIGHUP goes through [`Sources`] again; what to do with
+//! a file that has become bad is for the caller to decide.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+use std::path::Path;
+
+use super::values::{self, Scopes};
+use super::{ConfigError, Families, Sources};
+use crate::state::resolver::Settings;
+use crate::state::users::Users;
+use crate::sys::scope::interface_index;
+
+/// The port of name servers (RFC 1035 §4.2).
+pub(super) const DNS_PORT: u16 = 53;
+
+/// Name servers at most, glibc's `MAXNS`.
+pub(super) const NAME_SERVERS_MAX: usize = 3;
+
+/// Search domains at most, glibc's `MAXDNSRCH` until it was dropped.
+const SEARCH_MAX: usize = 6;
+
+/// Bytes of one file at most; all of it is in memory while it is parsed.
+const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// Names of the hosts file at most. They are searched one after the other for each name.
+const HOSTS_MAX: usize = 4_096;
+
+/// Warnings about one file at most.
+const WARNINGS_MAX: usize = 8;
+
+/// Longest name in text (RFC 1035 §2.3.4, less the root label and one length byte).
+const NAME_BYTES_MAX: usize = 253;
+
+/// Memory that is assumed where the kernel does not tell: that of a small router.
+const MEMORY_BYTES_FALLBACK: u64 = 64 << 20;
+
+impl Sources {
+    /// The users of the users file and the one of the command line. Fails when the file cannot
+    /// be read, is larger than 1 MiB, has a bad line, no user at all (an emptied file is an
+    /// accident: it would lock everyone out), or the command line's user too.
+    pub fn load_users(&self) -> Result<Users, ConfigError> {
+        let mut users = match &self.users {
+            Some(path) => read_users(path)?,
+            None => Users::default(),
+        };
+        if let Some((name, password)) = &self.credential {
+            users
+                .add(name, password)
+                .map_err(|why| ConfigError::Value {
+                    option: "user",
+                    value: String::from_utf8_lossy(name).into_owned(),
+                    why,
+                })?;
+        }
+        Ok(users)
+    }
+
+    /// What the resolver works with, and warnings. A missing resolv.conf or one without name
+    /// servers stands for 127.0.0.1, as in glibc; a missing hosts file for an empty one.
+    pub fn load_names(&self, families: Families) -> (Settings, Vec<String>) {
+        let mut settings = Settings {
+            families,
+            ..Settings::default()
+        };
+        let mut warnings = Vec::new();
+        if let Some(path) = &self.resolv_conf {
+            if let Some(text) = read_optional(path, &mut warnings) {
+                let faults = parse_resolv_conf(&text, &mut settings, interface_index);
+                name_lines(path, &faults, &mut warnings);
+            }
+            if settings.servers.is_empty() {
+                settings
+                    .servers
+                    .push(SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT)));
+            }
+        }
+        if !self.dns.is_empty() {
+            settings.servers.clone_from(&self.dns);
+        }
+        if let Some(path) = &self.hosts
+            && let Some(text) = read_optional(path, &mut warnings)
+            && !parse_hosts(&text, &mut settings.hosts)
+        {
+            warnings.push(format!(
+                "{}: only {HOSTS_MAX} names are used",
+                path.display()
+            ));
+        }
+        (settings, warnings)
+    }
+}
+
+/// The machine's memory in bytes, less what the kernel keeps for itself; 64 MiB where
+/// /proc/meminfo does not tell.
+pub fn memory_bytes() -> u64 {
+    let text = fs::read("/proc/meminfo").unwrap_or_default();
+    parse_memory(&text).unwrap_or(MEMORY_BYTES_FALLBACK)
+}
+
+/// Reads and parses the users file.
+fn read_users(path: &Path) -> Result<Users, ConfigError> {
+    let error = |line, why| {
+        Err(ConfigError::File {
+            option: "users",
+            path: path.to_path_buf(),
+            line,
+            why,
+        })
+    };
+    let (text, whole) = match read_bounded(path) {
+        Ok(read) => read,
+        Err(failure) => return error(None, failure.to_string()),
+    };
+    if !whole {
+        return error(None, String::from("larger than 1 MiB"));
+    }
+    match Users::parse(&text) {
+        Ok(users) if users.is_empty() => error(None, String::from("no user in it")),
+        Ok(users) => Ok(users),
+        Err((line, why)) => error(Some(line), why.to_string()),
+    }
+}
+
+/// A file that may be missing, cut to whole lines. What else is wrong goes to `warnings`.
+fn read_optional(path: &Path, warnings: &mut Vec<String>) -> Option<Vec<u8>> {
+    match read_bounded(path) {
+        Ok((text, true)) => Some(text),
+        Ok((mut text, false)) => {
+            warnings.push(format!("{}: only the first 1 MiB is read", path.display()));
+            let end = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+            text.truncate(end);
+            Some(text)
+        }
+        Err(failure) => {
+            if failure.kind() != io::ErrorKind::NotFound {
+                warnings.push(format!("{}: {failure}", path.display()));
+            }
+            None
+        }
+    }
+}
+
+/// At most 1 MiB of a regular file, and whether that is all of it. Anything else than a
+/// regular file could block, and could not be read again on SIGHUP.
+fn read_bounded(path: &Path) -> io::Result<(Vec<u8>, bool)> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut text = Vec::new();
+    File::open(path)?
+        .take(FILE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut text)?;
+    let whole = text.len() <= FILE_BYTES_MAX;
+    text.truncate(FILE_BYTES_MAX);
+    Ok((text, whole))
+}
+
+/// Puts the file's name and line before each fault.
+fn name_lines(path: &Path, faults: &[(usize, &'static str)], warnings: &mut Vec<String>) {
+    for (line, why) in faults {
+        warnings.push(format!("{}: line {line}: {why}", path.display()));
+    }
+}
+
+/// Reads resolv.conf as resolv.conf(5) says: keywords at the start of a line, # and ; begin
+/// comments, the last `search` or `domain` counts, unknown words are passed over. Returns at
+/// most 8 lines that are worth a warning. glibc's default search list, the domain of the host
+/// name, and its environment variables are left out: routers have none of them.
+fn parse_resolv_conf(
+    text: &[u8],
+    settings: &mut Settings,
+    scopes: Scopes,
+) -> Vec<(usize, &'static str)> {
+    let mut faults = Vec::new();
+    for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        if line.first().is_none_or(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let mut words = words(line, b"#;");
+        let outcome = match words.next() {
+            Some(b"nameserver") => name_server(words.next(), settings, scopes),
+            Some(b"domain") => search(words.take(1), settings),
+            Some(b"search") => search(words, settings),
+            Some(b"options") => {
+                words.for_each(|word| option(word, settings));
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        if let Err(why) = outcome
+            && faults.len() < WARNINGS_MAX
+        {
+            faults.push((number + 1, why));
+        }
+    }
+    faults
+}
+
+/// The words of a line up to a comment.
+fn words<'a>(line: &'a [u8], comments: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let end = line
+        .iter()
+        .position(|byte| comments.contains(byte))
+        .unwrap_or(line.len());
+    line[..end]
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+}
+
+/// One `nameserver` line. Those behind the third are passed over, as in glibc.
+fn name_server(
+    word: Option<&[u8]>,
+    settings: &mut Settings,
+    scopes: Scopes,
+) -> Result<(), &'static str> {
+    let text = word
+        .and_then(|word| str::from_utf8(word).ok())
+        .ok_or("not an address")?;
+    let (addr, scope) = values::address(text, scopes)?;
+    let server = match addr {
+        IpAddr::V6(v6) => SocketAddrV6::new(v6, DNS_PORT, 0, scope).into(),
+        IpAddr::V4(_) => SocketAddr::new(addr, DNS_PORT),
+    };
+    if settings.servers.len() < NAME_SERVERS_MAX {
+        settings.servers.push(server);
+    }
+    Ok(())
+}
+
+/// A `search` or `domain` line, which takes the place of the ones before. The root, as
+/// systemd-resolved writes it, adds nothing to a name and is left out.
+fn search<'a>(
+    words: impl Iterator<Item = &'a [u8]>,
+    settings: &mut Settings,
+) -> Result<(), &'static str> {
+    settings.search.clear();
+    for word in words {
+        if word == b"." {
+            continue;
+        }
+        let name = name(word).ok_or("not a domain")?;
+        if settings.search.len() == SEARCH_MAX {
+            return Err("only 6 search domains are used");
+        }
+        settings.search.push(name);
+    }
+    Ok(())
+}
+
+/// One word of an `options` line; numbers are brought into glibc's bounds.
+fn option(word: &[u8], settings: &mut Settings) {
+    let Ok(text) = str::from_utf8(word) else {
+        return;
+    };
+    let (key, value) = text.split_once(':').unwrap_or((text, ""));
+    let number = |most: u8| {
+        // A number beyond 64 bits is as good as the largest.
+        let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        let number = value.parse::<u64>().unwrap_or(u64::MAX);
+        digits.then(|| u8::try_from(number).unwrap_or(u8::MAX).min(most))
+    };
+    match key {
+        "ndots" => settings.ndots = number(15).unwrap_or(settings.ndots),
+        "attempts" => settings.attempts = number(5).unwrap_or(settings.attempts).max(1),
+        "timeout" => {
+            if let Some(seconds) = number(30) {
+                settings.timeout_ms = u32::from(seconds.max(1)) * 1000;
+            }
+        }
+        "rotate" => settings.rotate = true,
+        _ => {}
+    }
+}
+
+/// Reads a hosts file: an address and its names on each line. Lines that are something else
+/// are passed over, as in glibc. `false` when not all names fit.
+fn parse_hosts(text: &[u8], hosts: &mut Vec<(Box<[u8]>, IpAddr)>) -> bool {
+    for line in text.split(|byte| *byte == b'\n') {
+        let mut words = words(line, b"#");
+        let addr = words.next().and_then(|word| str::from_utf8(word).ok());
+        let Some(Ok(addr)) = addr.map(str::parse::<IpAddr>) else {
+            continue;
+        };
+        for name in words.filter_map(name) {
+            if hosts.len() == HOSTS_MAX {
+                return false;
+            }
+            hosts.push((name, addr.to_canonical()));
+        }
+    }
+    true
+}
+
+/// A name in lower case without the dot at its end; `None` if it cannot be asked for.
+fn name(word: &[u8]) -> Option<Box<[u8]>> {
+    let word = word.strip_suffix(b".").unwrap_or(word);
+    let sound = (1..=NAME_BYTES_MAX).contains(&word.len())
+        && word.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
+    sound.then(|| word.to_ascii_lowercase().into_boxed_slice())
+}
+
+/// `MemTotal` of /proc/meminfo, in bytes.
+fn parse_memory(text: &[u8]) -> Option<u64> {
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let figure = lines.find_map(|line| line.strip_prefix(b"MemTotal:"))?;
+    let kib = str::from_utf8(words(figure, b"").next()?).ok()?;
+    values::decimal(kib)?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::path::PathBuf;
+
+    fn scopes(name: &str) -> Option<u32> {
+        (name == "wan").then_some(4)
+    }
+
+    fn resolv(text: &str) -> (Settings, Vec<(usize, &'static str)>) {
+        let mut settings = Settings::default();
+        let faults = parse_resolv_conf(text.as_bytes(), &mut settings, scopes);
+        (settings, faults)
+    }
+
+    fn texts(names: &[Box<[u8]>]) -> Vec<&str> {
+        names
+            .iter()
+            .map(|name| str::from_utf8(name).unwrap())
+            .collect()
+    }
+
+    fn servers(settings: &Settings) -> Vec<String> {
+        settings.servers.iter().map(ToString::to_string).collect()
+    }
+
+    /// A file in the temporary folder that goes when its test ends.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str, contents: &[u8]) -> Self {
+            let file = format!("anklet-files-{}-{name}", std::process::id());
+            let path = std::env::temp_dir().join(file);
+            fs::write(&path, contents).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_usual_resolv_conf_is_read() {
+        let (settings, faults) = resolv(
+            "# written by netifd\n\
+             search Lan. example.org\n\
+             nameserver 192.168.1.1\n\
+             nameserver 2001:db8::1 ; the second\n\
+             nameserver fe80::1%wan\n\
+             nameserver 9.9.9.9\n\
+             options ndots:2 timeout:3 attempts:4 rotate edns0 trust-ad\n",
+        );
+        assert_eq!(
+            servers(&settings),
+            ["192.168.1.1:53", "[2001:db8::1]:53", "[fe80::1%4]:53"]
+        );
+        assert_eq!(texts(&settings.search), ["lan", "example.org"]);
+        assert_eq!(
+            (settings.ndots, settings.timeout_ms, settings.attempts),
+            (2, 3000, 4)
+        );
+        assert!(settings.rotate);
+        assert_eq!(faults, []);
+    }
+
+    #[test]
+    fn options_out_of_bounds_are_brought_into_them() {
+        let (high, _) = resolv("options ndots:99 timeout:31 attempts:99999999999999999999999");
+        assert_eq!(
+            (high.ndots, high.timeout_ms, high.attempts),
+            (15, 30_000, 5)
+        );
+        let (low, _) = resolv("options ndots:0 timeout:0 attempts:0");
+        assert_eq!((low.ndots, low.timeout_ms, low.attempts), (0, 1000, 1));
+        let (odd, _) = resolv("options ndots: timeout:x attempts:-1 :5 rotated");
+        assert_eq!(
+            (odd.ndots, odd.timeout_ms, odd.attempts, odd.rotate),
+            (1, 5000, 2, false)
+        );
+    }
+
+    #[test]
+    fn the_last_search_or_domain_counts() {
+        assert_eq!(texts(&resolv("search a b\ndomain c d\n").0.search), ["c"]);
+        assert_eq!(
+            texts(&resolv("domain c\nsearch a b\n").0.search),
+            ["a", "b"]
+        );
+        assert!(resolv("search a\nsearch .\n").0.search.is_empty());
+    }
+
+    #[test]
+    fn too_many_search_domains_are_reported() {
+        let (settings, faults) = resolv("search a b c d e f g h");
+        assert_eq!(settings.search.len(), 6);
+        assert_eq!(faults, [(1, "only 6 search domains are used")]);
+    }
+
+    #[test]
+    fn bad_name_servers_are_reported_with_their_line_and_the_good_ones_used() {
+        let (settings, faults) =
+            resolv("nameserver\nnameserver x\nnameserver fe80::1%nowhere\nnameserver 1.1.1.1#x\n");
+        assert_eq!(servers(&settings), ["1.1.1.1:53"]);
+        let lines: Vec<usize> = faults.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 2, 3]);
+        assert_eq!(resolv(&"nameserver x\n".repeat(100)).1.len(), WARNINGS_MAX);
+    }
+
+    #[test]
+    fn keywords_count_at_the_start_of_a_line_only() {
+        assert!(
+            resolv(" nameserver 1.1.1.1\n#nameserver 1.1.1.1\n;x\n")
+                .0
+                .servers
+                .is_empty()
+        );
+        assert!(resolv("nameserverx 1.1.1.1\n\n\r\n").0.servers.is_empty());
+        assert_eq!(resolv("nameserver\t1.1.1.1\r\n").0.servers.len(), 1);
+    }
+
+    #[test]
+    fn a_hosts_file_gives_every_name_its_address() {
+        let mut hosts = Vec::new();
+        assert!(parse_hosts(
+            b"127.0.0.1\tlocalhost\n\n# x y\n::1 localhost IP6-localhost # z\n\
+              bad line\n192.168.1.5 Printer.Lan. printer\nfe80::1%eth0 scoped\n10.0.0.1",
+            &mut hosts
+        ));
+        let hosts: Vec<String> = hosts
+            .iter()
+            .map(|(name, addr)| format!("{} {addr}", str::from_utf8(name).unwrap()))
+            .collect();
+        assert_eq!(
+            hosts,
+            [
+                "localhost 127.0.0.1",
+                "localhost ::1",
+                "ip6-localhost ::1",
+                "printer.lan 192.168.1.5",
+                "printer 192.168.1.5"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_hosts_file_is_bounded() {
+        let mut hosts = Vec::new();
+        assert!(parse_hosts(
+            "0.0.0.0 a\n".repeat(HOSTS_MAX).as_bytes(),
+            &mut hosts
+        ));
+        assert!(!parse_hosts(b"0.0.0.0 b", &mut hosts));
+        assert_eq!(hosts.len(), HOSTS_MAX);
+    }
+
+    #[test]
+    fn the_memory_figure_is_read_in_bytes() {
+        let text = b"MemFree: 1 kB\nMemTotal:       58604 kB\nMemTotal: 2 kB\n";
+        assert_eq!(parse_memory(text), Some(58_604 * 1024));
+        assert_eq!(parse_memory(b"MemTotal:\n"), None);
+        assert_eq!(parse_memory(b""), None);
+        assert!(memory_bytes() > 1 << 20);
+    }
+
+    #[test]
+    fn missing_files_stand_for_a_server_on_this_machine_and_no_hosts() {
+        let sources = Sources {
+            resolv_conf: Some(PathBuf::from("/nonexistent/resolv.conf")),
+            hosts: Some(PathBuf::from("/nonexistent/hosts")),
+            ..Sources::default()
+        };
+        let families = Families {
+            v4: true,
+            v6: false,
+            v6_first: false,
+        };
+        let (settings, warnings) = sources.load_names(families);
+        assert_eq!(servers(&settings), ["127.0.0.1:53"]);
+        assert!(settings.hosts.is_empty());
+        assert!(!settings.families.v6);
+        assert_eq!(warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn name_servers_of_the_command_line_replace_those_of_the_file_only() {
+        let file = Scratch::new(
+            "resolv",
+            b"nameserver 1.1.1.1\nsearch lan\noptions ndots:3\n",
+        );
+        let sources = Sources {
+            dns: vec!["10.0.0.1:5353".parse().unwrap()],
+            resolv_conf: Some(file.0.clone()),
+            ..Sources::default()
+        };
+        let (settings, _) = sources.load_names(Families::default());
+        assert_eq!(servers(&settings), ["10.0.0.1:5353"]);
+        assert_eq!((texts(&settings.search), settings.ndots), (vec!["lan"], 3));
+    }
+
+    #[test]
+    fn an_overlong_hosts_file_is_cut_at_a_line_with_a_warning() {
+        let mut text = b"0.0.0.0 a\n".to_vec();
+        text.resize(FILE_BYTES_MAX - 12, b'#');
+        text.extend_from_slice(b"\n10.0.0.1 partly");
+        let file = Scratch::new("hosts", &text);
+        let sources = Sources {
+            hosts: Some(file.0.clone()),
+            ..Sources::default()
+        };
+        let (settings, warnings) = sources.load_names(Families::default());
+        assert_eq!(settings.hosts.len(), 1);
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].ends_with("only the first 1 MiB is read"));
+    }
+
+    #[test]
+    fn users_come_from_the_file_and_the_command_line() {
+        let file = Scratch::new("users", b"you:word\n");
+        let credential = Some((b"me".to_vec(), b"secret".to_vec()));
+        let sources = Sources {
+            credential,
+            users: Some(file.0.clone()),
+            ..Sources::default()
+        };
+        assert_eq!(sources.load_users().unwrap().len(), 2);
+        assert!(Sources::default().load_users().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_bad_users_file_is_an_error_with_its_line_and_without_its_contents() {
+        let line = |name, contents: &[u8]| {
+            let file = Scratch::new(name, contents);
+            let sources = Sources {
+                users: Some(file.0.clone()),
+                ..Sources::default()
+            };
+            let line = sources.load_users().unwrap_err().to_string();
+            let place = format!("--users {}: ", file.0.display());
+            line.strip_prefix(&place).unwrap().to_string()
+        };
+        assert!(line("bad", b"you:word\nhunter2\n").starts_with("line 2: "));
+        assert!(!line("quiet", b"you:word\nhunter2\n").contains("hunter2"));
+        assert_eq!(line("empty", b"# nobody\n"), "no user in it");
+        assert_eq!(
+            line("long", &vec![b'#'; FILE_BYTES_MAX + 1]),
+            "larger than 1 MiB"
+        );
+    }
+
+    #[test]
+    fn a_users_file_that_is_missing_or_no_file_is_an_error() {
+        let line = |path: &str| {
+            let sources = Sources {
+                users: Some(PathBuf::from(path)),
+                ..Sources::default()
+            };
+            sources.load_users().unwrap_err().to_string()
+        };
+        assert!(line("/nonexistent/u").starts_with("--users /nonexistent/u: No such file"));
+        assert_eq!(line("/dev/zero"), "--users /dev/zero: not a regular file");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            words in "(nameserver|search|domain|options|ndots:|timeout:|1.2|[ \t\n#;%.:a]){0,60}",
+        ) {
+            for text in [&bytes[..], words.as_bytes()] {
+                let mut settings = Settings::default();
+                parse_resolv_conf(text, &mut settings, scopes);
+                parse_hosts(text, &mut settings.hosts);
+                parse_memory(text);
+                prop_assert!(settings.search.len() <= SEARCH_MAX);
+                prop_assert!(settings.servers.len() <= NAME_SERVERS_MAX);
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What `--help` prints. A test holds it against the table of options.
+
+/// The text, at most 96 columns wide.
+pub(super) const HELP: &str = "\
+Usage: anklet [OPTION]...
+The smallest complete SOCKS5 proxy, for routers.
+
+NET is an address, a prefix (10.0.0.0/8) or the name of an interface, which stands for the
+prefixes on it. DEST is NET[:PORT[-PORT]]. IPv6 goes into brackets where a port follows.
+Lists are separated by commas; options with a list can be repeated. Defaults in parentheses.
+
+Listening
+  -i, --listen ADDR[:PORT],..   addresses or interfaces to listen on (0.0.0.0 and ::)
+  -p, --port PORT               port of the listeners without one; 0: a free one (1080)
+      --retry-listen            keep trying an address that is not there or a port that is taken
+      --reuseport               let several processes listen on one port
+
+Who may connect (without a password: the local networks, nobody else)
+  -u, --user NAME               one credential, together with --password
+  -P, --password PASS           its password; removed from the list of processes
+      --users FILE              more of them, one NAME:PASS per line; read again on SIGHUP
+  -w, --trust NET,..            clients that need no password
+  -1, --auth-once               an address that has authenticated needs no password again
+                                until idle for an hour
+      --clients NET,..          the only clients that are served
+
+Where to (everybody: the Internet and the client's own subnet)
+      --permit DEST,..          further destinations; the longest prefix decides, then the
+      --block DEST,..           narrower ports, then --permit
+
+Outgoing
+  -b, --bind ADDR,..            source address, one per family, or an interface
+      --mark N                  firewall mark, decimal or 0x hexadecimal
+  -4, --ipv4                    use IPv4 only
+  -6, --ipv6                    use IPv6 only
+      --prefer 4|6              family that is tried first (6)
+      --dns ADDR[:PORT],..      name servers, 3 at most (those of /etc/resolv.conf)
+
+Timeouts, in seconds
+      --handshake-timeout N     whole handshake (10)
+      --connect-timeout N       name lookup and connect together (15)
+      --idle-timeout N          tunnel without a byte (7440)
+      --half-close-timeout N    the same after one side has ended (60)
+      --peer-timeout N          peer that acknowledges nothing (900)
+
+Limits (as many as descriptors and memory allow; --check prints them)
+      --max-sessions N          sessions at once
+      --max-per-client N        sessions at once of one IPv4 address or IPv6 /64 (half of them)
+      --buffers N               buffers of all sessions together
+      --buffer-size BYTES       size of one (8192)
+
+Other
+  -q, --quiet                   log warnings only
+  -v, --verbose                 log more; twice for everything
+      --check                   print the effective policy and end
+  -h, --help                    print this and end
+  -V, --version                 print the version and end
+";

@@ -1,0 +1,296 @@
+//! The bounds of the tables: sums of named needs, from what was asked for, the descriptors
+//! that the process may open and the memory that the machine has.
+//!
+//! Pure. `sys::limits` and `files::memory_bytes` know the two figures.
+
+use super::{ConfigError, Limits};
+
+/// Sessions that one table can have: their index has 16 bits, and the last one stays unused.
+const SESSIONS_MAX: u64 = 65_535;
+
+/// Descriptors that are open whatever happens: standard streams 3, epoll 1, signals 1, random
+/// bytes 1, files while they are read again 2, listeners 8 (`options::LISTENERS_MAX`).
+const DESCRIPTORS_FIXED: u64 = 3 + 1 + 1 + 1 + 2 + super::options::LISTENERS_MAX as u64;
+
+/// Sockets to name servers: 64 names under way, A and AAAA each.
+const DNS_SOCKETS_MAX: u64 = 64 * 2;
+
+/// Further connection attempts beside a session's first (RFC 8305), all sessions together.
+const SPARE_ATTEMPTS_MAX: u64 = 64;
+
+/// A session's own descriptors: client and target.
+const SESSION_DESCRIPTORS: u64 = 2;
+
+/// Memory of one session on the average, the kernel's two sockets included (8 KiB idle, more
+/// under load).
+const SESSION_BYTES: u64 = 16 << 10;
+
+/// Share of the machine's memory that sessions may take: one in 4.
+const SESSION_MEMORY_SHARE: u64 = 4;
+
+/// Share of the machine's memory that the pool may take unless asked for: one in 64, which is
+/// 1 MiB on a router with 64 MiB.
+const POOL_MEMORY_SHARE: u64 = 64;
+
+/// Share of the machine's memory that no pool may pass: half of it.
+const POOL_MEMORY_SHARE_MAX: u64 = 2;
+
+/// Size of a buffer unless asked for: a few full segments per system call.
+const BUFFER_BYTES_DEFAULT: usize = 8 << 10;
+
+/// Buffers at least: one for each direction of two tunnels.
+const BUFFERS_MIN: u64 = 4;
+
+/// Buffers at most unless asked for: 32 MiB of the usual size.
+const BUFFERS_DEFAULT_MAX: u64 = 4_096;
+
+/// Sessions being opened at most: their handshake takes the larger part of 2 KiB each.
+const OPENINGS_MAX: usize = 1_024;
+
+/// Fewer sessions than this are worth a warning when descriptors are the reason.
+const SESSIONS_FEW: u64 = 256;
+
+/// Settles the limits: what is 0 in `asked` is computed from `descriptors`, the limit of open
+/// descriptors, and `memory_bytes`, the machine's memory. May come with one warning. Fails
+/// where descriptors or memory do not carry what was asked for, or no session at all.
+pub fn limits(
+    asked: &Limits,
+    descriptors: u64,
+    memory_bytes: u64,
+) -> Result<(Limits, Option<String>), ConfigError> {
+    let carried = sessions_carried(descriptors);
+    let afforded = (memory_bytes / SESSION_MEMORY_SHARE / SESSION_BYTES).clamp(1, SESSIONS_MAX);
+    let possible = to_usize(carried);
+    if carried == 0 || asked.sessions_max > possible {
+        return Err(ConfigError::Sessions {
+            asked: asked.sessions_max,
+            possible,
+            descriptors,
+        });
+    }
+    let sessions_max = or_default(asked.sessions_max, carried.min(afforded));
+    let per_client_max = or_default(asked.per_client_max, (sessions_max as u64 / 2).max(1));
+    let buffer_bytes = or_default(asked.buffer_bytes, BUFFER_BYTES_DEFAULT as u64);
+    let limits = Limits {
+        sessions_max,
+        per_client_max: per_client_max.min(sessions_max),
+        openings_max: (sessions_max / 2).clamp(1, OPENINGS_MAX),
+        buffers_max: buffers(asked.buffers_max, sessions_max, buffer_bytes, memory_bytes)?,
+        buffer_bytes,
+    };
+    let warning = if asked.sessions_max > to_usize(afforded) {
+        Some(format!(
+            "{sessions_max} sessions may take more than a quarter of the memory, which is what \
+             {afforded} take"
+        ))
+    } else if asked.sessions_max == 0 && carried < afforded.min(SESSIONS_FEW) {
+        Some(format!(
+            "{descriptors} descriptors (ulimit -n) carry {carried} sessions only"
+        ))
+    } else {
+        None
+    };
+    Ok((limits, warning))
+}
+
+/// How many sessions a limit of descriptors carries, at most 65,535.
+fn sessions_carried(descriptors: u64) -> u64 {
+    let left = descriptors.saturating_sub(DESCRIPTORS_FIXED);
+    let dns_sockets = (left / 4).min(DNS_SOCKETS_MAX);
+    let spare_attempts = (left / 8).min(SPARE_ATTEMPTS_MAX);
+    ((left - dns_sockets - spare_attempts) / SESSION_DESCRIPTORS).min(SESSIONS_MAX)
+}
+
+/// The number of buffers: a quarter of the sessions blocked at one time and 4 in reserve,
+/// as far as the pool's share of the memory goes.
+fn buffers(
+    asked: usize,
+    sessions_max: usize,
+    buffer_bytes: usize,
+    memory_bytes: u64,
+) -> Result<usize, ConfigError> {
+    let fitting = |share| memory_bytes / share / buffer_bytes as u64;
+    if asked as u64 > fitting(POOL_MEMORY_SHARE_MAX) {
+        return Err(ConfigError::Value {
+            option: "buffers",
+            value: asked.to_string(),
+            why: "they take more than half of the memory",
+        });
+    }
+    let wanted = sessions_max as u64 / 4 + BUFFERS_MIN;
+    let default = wanted
+        .min(fitting(POOL_MEMORY_SHARE))
+        .clamp(BUFFERS_MIN, BUFFERS_DEFAULT_MAX);
+    Ok(or_default(asked, default))
+}
+
+/// What was asked for, or the default for 0.
+fn or_default(asked: usize, default: u64) -> usize {
+    if asked > 0 { asked } else { to_usize(default) }
+}
+
+/// A bounded count as an index type.
+fn to_usize(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MIB: u64 = 1 << 20;
+    const NOTHING_ASKED: Limits = Limits {
+        sessions_max: 0,
+        per_client_max: 0,
+        openings_max: 0,
+        buffers_max: 0,
+        buffer_bytes: 0,
+    };
+
+    fn settled(asked: Limits, descriptors: u64, memory_mib: u64) -> Limits {
+        limits(&asked, descriptors, memory_mib * MIB).unwrap().0
+    }
+
+    #[test]
+    fn a_router_of_64_mib_has_1024_sessions_and_a_pool_of_1_mib() {
+        let (limits, warning) = limits(&NOTHING_ASKED, 4096, 64 * MIB).unwrap();
+        assert_eq!(limits.sessions_max, 1024);
+        assert_eq!(limits.per_client_max, 512);
+        assert_eq!(limits.openings_max, 512);
+        assert_eq!((limits.buffers_max, limits.buffer_bytes), (128, 8192));
+        assert_eq!(warning, None);
+    }
+
+    #[test]
+    fn descriptors_are_divided_as_the_constants_say() {
+        // 64: 16 fixed, 12 to name servers, 6 to attempts, 30 to 15 sessions.
+        assert_eq!(sessions_carried(64), 15);
+        assert_eq!(sessions_carried(1024), (1024 - 16 - 128 - 64) / 2);
+        assert_eq!(sessions_carried(20_000), 9_896);
+        assert_eq!(sessions_carried(18), 1);
+        assert_eq!(sessions_carried(17), 0);
+        assert_eq!(sessions_carried(0), 0);
+        assert_eq!(sessions_carried(u64::MAX), 65_535);
+    }
+
+    #[test]
+    fn few_descriptors_lower_the_default_with_one_warning() {
+        let (limits, warning) = limits(&NOTHING_ASKED, 64, 64 * MIB).unwrap();
+        assert_eq!(limits.sessions_max, 15);
+        assert_eq!(limits.openings_max, 7);
+        assert_eq!(limits.buffers_max, 7);
+        assert_eq!(
+            warning.as_deref(),
+            Some("64 descriptors (ulimit -n) carry 15 sessions only")
+        );
+    }
+
+    #[test]
+    fn a_lower_default_without_hardship_is_no_warning() {
+        assert_eq!(limits(&NOTHING_ASKED, 1024, 64 * MIB).unwrap().1, None);
+        // Memory is what bounds this one.
+        assert_eq!(limits(&NOTHING_ASKED, 64, MIB / 2).unwrap().1, None);
+    }
+
+    #[test]
+    fn more_sessions_than_the_descriptors_carry_are_an_error_naming_both_numbers() {
+        let asked = Limits {
+            sessions_max: 16,
+            ..NOTHING_ASKED
+        };
+        let line = limits(&asked, 64, 64 * MIB).unwrap_err().to_string();
+        assert_eq!(
+            line,
+            "--max-sessions 16: 64 descriptors (ulimit -n) carry 15 sessions"
+        );
+        let asked = Limits {
+            sessions_max: 15,
+            ..NOTHING_ASKED
+        };
+        assert_eq!(limits(&asked, 64, 64 * MIB).unwrap().0.sessions_max, 15);
+    }
+
+    #[test]
+    fn no_descriptor_for_a_session_is_an_error() {
+        let line = limits(&NOTHING_ASKED, 17, 64 * MIB)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(line, "17 descriptors (ulimit -n) carry 0 sessions");
+    }
+
+    #[test]
+    fn more_sessions_than_the_memory_suggests_are_a_warning() {
+        let asked = Limits {
+            sessions_max: 2000,
+            ..NOTHING_ASKED
+        };
+        let (limits, warning) = limits(&asked, 20_000, 64 * MIB).unwrap();
+        assert_eq!(limits.sessions_max, 2000);
+        assert!(warning.unwrap().contains("what 1024 take"));
+    }
+
+    #[test]
+    fn what_was_asked_for_is_kept() {
+        let asked = Limits {
+            sessions_max: 100,
+            per_client_max: 3,
+            openings_max: 0,
+            buffers_max: 9,
+            buffer_bytes: 256,
+        };
+        assert_eq!(
+            settled(asked, 1024, 64),
+            Limits {
+                openings_max: 50,
+                ..asked
+            }
+        );
+    }
+
+    #[test]
+    fn one_client_is_never_given_more_than_all_together() {
+        let asked = Limits {
+            per_client_max: 1000,
+            ..NOTHING_ASKED
+        };
+        assert_eq!(settled(asked, 64, 64).per_client_max, 15);
+    }
+
+    #[test]
+    fn large_buffers_are_fewer() {
+        let asked = Limits {
+            buffer_bytes: 65_536,
+            ..NOTHING_ASKED
+        };
+        assert_eq!(settled(asked, 4096, 64).buffers_max, 16);
+    }
+
+    #[test]
+    fn a_pool_beyond_half_of_the_memory_is_an_error() {
+        let asked = Limits {
+            buffers_max: 4097,
+            ..NOTHING_ASKED
+        };
+        let line = limits(&asked, 4096, 64 * MIB).unwrap_err().to_string();
+        assert_eq!(
+            line,
+            "--buffers 4097: they take more than half of the memory"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_machine_the_sums_hold(descriptors: u64, memory_bytes: u64) {
+            let Ok((limits, _)) = limits(&NOTHING_ASKED, descriptors, memory_bytes) else {
+                prop_assert!(descriptors < 18);
+                return Ok(());
+            };
+            prop_assert!((1..=65_535).contains(&limits.sessions_max));
+            prop_assert!((1..=limits.sessions_max).contains(&limits.per_client_max));
+            prop_assert!((1..=limits.sessions_max).contains(&limits.openings_max));
+            prop_assert!((4..=4_096).contains(&limits.buffers_max));
+            prop_assert!(limits.sessions_max as u64 * 2 + DESCRIPTORS_FIXED <= descriptors);
+        }
+    }
+}

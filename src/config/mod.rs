@@ -1,0 +1,359 @@
+//! What the program was told to do: the meaning of the command line and of the files it names.
+//!
+//! `options` reads the words, `files` the files; both end in [`Config`], plain data that the
+//! server is built from. `limits` sizes the tables, `check` prints it all. Nothing here
+//! listens or connects.
+
+pub mod check;
+pub mod files;
+mod help;
+pub mod limits;
+pub mod options;
+mod values;
+
+pub use options::{Command, parse};
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use crate::state::access::Policy;
+
+/// The port of SOCKS (IANA).
+pub const PORT_DEFAULT: u16 = 1080;
+
+/// Everything the server is built from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; empty: 0.0.0.0 and ::, whichever the system has.
+    pub listen: Vec<Listen>,
+    /// Port of the listeners without one; 0 picks one free number for all.
+    pub port: u16,
+    /// Keep trying an address that is not there yet or a port that is taken.
+    pub retry_listen: bool,
+    /// SO_REUSEPORT on the listeners.
+    pub reuseport: bool,
+    /// Source address, device and mark of outgoing connections.
+    pub outgoing: Outgoing,
+    /// Outgoing address families.
+    pub families: Families,
+    /// Who may connect, and where to.
+    pub policy: Policy,
+    /// Where users and name servers come from; read again on SIGHUP.
+    pub sources: Sources,
+    /// One per state.
+    pub timeouts: Timeouts,
+    /// Bounds of every table. As `parse` returns it, a 0 stands for a number that was not
+    /// asked for; [`limits::limits`] makes the final numbers of it.
+    pub limits: Limits,
+    /// What is logged.
+    pub verbosity: log::LevelFilter,
+    /// Print the policy and end.
+    pub check: bool,
+}
+
+/// One `--listen`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// An address; `port` 0 here too stands for a free one.
+    Addr(SocketAddr),
+    /// Every address of an interface, at `port`.
+    Interface(String, u16),
+}
+
+/// How outgoing sockets are bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Source address for IPv4.
+    pub v4: Option<Ipv4Addr>,
+    /// Source address for IPv6.
+    pub v6: Option<Ipv6Addr>,
+    /// Device (SO_BINDTODEVICE).
+    pub device: Option<String>,
+    /// fwmark (SO_MARK).
+    pub mark: Option<u32>,
+}
+
+/// Which address families outgoing connections may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Families {
+    /// IPv4 may be used.
+    pub v4: bool,
+    /// IPv6 may be used.
+    pub v6: bool,
+    /// IPv6 is tried first (RFC 8305's default).
+    pub v6_first: bool,
+}
+
+/// Files and literal values that SIGHUP reads again.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// `--user` and `--password`.
+    pub credential: Option<(Vec<u8>, Vec<u8>)>,
+    /// `--users`.
+    pub users: Option<PathBuf>,
+    /// `--dns`; empty: those of `resolv_conf`.
+    pub dns: Vec<SocketAddr>,
+    /// /etc/resolv.conf; `None` in the simulation.
+    pub resolv_conf: Option<PathBuf>,
+    /// /etc/hosts; `None` in the simulation.
+    pub hosts: Option<PathBuf>,
+}
+
+/// How long each state may last, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// The whole handshake.
+    pub handshake_ms: u32,
+    /// Looking up and connecting, together.
+    pub connect_ms: u32,
+    /// A tunnel without a byte in either direction.
+    pub idle_ms: u32,
+    /// The same once one direction has ended.
+    pub half_close_ms: u32,
+    /// TCP_USER_TIMEOUT on both sides; fits the kernel's signed 32 bits.
+    pub peer_ms: u32,
+}
+
+/// The bound of every table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions at once, 65,535 at most.
+    pub sessions_max: usize,
+    /// Sessions of one client at once.
+    pub per_client_max: usize,
+    /// Sessions that are still being opened (handshake, name, connect) at once.
+    pub openings_max: usize,
+    /// Buffers of the relay, all sessions together.
+    pub buffers_max: usize,
+    /// Size of one buffer.
+    pub buffer_bytes: usize,
+}
+
+/// Why the program cannot start as it was told to. `Display` gives one line without the
+/// program's name and without a password; `main` prints it and ends with status 2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// An option as a whole, dashes included: unknown, incomplete, doubled, contradicted.
+    Option {
+        /// The option, `--port` or `-x`.
+        option: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A value that cannot be honoured.
+    Value {
+        /// The option's long name without dashes.
+        option: &'static str,
+        /// What was typed; one item where the option takes a list.
+        value: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A value that is no number of the range.
+    Range {
+        /// The option's long name without dashes.
+        option: &'static str,
+        /// What was typed.
+        value: String,
+        /// The smallest number possible.
+        least: u64,
+        /// The largest number possible.
+        most: u64,
+    },
+    /// The argument of this number, counted from 1, is not UTF-8.
+    Encoding(usize),
+    /// An argument that belongs to no option; `None` where it may be part of a password.
+    Stray(Option<String>),
+    /// A file that cannot be used.
+    File {
+        /// The option that named it, without dashes.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The line at fault, counted from 1.
+        line: Option<usize>,
+        /// What is wrong; never the line's contents.
+        why: String,
+    },
+    /// More sessions than the descriptor limit carries.
+    Sessions {
+        /// Sessions asked for; 0: as many as there can be.
+        asked: usize,
+        /// Sessions that would be possible.
+        possible: usize,
+        /// The descriptor limit.
+        descriptors: u64,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option { option, why } => write!(f, "{}: {why}", Shown(option)),
+            Self::Value { option, value, why } => write!(f, "--{option} {}: {why}", Shown(value)),
+            Self::Range {
+                option,
+                value,
+                least,
+                most,
+            } => {
+                let value = Shown(value);
+                write!(f, "--{option} {value}: not a number from {least} to {most}")
+            }
+            Self::Encoding(number) => write!(f, "argument {number}: not UTF-8"),
+            Self::Stray(Some(word)) => write!(f, "{}: belongs to no option", Shown(word)),
+            Self::Stray(None) => f.write_str("an argument that belongs to no option"),
+            Self::File {
+                option,
+                path,
+                line,
+                why,
+            } => {
+                write!(f, "--{option} {}: ", Shown(&path.to_string_lossy()))?;
+                if let Some(line) = line {
+                    write!(f, "line {line}: ")?;
+                }
+                f.write_str(why)
+            }
+            Self::Sessions {
+                asked,
+                possible,
+                descriptors,
+            } => {
+                if *asked > 0 {
+                    write!(f, "--max-sessions {asked}: ")?;
+                }
+                write!(
+                    f,
+                    "{descriptors} descriptors (ulimit -n) carry {possible} sessions"
+                )
+            }
+        }
+    }
+}
+
+/// Typed text as an error line shows it: one line, bounded, nothing that steers a terminal.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Longer than any sensible value, shorter than two lines of a terminal.
+        const SHOWN_MAX: usize = 120;
+        for (count, letter) in self.0.chars().enumerate() {
+            if count == SHOWN_MAX {
+                return f.write_str("...");
+            }
+            fmt::Write::write_char(f, if letter.is_control() { '?' } else { letter })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Sources {
+    /// Everything but the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources")
+            .field("credential", &self.credential.is_some())
+            .field("users", &self.users)
+            .field("dns", &self.dns)
+            .field("resolv_conf", &self.resolv_conf)
+            .field("hosts", &self.hosts)
+            .finish()
+    }
+}
+
+impl Default for Config {
+    /// What an empty command line means, without files and with no limit settled.
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            port: PORT_DEFAULT,
+            retry_listen: false,
+            reuseport: false,
+            outgoing: Outgoing::default(),
+            families: Families::default(),
+            policy: Policy::default(),
+            sources: Sources::default(),
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            verbosity: log::LevelFilter::Info,
+            check: false,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    /// The defaults of the command line.
+    fn default() -> Self {
+        Self {
+            handshake_ms: 10_000,
+            connect_ms: 15_000,
+            // RFC 5382 REQ-5: not below 2 hours 4 minutes.
+            idle_ms: 7_440_000,
+            half_close_ms: 60_000,
+            peer_ms: 900_000,
+        }
+    }
+}
+
+impl Default for Families {
+    fn default() -> Self {
+        Self {
+            v4: true,
+            v6: true,
+            v6_first: true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_bounded_line() {
+        let value = format!("a\nb\u{1b}[2J{}", "x".repeat(500));
+        let line = ConfigError::Value {
+            option: "users",
+            value,
+            why: "why",
+        }
+        .to_string();
+        assert!(line.starts_with("--users a?b?[2Jxxx"));
+        assert!(line.ends_with("x...: why"));
+        assert!(line.len() < 160);
+    }
+
+    #[test]
+    fn a_file_error_names_file_and_line() {
+        let error = |line| ConfigError::File {
+            option: "users",
+            path: PathBuf::from("/etc/anklet.users"),
+            line,
+            why: String::from("no colon"),
+        };
+        assert_eq!(
+            error(Some(3)).to_string(),
+            "--users /etc/anklet.users: line 3: no colon"
+        );
+        assert_eq!(
+            error(None).to_string(),
+            "--users /etc/anklet.users: no colon"
+        );
+    }
+
+    #[test]
+    fn the_debug_form_of_the_sources_has_no_password() {
+        let credential = Some((b"me".to_vec(), b"secret".to_vec()));
+        let text = format!(
+            "{:?}",
+            Sources {
+                credential,
+                ..Sources::default()
+            }
+        );
+        assert!(!text.contains("115"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}

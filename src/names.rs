@@ -1,0 +1,878 @@
+//! Name lookups on real sockets: what `state::resolver` decides, done with a [`Net`].
+//!
+//! Each attempt has a socket of its own, so the kernel picks a random port for each and drops
+//! strangers. An event only marks its socket; `run`, once per pass of the loop, does a bounded
+//! amount of work, and [`Names::poll_timeout`] is 0 while some is left: no edge is lost.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use crate::net::{Datagram, Event, Millis, Net, Purpose, Stream};
+use crate::state::access::Source;
+use crate::state::resolver::{Action, Answer, Counters, Resolver, SOCKETS_MAX, Settings};
+use crate::state::slots::{Key, Role, Token};
+use crate::wire::dns::QUERY_MAX;
+
+/// Receives on one socket per pass: an honest server sends one message, a flood of forged ones
+/// must not hold up the loop.
+const RECEIVES_MAX: usize = 8;
+
+/// Sockets opened or closed per pass, as many as connections are accepted: about 5 calls each.
+const ACTIONS_MAX: usize = 32;
+
+/// What is kept of an answer: eight addresses behind a long chain of names fit several times.
+const ANSWER_MAX: usize = 4096;
+
+/// The length in front of a message over TCP (RFC 1035 §4.2.2).
+const PREFIX_BYTES: usize = 2;
+
+/// All names being looked up, and their sockets.
+pub struct Names<N: Net> {
+    resolver: Resolver,
+    /// By socket number; grows to [`SOCKETS_MAX`] as it is needed.
+    sockets: Vec<Option<Socket<N>>>,
+    /// Sockets on which something may have happened, one bit each.
+    ready: u128,
+}
+
+struct Socket<N: Net> {
+    /// The attempt that it was opened for.
+    serial: u16,
+    carrier: Carrier<N>,
+}
+
+enum Carrier<N: Net> {
+    Udp(N::Datagram),
+    Tcp(Box<Exchange<N::Stream>>),
+}
+
+/// One question and its answer over TCP.
+struct Exchange<S: Stream> {
+    stream: S,
+    connected: bool,
+    outgoing: Vec<u8>,
+    sent: usize,
+    /// Length prefix and message, as far as they came; [`ANSWER_MAX`] of the message at most.
+    incoming: Vec<u8>,
+}
+
+/// Where a socket stands after its turn.
+enum Progress {
+    /// Everything that was there is done; an edge will follow.
+    Blocked,
+    /// There may be more.
+    More,
+    /// The message over TCP is complete.
+    Complete,
+}
+
+impl<N: Net> Names<N> {
+    /// Lookups for at most `waiters_max` sessions at once. Holds no memory and no socket yet.
+    pub fn new(settings: Settings, waiters_max: usize) -> Self {
+        Self {
+            resolver: Resolver::new(settings, waiters_max),
+            sockets: Vec::new(),
+            ready: 0,
+        }
+    }
+
+    /// Replaces the settings (SIGHUP); lookups under way finish with the old ones.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.resolver.set_settings(settings);
+    }
+
+    /// Starts a lookup, as [`Resolver::start`]. The answer never comes before the next
+    /// [`Self::poll_answer`]. `false`: too many wait.
+    #[must_use]
+    pub fn start(&mut self, session: Key, client: Source, name: &[u8]) -> bool {
+        self.resolver.start(session, client, name)
+    }
+
+    /// Forgets what a session asked for; no answer comes for it any more.
+    pub fn cancel(&mut self, session: Key) {
+        self.resolver.cancel(session);
+    }
+
+    /// Marks the socket that an event is about. Events of sockets closed since are dropped.
+    pub fn handle_event(&mut self, event: &Event) {
+        if event.token.role() != Some(Role::Dns) {
+            return;
+        }
+        let key = event.token.key();
+        if let Some(Some(socket)) = self.sockets.get(key.index())
+            && socket.serial == key.generation()
+        {
+            self.ready |= 1 << key.index();
+        }
+    }
+
+    /// Does what is to be done now: reads, expires, sends. Once per pass of the loop, after
+    /// the sessions have had their turns and before the answers are taken.
+    pub fn run(&mut self, net: &mut N) {
+        let now = net.now();
+        if self.ready != 0 {
+            self.turns(now);
+        }
+        if self.resolver.poll_timeout().is_some_and(|due| due <= now) {
+            self.resolver.handle_timeout(now);
+        }
+        for _ in 0..ACTIONS_MAX {
+            let Some(action) = self.resolver.poll_action(now) else {
+                break;
+            };
+            match action {
+                Action::Close { socket } => self.close(usize::from(socket)),
+                Action::Send {
+                    socket,
+                    serial,
+                    server,
+                    tcp,
+                } => {
+                    self.send(net, socket, serial, server, tcp);
+                }
+            }
+        }
+    }
+
+    /// The next answer and the session that it is for.
+    pub fn poll_answer(&mut self) -> Option<(Key, Answer)> {
+        self.resolver.poll_answer()
+    }
+
+    /// When [`Self::run`] or [`Self::poll_answer`] is due, in the unit of [`Net::now`]; 0 means
+    /// that something is left to do at once.
+    pub fn poll_timeout(&self) -> Option<Millis> {
+        let at_once = self.resolver.has_actions() || self.resolver.has_answers();
+        if at_once || self.ready != 0 {
+            Some(0)
+        } else {
+            self.resolver.poll_timeout()
+        }
+    }
+
+    /// Slots in use, sessions waiting and sockets open: 0 when nothing is held for anyone.
+    pub fn live(&self) -> usize {
+        self.resolver.live() + self.sockets.iter().flatten().count()
+    }
+
+    /// The sums since the start.
+    pub fn counters(&self) -> Counters {
+        self.resolver.counters()
+    }
+
+    /// Sweeps the invariants, for tests and debug builds.
+    pub fn check(&self) {
+        self.resolver.check();
+        assert!(self.sockets.len() <= SOCKETS_MAX);
+        for (number, socket) in self.sockets.iter().enumerate() {
+            assert!(socket.is_some() || self.ready & 1 << number == 0);
+        }
+    }
+
+    /// One turn for every socket that is marked.
+    fn turns(&mut self, now: Millis) {
+        let mut scratch = [0; ANSWER_MAX];
+        // Bounded: every round takes a bit of the copy away.
+        let mut marked = self.ready;
+        while marked != 0 {
+            let number = marked.trailing_zeros() as usize;
+            marked &= marked - 1;
+            if !self.turn(number, &mut scratch, now) {
+                self.ready &= !(1 << number);
+            }
+        }
+    }
+
+    /// Receives on one socket. `true`: there may be more.
+    fn turn(&mut self, number: usize, scratch: &mut [u8; ANSWER_MAX], now: Millis) -> bool {
+        let Some(Some(socket)) = self.sockets.get_mut(number) else {
+            return false;
+        };
+        let (index, serial) = (index(number), socket.serial);
+        let progress = match &mut socket.carrier {
+            Carrier::Tcp(exchange) => exchange.turn(scratch),
+            Carrier::Udp(datagram) => receive(datagram, scratch, |message| {
+                self.resolver.handle_message(index, serial, message, now);
+            }),
+        };
+        match progress {
+            Ok(Progress::Blocked) => return false,
+            Ok(Progress::More) => return true,
+            Ok(Progress::Complete) => {
+                if let Carrier::Tcp(exchange) = &socket.carrier {
+                    let message = exchange.incoming.get(PREFIX_BYTES..).unwrap_or_default();
+                    self.resolver.handle_message(index, serial, message, now);
+                }
+            }
+            Err(_) => self.resolver.handle_error(index, serial, now),
+        }
+        self.sockets[number] = None;
+        false
+    }
+
+    /// Opens a fresh socket for an attempt and sends its query.
+    fn send(&mut self, net: &mut N, socket: u16, serial: u16, server: SocketAddr, tcp: bool) {
+        let number = usize::from(socket);
+        self.close(number);
+        let mut id = [0; 2];
+        let drawn = net.random(&mut id);
+        let mut out = [0; QUERY_MAX];
+        let written = self
+            .resolver
+            .message(socket, u16::from_be_bytes(id), &mut out);
+        let Some(message) = written.and_then(|len| out.get(..len)) else {
+            return;
+        };
+        let token = Token::new(Key::new(socket, serial), Role::Dns);
+        let opened = drawn.and_then(|()| {
+            if tcp {
+                let stream = net.connect(server, Purpose::Dns, token)?;
+                Ok(Carrier::Tcp(Box::new(Exchange::new(stream, message))))
+            } else {
+                let mut datagram = net.datagram(server, token)?;
+                datagram.send(message)?;
+                Ok(Carrier::Udp(datagram))
+            }
+        });
+        match opened {
+            Ok(carrier) => {
+                while self.sockets.len() <= number {
+                    self.sockets.push(None);
+                }
+                self.sockets[number] = Some(Socket { serial, carrier });
+            }
+            Err(error) if is_of_server(&error) => {
+                self.resolver.handle_error(socket, serial, net.now());
+            }
+            // No descriptor, memory or randomness: another server would fare no better. The
+            // attempt counts as lost when its time is up.
+            Err(_) => {}
+        }
+    }
+
+    fn close(&mut self, number: usize) {
+        if let Some(socket) = self.sockets.get_mut(number) {
+            *socket = None;
+        }
+        self.ready &= !(1 << number);
+    }
+}
+
+/// Takes what datagrams there are, [`RECEIVES_MAX`] at most.
+fn receive(
+    datagram: &mut impl Datagram,
+    scratch: &mut [u8; ANSWER_MAX],
+    mut handle: impl FnMut(&[u8]),
+) -> io::Result<Progress> {
+    for _ in 0..RECEIVES_MAX {
+        match datagram.recv(scratch) {
+            Ok(len) => handle(scratch.get(..len).unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Progress::Blocked),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Progress::More)
+}
+
+impl<S: Stream> Exchange<S> {
+    fn new(stream: S, message: &[u8]) -> Self {
+        let mut outgoing = Vec::with_capacity(PREFIX_BYTES + message.len());
+        let len = u16::try_from(message.len()).unwrap_or(u16::MAX);
+        outgoing.extend_from_slice(&len.to_be_bytes());
+        outgoing.extend_from_slice(message);
+        Self {
+            stream,
+            connected: false,
+            outgoing,
+            sent: 0,
+            incoming: Vec::new(),
+        }
+    }
+
+    /// Goes as far as the stream lets it: connect, write, read.
+    fn turn(&mut self, scratch: &mut [u8; ANSWER_MAX]) -> io::Result<Progress> {
+        if !self.connected {
+            if let Some(error) = self.stream.take_error() {
+                return Err(error);
+            }
+            if self.stream.peer_addr().is_err() {
+                return Ok(Progress::Blocked);
+            }
+            self.connected = true;
+        }
+        for _ in 0..RECEIVES_MAX {
+            match self.step(scratch) {
+                Ok(true) => return Ok(Progress::Complete),
+                Ok(false) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Ok(Progress::Blocked);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Progress::More)
+    }
+
+    /// One write, or one read once all is written. `true`: the answer is complete.
+    fn step(&mut self, scratch: &mut [u8; ANSWER_MAX]) -> io::Result<bool> {
+        if let Some(rest) = self.outgoing.get(self.sent..)
+            && !rest.is_empty()
+        {
+            match self.stream.write(rest)? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                len => self.sent += len,
+            }
+            return Ok(false);
+        }
+        let missing = self.missing();
+        let room = scratch.get_mut(..missing).unwrap_or_default();
+        let len = self.stream.read(room)?;
+        if len == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        self.incoming
+            .extend_from_slice(room.get(..len).unwrap_or_default());
+        Ok(self.missing() == 0)
+    }
+
+    /// Bytes still to be read, 0 only once the message is complete or cut; an empty message
+    /// is complete with its prefix.
+    fn missing(&self) -> usize {
+        let Some(&prefix) = self.incoming.first_chunk::<PREFIX_BYTES>() else {
+            return PREFIX_BYTES - self.incoming.len();
+        };
+        let kept = usize::from(u16::from_be_bytes(prefix)).min(ANSWER_MAX);
+        PREFIX_BYTES + kept - self.incoming.len()
+    }
+}
+
+/// Whether an error tells about the server or the way to it, rather than about this machine.
+fn is_of_server(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::HostUnreachable
+            | ErrorKind::AddrNotAvailable
+            | ErrorKind::PermissionDenied
+            | ErrorKind::InvalidInput
+    )
+}
+
+fn index(number: usize) -> u16 {
+    u16::try_from(number).expect("there are 128 sockets")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+    use std::io::{Read, Write};
+    use std::net::IpAddr;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::net::Signal;
+    use crate::state::access::Interface;
+    use crate::wire::dns::Addresses;
+    use crate::wire::dns::replies::reply;
+
+    /// The far end of one socket, shared with it.
+    #[derive(Default)]
+    struct Wire {
+        token: Option<Token>,
+        server: u16,
+        tcp: bool,
+        connected: bool,
+        ended: bool,
+        closed: bool,
+        error: Option<ErrorKind>,
+        /// What a read gives at most.
+        piece: usize,
+        sent: Vec<u8>,
+        incoming: VecDeque<Vec<u8>>,
+        reads: usize,
+    }
+
+    #[derive(Clone)]
+    struct End(Rc<RefCell<Wire>>);
+
+    /// A network of ends that the test plays.
+    #[derive(Default)]
+    struct Fake {
+        now: Millis,
+        ends: Vec<End>,
+        random: u16,
+        refusal: Option<ErrorKind>,
+        random_fails: bool,
+    }
+
+    /// What the program holds; its end hears of the close.
+    struct Held(End);
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.0.borrow_mut().closed = true;
+        }
+    }
+
+    fn would_block<T>() -> io::Result<T> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    impl Datagram for Held {
+        fn send(&mut self, message: &[u8]) -> io::Result<()> {
+            self.0.0.borrow_mut().sent.extend_from_slice(message);
+            Ok(())
+        }
+
+        fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let mut wire = self.0.0.borrow_mut();
+            wire.reads += 1;
+            if let Some(error) = wire.error.take() {
+                return Err(error.into());
+            }
+            let Some(message) = wire.incoming.pop_front() else {
+                return would_block();
+            };
+            buf[..message.len()].copy_from_slice(&message);
+            Ok(message.len())
+        }
+    }
+
+    impl Read for Held {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let mut wire = self.0.0.borrow_mut();
+            let piece = wire.piece.min(buf.len());
+            let Some(mut bytes) = wire.incoming.pop_front() else {
+                return if wire.ended { Ok(0) } else { would_block() };
+            };
+            let rest = bytes.split_off(piece.min(bytes.len()));
+            if !rest.is_empty() {
+                wire.incoming.push_front(rest);
+            }
+            buf[..bytes.len()].copy_from_slice(&bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    impl Write for Held {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            let mut wire = self.0.0.borrow_mut();
+            assert!(wire.connected);
+            let len = wire.piece.min(buf.len());
+            wire.sent.extend_from_slice(&buf[..len]);
+            Ok(len)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Stream for Held {
+        fn peek(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            unimplemented!()
+        }
+
+        fn shutdown_write(&mut self) -> io::Result<()> {
+            unimplemented!()
+        }
+
+        fn take_error(&mut self) -> Option<io::Error> {
+            self.0.0.borrow_mut().error.take().map(Into::into)
+        }
+
+        fn peer_addr(&self) -> io::Result<SocketAddr> {
+            let wire = self.0.0.borrow();
+            if !wire.connected {
+                return Err(ErrorKind::NotConnected.into());
+            }
+            Ok(SocketAddr::from(([127, 0, 0, 1], wire.server)))
+        }
+
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            unimplemented!()
+        }
+
+        fn abort_on_close(&mut self) {
+            unimplemented!()
+        }
+    }
+
+    impl Fake {
+        fn open(&mut self, to: SocketAddr, tcp: bool, token: Token) -> io::Result<Held> {
+            if let Some(refusal) = self.refusal {
+                return Err(refusal.into());
+            }
+            let end = End(Rc::new(RefCell::new(Wire {
+                token: Some(token),
+                server: to.port(),
+                tcp,
+                piece: usize::MAX,
+                ..Wire::default()
+            })));
+            self.ends.push(end.clone());
+            Ok(Held(end))
+        }
+    }
+
+    impl Net for Fake {
+        type Stream = Held;
+        type Datagram = Held;
+
+        fn wait(&mut self, _: &mut Vec<Event>, _: Option<Duration>) -> io::Result<()> {
+            unimplemented!()
+        }
+
+        fn now(&self) -> Millis {
+            self.now
+        }
+
+        fn random(&mut self, out: &mut [u8]) -> io::Result<()> {
+            if self.random_fails {
+                return Err(ErrorKind::Other.into());
+            }
+            self.random = self.random.wrapping_add(0x4f1b);
+            out.copy_from_slice(&self.random.to_be_bytes());
+            Ok(())
+        }
+
+        fn accept(&mut self, _: u16) -> io::Result<(Held, SocketAddr)> {
+            unimplemented!()
+        }
+
+        fn watch(&mut self, _: &mut Held, _: Token) -> io::Result<()> {
+            unimplemented!()
+        }
+
+        fn connect(&mut self, to: SocketAddr, purpose: Purpose, token: Token) -> io::Result<Held> {
+            assert_eq!(purpose, Purpose::Dns);
+            self.open(to, true, token)
+        }
+
+        fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<Held> {
+            self.open(to, false, token)
+        }
+
+        fn listeners(&self) -> &[SocketAddr] {
+            &[]
+        }
+
+        fn close_listeners(&mut self) {}
+
+        fn signal(&mut self) -> Option<Signal> {
+            None
+        }
+
+        fn interfaces(&mut self) -> Vec<Interface> {
+            Vec::new()
+        }
+    }
+
+    struct Bench {
+        names: Names<Fake>,
+        net: Fake,
+    }
+
+    fn key(number: u16) -> Key {
+        Key::new(number, 3)
+    }
+
+    fn found(addr: &str) -> Answer {
+        let mut addresses = Addresses::new();
+        addresses.push(addr.parse().unwrap());
+        Answer::Found(addresses)
+    }
+
+    impl Bench {
+        /// Lookups of A only, with two servers on ports 1 and 2.
+        fn new() -> Self {
+            let mut settings = Settings::default();
+            settings.families.v6 = false;
+            settings.servers = [1, 2]
+                .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+                .to_vec();
+            Self {
+                names: Names::new(settings, 500),
+                net: Fake::default(),
+            }
+        }
+
+        fn start(&mut self, session: u16, name: &str) {
+            let client = Source::from(IpAddr::from([192, 168, 1, 2]));
+            assert!(self.names.start(key(session), client, name.as_bytes()));
+        }
+
+        fn run(&mut self) {
+            self.names.run(&mut self.net);
+            self.names.check();
+        }
+
+        fn pass(&mut self, ms: Millis) {
+            self.net.now += ms;
+            self.run();
+        }
+
+        /// The socket opened last.
+        fn end(&self) -> End {
+            self.net.ends.last().unwrap().clone()
+        }
+
+        fn event(&mut self, end: &End) {
+            let token = end.0.borrow().token.unwrap();
+            let [readable, writable, ended, failed] = [true, true, false, false];
+            self.names.handle_event(&Event {
+                token,
+                readable,
+                writable,
+                ended,
+                failed,
+            });
+        }
+
+        fn event_and_run(&mut self, end: &End) {
+            self.event(end);
+            self.run();
+        }
+
+        fn answers(&mut self) -> Vec<(Key, Answer)> {
+            std::iter::from_fn(|| self.names.poll_answer()).collect()
+        }
+
+        #[track_caller]
+        fn expect_idle(&mut self) {
+            self.run();
+            assert_eq!(self.answers(), []);
+            assert_eq!(self.names.live(), 0);
+            assert_eq!(self.names.poll_timeout(), None);
+            assert!(self.net.ends.iter().all(|end| end.0.borrow().closed));
+        }
+
+        /// Has a query truncated, and gives the TCP connection that follows.
+        fn tcp_end(&mut self) -> End {
+            self.start(1, "a.example");
+            self.run();
+            let end = self.end();
+            let mut cut = reply(&end.query(), 0, &[]);
+            cut[2] |= 2;
+            end.0.borrow_mut().incoming.push_back(cut);
+            self.event_and_run(&end);
+            assert!(end.0.borrow().closed);
+            let end = self.end();
+            assert!(end.0.borrow().tcp);
+            end
+        }
+    }
+
+    impl End {
+        fn query(&self) -> Vec<u8> {
+            let wire = self.0.borrow();
+            wire.sent[if wire.tcp { 2 } else { 0 }..].to_vec()
+        }
+
+        fn push(&self, message: &[u8]) {
+            self.0.borrow_mut().incoming.push_back(message.to_vec());
+        }
+
+        fn answer(&self, addr: &str) {
+            self.push(&reply(&self.query(), 0, &[addr]));
+        }
+    }
+
+    #[test]
+    fn a_name_is_asked_on_a_fresh_socket_with_a_random_id_and_answered() {
+        let mut bench = Bench::new();
+        bench.start(1, "a.example");
+        assert_eq!(bench.names.poll_timeout(), Some(0));
+        bench.run();
+        assert_eq!(bench.names.poll_timeout(), Some(5000));
+        let end = bench.end();
+        assert_eq!(end.query()[..2], 0x4f1b_u16.to_be_bytes());
+        end.answer("192.0.2.1");
+        bench.event_and_run(&end);
+        assert_eq!(bench.names.poll_timeout(), Some(0));
+        assert_eq!(bench.answers(), [(key(1), found("192.0.2.1"))]);
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn an_event_without_data_changes_nothing() {
+        let mut bench = Bench::new();
+        bench.start(1, "a.example");
+        bench.run();
+        let end = bench.end();
+        bench.event_and_run(&end);
+        assert_eq!(end.0.borrow().reads, 1);
+        bench.run();
+        assert_eq!(end.0.borrow().reads, 1);
+        bench.names.cancel(key(1));
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn each_attempt_has_a_socket_and_an_id_of_its_own_and_old_events_are_dropped() {
+        let mut bench = Bench::new();
+        bench.start(1, "a.example");
+        bench.run();
+        let old = bench.end();
+        bench.pass(5000);
+        let new = bench.end();
+        assert!(old.0.borrow().closed);
+        assert_eq!(new.0.borrow().server, 2);
+        assert_ne!(old.query()[..2], new.query()[..2]);
+        bench.event_and_run(&old);
+        assert_eq!(new.0.borrow().reads, 0);
+        new.answer("192.0.2.1");
+        bench.event_and_run(&new);
+        assert_eq!(bench.answers().len(), 1);
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn a_flood_of_forged_answers_is_read_in_bounded_passes_and_no_edge_is_lost() {
+        let mut bench = Bench::new();
+        bench.start(1, "a.example");
+        bench.run();
+        let end = bench.end();
+        for _ in 0..20 {
+            end.push(b"forged");
+        }
+        end.answer("192.0.2.1");
+        bench.event(&end);
+        for reads in [8, 16] {
+            assert_eq!(bench.names.poll_timeout(), Some(0));
+            bench.run();
+            assert_eq!(end.0.borrow().reads, reads);
+        }
+        bench.run();
+        assert_eq!(bench.answers(), [(key(1), found("192.0.2.1"))]);
+        assert_eq!(bench.names.counters().refused, 20);
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn a_refusal_goes_to_the_next_server_in_the_same_pass() {
+        let mut bench = Bench::new();
+        bench.start(1, "a.example");
+        bench.run();
+        let end = bench.end();
+        end.0.borrow_mut().error = Some(ErrorKind::ConnectionRefused);
+        bench.event_and_run(&end);
+        assert_eq!(bench.end().0.borrow().server, 2);
+    }
+
+    #[test]
+    fn without_descriptors_or_randomness_an_attempt_waits_for_its_time() {
+        for random_fails in [false, true] {
+            let mut bench = Bench::new();
+            bench.net.random_fails = random_fails;
+            bench.net.refusal = Some(ErrorKind::Other);
+            bench.start(1, "a.example");
+            bench.run();
+            assert_eq!(bench.names.poll_timeout(), Some(5000));
+            assert!(bench.net.ends.is_empty());
+            bench.net.refusal = None;
+            bench.net.random_fails = false;
+            bench.pass(5000);
+            let end = bench.end();
+            end.answer("192.0.2.1");
+            bench.event_and_run(&end);
+            assert_eq!(bench.answers().len(), 1);
+            bench.expect_idle();
+        }
+    }
+
+    #[test]
+    fn an_unreachable_network_fails_many_names_in_bounded_passes() {
+        let mut bench = Bench::new();
+        bench.net.refusal = Some(ErrorKind::NetworkUnreachable);
+        for session in 0..100 {
+            bench.start(session, &format!("n{session}.example"));
+        }
+        // Four attempts each.
+        for _ in 0..100 * 4 / ACTIONS_MAX * 2 + 2 {
+            let before = bench.names.counters().sent;
+            bench.run();
+            assert!(bench.names.counters().sent - before <= ACTIONS_MAX as u64);
+        }
+        let answers = bench.answers();
+        assert_eq!(answers.len(), 100);
+        assert!(answers.iter().all(|(_, answer)| *answer == Answer::Failed));
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn an_answer_over_tcp_may_come_in_pieces() {
+        let mut bench = Bench::new();
+        let end = bench.tcp_end();
+        bench.event_and_run(&end);
+        assert!(end.0.borrow().sent.is_empty());
+        end.0.borrow_mut().piece = 3;
+        end.0.borrow_mut().connected = true;
+        bench.event(&end);
+        // 40 bytes of query in pieces of 3, 8 a pass.
+        for _ in 0..2 {
+            assert_eq!(bench.names.poll_timeout(), Some(0));
+            bench.run();
+        }
+        let query = end.query();
+        let len = u16::try_from(query.len()).unwrap();
+        assert_eq!(end.0.borrow().sent[..2], len.to_be_bytes());
+        let message = reply(&query, 0, &["192.0.2.1"]);
+        let len = u16::try_from(message.len()).unwrap();
+        end.push(&len.to_be_bytes());
+        end.push(&message);
+        bench.event(&end);
+        for _ in 0..3 {
+            bench.run();
+        }
+        assert_eq!(bench.answers(), [(key(1), found("192.0.2.1"))]);
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn of_a_long_answer_over_tcp_the_front_is_used() {
+        let mut bench = Bench::new();
+        let end = bench.tcp_end();
+        end.0.borrow_mut().connected = true;
+        bench.event_and_run(&end);
+        let mut message = reply(&end.query(), 0, &["192.0.2.1"]);
+        message[6] = 0xff;
+        message.resize(9000, 0xff);
+        end.push(&9000_u16.to_be_bytes());
+        end.push(&message);
+        bench.event_and_run(&end);
+        assert_eq!(bench.answers(), [(key(1), found("192.0.2.1"))]);
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn a_broken_tcp_answer_goes_to_the_next_server() {
+        // No connection, an end in the middle, an empty message.
+        for case in 0..3 {
+            let mut bench = Bench::new();
+            let end = bench.tcp_end();
+            end.0.borrow_mut().connected = case > 0;
+            match case {
+                0 => end.0.borrow_mut().error = Some(ErrorKind::ConnectionRefused),
+                1 => {
+                    end.push(&[0, 20, 1, 2, 3]);
+                    end.0.borrow_mut().ended = true;
+                }
+                _ => end.push(&[0, 0]),
+            }
+            bench.event_and_run(&end);
+            assert!(end.0.borrow().closed);
+            let next = bench.end();
+            assert_eq!((next.0.borrow().server, next.0.borrow().tcp), (2, false));
+            bench.names.cancel(key(1));
+            bench.expect_idle();
+        }
+    }
+}

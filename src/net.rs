@@ -1,0 +1,131 @@
+//! The seam between the program and the system: declarations only.
+//!
+//! [`Net`] is what the loop needs from an operating system. `os.rs` implements it on mio;
+//! `tests/sim` implements it as a seeded world in memory. Nothing above this file names a
+//! socket, a clock or a source of randomness.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::state::access::Interface;
+use crate::state::slots::Token;
+
+/// Milliseconds since the program started. All deadlines are in this unit.
+pub type Millis = u64;
+
+/// What [`Net::wait`] reports about one registered socket. Spurious events are allowed; an
+/// event only hints that an operation may no longer give `WouldBlock`.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// The token that the socket was registered with.
+    pub token: Token,
+    /// Data, end of stream, an error or (on a listener) a connection may be there.
+    pub readable: bool,
+    /// Room to write may be there, or a connect has come to its end.
+    pub writable: bool,
+    /// The peer has closed its direction: an end of stream will follow the data.
+    pub ended: bool,
+    /// An error or a full hang-up is pending: [`Stream::take_error`] tells which.
+    pub failed: bool,
+}
+
+/// The signals that the loop knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// TERM or INT: stop accepting, end soon.
+    Stop,
+    /// HUP: read the files again.
+    Reload,
+    /// USR1: log the counters.
+    Report,
+}
+
+/// What an outgoing TCP connection is for: name servers are not reached through `--bind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A tunnel's target: outgoing address, device and mark apply.
+    Tunnel,
+    /// A name server asked over TCP.
+    Dns,
+}
+
+/// The operating system as the loop sees it. Every socket that it hands out is non-blocking,
+/// closes when dropped, and is registered once, edge-triggered, for both directions.
+pub trait Net {
+    /// A TCP connection.
+    type Stream: Stream;
+    /// A connected UDP socket.
+    type Datagram: Datagram;
+
+    /// Waits for events, at most `timeout` (`None`: without end). Clears `events` first.
+    /// An interrupted wait is an empty batch.
+    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// The clock. Never goes back.
+    fn now(&self) -> Millis;
+
+    /// Fills `out` with bytes that nobody can predict.
+    fn random(&mut self, out: &mut [u8]) -> io::Result<()>;
+
+    /// Takes the next connection of listener number `listener`. The stream is not registered
+    /// yet: its token needs a slot, which is only taken once the client is known.
+    fn accept(&mut self, listener: u16) -> io::Result<(Self::Stream, SocketAddr)>;
+
+    /// Registers an accepted stream.
+    fn watch(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
+
+    /// Starts a connection and registers it. It has come to its end, good or bad, when a
+    /// writable event arrives.
+    fn connect(
+        &mut self,
+        to: SocketAddr,
+        purpose: Purpose,
+        token: Token,
+    ) -> io::Result<Self::Stream>;
+
+    /// Opens a UDP socket with a random port, connected to `to`, and registers it.
+    fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<Self::Datagram>;
+
+    /// The addresses that the listeners are bound to; listener numbers are indexes into it.
+    fn listeners(&self) -> &[SocketAddr];
+
+    /// Closes every listener.
+    fn close_listeners(&mut self);
+
+    /// The next pending signal.
+    fn signal(&mut self) -> Option<Signal>;
+
+    /// The addresses of this machine's interfaces as they are now.
+    fn interfaces(&mut self) -> Vec<Interface>;
+}
+
+/// A TCP connection.
+pub trait Stream: Read + Write {
+    /// Reads without consuming.
+    fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Ends the sending direction (FIN) once what was written is out.
+    fn shutdown_write(&mut self) -> io::Result<()>;
+
+    /// The pending error of the socket, which this takes away: it is reported once.
+    fn take_error(&mut self) -> Option<io::Error>;
+
+    /// The address of the other end; fails while a connect is under way.
+    fn peer_addr(&self) -> io::Result<SocketAddr>;
+
+    /// The address of this end.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+
+    /// Makes the coming close an abort: RST instead of FIN, unsent data dropped.
+    fn abort_on_close(&mut self);
+}
+
+/// A connected UDP socket.
+pub trait Datagram {
+    /// Sends one datagram.
+    fn send(&mut self, message: &[u8]) -> io::Result<()>;
+
+    /// Receives one datagram; what does not fit into `buf` is lost.
+    fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+}

@@ -1,0 +1,167 @@
+//! Listeners: which addresses, one port for all, and waiting for what is not there yet.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use log::{info, warn};
+use mio::net::TcpListener;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::OpenError;
+use super::socket::set_tcp_options;
+use crate::config::{Config, Listen};
+use crate::net::Signal;
+use crate::sys::{self, Signals};
+
+/// The kernel cuts it to net.core.somaxconn. Many, because clients wait here while all
+/// sessions are in use.
+const BACKLOG: i32 = 1024;
+
+/// How often an address that is not there yet is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// How many free ports are tried for one that is free on all addresses.
+const PORTS_TRIED_MAX: usize = 16;
+
+/// Opens all listeners, or none.
+pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener>, OpenError> {
+    let mut warned = false;
+    loop {
+        match open_all(config) {
+            Ok(listeners) => return Ok(listeners),
+            Err(OpenError::Listen(what, error)) if config.retry_listen && is_transient(&error) => {
+                if !warned {
+                    warned = true;
+                    warn!(target: "anklet", "cannot listen on {what} yet: {error}; trying on");
+                }
+                if signals.wait(RETRY_EVERY) == Some(Signal::Stop) {
+                    return Err(OpenError::Stopped);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What may pass by itself while a router boots.
+fn is_transient(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, NotFound};
+    matches!(error.kind(), AddrInUse | AddrNotAvailable | NotFound)
+}
+
+fn open_all(config: &Config) -> Result<Vec<TcpListener>, OpenError> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match open_once(config) {
+            // A free port of the first address was taken on the second: pick another.
+            Err(OpenError::Listen(_, error))
+                if config.port == 0
+                    && error.kind() == io::ErrorKind::AddrInUse
+                    && tried < PORTS_TRIED_MAX => {}
+            Err(error) => return Err(error),
+            Ok(listeners) => {
+                for addr in listeners
+                    .iter()
+                    .filter_map(|listener| listener.local_addr().ok())
+                {
+                    info!(target: "anklet", "listening on {addr}");
+                }
+                return Ok(listeners);
+            }
+        }
+    }
+}
+
+fn open_once(config: &Config) -> Result<Vec<TcpListener>, OpenError> {
+    if config.listen.is_empty() {
+        return open_everywhere(config);
+    }
+    let mut listeners = Vec::new();
+    let mut free_port = 0;
+    for listen in &config.listen {
+        for addr in addresses(listen)? {
+            let listener = open_one(addr, &mut free_port, config)
+                .map_err(|error| OpenError::Listen(addr.to_string(), error))?;
+            listeners.push(listener);
+        }
+    }
+    Ok(listeners)
+}
+
+/// 0.0.0.0 and ::, whichever the system has.
+fn open_everywhere(config: &Config) -> Result<Vec<TcpListener>, OpenError> {
+    let mut listeners = Vec::new();
+    let mut free_port = 0;
+    let mut failure = None;
+    for ip in [
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    ] {
+        let addr = SocketAddr::new(ip, config.port);
+        match open_one(addr, &mut free_port, config) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(OpenError::Listen(addr.to_string(), error));
+            }
+            Err(error) => failure = Some(OpenError::Listen(addr.to_string(), error)),
+        }
+    }
+    match failure {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
+}
+
+fn addresses(listen: &Listen) -> Result<Vec<SocketAddr>, OpenError> {
+    let (name, port) = match listen {
+        Listen::Addr(addr) => return Ok(vec![*addr]),
+        Listen::Interface(name, port) => (name, *port),
+    };
+    let found: Vec<SocketAddr> = sys::interfaces::interfaces()
+        .iter()
+        .filter(|interface| interface.name == *name)
+        // A link-local address needs a scope, which clients seldom give; the others do.
+        .filter(|interface| !is_link_local(interface.addr))
+        .map(|interface| SocketAddr::new(interface.addr, port))
+        .collect();
+    if found.is_empty() {
+        let error = io::Error::new(io::ErrorKind::NotFound, "no such interface, or no address");
+        return Err(OpenError::Listen(name.clone(), error));
+    }
+    Ok(found)
+}
+
+fn is_link_local(addr: IpAddr) -> bool {
+    matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
+}
+
+/// One listener. Port 0 becomes the number that the first of them was given.
+fn open_one(mut addr: SocketAddr, free_port: &mut u16, config: &Config) -> io::Result<TcpListener> {
+    if addr.port() == 0 {
+        addr.set_port(*free_port);
+    }
+    let socket = Socket::new(
+        Domain::for_address(addr),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
+    if addr.is_ipv6() {
+        // So that 0.0.0.0 and :: stand side by side.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    if config.reuseport {
+        socket.set_reuse_port(true)?;
+    }
+    // Inherited by the connections: no system call for them later.
+    set_tcp_options(&socket, config.timeouts.peer_ms)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from_std(socket.into());
+    if addr.port() == 0 {
+        *free_port = listener.local_addr()?.port();
+    }
+    Ok(listener)
+}

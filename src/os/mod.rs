@@ -1,0 +1,220 @@
+//! The real [`Net`]: mio, sockets, the clock, /dev/urandom. The only file that names mio.
+
+mod listen;
+mod socket;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream, UdpSocket};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll};
+use socket2::SockRef;
+
+use crate::config::{Config, Outgoing};
+use crate::net::{Datagram, Event, Millis, Net, Purpose, Signal, Stream};
+use crate::state::access::Interface;
+use crate::state::slots::{Key, Role, Token};
+use crate::sys;
+
+/// Events taken from the kernel at once: 12 KiB on 64-bit machines, 16 elsewhere.
+const EVENTS_MAX: usize = 1024;
+
+/// Both directions, for the whole life of a socket.
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+/// The operating system.
+#[derive(Debug)]
+pub struct Os {
+    poll: Poll,
+    events: Events,
+    started: Instant,
+    random: File,
+    signals: sys::Signals,
+    listeners: Vec<TcpListener>,
+    addrs: Vec<SocketAddr>,
+    outgoing: Outgoing,
+    peer_ms: u32,
+}
+
+impl Os {
+    /// Opens the listeners that `config` asks for, and everything else that has to be open.
+    ///
+    /// # Errors
+    /// What cannot be opened, with its name.
+    pub fn new(config: &Config, signals: sys::Signals) -> Result<Self, OpenError> {
+        let poll = Poll::new().map_err(OpenError::System)?;
+        let random = File::open("/dev/urandom").map_err(OpenError::System)?;
+        let mut listeners = listen::open(config, &signals)?;
+        let mut addrs = Vec::with_capacity(listeners.len());
+        for (number, listener) in (0..).zip(&mut listeners) {
+            let token = mio_token(Token::new(Key::new(number, 0), Role::Listener));
+            let registered = poll
+                .registry()
+                .register(listener, token, Interest::READABLE);
+            registered.map_err(OpenError::System)?;
+            addrs.push(listener.local_addr().map_err(OpenError::System)?);
+        }
+        let token = mio_token(Token::new(Key::new(0, 0), Role::Signal));
+        let descriptor = signals.as_fd().as_raw_fd();
+        let registered =
+            poll.registry()
+                .register(&mut SourceFd(&descriptor), token, Interest::READABLE);
+        registered.map_err(OpenError::System)?;
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            started: Instant::now(),
+            random,
+            signals,
+            listeners,
+            addrs,
+            outgoing: config.outgoing.clone(),
+            peer_ms: config.timeouts.peer_ms,
+        })
+    }
+}
+
+/// Why the program cannot start.
+#[derive(Debug)]
+pub enum OpenError {
+    /// A listener.
+    Listen(String, io::Error),
+    /// Anything else.
+    System(io::Error),
+    /// TERM or INT came while a listener was being waited for.
+    Stopped,
+}
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Listen(what, error) => write!(f, "cannot listen on {what}: {error}"),
+            Self::System(error) => write!(f, "cannot start: {error}"),
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+impl Net for Os {
+    type Stream = TcpStream;
+    type Datagram = UdpSocket;
+
+    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        events.clear();
+        // A poll rounds down to milliseconds; waking early would spin until the time has come.
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        events.extend(self.events.iter().map(|event| Event {
+            token: our_token(event.token()),
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+            ended: event.is_read_closed(),
+            failed: event.is_error() || event.is_write_closed(),
+        }));
+        Ok(())
+    }
+
+    fn now(&self) -> Millis {
+        // Half a billion years fit.
+        Millis::try_from(self.started.elapsed().as_millis()).unwrap_or(Millis::MAX)
+    }
+
+    fn random(&mut self, out: &mut [u8]) -> io::Result<()> {
+        self.random.read_exact(out)
+    }
+
+    fn accept(&mut self, listener: u16) -> io::Result<(TcpStream, SocketAddr)> {
+        let Some(listener) = self.listeners.get(usize::from(listener)) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        listener.accept()
+    }
+
+    fn watch(&mut self, stream: &mut TcpStream, token: Token) -> io::Result<()> {
+        self.poll
+            .registry()
+            .register(stream, mio_token(token), BOTH)
+    }
+
+    fn connect(&mut self, to: SocketAddr, purpose: Purpose, token: Token) -> io::Result<TcpStream> {
+        let mut stream = socket::connect(to, purpose, &self.outgoing, self.peer_ms)?;
+        self.watch(&mut stream, token)?;
+        Ok(stream)
+    }
+
+    fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<UdpSocket> {
+        let mut socket = socket::datagram(to, &self.outgoing)?;
+        self.poll
+            .registry()
+            .register(&mut socket, mio_token(token), BOTH)?;
+        Ok(socket)
+    }
+
+    fn listeners(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    fn close_listeners(&mut self) {
+        self.listeners.clear();
+    }
+
+    fn signal(&mut self) -> Option<Signal> {
+        self.signals.next()
+    }
+
+    fn interfaces(&mut self) -> Vec<Interface> {
+        sys::interfaces::interfaces()
+    }
+}
+
+impl Stream for TcpStream {
+    fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Self::peek(self, buf)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn take_error(&mut self) -> Option<io::Error> {
+        Self::take_error(self).unwrap_or_else(Some)
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Self::peer_addr(self)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
+    }
+
+    fn abort_on_close(&mut self) {
+        // It can only fail on what is not a socket.
+        let _ = SockRef::from(&*self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Datagram for UdpSocket {
+    fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        Self::send(self, message).map(|_| ())
+    }
+
+    fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Self::recv(self, buf)
+    }
+}
+
+/// Tokens have 32 bits, which is what `usize` has at least.
+fn our_token(token: mio::Token) -> Token {
+    Token::from_bits(u32::try_from(token.0).unwrap_or(u32::MAX))
+}
+
+fn mio_token(token: Token) -> mio::Token {
+    mio::Token(token.to_bits() as usize)
+}

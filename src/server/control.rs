@@ -1,0 +1,150 @@
+//! The server's side doors: signals, reloads, reports, the end, and rate-limited warnings.
+
+use std::net::SocketAddr;
+
+use log::{info, warn};
+
+use super::Server;
+use crate::net::{Millis, Net, Signal};
+use crate::session::{Reason, Verdict};
+use crate::state::slots::Key;
+
+/// How long tunnels may go on after TERM. The promise is "within a second".
+const GRACE_MS: Millis = 500;
+
+/// Time between two warnings of one cause.
+const WARN_EVERY_MS: Millis = 10_000;
+
+/// What a rate-limited warning is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cause {
+    /// A table is full.
+    Full,
+    /// Accept ran out of something.
+    Paused,
+    /// A client that may not connect.
+    Stranger,
+    /// A client with too many sessions.
+    Crowd,
+}
+
+/// When each cause was last warned of.
+#[derive(Debug, Default)]
+pub(super) struct Warnings {
+    last: [Option<Millis>; Cause::Crowd as usize + 1],
+}
+
+impl Warnings {
+    /// Whether the cause may be warned of now; counts as having done so.
+    pub(super) fn is_due(&mut self, cause: Cause, now: Millis) -> bool {
+        let last = &mut self.last[cause as usize];
+        let due = last.is_none_or(|last| last + WARN_EVERY_MS <= now);
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+}
+
+impl<N: Net> Server<N> {
+    /// Warns of a cause, unless it has been warned of just now.
+    pub(super) fn warn(&mut self, cause: Cause, client: Option<SocketAddr>) {
+        if !self.warnings.is_due(cause, self.shared.now) {
+            return;
+        }
+        let text = match cause {
+            Cause::Full => "all sessions are in use (--max-sessions): new clients wait",
+            Cause::Paused => "accepting pauses",
+            Cause::Stranger => "may not connect (--clients would let it)",
+            Cause::Crowd => "has too many sessions (--max-per-client)",
+        };
+        match client {
+            Some(client) => warn!(target: "anklet", "{client} {text}"),
+            None => warn!(target: "anklet", "{text}"),
+        }
+    }
+
+    /// Takes the pending signals; the system keeps at most one of each kind.
+    pub(super) fn signals(&mut self) {
+        while let Some(signal) = self.shared.net.signal() {
+            match signal {
+                Signal::Stop => self.stop(),
+                Signal::Reload => self.reload(),
+                Signal::Report => self.report(),
+            }
+        }
+    }
+
+    /// Whether the program is to end now; if so, what still stands is closed.
+    pub(super) fn end(&mut self) -> bool {
+        let Some(stop_at) = self.stop_at else {
+            return false;
+        };
+        if !self.sessions.is_empty() && self.shared.now < stop_at {
+            return false;
+        }
+        let keys: Vec<Key> = self.sessions.keys().collect();
+        for key in keys {
+            self.finish(key, Verdict::Closed(Reason::Stopped));
+        }
+        true
+    }
+
+    fn stop(&mut self) {
+        info!(target: "anklet", "stopping with {} sessions", self.sessions.len());
+        self.shared.net.close_listeners();
+        self.acceptor.close();
+        self.stop_at = Some(self.shared.now + GRACE_MS);
+    }
+
+    /// Reads users, name servers, hosts and interfaces again. What cannot be read stays as it
+    /// was.
+    fn reload(&mut self) {
+        match self.sources.load_users() {
+            Ok(users) => {
+                let old = self.shared.gate.set_users(users);
+                let new = self.shared.gate.users();
+                for session in self.sessions.iter_mut() {
+                    session.rename_user(&old, new);
+                }
+            }
+            Err(error) => warn!(target: "anklet", "the users stay as they were: {error}"),
+        }
+        let (names, warnings) = self.sources.load_names(self.families);
+        for warning in warnings {
+            warn!(target: "anklet", "{warning}");
+        }
+        self.shared.names.set_settings(names);
+        let interfaces = self.shared.net.interfaces();
+        self.shared.gate.access.set_interfaces(interfaces);
+        let users = self.shared.gate.users().len();
+        info!(target: "anklet", "reloaded: {users} users");
+    }
+
+    fn report(&self) {
+        let shared = &self.shared;
+        let (totals, buffers, openings) =
+            (&shared.totals, shared.buffers.pool(), shared.openings());
+        info!(
+            target: "anklet",
+            "totals: {} accepted, {} tunnels, {}/{} bytes, {} not allowed to connect, {} over \
+             the limit per client, {} not SOCKS, {} wrong passwords, {} accept pauses",
+            totals.accepted, totals.tunnels, totals.up_bytes, totals.down_bytes,
+            totals.strangers, totals.crowded, totals.garbage, totals.logins_refused, totals.pauses,
+        );
+        info!(
+            target: "anklet",
+            "now: {} of {} sessions of {} clients, buffers {} (peak {}) of {}, openings {} \
+             (peak {}) of {}, {} lookups",
+            self.sessions.len(), self.sessions.max(), shared.clients.len(),
+            buffers.used(), buffers.peak(), buffers.max(),
+            openings.used(), openings.peak(), openings.max(), shared.names.live(),
+        );
+        for (refusal, count) in totals.refusals() {
+            info!(target: "anklet", "refused: {count} {refusal}");
+        }
+        for session in self.sessions.iter() {
+            session.describe(shared.now, shared.gate.users());
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! The loop: dispatch, accept, turns, expiry, reaping.
+//!
+//! One pass ([`Server::turn`]) waits, marks what the events say, accepts, gives every queued
+//! session one bounded turn, expires timers and runs the lookups. Nothing is done in direct
+//! reaction to an event, so one busy socket cannot hold up the others.
+
+mod control;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use log::{debug, warn};
+
+use self::control::{Cause, Warnings};
+use crate::config::{Config, Families, Sources};
+use crate::net::{Event, Millis, Net};
+use crate::session::{Reason, Session, Shared, Verdict};
+use crate::state::acceptor::Acceptor;
+use crate::state::access::Source;
+use crate::state::resolver::Settings;
+use crate::state::slots::{Key, Role, Slots, Token};
+use crate::state::users::Users;
+
+/// Connections taken from one listener in one pass, so that a flood of them leaves time for
+/// the tunnels that stand.
+const ACCEPTS_PER_PASS: usize = 32;
+
+/// Events taken from the system at once; more of them wait in the kernel.
+const EVENTS_MAX: usize = 1024;
+
+/// The program: all sessions, and what they share.
+pub struct Server<N: Net> {
+    sessions: Slots<Session<N>>,
+    /// Sessions that want a turn, each at most once.
+    ready: VecDeque<Key>,
+    events: Vec<Event>,
+    acceptor: Acceptor,
+    warnings: Warnings,
+    /// When to end, once TERM has come.
+    stop_at: Option<Millis>,
+    per_client_max: u32,
+    openings_per_client_max: u32,
+    sources: Sources,
+    families: Families,
+    shared: Shared<N>,
+}
+
+/// What is in use: all zero when nobody is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// Sessions.
+    pub sessions: usize,
+    /// Buffers out of the pool.
+    pub buffers: usize,
+    /// Entries of the table of openings.
+    pub openings: usize,
+    /// Armed timers.
+    pub timers: usize,
+    /// Lookups under way and those who wait for them.
+    pub queries: usize,
+}
+
+impl<N: Net> Server<N> {
+    /// A server on the listeners of `net`.
+    pub fn new(config: Config, users: Users, names: Settings, net: N) -> Self {
+        let listeners = net.listeners().len();
+        let limits = config.limits;
+        let shared = Shared::new(&config, users, names, net);
+        Self {
+            sessions: Slots::new(limits.sessions_max),
+            ready: VecDeque::with_capacity(limits.sessions_max),
+            events: Vec::with_capacity(EVENTS_MAX),
+            acceptor: Acceptor::new(listeners),
+            warnings: Warnings::default(),
+            stop_at: None,
+            per_client_max: u32::try_from(limits.per_client_max).unwrap_or(u32::MAX),
+            // Half, so that one client's unfinished handshakes do not keep out the others.
+            openings_per_client_max: u32::try_from(limits.openings_max.div_ceil(2))
+                .unwrap_or(u32::MAX),
+            sources: config.sources,
+            families: config.families,
+            shared,
+        }
+    }
+
+    /// Runs until a signal ends it.
+    ///
+    /// # Errors
+    /// Waiting for events failed, which it does on no healthy system.
+    pub fn run(&mut self) -> io::Result<()> {
+        while self.turn()? {}
+        Ok(())
+    }
+
+    /// One pass of the loop. `false` once it has ended.
+    ///
+    /// # Errors
+    /// As [`Server::run`].
+    pub fn turn(&mut self) -> io::Result<bool> {
+        let timeout = self.timeout();
+        self.shared.net.wait(&mut self.events, timeout)?;
+        self.shared.now = self.shared.net.now();
+        self.mark();
+        self.accept();
+        self.turns();
+        self.expire();
+        self.names();
+        let room = self.has_room();
+        self.acceptor.resume(self.shared.now, room);
+        Ok(!self.end())
+    }
+
+    /// What is in use.
+    pub fn census(&self) -> Census {
+        Census {
+            sessions: self.sessions.len(),
+            buffers: self.shared.buffers.pool().used(),
+            openings: self.shared.openings().used(),
+            timers: self.shared.timers.armed() + self.shared.stagger.armed(),
+            queries: self.shared.names.live(),
+        }
+    }
+
+    /// Checks what must always hold and takes a walk over all sessions; for tests.
+    ///
+    /// # Panics
+    /// When it does not hold.
+    pub fn check(&self) {
+        let held: usize = self.sessions.iter().map(Session::buffers_held).sum();
+        assert_eq!(
+            held,
+            self.shared.buffers.pool().used(),
+            "a buffer has no owner"
+        );
+        let opening = self
+            .sessions
+            .iter()
+            .filter(|session| session.is_opening())
+            .count();
+        assert_eq!(
+            opening,
+            self.shared.openings().used(),
+            "an opening has no owner"
+        );
+        let clients = self.shared.clients.len();
+        assert!(
+            clients <= self.sessions.len(),
+            "a client without sessions is remembered"
+        );
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() || self.acceptor.wants_any() {
+            return Some(Duration::ZERO);
+        }
+        let shared = &self.shared;
+        let due = [
+            shared.timers.next(),
+            shared.stagger.next(),
+            shared.names.poll_timeout(),
+            self.acceptor.next(),
+            self.stop_at,
+        ];
+        let next = due.into_iter().flatten().min()?;
+        Some(Duration::from_millis(next.saturating_sub(shared.net.now())))
+    }
+
+    /// Remembers what the events say, and queues whom they concern.
+    fn mark(&mut self) {
+        for at in 0..self.events.len() {
+            let event = self.events[at];
+            let key = event.token.key();
+            match event.token.role() {
+                Some(role @ (Role::Client | Role::Target)) => {
+                    let Some(session) = self.sessions.get_mut(key) else {
+                        continue;
+                    };
+                    session.mark(role, &event);
+                    if session.queue() {
+                        self.ready.push_back(key);
+                    }
+                }
+                Some(Role::Listener) => self.acceptor.mark(key.index()),
+                Some(Role::Dns) => {
+                    self.shared.names.handle_event(&event);
+                }
+                Some(Role::Signal) => self.signals(),
+                None => {}
+            }
+        }
+    }
+
+    /// Takes new connections while there is room for them.
+    fn accept(&mut self) {
+        for listener in 0..self.acceptor.listeners() {
+            for _ in 0..ACCEPTS_PER_PASS {
+                if !self.acceptor.wants(listener) {
+                    break;
+                }
+                if self.sessions.is_full() || !self.shared.can_open() {
+                    self.acceptor.fill();
+                    self.warn(Cause::Full, None);
+                    break;
+                }
+                self.accept_one(listener);
+            }
+        }
+    }
+
+    fn accept_one(&mut self, listener: usize) {
+        // Listeners are few: their number comes from the command line.
+        let number = u16::try_from(listener).unwrap_or(u16::MAX);
+        let (stream, addr) = match self.shared.net.accept(number) {
+            Ok(accepted) => accepted,
+            Err(error) => return self.accept_failed(listener, &error),
+        };
+        self.acceptor.accepted();
+        self.shared.totals.accepted += 1;
+        let share = self.shared.clients.share(Source::from(addr.ip()));
+        if !self.shared.gate.access.admits(addr.ip()) {
+            self.shared.totals.strangers += 1;
+            self.warn(Cause::Stranger, Some(addr));
+        } else if share.sessions >= self.per_client_max
+            || share.openings >= self.openings_per_client_max
+        {
+            self.shared.totals.crowded += 1;
+            self.warn(Cause::Crowd, Some(addr));
+        } else {
+            self.open(stream, addr);
+        }
+    }
+
+    fn accept_failed(&mut self, listener: usize, error: &io::Error) {
+        use io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::WouldBlock => self.acceptor.drained(listener),
+            // The connection broke before it was taken, or a firewall forbids it: Linux hands
+            // pending network errors of the new socket to accept.
+            Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::PermissionDenied
+            | Kind::NetworkDown
+            | Kind::NetworkUnreachable
+            | Kind::HostUnreachable
+            | Kind::TimedOut => {}
+            // Out of descriptors or memory. Anything unknown pauses too: it must not spin.
+            _ => {
+                self.shared.totals.pauses += 1;
+                let pause_ms = self.acceptor.pause(self.shared.now);
+                if self.warnings.is_due(Cause::Paused, self.shared.now) {
+                    warn!(target: "anklet", "cannot accept: {error}; next try in {pause_ms} ms");
+                }
+            }
+        }
+    }
+
+    /// Gives an accepted client its slot and registers it.
+    fn open(&mut self, stream: N::Stream, addr: SocketAddr) {
+        let shared = &mut self.shared;
+        let opened = self
+            .sessions
+            .insert(|key| Session::new(key, stream, addr, shared));
+        let Some(key) = opened else { return };
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        let token = Token::new(key, Role::Client);
+        if let Err(error) = self.shared.net.watch(session.client_stream(), token) {
+            debug!(target: "anklet", "cannot watch {addr}: {error}");
+            self.finish(key, Verdict::Closed(Reason::Exhausted));
+        }
+    }
+
+    /// One turn for each session that was queued as the pass began.
+    fn turns(&mut self) {
+        for _ in 0..self.ready.len() {
+            let Some(key) = self.ready.pop_front() else {
+                break;
+            };
+            if let Some(session) = self.sessions.get_mut(key) {
+                let verdict = session.turn(&mut self.shared);
+                self.finish(key, verdict);
+            }
+        }
+    }
+
+    /// Timers that are due. Each either closes its session or arms one that is due later.
+    fn expire(&mut self) {
+        while let Some(key) = self.shared.timers.expire(self.shared.now) {
+            if let Some(session) = self.sessions.get_mut(key) {
+                let verdict = session.expire(&mut self.shared);
+                self.finish(key, verdict);
+            }
+        }
+        while let Some(key) = self.shared.stagger.expire(self.shared.now) {
+            if let Some(session) = self.sessions.get_mut(key) {
+                let verdict = session.stagger(&mut self.shared);
+                self.finish(key, verdict);
+            }
+        }
+    }
+
+    /// Lookups: what is to be sent, what has come to its end.
+    fn names(&mut self) {
+        self.shared.names.run(&mut self.shared.net);
+        while let Some((key, answer)) = self.shared.names.poll_answer() {
+            if let Some(session) = self.sessions.get_mut(key) {
+                let verdict = session.resolved(&answer, &mut self.shared);
+                self.finish(key, verdict);
+            }
+        }
+    }
+
+    /// Does what a turn asks for.
+    fn finish(&mut self, key: Key, verdict: Verdict) {
+        match verdict {
+            Verdict::Idle => {}
+            Verdict::Again => {
+                if self.sessions.get_mut(key).is_some_and(Session::queue) {
+                    self.ready.push_back(key);
+                }
+            }
+            Verdict::Closed(reason) => {
+                if let Some(session) = self.sessions.remove(key) {
+                    session.close(reason, &mut self.shared);
+                }
+            }
+        }
+    }
+
+    /// Whether a full house has emptied below 90 %, so that accepting does not flap.
+    fn has_room(&self) -> bool {
+        let below = |used: usize, max: usize| used * 10 < max * 9;
+        let openings = self.shared.openings();
+        below(self.sessions.len(), self.sessions.max()) && below(openings.used(), openings.max())
+    }
+}

@@ -1,0 +1,228 @@
+//! From a request to a connection: names, rules, and the race of attempts (RFC 8305).
+
+use std::net::{IpAddr, SocketAddr};
+
+use log::debug;
+
+use super::opening::Opening;
+use super::race::{Heat, reply_code};
+use super::{Next, Phase, Reason, Session, Shared, Verdict};
+use crate::net::{Net, Purpose, Stream};
+use crate::state::flow::Peer;
+use crate::state::handshake::Refuse;
+use crate::state::resolver::{Addresses, Answer};
+use crate::state::slots::Role;
+use crate::wire::socks::{Address, REPLY_MAX, ReplyCode, Request, write_reply};
+
+impl<N: Net> Session<N> {
+    /// Starts on the way to the destination: the race for an address, a lookup for a name.
+    pub(super) fn dial(
+        &mut self,
+        mut opening: Box<Opening<N::Stream>>,
+        request: &Request,
+        shared: &mut Shared<N>,
+    ) -> Next<N::Stream> {
+        opening.race.set_port(request.port);
+        match &request.address {
+            Address::Ip(addr) => {
+                let mut addresses = Addresses::default();
+                addresses.push(*addr);
+                opening.race.enter(addresses);
+                self.advance(opening, shared)
+            }
+            Address::Name(name) => {
+                let source = self.record.source();
+                if !shared.names.start(self.key, source, name.as_bytes()) {
+                    return self.fail(opening, ReplyCode::GeneralFailure, shared);
+                }
+                Next::Go(Phase::Resolving(opening))
+            }
+        }
+    }
+
+    /// The lookup has come to its end.
+    pub fn resolved(&mut self, answer: &Answer, shared: &mut Shared<N>) -> Verdict {
+        let phase = std::mem::replace(&mut self.phase, Phase::Over);
+        let Phase::Resolving(mut opening) = phase else {
+            self.phase = phase;
+            return Verdict::Idle;
+        };
+        let code = Refuse::Reply(ReplyCode::HostUnreachable);
+        let next = match answer {
+            Answer::Found(addresses) => {
+                opening.race.enter(*addresses);
+                self.advance(opening, shared)
+            }
+            Answer::NoSuchName | Answer::Failed => {
+                self.refuse(opening, code, Reason::NoSuchName, shared)
+            }
+            Answer::TimedOut => self.refuse(opening, code, Reason::LookupTimeout, shared),
+        };
+        self.follow(next, shared)
+    }
+
+    /// It is time for the next attempt of the race, whatever the others do.
+    pub fn stagger(&mut self, shared: &mut Shared<N>) -> Verdict {
+        let phase = std::mem::replace(&mut self.phase, Phase::Over);
+        let Phase::Connecting(opening) = phase else {
+            self.phase = phase;
+            return Verdict::Idle;
+        };
+        let next = self.advance(opening, shared);
+        self.follow(next, shared)
+    }
+
+    /// A lookup is under way: only the client has something to say.
+    pub(super) fn resolving(&mut self, mut opening: Box<Opening<N::Stream>>) -> Next<N::Stream> {
+        match self.absorb(&mut opening) {
+            Some(reason) => Next::Close(Phase::Resolving(opening), reason),
+            None => Next::Wait(Phase::Resolving(opening)),
+        }
+    }
+
+    /// Nobody has answered the lookup within the connect timeout.
+    pub(super) fn lookup_timeout(
+        &mut self,
+        opening: Box<Opening<N::Stream>>,
+        shared: &mut Shared<N>,
+    ) -> Next<N::Stream> {
+        shared.names.cancel(self.key);
+        let code = Refuse::Reply(ReplyCode::HostUnreachable);
+        self.refuse(opening, code, Reason::LookupTimeout, shared)
+    }
+
+    /// No attempt has come to its end within the connect timeout.
+    pub(super) fn connect_timeout(
+        &mut self,
+        opening: Box<Opening<N::Stream>>,
+        shared: &mut Shared<N>,
+    ) -> Next<N::Stream> {
+        self.fail(opening, ReplyCode::TtlExpired, shared)
+    }
+
+    /// Looks at the attempts.
+    pub(super) fn connecting(
+        &mut self,
+        mut opening: Box<Opening<N::Stream>>,
+        shared: &mut Shared<N>,
+    ) -> Next<N::Stream> {
+        if let Some(reason) = self.absorb(&mut opening) {
+            return Next::Close(Phase::Connecting(opening), reason);
+        }
+        if !opening.race.ready.writable {
+            return Next::Wait(Phase::Connecting(opening));
+        }
+        match opening.race.poll() {
+            Heat::Won(stream, to) => self.connected(opening, stream, to, shared),
+            Heat::Failed => self.advance(opening, shared),
+            Heat::Running => Next::Wait(Phase::Connecting(opening)),
+        }
+    }
+
+    /// Reads what the client sends early. A reason: it has given up. Its end of stream with
+    /// nothing sent means that nobody waits any more; behind payload it is a half-close.
+    fn absorb(&mut self, opening: &mut Opening<N::Stream>) -> Option<Reason> {
+        while !opening.client_ended {
+            match opening.inbox.read(&mut self.client) {
+                Ok(None) => return None,
+                Ok(Some(0)) => opening.client_ended = true,
+                Ok(Some(_)) => {}
+                Err(_) => return Some(Reason::ClientReset),
+            }
+        }
+        let nothing_sent = opening.inbox.unread().is_empty();
+        nothing_sent.then_some(Reason::ClientLeft)
+    }
+
+    /// Starts the next attempt that can be started.
+    fn advance(
+        &mut self,
+        mut opening: Box<Opening<N::Stream>>,
+        shared: &mut Shared<N>,
+    ) -> Next<N::Stream> {
+        // Bounded by the number of candidates.
+        while let Some(to) = opening.race.next_candidate() {
+            match self.attempt(to, shared) {
+                Ok(stream) => {
+                    opening.race.add(stream, to);
+                    break;
+                }
+                Err(code) => opening.race.note(code),
+            }
+        }
+        if !opening.race.is_running() {
+            let code = opening.race.failure();
+            return self.fail(opening, code, shared);
+        }
+        if opening.race.has_candidate() {
+            shared.stagger.arm(self.key, 0, shared.now);
+        }
+        Next::Wait(Phase::Connecting(opening))
+    }
+
+    /// Starts one attempt, if the rules permit it.
+    fn attempt(&self, to: SocketAddr, shared: &mut Shared<N>) -> Result<N::Stream, ReplyCode> {
+        let client = self.record.client();
+        if let Err(refusal) = shared.gate.access.permits(client.ip(), to) {
+            shared.totals.refused[refusal.index()] += 1;
+            debug!(target: "anklet", "{client} may not reach {to}: {refusal}; {}", refusal.hint());
+            return Err(ReplyCode::NotAllowed);
+        }
+        let usable = match to.ip() {
+            IpAddr::V4(_) => shared.families.v4,
+            IpAddr::V6(_) => shared.families.v6,
+        };
+        if !usable {
+            return Err(ReplyCode::NetworkUnreachable);
+        }
+        let token = self.token(Role::Target);
+        shared
+            .net
+            .connect(to, Purpose::Tunnel, token)
+            .map_err(|error| {
+                debug!(target: "anklet", "{client} -> {to}: {error}");
+                reply_code(&error)
+            })
+    }
+
+    /// One attempt stands; the others are dropped with the race.
+    fn connected(
+        &mut self,
+        mut opening: Box<Opening<N::Stream>>,
+        stream: N::Stream,
+        to: SocketAddr,
+        shared: &mut Shared<N>,
+    ) -> Next<N::Stream> {
+        shared.stagger.disarm(self.key);
+        self.record.set_reached(to);
+        let Ok(bound) = stream.local_addr() else {
+            return self.fail(opening, ReplyCode::GeneralFailure, shared);
+        };
+        let mut reply = [0; REPLY_MAX];
+        let len = write_reply(ReplyCode::Succeeded, bound, &mut reply);
+        opening.outbox.put(&reply[..usize::from(len)]);
+        let target = Peer {
+            stream,
+            ready: opening.race.ready,
+        };
+        opening.race.end();
+        Next::Go(Phase::Answering(opening, target))
+    }
+
+    /// Nothing can be reached.
+    fn fail(
+        &mut self,
+        opening: Box<Opening<N::Stream>>,
+        code: ReplyCode,
+        shared: &mut Shared<N>,
+    ) -> Next<N::Stream> {
+        let reason = match code {
+            ReplyCode::NotAllowed => Reason::NotAllowed,
+            ReplyCode::ConnectionRefused => Reason::Refused,
+            ReplyCode::TtlExpired => Reason::ConnectTimeout,
+            ReplyCode::NetworkUnreachable | ReplyCode::HostUnreachable => Reason::Unreachable,
+            _ => Reason::Exhausted,
+        };
+        self.refuse(opening, Refuse::Reply(code), reason, shared)
+    }
+}

@@ -1,0 +1,89 @@
+//! The handshake of a session: bytes in, answers out, until the request stands.
+
+use super::opening::Opening;
+use super::shared::Class;
+use super::{Next, Phase, Reason, Session, Shared};
+use crate::net::Net;
+use crate::state::handshake::{self, Progress, Refuse, Stage};
+
+impl<N: Net> Session<N> {
+    /// Feeds what has come, and reads more, until bytes are missing.
+    pub(super) fn greet(
+        &mut self,
+        mut opening: Box<Opening<N::Stream>>,
+        shared: &mut Shared<N>,
+    ) -> Next<N::Stream> {
+        let client = self.record.client().ip();
+        // Bounded: each round consumes a message of the inbox, or reads, and without bytes
+        // to read it returns.
+        loop {
+            let bytes = opening.inbox.unread();
+            let (used, progress) =
+                handshake::feed(opening.stage, bytes, client, &mut shared.gate, shared.now);
+            opening.inbox.consume(used);
+            match progress {
+                Progress::More => match self.listen(&mut opening) {
+                    Ok(true) => {}
+                    Ok(false) => return Next::Wait(Phase::Handshake(opening)),
+                    Err(reason) => return Next::Close(Phase::Handshake(opening), reason),
+                },
+                Progress::Reply(reply, stage) => {
+                    opening.outbox.put(&reply);
+                    opening.stage = stage;
+                }
+                Progress::Granted(reply, user) => {
+                    opening.outbox.put(&reply);
+                    opening.stage = Stage::Request;
+                    self.record.set_user(user);
+                }
+                Progress::Done(request) => {
+                    self.record.set_asked(&request);
+                    // The method shows as accepted before the target is known to answer.
+                    if opening.outbox.flush(&mut self.client).is_err() {
+                        return Next::Close(Phase::Handshake(opening), Reason::ClientReset);
+                    }
+                    shared
+                        .timers
+                        .arm(self.key, Class::Connect as u8, shared.now);
+                    return self.dial(opening, &request, shared);
+                }
+                Progress::Refuse(refuse) => return self.turn_away(opening, refuse, shared),
+            }
+        }
+    }
+
+    /// Writes what is to be said and reads once. Whether there is something new to look at.
+    fn listen(&mut self, opening: &mut Opening<N::Stream>) -> Result<bool, Reason> {
+        let flushed = opening.outbox.flush(&mut self.client);
+        if !flushed.map_err(|_| Reason::ClientReset)? {
+            return Ok(false);
+        }
+        match opening.inbox.read(&mut self.client) {
+            Ok(Some(0)) => Err(Reason::ClientLeft),
+            Ok(read) => Ok(read.is_some()),
+            Err(_) => Err(Reason::ClientReset),
+        }
+    }
+
+    /// The bytes deserve no tunnel.
+    fn turn_away(
+        &mut self,
+        opening: Box<Opening<N::Stream>>,
+        refuse: Refuse,
+        shared: &mut Shared<N>,
+    ) -> Next<N::Stream> {
+        let reason = match refuse {
+            Refuse::Protocol => {
+                shared.totals.garbage += 1;
+                return Next::Close(Phase::Handshake(opening), Reason::Garbage);
+            }
+            Refuse::Method => Reason::NoMethod,
+            Refuse::LoginVersion | Refuse::Reply(_) => Reason::BadRequest,
+            Refuse::Login(_) => {
+                shared.totals.logins_refused += 1;
+                Reason::BadLogin
+            }
+        };
+        self.refuse(opening, refuse, reason, shared)
+    }
+}

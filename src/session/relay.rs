@@ -1,0 +1,146 @@
+//! A tunnel that stands: the reply, the early payload, then two flows until both have ended.
+
+use super::opening::Opening;
+use super::shared::Class;
+use super::{Next, Phase, Reason, Session, Shared, Verdict};
+use crate::net::{Event, Net, Stream};
+use crate::state::flow::{Broken, Flow, Peer, Step};
+use crate::state::pool::Buffers;
+use crate::state::slots::Key;
+
+/// The target of a tunnel and both directions.
+#[derive(Debug)]
+pub(super) struct Relay<S> {
+    target: Peer<S>,
+    up: Flow,
+    down: Flow,
+}
+
+impl<N: Net> Session<N> {
+    /// Replies to the client, and sends on what it had sent too early.
+    pub(super) fn answer(
+        &mut self,
+        mut opening: Box<Opening<N::Stream>>,
+        mut target: Peer<N::Stream>,
+        shared: &mut Shared<N>,
+    ) -> Next<N::Stream> {
+        if target.take_error().is_some() {
+            return Next::Close(Phase::Answering(opening, target), Reason::TargetReset);
+        }
+        let Ok(answered) = opening.outbox.flush(&mut self.client) else {
+            return Next::Close(Phase::Answering(opening, target), Reason::ClientReset);
+        };
+        while !opening.inbox.unread().is_empty() && target.ready.writable {
+            match target.write(opening.inbox.unread()) {
+                Ok(len) => opening.carry(len.unwrap_or(0)),
+                Err(_) => {
+                    return Next::Close(Phase::Answering(opening, target), Reason::TargetReset);
+                }
+            }
+        }
+        if !answered || !opening.inbox.unread().is_empty() {
+            return Next::Wait(Phase::Answering(opening, target));
+        }
+        let up = Flow::new(opening.client_ended, opening.early_bytes);
+        shared.give_opening(opening, self.source());
+        shared.totals.tunnels += 1;
+        shared.timers.arm(self.key, Class::Idle as u8, shared.now);
+        Next::Go(Phase::Relaying(Relay {
+            target,
+            up,
+            down: Flow::default(),
+        }))
+    }
+}
+
+impl<S: Stream> Relay<S> {
+    /// Moves what can be moved, one buffer per direction at most.
+    pub(super) fn turn<N: Net<Stream = S>>(
+        &mut self,
+        key: Key,
+        client: &mut Peer<S>,
+        shared: &mut Shared<N>,
+    ) -> Verdict {
+        if self.target.take_error().is_some() {
+            return Verdict::Closed(Reason::TargetReset);
+        }
+        let before = self.progress();
+        let up = match self.up.pump(client, &mut self.target, &mut shared.buffers) {
+            Ok(step) => step,
+            Err(Broken::Source) => return Verdict::Closed(Reason::ClientReset),
+            Err(Broken::Sink) => return Verdict::Closed(Reason::TargetReset),
+        };
+        let down = match self
+            .down
+            .pump(&mut self.target, client, &mut shared.buffers)
+        {
+            Ok(step) => step,
+            Err(Broken::Source) => return Verdict::Closed(Reason::TargetReset),
+            Err(Broken::Sink) => return Verdict::Closed(Reason::ClientReset),
+        };
+        if (up, down) == (Step::Done, Step::Done) {
+            return Verdict::Closed(Reason::Done);
+        }
+        if self.progress() != before {
+            let class = if self.is_half() {
+                Class::HalfClosed
+            } else {
+                Class::Idle
+            };
+            shared.timers.arm(key, class as u8, shared.now);
+        }
+        if up == Step::More || down == Step::More {
+            Verdict::Again
+        } else {
+            Verdict::Idle
+        }
+    }
+
+    /// Remembers an event of the target.
+    pub(super) fn mark(&mut self, event: &Event) {
+        self.target.ready.mark(event);
+    }
+
+    /// Makes the close of the target an abort.
+    pub(super) fn abort(&mut self) {
+        self.target.stream.abort_on_close();
+    }
+
+    /// What it means that nothing moved for so long.
+    pub(super) fn timeout(&self) -> Reason {
+        if self.is_half() {
+            Reason::HalfCloseTimeout
+        } else {
+            Reason::IdleTimeout
+        }
+    }
+
+    /// Gives back the buffers.
+    pub(super) fn release(&mut self, buffers: &mut Buffers) {
+        self.up.release(buffers);
+        self.down.release(buffers);
+    }
+
+    /// How many buffers it holds.
+    pub(super) fn buffers_held(&self) -> usize {
+        usize::from(self.up.holds()) + usize::from(self.down.holds())
+    }
+
+    /// Bytes carried, up and down.
+    pub(super) fn moved(&self) -> (u64, u64) {
+        (self.up.bytes(), self.down.bytes())
+    }
+
+    fn is_half(&self) -> bool {
+        self.up.is_done() || self.down.is_done()
+    }
+
+    /// Differs whenever something has moved or ended.
+    fn progress(&self) -> (u64, bool, bool) {
+        (
+            self.up.bytes() + self.down.bytes(),
+            self.up.is_done(),
+            self.down.is_done(),
+        )
+    }
+}

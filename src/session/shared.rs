@@ -1,0 +1,222 @@
+//! What all sessions share: the system, the pools, the timers, the rules and the counts.
+
+use std::fmt;
+
+use super::opening::Opening;
+use crate::config::{Config, Families, Timeouts};
+use crate::names::Names;
+use crate::net::{Millis, Net};
+use crate::state::access::{Access, Refusal, Source};
+use crate::state::clients::Clients;
+use crate::state::gate::{Gate, PENALTY_STEPS};
+use crate::state::pool::{Buffers, Pool};
+use crate::state::resolver::Settings;
+use crate::state::timers::Timers;
+use crate::state::users::{PENALTIES_MS, Users};
+
+/// How long a refused client gets to read its reply before the connection is closed. RFC 1928
+/// §6 asks for less than ten seconds.
+const LINGER_MS: u32 = 2_000;
+
+/// Time between two connection attempts of one race (RFC 8305 §5: "Connection Attempt Delay").
+const STAGGER_MS: u32 = 250;
+
+/// Everything but the sessions themselves, which borrow it for a turn.
+pub struct Shared<N: Net> {
+    /// The system.
+    pub net: N,
+    /// The clock as it was read once for this pass of the loop.
+    pub now: Millis,
+    /// Buffers of the relay.
+    pub buffers: Buffers,
+    /// One timer per session; its classes are those of [`Class`].
+    pub timers: Timers,
+    /// The start of the next attempt, for sessions whose race has candidates left.
+    pub stagger: Timers,
+    /// Name lookups.
+    pub names: Names<N>,
+    /// Who gets in, and where to.
+    pub gate: Gate,
+    /// What each client has taken.
+    pub clients: Clients,
+    /// Counters since the start.
+    pub totals: Totals,
+    pub(super) families: Families,
+    pub(super) openings: Openings<N>,
+}
+
+/// The table of openings.
+type Openings<N> = Pool<Box<Opening<<N as Net>::Stream>>>;
+
+impl<N: Net> Shared<N> {
+    /// What a server with this configuration shares.
+    pub fn new(config: &Config, users: Users, names: Settings, mut net: N) -> Self {
+        let limits = &config.limits;
+        let interfaces = net.interfaces();
+        let listeners = net.listeners().to_vec();
+        let access = Access::new(config.policy.clone(), interfaces, listeners);
+        Self {
+            now: net.now(),
+            net,
+            buffers: Buffers::new(limits.buffers_max, limits.buffer_bytes),
+            timers: Timers::new(&Class::durations(&config.timeouts), limits.sessions_max),
+            stagger: Timers::new(&[STAGGER_MS], limits.sessions_max),
+            names: Names::new(names, limits.openings_max),
+            gate: Gate::new(access, users, &config.policy),
+            clients: Clients::default(),
+            totals: Totals::default(),
+            families: config.families,
+            openings: Pool::new(limits.openings_max),
+        }
+    }
+
+    /// Whether another session can be opened.
+    pub fn can_open(&self) -> bool {
+        self.openings.used() < self.openings.max()
+    }
+
+    /// The table of openings, for its counts.
+    pub fn openings(&self) -> &Pool<impl Sized> {
+        &self.openings
+    }
+
+    /// Takes back an entry of the table of openings.
+    pub(super) fn give_opening(&mut self, mut opening: Box<Opening<N::Stream>>, source: Source) {
+        opening.reset();
+        self.openings.give(opening);
+        self.clients.opened(source);
+    }
+}
+
+/// The classes of session timers.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(super) enum Class {
+    Handshake,
+    Connect,
+    Idle,
+    HalfClosed,
+    Linger,
+    /// The first step of the penalty for wrong passwords; the others follow it.
+    Penalty,
+}
+
+impl Class {
+    /// One duration per class, in the order of the enum.
+    fn durations(timeouts: &Timeouts) -> [u32; Self::Penalty as usize + PENALTY_STEPS] {
+        let mut durations = [0; Self::Penalty as usize + PENALTY_STEPS];
+        let (states, penalties) = durations.split_at_mut(Self::Penalty as usize);
+        states.copy_from_slice(&[
+            timeouts.handshake_ms,
+            timeouts.connect_ms,
+            timeouts.idle_ms,
+            timeouts.half_close_ms,
+            LINGER_MS,
+        ]);
+        penalties.copy_from_slice(&PENALTIES_MS);
+        durations
+    }
+}
+
+/// Counters since the start; they wrap never in practice (64 bits).
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Connections taken by accept.
+    pub accepted: u64,
+    /// Tunnels that stood.
+    pub tunnels: u64,
+    /// Bytes from clients to targets.
+    pub up_bytes: u64,
+    /// Bytes from targets to clients.
+    pub down_bytes: u64,
+    /// Clients turned away because they may not connect.
+    pub strangers: u64,
+    /// Clients turned away because they have too many sessions.
+    pub crowded: u64,
+    /// First bytes that were no protocol spoken here.
+    pub garbage: u64,
+    /// Logins refused.
+    pub logins_refused: u64,
+    /// Times that accept had to pause for want of descriptors or memory.
+    pub pauses: u64,
+    /// Destinations refused, by cause.
+    pub refused: [u64; Refusal::COUNT],
+}
+
+impl Totals {
+    /// The causes for which destinations were refused, with how often.
+    pub fn refusals(&self) -> impl Iterator<Item = (Refusal, u64)> {
+        Refusal::ALL
+            .into_iter()
+            .map(|cause| (cause, self.refused[cause.index()]))
+    }
+}
+
+/// Why a session ended, for its log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Both directions have ended.
+    Done,
+    /// The client closed before its tunnel stood.
+    ClientLeft,
+    /// The client's connection broke.
+    ClientReset,
+    /// The target's connection broke.
+    TargetReset,
+    /// Not a protocol that is spoken here.
+    Garbage,
+    /// No authentication method in common.
+    NoMethod,
+    /// Wrong name or password.
+    BadLogin,
+    /// The handshake took too long.
+    HandshakeTimeout,
+    /// A request that cannot be understood, or is not supported.
+    BadRequest,
+    /// Refused by the rules.
+    NotAllowed,
+    /// The name does not resolve.
+    NoSuchName,
+    /// Nobody answered the lookup in time.
+    LookupTimeout,
+    /// The target cannot be reached.
+    Unreachable,
+    /// The target refused.
+    Refused,
+    /// The connect timeout.
+    ConnectTimeout,
+    /// Out of descriptors or table entries.
+    Exhausted,
+    /// Nothing moved for the idle timeout.
+    IdleTimeout,
+    /// The same after one direction had ended.
+    HalfCloseTimeout,
+    /// The program is ending.
+    Stopped,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "done",
+            Self::ClientLeft => "client left",
+            Self::ClientReset => "client reset",
+            Self::TargetReset => "target reset",
+            Self::Garbage => "not SOCKS",
+            Self::NoMethod => "no common method",
+            Self::BadLogin => "wrong password",
+            Self::HandshakeTimeout => "handshake timeout",
+            Self::BadRequest => "bad request",
+            Self::NotAllowed => "not allowed",
+            Self::NoSuchName => "name not found",
+            Self::LookupTimeout => "name timeout",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::ConnectTimeout => "connect timeout",
+            Self::Exhausted => "out of resources",
+            Self::IdleTimeout => "idle timeout",
+            Self::HalfCloseTimeout => "half-close timeout",
+            Self::Stopped => "stopped",
+        })
+    }
+}

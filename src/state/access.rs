@@ -1,0 +1,1156 @@
+//! Who may connect, and where to. Decisions only: nothing here resolves, connects or logs.
+//!
+//! **Why was this refused?** A destination is judged on its address, never on a name, in this
+//! order; the first line that applies decides.
+//!
+//! 1. An address and port on which the proxy itself listens: never ([`Refusal::Listener`]).
+//! 2. Multicast, 255.255.255.255 and the broadcast address of a subnet of an interface:
+//!    never ([`Refusal::Multicast`]).
+//! 3. Of all rules that hold the address and the port, the one with the longest prefix; among
+//!    those the one with the fewest ports; then `--permit` before `--block`, both before a
+//!    built-in rule of the same prefix, and a built-in permission before a built-in refusal.
+//! 4. No rule: permitted.
+//!
+//! The rules are those of `--permit` and `--block`, and for clients that are not loopback the
+//! built-in ones, each with its own prefix:
+//!
+//! | prefix | verdict |
+//! |---|---|
+//! | each address of the router, /32 or /128 | [`Refusal::OwnAddress`] |
+//! | each prefix of an interface that carries no default route | [`Refusal::OtherSubnet`] |
+//! | the prefix of an interface that the client is in, the longest one | permitted |
+//! | 127.0.0.0/8, ::1, 0.0.0.0, :: | [`Refusal::Loopback`] |
+//! | private, shared, link-local, reserved (`RESERVED` in prefix.rs) | [`Refusal::Private`] |
+//!
+//! So `--permit 192.168.0.0/16` does not open a subnet 192.168.2.0/24 of the router, and
+//! `--permit 192.168.2.0/24` does, but not the router's own 192.168.2.1; `--block 0.0.0.0/0`
+//! leaves a client its own subnet, which `--block` with that subnet or its interface takes.
+//!
+//! An IPv4 address inside an IPv6 one (see [`unwrapped`]) must be permitted in both forms;
+//! a v4-mapped one is plain IPv4 to the kernel, and here. A client is taken by its own address.
+//!
+//! A link-local IPv6 prefix is the same on every interface, so it says nothing about where a
+//! client is: it is nobody's subnet, and an interface's name does not stand for it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+pub use super::prefix::{Destination, Nets, Prefix, Source, unwrapped};
+use super::prefix::{LINK_LOCAL, LOOPBACK, RESERVED, SERVED, SHARED};
+
+/// One address of one interface of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The interface's name.
+    pub name: String,
+    /// The address.
+    pub addr: IpAddr,
+    /// The length of its prefix, 0 to 32 or 0 to 128.
+    pub bits: u8,
+    /// Whether the interface carries a default route, of either family.
+    pub default_route: bool,
+}
+
+/// What the command line says about who may connect, and where to.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// Users are configured, be it none at the moment.
+    pub credentials: bool,
+    /// Who may connect; empty: with credentials anyone, without the built-in rule.
+    pub clients: Vec<Nets>,
+    /// Who needs no password.
+    pub trust: Vec<Nets>,
+    /// Destinations that are opened.
+    pub permit: Vec<Destination>,
+    /// Destinations that are closed.
+    pub block: Vec<Destination>,
+    /// An address that has authenticated is trusted for a while.
+    pub auth_once: bool,
+}
+
+/// Why a destination is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Refusal {
+    /// The proxy itself listens there: it would talk to itself without end.
+    Listener,
+    /// A multicast or broadcast address.
+    Multicast,
+    /// An address of the router, whose firewall cannot tell the proxy from the router.
+    OwnAddress,
+    /// A loopback or unspecified address.
+    Loopback,
+    /// A private, shared, link-local or reserved range.
+    Private,
+    /// A subnet of the router in which the client is not.
+    OtherSubnet,
+    /// A `--block` of the user.
+    Rule,
+}
+
+impl Refusal {
+    /// How many causes there are.
+    pub const COUNT: usize = 7;
+
+    /// All of them, each at its [`Self::index`].
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Listener,
+        Self::Multicast,
+        Self::OwnAddress,
+        Self::Loopback,
+        Self::Private,
+        Self::OtherSubnet,
+        Self::Rule,
+    ];
+
+    /// The cause's place in a table of counters, below [`Self::COUNT`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// What would open it, for the log line that names the address.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Listener | Self::Multicast => "nothing opens it",
+            Self::OwnAddress => "--permit with this very address opens it",
+            Self::Loopback | Self::Private => "--permit opens it",
+            Self::OtherSubnet => "--permit with this address or its subnet opens it",
+            Self::Rule => "a narrower --permit opens it",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Listener => "the proxy's own listener",
+            Self::Multicast => "multicast or broadcast",
+            Self::OwnAddress => "an address of this router",
+            Self::Loopback => "loopback or unspecified",
+            Self::Private => "a private or reserved range",
+            Self::OtherSubnet => "a subnet that the client is not in",
+            Self::Rule => "blocked by a rule",
+        })
+    }
+}
+
+/// The policy put in force on the interfaces as they are. A check walks a few lists of some
+/// tens of entries and allocates nothing; the lists are made when policy or interfaces change.
+#[derive(Debug)]
+pub struct Access {
+    policy: Policy,
+    interfaces: Vec<Interface>,
+    listeners: Vec<SocketAddr>,
+    /// Who may connect; `None` is anyone.
+    admitted: Option<Vec<Prefix>>,
+    trusted: Vec<Prefix>,
+    /// Prefixes in which a client can be a neighbour.
+    subnets: Vec<Prefix>,
+    /// Addresses at which the router answers, except loopback.
+    own: Vec<IpAddr>,
+    broadcasts: Vec<Ipv4Addr>,
+    rules: Vec<Rule>,
+}
+
+impl Access {
+    /// The policy in force on these interfaces. `listeners` are the addresses that the proxy
+    /// is bound to.
+    pub fn new(policy: Policy, interfaces: Vec<Interface>, listeners: Vec<SocketAddr>) -> Self {
+        let mut access = Self {
+            policy,
+            interfaces: Vec::new(),
+            listeners,
+            admitted: None,
+            trusted: Vec::new(),
+            subnets: Vec::new(),
+            own: Vec::new(),
+            broadcasts: Vec::new(),
+            rules: Vec::new(),
+        };
+        access.set_interfaces(interfaces);
+        access
+    }
+
+    /// Follows a change of the interfaces. Without any (they could not be read), the router's
+    /// addresses are not known and not refused: the caller keeps the old ones or warns.
+    pub fn set_interfaces(&mut self, interfaces: Vec<Interface>) {
+        self.interfaces = interfaces;
+        self.admitted = self.admitted_now();
+        self.trusted = self.expanded(&self.policy.trust);
+        self.survey();
+        self.rules = self.rules_now();
+    }
+
+    /// The policy that is in force.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Whether a client of that address may connect at all.
+    pub fn admits(&self, client: IpAddr) -> bool {
+        self.admitted
+            .as_ref()
+            .is_none_or(|prefixes| holds(prefixes, client.to_canonical()))
+    }
+
+    /// Whether a client of that address needs no password (N4).
+    pub fn trusts(&self, client: IpAddr) -> bool {
+        holds(&self.trusted, client.to_canonical())
+    }
+
+    /// Whether that client may reach that destination; see the head of this file.
+    pub fn permits(&self, client: IpAddr, destination: SocketAddr) -> Result<(), Refusal> {
+        let (client, port) = (client.to_canonical(), destination.port());
+        let addr = destination.ip().to_canonical();
+        // The inner form first: its cause says more.
+        let inner = unwrapped(addr);
+        self.judge(client, inner, port)?;
+        if inner == addr {
+            Ok(())
+        } else {
+            self.judge(client, addr, port)
+        }
+    }
+
+    fn judge(&self, client: IpAddr, addr: IpAddr, port: u16) -> Result<(), Refusal> {
+        if self.is_listener(addr, port) {
+            return Err(Refusal::Listener);
+        }
+        if self.is_group(addr) {
+            return Err(Refusal::Multicast);
+        }
+        let local = client.is_loopback();
+        let subnet = if local { None } else { self.subnet_of(client) };
+        let neighbours = subnet.map(|prefix| Rule::built_in(prefix, None));
+        let mut strongest: Option<&Rule> = None;
+        for rule in self.rules.iter().chain(&neighbours) {
+            let applies = rule.of_user || !local;
+            if applies
+                && rule.matches(addr, port)
+                && strongest.is_none_or(|other| rule.strength() > other.strength())
+            {
+                strongest = Some(rule);
+            }
+        }
+        strongest.and_then(|rule| rule.refusal).map_or(Ok(()), Err)
+    }
+
+    /// Whether a connection to there would come back to the proxy. A connection to the
+    /// unspecified address arrives at loopback, or at the address that it is sent from.
+    fn is_listener(&self, addr: IpAddr, port: u16) -> bool {
+        self.listeners.iter().any(|listener| {
+            let at = listener.ip().to_canonical();
+            listener.port() == port
+                && at.is_ipv4() == addr.is_ipv4()
+                && (at == addr
+                    || addr.is_unspecified()
+                    || at.is_unspecified() && (addr.is_loopback() || self.own.contains(&addr)))
+        })
+    }
+
+    fn is_group(&self, addr: IpAddr) -> bool {
+        match addr {
+            IpAddr::V4(v4) => {
+                v4.is_broadcast() || v4.is_multicast() || self.broadcasts.contains(&v4)
+            }
+            IpAddr::V6(v6) => v6.is_multicast(),
+        }
+    }
+
+    /// The subnet that the client is a neighbour in, the longest one, as the kernel routes.
+    fn subnet_of(&self, client: IpAddr) -> Option<Prefix> {
+        let around = self.subnets.iter().filter(|prefix| prefix.contains(client));
+        around.copied().max_by_key(|prefix| prefix.bits())
+    }
+
+    fn admitted_now(&self) -> Option<Vec<Prefix>> {
+        if !self.policy.clients.is_empty() {
+            return Some(self.expanded(&self.policy.clients));
+        }
+        if self.policy.credentials {
+            return None;
+        }
+        let mut prefixes = SERVED.to_vec();
+        let inside = self
+            .interfaces
+            .iter()
+            .filter(|interface| !interface.default_route);
+        prefixes.extend(
+            inside
+                .filter_map(subnet)
+                .filter(|prefix| is_served(*prefix)),
+        );
+        Some(prefixes)
+    }
+
+    /// Gathers what the interfaces mean: own addresses, broadcast addresses, subnets.
+    fn survey(&mut self) {
+        (self.own, self.broadcasts, self.subnets) = (Vec::new(), Vec::new(), Vec::new());
+        for interface in &self.interfaces {
+            if let IpAddr::V4(addr) = interface.addr
+                && (1..=30).contains(&interface.bits)
+            {
+                let host = u32::MAX >> interface.bits;
+                self.broadcasts
+                    .push(Ipv4Addr::from_bits(addr.to_bits() | host));
+            }
+            // The built-in rules name loopback addresses by their range.
+            if interface.addr.is_loopback() {
+                continue;
+            }
+            self.own.push(interface.addr);
+            // The subnet-router anycast address (RFC 4291 §2.6.1) is the router's as well;
+            // RFC 6164 §5.1 exempts /127.
+            if interface.addr.is_ipv6()
+                && interface.bits < 127
+                && let Some(prefix) = Prefix::new(interface.addr, interface.bits)
+            {
+                self.own.push(prefix.addr());
+            }
+            self.subnets
+                .extend(subnet(interface).filter(|prefix| !prefix.is_host()));
+        }
+    }
+
+    /// Every rule but the one about the client's own subnet.
+    fn rules_now(&self) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        for (destinations, refusal) in [
+            (&self.policy.permit, None),
+            (&self.policy.block, Some(Refusal::Rule)),
+        ] {
+            for destination in destinations {
+                self.expand(&destination.net, |prefix| {
+                    let (first_port, last_port) = (destination.first_port, destination.last_port);
+                    rules.push(Rule {
+                        prefix,
+                        first_port,
+                        last_port,
+                        refusal,
+                        of_user: true,
+                    });
+                });
+            }
+        }
+        let built_in = |prefix, refusal| Rule::built_in(prefix, Some(refusal));
+        let hosts = self
+            .own
+            .iter()
+            .filter_map(|addr| Prefix::new(*addr, host_bits(*addr)));
+        rules.extend(hosts.map(|prefix| built_in(prefix, Refusal::OwnAddress)));
+        for interface in &self.interfaces {
+            if !interface.default_route && !interface.addr.is_loopback() {
+                let prefix = subnet(interface);
+                rules.extend(prefix.map(|prefix| built_in(prefix, Refusal::OtherSubnet)));
+            }
+        }
+        rules.extend(LOOPBACK.map(|prefix| built_in(prefix, Refusal::Loopback)));
+        rules.extend(RESERVED.map(|prefix| built_in(prefix, Refusal::Private)));
+        rules
+    }
+
+    fn expanded(&self, list: &[Nets]) -> Vec<Prefix> {
+        let mut prefixes = Vec::new();
+        for net in list {
+            self.expand(net, |prefix| prefixes.push(prefix));
+        }
+        prefixes
+    }
+
+    fn expand(&self, net: &Nets, mut each: impl FnMut(Prefix)) {
+        match net {
+            Nets::Prefix(prefix) => each(*prefix),
+            Nets::Interface(name) => {
+                let named = self
+                    .interfaces
+                    .iter()
+                    .filter(|interface| interface.name == *name);
+                named.filter_map(subnet).for_each(each);
+            }
+        }
+    }
+}
+
+/// One line of the rules.
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    prefix: Prefix,
+    first_port: u16,
+    last_port: u16,
+    /// `None` permits.
+    refusal: Option<Refusal>,
+    of_user: bool,
+}
+
+impl Rule {
+    fn built_in(prefix: Prefix, refusal: Option<Refusal>) -> Self {
+        Self {
+            prefix,
+            first_port: 0,
+            last_port: u16::MAX,
+            refusal,
+            of_user: false,
+        }
+    }
+
+    fn matches(&self, addr: IpAddr, port: u16) -> bool {
+        (self.first_port..=self.last_port).contains(&port) && self.prefix.contains(addr)
+    }
+
+    /// Of two rules that match the same, the greater one decides: length of the prefix, then
+    /// fewness of ports, then whose it is, then whether it permits. That the user's rules go
+    /// first makes `--block br-lan` mean something for the clients on br-lan, whose subnet is
+    /// permitted with just that prefix.
+    fn strength(&self) -> u32 {
+        let fewness = u32::from(u16::MAX - (self.last_port - self.first_port));
+        let order = u32::from(self.of_user) << 1 | u32::from(self.refusal.is_none());
+        u32::from(self.prefix.bits()) << 18 | fewness << 2 | order
+    }
+}
+
+/// The prefix of an interface's address, where it says which network the address is in: not
+/// link-local IPv6 (see the head of this file), not the whole Internet (0 bits).
+fn subnet(interface: &Interface) -> Option<Prefix> {
+    let prefix = Prefix::new(interface.addr, interface.bits)?;
+    (prefix.bits() > 0 && !LINK_LOCAL.contains(interface.addr)).then_some(prefix)
+}
+
+/// Whether a subnet without a default route is near enough to be served unasked. Tunnels to
+/// whole overlay networks (6to4's 2002::/16, 200::/7) have no default route either, and
+/// 100.64.0.0/10 is the provider's side.
+fn is_served(prefix: Prefix) -> bool {
+    let shortest = if prefix.addr().is_ipv4() {
+        SERVED_BITS_V4
+    } else {
+        SERVED_BITS_V6
+    };
+    prefix.bits() >= shortest && !SHARED.contains(prefix.addr())
+}
+
+fn holds(prefixes: &[Prefix], addr: IpAddr) -> bool {
+    prefixes.iter().any(|prefix| prefix.contains(addr))
+}
+
+fn host_bits(addr: IpAddr) -> u8 {
+    if addr.is_ipv4() { 32 } else { 128 }
+}
+
+/// The largest network that a site is given: RFC 6177 §2 for IPv6, a class B for IPv4.
+const SERVED_BITS_V6: u8 = 48;
+const SERVED_BITS_V4: u8 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::Refusal::*;
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::Ipv6Addr;
+    use std::str::FromStr;
+
+    const LAN: &str = "192.168.1.50";
+    const LAN_V6: &str = "2a00:1:2:10::50";
+    const GUEST: &str = "192.168.2.50";
+    const STRANGER: &str = "81.99.1.1";
+
+    /// A router: an uplink with public addresses, a LAN, guests, and servers with public ones.
+    const INSIDE: &str = "lo=127.0.0.1/8 lo=::1/128 \
+        br-lan=192.168.1.1/24 br-lan=2a00:1:2:10::1/60 br-lan=fd12::1/64 br-lan=fe80::1/64 \
+        guest=192.168.2.1/24 guest=2a00:1:2:20::1/64 dmz=81.3.0.1/29";
+    const OUTSIDE: &str = "wan=81.2.69.142/24 wan=2a00:1:0:ff::2/64 wan=fe80::ff:2/64";
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn at(text: &str, port: u16) -> SocketAddr {
+        SocketAddr::new(ip(text), port)
+    }
+
+    fn list<T: FromStr<Err = &'static str>>(words: &str) -> Vec<T> {
+        let words = words.split_whitespace();
+        words.map(|word| word.parse().unwrap()).collect()
+    }
+
+    /// Interfaces as `name=addr/bits`, those without and those with a default route.
+    fn interfaces(inside: &str, outside: &str) -> Vec<Interface> {
+        let read = |words: &str, default_route: bool| -> Vec<Interface> {
+            let read = |word: &str| {
+                let (name, prefix) = word.split_once('=').unwrap();
+                let (addr, bits) = prefix.split_once('/').unwrap();
+                let (name, addr, bits) = (name.to_owned(), ip(addr), bits.parse().unwrap());
+                Interface {
+                    name,
+                    addr,
+                    bits,
+                    default_route,
+                }
+            };
+            words.split_whitespace().map(read).collect()
+        };
+        [read(inside, false), read(outside, true)].concat()
+    }
+
+    fn access(policy: Policy) -> Access {
+        let listeners = vec![at("0.0.0.0", 1080), at("::", 1080)];
+        Access::new(policy, interfaces(INSIDE, OUTSIDE), listeners)
+    }
+
+    fn ruled(permit: &str, block: &str) -> Access {
+        let (permit, block) = (list(permit), list(block));
+        let rest = Policy::default();
+        access(Policy {
+            permit,
+            block,
+            ..rest
+        })
+    }
+
+    /// A router with other interfaces, all of them inside.
+    fn elsewhere(inside: &str) -> Access {
+        Access::new(Policy::default(), interfaces(inside, ""), Vec::new())
+    }
+
+    #[track_caller]
+    fn judged(access: &Access, client: &str, verdict: Result<(), Refusal>, destinations: &str) {
+        for destination in destinations.split_whitespace() {
+            let found = access.permits(ip(client), at(destination, 80));
+            assert_eq!(found, verdict, "{client} to {destination}");
+        }
+    }
+
+    #[track_caller]
+    fn permitted(access: &Access, client: &str, destinations: &str) {
+        judged(access, client, Ok(()), destinations);
+    }
+
+    #[track_caller]
+    fn refused(access: &Access, client: &str, cause: Refusal, destinations: &str) {
+        judged(access, client, Err(cause), destinations);
+    }
+
+    #[track_caller]
+    fn admitted(access: &Access, expected: bool, clients: &str) {
+        for client in clients.split_whitespace() {
+            assert_eq!(access.admits(ip(client)), expected, "{client}");
+        }
+    }
+
+    #[track_caller]
+    fn trusted(access: &Access, expected: bool, clients: &str) {
+        for client in clients.split_whitespace() {
+            assert_eq!(access.trusts(ip(client)), expected, "{client}");
+        }
+    }
+
+    #[test]
+    fn without_credentials_the_near_ones_are_served() {
+        let access = access(Policy::default());
+        admitted(&access, true, "127.0.0.1 127.9.9.9 ::1 ::ffff:127.0.0.1");
+        admitted(
+            &access,
+            true,
+            "10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255",
+        );
+        admitted(
+            &access,
+            true,
+            "192.168.0.1 192.168.255.255 ::ffff:192.168.1.7",
+        );
+        admitted(&access, true, "fc00::1 fdff::1 fe80::5 febf::1 169.254.7.7");
+        admitted(
+            &access,
+            true,
+            "2a00:1:2:10::50 2a00:1:2:1f::1 2a00:1:2:20::9 81.3.0.6",
+        );
+
+        admitted(
+            &access,
+            false,
+            "81.99.1.1 ::ffff:81.99.1.1 0.0.0.0 :: fec0::1 fe00::1",
+        );
+        admitted(
+            &access,
+            false,
+            "172.15.255.255 172.32.0.1 11.0.0.1 192.169.0.1",
+        );
+        admitted(&access, false, "100.64.0.1 100.127.255.255");
+        admitted(
+            &access,
+            false,
+            "81.2.69.7 2a00:1:0:ff::9 2a00:1:2:30::1 2a00:1:2:21::1",
+        );
+        // A client is its own address, not one that it claims to stand for.
+        admitted(&access, false, "::127.0.0.1 ::10.0.0.1 64:ff9b::10.0.0.1");
+        admitted(&access, false, "2002:7f00:1::1 2002:c0a8:101::1");
+    }
+
+    #[test]
+    fn without_credentials_overlays_and_the_side_of_the_provider_are_not_served() {
+        let access = elsewhere(
+            "iptv=100.70.1.2/24 ygg=200:1::1/7 6to4=2002:5102:458e::1/16 tun=81.0.0.1/0 \
+             lan=2a00:1:2::1/48",
+        );
+        admitted(&access, false, "100.70.1.9 200:2::1 2002:1::1 81.99.1.1");
+        admitted(&access, true, "2a00:1:2:ffff::1");
+    }
+
+    #[test]
+    fn with_credentials_anyone_may_connect_unless_clients_says_who() {
+        let rest = Policy {
+            credentials: true,
+            ..Policy::default()
+        };
+        admitted(
+            &access(rest.clone()),
+            true,
+            "81.99.1.1 2a00:9::1 100.64.0.1 127.0.0.1",
+        );
+        for credentials in [false, true] {
+            let clients = list("81.99.0.0/16 br-lan");
+            let access = access(Policy {
+                credentials,
+                clients,
+                ..rest.clone()
+            });
+            admitted(
+                &access,
+                true,
+                "81.99.1.1 192.168.1.50 2a00:1:2:10::50 fd12::9",
+            );
+            admitted(
+                &access,
+                false,
+                "192.168.2.50 127.0.0.1 10.0.0.1 fe80::5 81.98.0.1",
+            );
+        }
+    }
+
+    #[test]
+    fn an_interface_that_is_not_there_admits_and_trusts_nobody() {
+        let (clients, trust) = (list("wlan7"), list("wlan7"));
+        let access = access(Policy {
+            clients,
+            trust,
+            ..Policy::default()
+        });
+        admitted(&access, false, "192.168.1.50 127.0.0.1");
+        trusted(&access, false, "192.168.1.50 127.0.0.1");
+    }
+
+    #[test]
+    fn n4_trust_is_by_network() {
+        let (credentials, trust) = (true, list("br-lan 10.7.0.0/16"));
+        let trusting = access(Policy {
+            credentials,
+            trust,
+            ..Policy::default()
+        });
+        trusted(
+            &trusting,
+            true,
+            "192.168.1.50 2a00:1:2:10::50 10.7.9.9 ::ffff:10.7.9.9",
+        );
+        // A link-local address may be on any link: the name of one does not cover it.
+        trusted(
+            &trusting,
+            false,
+            "192.168.2.50 127.0.0.1 81.99.1.1 fe80::5 2002:a07:909::1",
+        );
+        trusted(&access(Policy::default()), false, "192.168.1.50 127.0.0.1");
+    }
+
+    #[test]
+    fn interfaces_are_followed_as_they_change() {
+        let (clients, permit) = (list("br-lan"), list("guest"));
+        let mut access = access(Policy {
+            clients,
+            permit,
+            ..Policy::default()
+        });
+        permitted(&access, LAN, "192.168.2.50");
+        refused(&access, LAN, Private, "192.168.3.2");
+        access.set_interfaces(interfaces("br-lan=10.1.0.1/24 guest=192.168.3.1/24", ""));
+        admitted(&access, true, "10.1.0.9");
+        admitted(&access, false, "192.168.1.50");
+        permitted(&access, "10.1.0.9", "192.168.3.2 10.1.0.8 81.2.69.142");
+        refused(&access, "10.1.0.9", Private, "192.168.2.50");
+    }
+
+    #[test]
+    fn a_client_reaches_the_internet_and_its_own_subnet() {
+        let access = access(Policy::default());
+        permitted(
+            &access,
+            LAN,
+            "8.8.8.8 2a00:9::1 81.2.69.9 2a00:1:0:ff::9 192.168.1.77",
+        );
+        permitted(
+            &access,
+            LAN,
+            "100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 223.1.1.1",
+        );
+        permitted(&access, LAN_V6, "8.8.8.8 2a00:9::1 2a00:1:2:1f::9");
+        permitted(&access, "fd12::50", "fd12::77");
+        permitted(&access, "81.2.69.9", "81.2.69.10 8.8.8.8");
+        permitted(&access, STRANGER, "8.8.8.8 81.2.69.9 2a00:9::1");
+    }
+
+    #[test]
+    fn a_client_reaches_nothing_else() {
+        let access = access(Policy::default());
+        refused(&access, LAN, Loopback, "127.0.0.1 127.8.8.8 ::1 0.0.0.0 ::");
+        refused(
+            &access,
+            LAN,
+            OwnAddress,
+            "192.168.1.1 192.168.2.1 81.2.69.142 81.3.0.1",
+        );
+        refused(
+            &access,
+            LAN,
+            OwnAddress,
+            "2a00:1:0:ff::2 fd12::1 fe80::1 fe80::ff:2",
+        );
+        refused(&access, LAN_V6, OwnAddress, "2a00:1:2:10::1");
+        // The subnet-router anycast addresses of the two IPv6 subnets, and of the uplink.
+        refused(
+            &access,
+            LAN_V6,
+            OwnAddress,
+            "2a00:1:2:10:: 2a00:1:2:20:: 2a00:1:0:ff::",
+        );
+        refused(
+            &access,
+            LAN,
+            Private,
+            "10.0.0.1 172.16.0.1 192.168.99.1 fc00::1 fd13::1",
+        );
+        refused(
+            &access,
+            LAN,
+            Private,
+            "100.64.0.1 100.127.255.255 169.254.1.1 fe80::77",
+        );
+        refused(
+            &access,
+            LAN,
+            Private,
+            "0.1.2.3 198.18.0.1 192.0.2.1 250.0.0.1 2001:db8::1",
+        );
+        refused(
+            &access,
+            LAN,
+            Private,
+            "4000::1 200::1 fec0::1 64:ff9b:1::1 3fff::1 2001::1",
+        );
+        refused(
+            &access,
+            LAN,
+            OtherSubnet,
+            "192.168.2.50 81.3.0.2 2a00:1:2:20::50",
+        );
+        refused(&access, LAN, OtherSubnet, "2a00:1:2:11::1 fd12::9");
+        refused(
+            &access,
+            LAN_V6,
+            OtherSubnet,
+            "2a00:1:2:20::50 192.168.1.77 fd12::9",
+        );
+        refused(&access, GUEST, OtherSubnet, "192.168.1.50");
+        refused(&access, "fe80::50", Private, "fe80::77");
+        refused(&access, "10.5.0.1", Private, "10.5.0.2");
+        refused(
+            &access,
+            STRANGER,
+            OtherSubnet,
+            "192.168.1.50 192.168.2.50 81.3.0.2",
+        );
+        // A client at one of the router's own addresses is not a loopback client.
+        refused(&access, "192.168.1.1", Loopback, "127.0.0.1");
+        refused(&access, "192.168.1.1", OwnAddress, "192.168.1.1");
+    }
+
+    #[test]
+    fn a_loopback_client_knows_only_the_rules_of_the_user() {
+        let access = ruled("", "192.168.2.0/24");
+        for client in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            permitted(
+                &access,
+                client,
+                "127.0.0.1 ::1 192.168.1.1 192.168.1.50 10.0.0.1",
+            );
+            permitted(
+                &access,
+                client,
+                "2a00:1:2:20::50 81.2.69.142 8.8.8.8 fc00::1",
+            );
+            refused(&access, client, Rule, "192.168.2.50 192.168.2.1");
+            refused(&access, client, Multicast, "192.168.1.255 ff02::1");
+            assert_eq!(
+                access.permits(ip(client), at("127.0.0.1", 1080)),
+                Err(Listener)
+            );
+        }
+        refused(&access, "2002:7f00:1::1", Loopback, "127.0.0.1");
+    }
+
+    #[test]
+    fn multicast_and_broadcast_are_for_nobody() {
+        let access = ruled(
+            "0.0.0.0/0 ::/0 224.0.0.1 255.255.255.255 192.168.1.255 ff02::1",
+            "",
+        );
+        for client in [LAN, STRANGER, "127.0.0.1", LAN_V6] {
+            refused(
+                &access,
+                client,
+                Multicast,
+                "224.0.0.1 239.255.255.250 ff02::1 ff0e::1",
+            );
+            refused(
+                &access,
+                client,
+                Multicast,
+                "255.255.255.255 192.168.1.255 192.168.2.255",
+            );
+            refused(
+                &access,
+                client,
+                Multicast,
+                "81.2.69.255 81.3.0.7 127.255.255.255",
+            );
+            refused(
+                &access,
+                client,
+                Multicast,
+                "::ffff:224.0.0.1 ::224.0.0.1 2002:e000:1::",
+            );
+            refused(
+                &access,
+                client,
+                Multicast,
+                "64:ff9b::224.0.0.1 2002:c0a8:1ff::1",
+            );
+        }
+        // RFC 3021: a /31 has no broadcast address.
+        permitted(&elsewhere("ptp=10.0.0.0/31"), "10.0.0.1", "10.0.0.1");
+    }
+
+    #[test]
+    fn the_listeners_are_never_permitted() {
+        let permit = list("0.0.0.0/0 ::/0 192.168.1.1 127.0.0.1");
+        let policy = Policy {
+            permit,
+            ..Policy::default()
+        };
+        let wide = access(policy.clone());
+        for destination in "127.0.0.1 127.1.2.3 0.0.0.0 192.168.1.1 81.2.69.142 ::1 :: fe80::1 \
+            2a00:1:0:ff::2 2a00:1:2:20:: ::ffff:127.0.0.1 ::127.0.0.1 2002:5102:458e::1 \
+            64:ff9b::192.168.1.1 ::ffff:0.0.0.0"
+            .split_whitespace()
+        {
+            let verdict = wide.permits(ip(LAN), at(destination, 1080));
+            assert_eq!(verdict, Err(Listener), "{destination}");
+        }
+        assert_eq!(wide.permits(ip(LAN), at(LAN, 1080)), Ok(()));
+        assert_eq!(wide.permits(ip(LAN), at("192.168.1.1", 81)), Ok(()));
+
+        let listeners = vec![at("192.168.1.1", 1080), at("::ffff:127.0.0.1", 1081)];
+        let narrow = Access::new(policy, interfaces(INSIDE, OUTSIDE), listeners);
+        for (destination, port, loops) in [
+            ("192.168.1.1", 1080, true),
+            ("127.0.0.1", 1080, false),
+            ("127.0.0.1", 1081, true),
+            ("0.0.0.0", 1081, true),
+            ("192.168.1.1", 1081, false),
+            ("::1", 1081, false),
+        ] {
+            let verdict = narrow.permits(ip("127.0.0.1"), at(destination, port));
+            assert_eq!(verdict == Err(Listener), loops, "{destination} {port}");
+        }
+    }
+
+    #[test]
+    fn embedded_forms_are_judged_as_what_they_lead_to() {
+        let plain = access(Policy::default());
+        permitted(
+            &plain,
+            LAN,
+            "::ffff:8.8.8.8 64:ff9b::8.8.8.8 2002:808:808::1",
+        );
+        permitted(&plain, LAN, "::ffff:192.168.1.77 64:ff9b::192.168.1.77");
+        refused(
+            &plain,
+            LAN,
+            Loopback,
+            "::ffff:127.0.0.1 64:ff9b::127.0.0.1 ::127.0.0.1",
+        );
+        refused(
+            &plain,
+            LAN,
+            OwnAddress,
+            "::ffff:192.168.1.1 2002:5102:458e::1",
+        );
+        refused(
+            &plain,
+            LAN,
+            Private,
+            "::ffff:10.0.0.1 64:ff9b::100.64.0.1 ::8.8.8.8",
+        );
+        refused(
+            &plain,
+            LAN,
+            OtherSubnet,
+            "2002:c0a8:232::1 64:ff9b::192.168.2.50",
+        );
+
+        let access = ruled("2002::/16 64:ff9b::/96", "8.8.8.0/24 2002:101::/32");
+        refused(&access, LAN, Private, "2002:a00:1::1 64:ff9b::10.0.0.1");
+        refused(
+            &access,
+            LAN,
+            Rule,
+            "64:ff9b::8.8.8.8 ::ffff:8.8.8.8 2002:101:101::1",
+        );
+        permitted(&access, LAN, "64:ff9b::1.1.1.1 2002:909:909::1");
+        refused(
+            &ruled("", "::/0"),
+            LAN,
+            Rule,
+            "64:ff9b::8.8.8.8 2002:808:808::1",
+        );
+    }
+
+    #[test]
+    fn permit_opens_exceptions_by_length_of_the_prefix() {
+        let access = ruled(
+            "192.168.0.0/16 10.0.0.0/8 2a00:1:2:20::/64 81.2.69.142:443",
+            "",
+        );
+        // Equal to a built-in range: opened. A subnet of the router is longer: not opened.
+        permitted(&access, STRANGER, "192.168.99.1 10.1.1.1 2a00:1:2:20::50");
+        refused(&access, STRANGER, OtherSubnet, "192.168.1.50 192.168.2.50");
+        refused(
+            &access,
+            STRANGER,
+            OwnAddress,
+            "192.168.1.1 2a00:1:2:20::1 81.2.69.142",
+        );
+        let web = at("81.2.69.142", 443);
+        assert_eq!(access.permits(ip(STRANGER), web), Ok(()));
+
+        let access = ruled("192.168.1.0/24 192.168.2.1 0.0.0.0/0 ::/0 127.0.0.0/8", "");
+        permitted(&access, STRANGER, "192.168.1.50 192.168.2.1 127.0.0.1");
+        refused(&access, STRANGER, OwnAddress, "192.168.1.1");
+        refused(&access, STRANGER, OtherSubnet, "192.168.2.50");
+        refused(&access, STRANGER, Loopback, "::1");
+        refused(&access, STRANGER, Private, "10.0.0.1 fc00::1 4000::1");
+
+        let access = ruled("guest", "");
+        permitted(&access, LAN, "192.168.2.50 2a00:1:2:20::50");
+        refused(&access, LAN, OwnAddress, "192.168.2.1");
+    }
+
+    #[test]
+    fn longest_prefix_then_narrower_ports_then_permit() {
+        let block = "8.0.0.0/8 8.8.8.0/24:1-100 8.8.8.0/24:70-90 9.9.0.0/16:80 9.8.0.0/16:80 \
+            0.0.0.0/0";
+        let permit = "8.8.0.0/16 8.8.8.0/24:79-81 9.9.0.0/16:80 9.9.9.0/24 9.8.0.0/16:80-81";
+        let access = ruled(permit, block);
+        for (destination, ports, verdict) in [
+            ("8.1.1.1", &[1, 80, 443][..], Err(Rule)),
+            ("8.8.1.1", &[1, 80, 443], Ok(())),
+            ("8.8.8.1", &[79, 80, 81, 101], Ok(())),
+            ("8.8.8.1", &[1, 60, 78, 82, 100], Err(Rule)),
+            ("9.9.1.1", &[80], Ok(())),
+            ("9.9.1.1", &[79, 81], Err(Rule)),
+            ("9.9.9.9", &[80, 443], Ok(())),
+            ("9.8.1.1", &[80], Err(Rule)),
+            ("9.8.1.1", &[81], Ok(())),
+            ("1.1.1.1", &[80], Err(Rule)),
+            ("192.168.1.77", &[80], Ok(())),
+            ("2a00:9::1", &[80], Ok(())),
+        ] {
+            for port in ports {
+                let found = access.permits(ip(LAN), at(destination, *port));
+                assert_eq!(found, verdict, "{destination} {port}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_of_just_the_own_subnet_takes_it_away() {
+        refused(&ruled("", "br-lan"), LAN, Rule, "192.168.1.77");
+        refused(&ruled("", "192.168.1.0/24"), LAN, Rule, "192.168.1.77");
+        permitted(&ruled("", "192.168.0.0/16"), LAN, "192.168.1.77");
+        permitted(&ruled("192.168.1.0/24", "br-lan"), LAN, "192.168.1.77");
+    }
+
+    #[test]
+    fn in_nested_subnets_a_client_is_in_the_inner_one() {
+        let access = elsewhere("a=10.0.0.1/8 b=10.1.0.1/16");
+        permitted(&access, "10.1.0.9", "10.1.0.8");
+        refused(&access, "10.1.0.9", OtherSubnet, "10.2.0.1");
+        permitted(&access, "10.2.0.9", "10.3.0.1");
+        refused(&access, "10.2.0.9", OtherSubnet, "10.1.0.8");
+    }
+
+    #[test]
+    fn an_interface_of_one_address_is_no_subnet() {
+        let access = elsewhere("wg0=10.9.0.1/32 wg0=2a00:5::1/128");
+        refused(&access, "10.9.0.1", OwnAddress, "10.9.0.1");
+        refused(&access, "2a00:5::1", OwnAddress, "2a00:5::1");
+    }
+
+    #[test]
+    fn causes_are_numbered_without_gaps() {
+        for (index, cause) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(cause.index(), index);
+            assert!(!cause.hint().is_empty() && !cause.to_string().is_empty());
+        }
+    }
+
+    /// Prefixes that overlap often: few bits differ, lengths cluster around the built-in ones.
+    fn nets() -> impl Strategy<Value = Prefix> {
+        let first = prop_oneof![Just(8u8), Just(10), Just(192)];
+        let v4 = (first, 168u8..170, 0u8..4, 0u8..4, 0u8..=32)
+            .prop_map(|(a, b, c, d, bits)| Prefix::v4(Ipv4Addr::new(a, b, c, d), bits));
+        let v6 = (
+            0u16..2,
+            0u16..2,
+            prop_oneof![Just(0u8), 30u8..34, 126u8..=128],
+        )
+            .prop_map(|(b, h, bits)| Prefix::v6(Ipv6Addr::new(0x2a00, b, 0, 0, 0, 0, 0, h), bits));
+        prop_oneof![3 => v4, 1 => v6]
+    }
+
+    fn hosts() -> impl Strategy<Value = IpAddr> {
+        let v4 = prop_oneof![Just(8u8), Just(10), Just(192)];
+        let v4 = (v4, 168u8..170, 0u8..4, 0u8..4).prop_map(|(a, b, c, d)| [a, b, c, d].into());
+        let v6 =
+            (0u16..2, 0u16..2).prop_map(|(b, h)| Ipv6Addr::new(0x2a00, b, 0, 0, 0, 0, 0, h).into());
+        prop_oneof![3 => v4, 1 => v6]
+    }
+
+    fn destinations() -> impl Strategy<Value = Vec<Destination>> {
+        let some = (1u16..4, 0u16..3).prop_map(|(first, more)| (first, first + more));
+        let ports = prop_oneof![Just((0, u16::MAX)), some];
+        let one = (nets(), ports).prop_map(|(prefix, (first_port, last_port))| {
+            let net = Nets::Prefix(prefix);
+            Destination {
+                net,
+                first_port,
+                last_port,
+            }
+        });
+        proptest::collection::vec(one, 0..8)
+    }
+
+    /// What decides, found the slow way: every rule written out, all lengths from the longest
+    /// down, at each length one question after the other.
+    fn naive(policy: &Policy, near: &[Interface], client: IpAddr, to: SocketAddr) -> bool {
+        // (prefix, first and last port, the user's, permits)
+        let mut rules: Vec<(Prefix, u16, u16, bool, bool)> = Vec::new();
+        for (list, permits) in [(&policy.permit, true), (&policy.block, false)] {
+            for Destination {
+                net,
+                first_port,
+                last_port,
+            } in list
+            {
+                let Nets::Prefix(prefix) = net else {
+                    unreachable!("no names here");
+                };
+                rules.push((*prefix, *first_port, *last_port, true, permits));
+            }
+        }
+        let mut built_in = |prefix, permits| rules.push((prefix, 0, u16::MAX, false, permits));
+        for range in ["10.0.0.0/8", "192.168.0.0/16"] {
+            built_in(range.parse().unwrap(), false);
+        }
+        let mut home: Option<Prefix> = None;
+        for interface in near {
+            let prefix = Prefix::new(interface.addr, interface.bits).unwrap();
+            built_in(
+                Prefix::new(interface.addr, host_bits(interface.addr)).unwrap(),
+                false,
+            );
+            if interface.addr.is_ipv6() && interface.bits < 127 {
+                built_in(Prefix::new(prefix.addr(), 128).unwrap(), false);
+            }
+            if prefix.bits() > 0 && !interface.default_route {
+                built_in(prefix, false);
+            }
+            let inside = prefix.bits() > 0 && !prefix.is_host() && prefix.contains(client);
+            if inside && home.is_none_or(|home| home.bits() < prefix.bits()) {
+                home = Some(prefix);
+            }
+        }
+        if let Some(prefix) = home {
+            built_in(prefix, true);
+        }
+        rules.retain(|rule| rule.0.contains(to.ip()) && rule.1 <= to.port() && to.port() <= rule.2);
+        for bits in (0..=128).rev() {
+            let level = || rules.iter().filter(|rule| rule.0.bits() == bits);
+            let Some(width) = level().map(|rule| rule.2 - rule.1).min() else {
+                continue;
+            };
+            let level = || level().filter(|rule| rule.2 - rule.1 == width);
+            let users = level().any(|rule| rule.3);
+            return level().any(|rule| rule.3 == users && rule.4);
+        }
+        true
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn rules_agree_with_a_search_from_the_longest_prefix_down(
+            permit in destinations(), block in destinations(),
+            near in proptest::collection::vec((nets(), hosts(), any::<bool>()), 0..4),
+            client in hosts(), addr in hosts(), port in 1u16..6,
+        ) {
+            let near: Vec<Interface> = near.into_iter().map(|(prefix, host, default_route)| {
+                let same = prefix.addr().is_ipv4() == host.is_ipv4();
+                let addr = if same { host } else { prefix.addr() };
+                Interface { name: String::new(), addr, bits: prefix.bits(), default_route }
+            }).collect();
+            let policy = Policy { permit, block, ..Policy::default() };
+            let access = Access::new(policy.clone(), near.clone(), Vec::new());
+            prop_assume!(!access.is_group(addr));
+            let to = SocketAddr::new(addr, port);
+            let expected = naive(&policy, &near, client, to);
+            prop_assert_eq!(access.permits(client, to).is_ok(), expected);
+        }
+
+        #[test]
+        fn no_spelling_reaches_what_plain_ipv4_does_not(
+            addr: u32, pick in 0usize..12, tail: u16,
+            client in prop_oneof![Just(LAN), Just(STRANGER), Just("127.0.0.1")],
+        ) {
+            const PICKS: [&str; 10] = [
+                "127.0.0.1", "192.168.1.1", "192.168.2.1", "81.2.69.142", "192.168.2.7",
+                "192.168.1.255", "10.0.0.1", "224.0.0.1", "0.0.0.0", "100.64.0.1",
+            ];
+            let plain = PICKS.get(pick).map(|pick| pick.parse().unwrap());
+            let any = Ipv4Addr::from_bits(addr);
+            let plain = plain.unwrap_or(any);
+            let [a, b, c, d] = plain.octets();
+            let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+            let access = access(Policy::default());
+            let verdict = |addr: IpAddr| access.permits(ip(client), SocketAddr::new(addr, 1080));
+            let expected = verdict(plain.into());
+            prop_assert_eq!(verdict(plain.to_ipv6_mapped().into()), expected);
+            for other in [
+                Ipv6Addr::new(0, 0, 0, 0, 0, 0, high, low),
+                Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
+                Ipv6Addr::new(0x2002, high, low, tail, 0, 0, 0, tail),
+            ] {
+                // :: and ::1 are no IPv4 addresses.
+                let itself = unwrapped(other.into()) == IpAddr::V6(other);
+                let open = verdict(other.into()).is_ok();
+                prop_assert!(itself || expected.is_ok() || !open, "{}", other);
+            }
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! One direction of one relay, over anything that reads and writes.
+//!
+//! A flow holds a buffer only while bytes wait in it. Finds it none, it goes on through the
+//! scratch buffer: peek, write, consume exactly what was written. That costs one call more and
+//! holds nothing, so clients that never read starve nobody.
+
+use std::io;
+
+use super::pool::{Buffer, Buffers};
+use crate::net::{Event, Stream};
+
+/// What is known of a socket's readiness.
+///
+/// A socket is registered once, edge-triggered. The bits are set by events and cleared by
+/// `WouldBlock`; `readable` also by a read that was shorter than asked for, which means that
+/// the socket is drained, unless the end of stream has been announced: data and FIN can come
+/// in one event, and none follows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ready {
+    /// A read may give something.
+    pub readable: bool,
+    /// A write may take something.
+    pub writable: bool,
+    /// The end of stream is announced (RDHUP): sticky.
+    pub ended: bool,
+    /// An error is announced: ask [`Stream::take_error`], once.
+    pub failed: bool,
+}
+
+impl Ready {
+    /// Remembers what an event says.
+    pub fn mark(&mut self, event: &Event) {
+        // A hang-up can arrive with data still unread, so it counts as both.
+        self.readable |= event.readable | event.ended | event.failed;
+        self.writable |= event.writable | event.failed;
+        self.ended |= event.ended;
+        self.failed |= event.failed;
+    }
+}
+
+/// One end of a relay: a connection and its readiness.
+#[derive(Debug)]
+pub struct Peer<S> {
+    /// The connection.
+    pub stream: S,
+    /// What events have said of it.
+    pub ready: Ready,
+}
+
+impl<S: Stream> Peer<S> {
+    /// Reads once. `None`: nothing there, an event will come. `Some(0)`: end of stream.
+    pub fn read(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        let result = self.stream.read(buf);
+        self.note_read(result, buf.len())
+    }
+
+    /// Reads without consuming; otherwise as [`Peer::read`].
+    fn peek(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        let result = self.stream.peek(buf);
+        self.note_read(result, buf.len())
+    }
+
+    /// Writes once. `None`: no room, an event will come.
+    pub fn write(&mut self, buf: &[u8]) -> io::Result<Option<usize>> {
+        match self.stream.write(buf) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => Ok(Some(len)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.ready.writable = false;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The announced error, if there is one. Asked once: taking it makes it vanish.
+    pub fn take_error(&mut self) -> Option<io::Error> {
+        if !self.ready.failed {
+            return None;
+        }
+        self.ready.failed = false;
+        self.stream.take_error()
+    }
+
+    fn note_read(&mut self, result: io::Result<usize>, asked: usize) -> io::Result<Option<usize>> {
+        match result {
+            Ok(len) => {
+                if len < asked && !self.ready.ended {
+                    self.ready.readable = false;
+                }
+                Ok(Some(len))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.ready.readable = false;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// How a turn of a flow ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It waits for an event of one of its sockets.
+    Blocked,
+    /// Its budget is used up; it could go on at once.
+    More,
+    /// The end of stream has been passed on.
+    Done,
+}
+
+/// Which end of a flow broke. What the system said of it does not change what follows: the
+/// other end is reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The end that is read from.
+    Source,
+    /// The end that is written to.
+    Sink,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+pub struct Flow {
+    held: Option<Buffer>,
+    bytes: u64,
+    ended: bool,
+    done: bool,
+}
+
+impl Flow {
+    /// A flow whose source may have ended already, and which has carried `bytes` so far.
+    pub fn new(ended: bool, bytes: u64) -> Self {
+        Self {
+            held: None,
+            bytes,
+            ended,
+            done: false,
+        }
+    }
+
+    /// Bytes passed on so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether the end of stream has been passed on.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Whether it holds one of the pool's buffers.
+    pub fn holds(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Gives back what it holds, bytes and all.
+    pub fn release(&mut self, buffers: &mut Buffers) {
+        if let Some(buffer) = self.held.take() {
+            buffers.give(buffer);
+        }
+    }
+
+    /// Moves what can be moved, at most one buffer's worth of new bytes.
+    ///
+    /// # Errors
+    /// Either end broke: the session is over then.
+    pub fn pump<S: Stream>(
+        &mut self,
+        from: &mut Peer<S>,
+        to: &mut Peer<S>,
+        buffers: &mut Buffers,
+    ) -> Result<Step, Broken> {
+        let mut filled = false;
+        while !self.done {
+            if !self.drain(to, buffers)? {
+                return Ok(Step::Blocked);
+            }
+            if self.ended {
+                to.stream.shutdown_write().map_err(|_| Broken::Sink)?;
+                self.done = true;
+                break;
+            }
+            // Without room at the sink a read would only pin a buffer.
+            if !from.ready.readable || !to.ready.writable {
+                return Ok(Step::Blocked);
+            }
+            if filled {
+                return Ok(Step::More);
+            }
+            filled = true;
+            match buffers.take() {
+                Some(buffer) => self.fill(from, buffer, buffers)?,
+                None => self.pass(from, to, buffers.scratch())?,
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    /// Writes what is held. Whether nothing is left.
+    fn drain<S: Stream>(
+        &mut self,
+        to: &mut Peer<S>,
+        buffers: &mut Buffers,
+    ) -> Result<bool, Broken> {
+        let Some(buffer) = &mut self.held else {
+            return Ok(true);
+        };
+        while !buffer.unread().is_empty() {
+            if !to.ready.writable {
+                return Ok(false);
+            }
+            if let Some(len) = to.write(buffer.unread()).map_err(|_| Broken::Sink)? {
+                buffer.advance(len);
+                self.bytes += len as u64;
+            }
+        }
+        self.release(buffers);
+        Ok(true)
+    }
+
+    /// Reads into a buffer and holds it, if there was anything to read.
+    fn fill<S: Stream>(
+        &mut self,
+        from: &mut Peer<S>,
+        mut buffer: Buffer,
+        buffers: &mut Buffers,
+    ) -> Result<(), Broken> {
+        let read = from.read(buffer.space());
+        if let Ok(Some(len @ 1..)) = read {
+            buffer.filled(len);
+            self.held = Some(buffer);
+            return Ok(());
+        }
+        buffers.give(buffer);
+        self.ended = read.map_err(|_| Broken::Source)?.is_some();
+        Ok(())
+    }
+
+    /// Passes on what the sink takes, through the scratch buffer.
+    fn pass<S: Stream>(
+        &mut self,
+        from: &mut Peer<S>,
+        to: &mut Peer<S>,
+        scratch: &mut [u8],
+    ) -> Result<(), Broken> {
+        let Some(seen) = from.peek(scratch).map_err(|_| Broken::Source)? else {
+            return Ok(());
+        };
+        if seen == 0 {
+            self.ended = true;
+            return Ok(());
+        }
+        let written = to
+            .write(&scratch[..seen])
+            .map_err(|_| Broken::Sink)?
+            .unwrap_or(0);
+        if written < seen {
+            // What was only looked at is still there, and no event will say so again.
+            from.ready.readable = true;
+        }
+        let mut left = written;
+        while left > 0 {
+            // These bytes were there a moment ago, and nobody else reads this socket.
+            match from.stream.read(&mut scratch[..left]) {
+                Ok(len @ 1..) => left -= len,
+                _ => return Err(Broken::Source),
+            }
+        }
+        self.bytes += written as u64;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "flow_tests.rs"]
+mod tests;

@@ -1,0 +1,276 @@
+//! Scripted ends for a flow: what they say is fixed beforehand, what they hear is compared.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+use super::*;
+
+/// A fake connection. Reads follow a script; writes are taken as far as `room` goes.
+#[derive(Debug, Default)]
+struct Fake {
+    incoming: VecDeque<u8>,
+    at_end: bool,
+    broken: bool,
+    room: usize,
+    written: Vec<u8>,
+    shut: bool,
+    reads: usize,
+}
+
+impl Fake {
+    fn look(&mut self, buf: &mut [u8], consume: bool) -> io::Result<usize> {
+        self.reads += 1;
+        if self.broken {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if self.incoming.is_empty() {
+            return if self.at_end {
+                Ok(0)
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            };
+        }
+        let len = buf.len().min(self.incoming.len());
+        for (place, byte) in buf.iter_mut().zip(&self.incoming) {
+            *place = *byte;
+        }
+        if consume {
+            self.incoming.drain(..len);
+        }
+        Ok(len)
+    }
+}
+
+impl Read for Fake {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.look(buf, true)
+    }
+}
+
+impl Write for Fake {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if self.room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let len = buf.len().min(self.room);
+        self.room -= len;
+        self.written.extend_from_slice(&buf[..len]);
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Fake {
+    fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.look(buf, false)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.shut = true;
+        Ok(())
+    }
+
+    fn take_error(&mut self) -> Option<io::Error> {
+        None
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+
+    fn abort_on_close(&mut self) {}
+}
+
+fn peer(incoming: &[u8], room: usize) -> Peer<Fake> {
+    let stream = Fake {
+        incoming: incoming.iter().copied().collect(),
+        room,
+        ..Fake::default()
+    };
+    let ready = Ready {
+        readable: true,
+        writable: true,
+        ..Ready::default()
+    };
+    Peer { stream, ready }
+}
+
+#[test]
+fn a_transfer_holds_no_buffer_between_turns() {
+    let mut buffers = Buffers::new(1, 8);
+    let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
+    let mut flow = Flow::default();
+    assert_eq!(
+        flow.pump(&mut from, &mut to, &mut buffers),
+        Ok(Step::Blocked)
+    );
+    assert_eq!(to.stream.written, b"hello");
+    assert_eq!(
+        (flow.bytes(), flow.holds(), buffers.pool().used()),
+        (5, false, 0)
+    );
+}
+
+#[test]
+fn a_short_read_says_drained_and_saves_the_second_read() {
+    let mut buffers = Buffers::new(1, 8);
+    let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
+    let mut flow = Flow::default();
+    flow.pump(&mut from, &mut to, &mut buffers).unwrap();
+    assert_eq!(from.stream.reads, 1);
+    assert!(!from.ready.readable);
+}
+
+#[test]
+fn a_short_read_with_an_announced_end_reads_on() {
+    let mut buffers = Buffers::new(1, 8);
+    let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
+    (from.ready.ended, from.stream.at_end) = (true, true);
+    let mut flow = Flow::default();
+    assert_eq!(flow.pump(&mut from, &mut to, &mut buffers), Ok(Step::More));
+    assert_eq!(flow.pump(&mut from, &mut to, &mut buffers), Ok(Step::Done));
+    assert_eq!(to.stream.written, b"hello");
+    assert!(to.stream.shut);
+}
+
+#[test]
+fn a_turn_moves_one_buffer_and_says_so() {
+    let mut buffers = Buffers::new(1, 4);
+    let (mut from, mut to) = (peer(b"abcdefgh", 100), peer(b"", 100));
+    let mut flow = Flow::default();
+    assert_eq!(flow.pump(&mut from, &mut to, &mut buffers), Ok(Step::More));
+    assert_eq!(to.stream.written, b"abcd");
+    assert_eq!(flow.pump(&mut from, &mut to, &mut buffers), Ok(Step::More));
+    assert_eq!(
+        flow.pump(&mut from, &mut to, &mut buffers),
+        Ok(Step::Blocked)
+    );
+    assert_eq!(to.stream.written, b"abcdefgh");
+}
+
+#[test]
+fn a_slow_reader_pins_one_buffer_and_its_source_is_read_no_further() {
+    let mut buffers = Buffers::new(4, 4);
+    let (mut from, mut to) = (peer(b"abcdefgh", 100), peer(b"", 2));
+    let mut flow = Flow::default();
+    assert_eq!(
+        flow.pump(&mut from, &mut to, &mut buffers),
+        Ok(Step::Blocked)
+    );
+    assert_eq!(
+        flow.pump(&mut from, &mut to, &mut buffers),
+        Ok(Step::Blocked)
+    );
+    assert_eq!((buffers.pool().used(), from.stream.reads), (1, 1));
+    (to.stream.room, to.ready.writable) = (100, true);
+    while flow.pump(&mut from, &mut to, &mut buffers).unwrap() == Step::More {}
+    assert_eq!(to.stream.written, b"abcdefgh");
+    assert_eq!(buffers.pool().used(), 0);
+}
+
+#[test]
+fn nothing_is_read_for_a_sink_without_room() {
+    let mut buffers = Buffers::new(4, 4);
+    let (mut from, mut to) = (peer(b"abcdefgh", 100), peer(b"", 0));
+    to.ready.writable = false;
+    let mut flow = Flow::default();
+    assert_eq!(
+        flow.pump(&mut from, &mut to, &mut buffers),
+        Ok(Step::Blocked)
+    );
+    assert_eq!((from.stream.reads, buffers.pool().used()), (0, 0));
+}
+
+#[test]
+fn half_close_reaches_the_sink_after_the_last_byte() {
+    let mut buffers = Buffers::new(1, 8);
+    let (mut from, mut to) = (peer(b"last", 100), peer(b"", 2));
+    (from.ready.ended, from.stream.at_end) = (true, true);
+    let mut flow = Flow::default();
+    assert_eq!(
+        flow.pump(&mut from, &mut to, &mut buffers),
+        Ok(Step::Blocked)
+    );
+    assert!(!to.stream.shut);
+    (to.stream.room, to.ready.writable) = (100, true);
+    while flow.pump(&mut from, &mut to, &mut buffers).unwrap() == Step::More {}
+    assert_eq!(
+        (to.stream.written.as_slice(), to.stream.shut),
+        (&b"last"[..], true)
+    );
+    assert!(flow.is_done());
+}
+
+#[test]
+fn with_the_pool_empty_it_goes_on_through_the_scratch_buffer() {
+    let mut buffers = Buffers::new(1, 4);
+    let taken = buffers.take().unwrap();
+    let (mut from, mut to) = (peer(b"abcdefghij", 100), peer(b"", 6));
+    (from.ready.ended, from.stream.at_end) = (true, true);
+    let mut flow = Flow::default();
+    assert_eq!(flow.pump(&mut from, &mut to, &mut buffers), Ok(Step::More));
+    assert_eq!(flow.pump(&mut from, &mut to, &mut buffers), Ok(Step::More));
+    assert_eq!(to.stream.written, b"abcdef");
+    assert_eq!(
+        flow.pump(&mut from, &mut to, &mut buffers),
+        Ok(Step::Blocked)
+    );
+    assert_eq!(
+        from.stream.incoming.len(),
+        4,
+        "only what was written is consumed"
+    );
+    assert!(from.ready.readable && !flow.holds());
+    (to.stream.room, to.ready.writable) = (100, true);
+    while flow.pump(&mut from, &mut to, &mut buffers).unwrap() == Step::More {}
+    assert_eq!(
+        (to.stream.written.as_slice(), to.stream.shut),
+        (&b"abcdefghij"[..], true)
+    );
+    buffers.give(taken);
+}
+
+#[test]
+fn the_broken_end_is_named() {
+    let mut buffers = Buffers::new(1, 4);
+    let (mut from, mut to) = (peer(b"abc", 100), peer(b"", 100));
+    from.stream.broken = true;
+    let mut flow = Flow::default();
+    assert_eq!(
+        flow.pump(&mut from, &mut to, &mut buffers),
+        Err(Broken::Source)
+    );
+    from.stream.broken = false;
+    to.stream.broken = true;
+    assert_eq!(
+        flow.pump(&mut from, &mut to, &mut buffers),
+        Err(Broken::Sink)
+    );
+    flow.release(&mut buffers);
+    assert_eq!(buffers.pool().used(), 0);
+}
+
+#[test]
+fn nothing_is_read_again_after_would_block() {
+    let mut buffers = Buffers::new(1, 4);
+    let (mut from, mut to) = (peer(b"", 100), peer(b"", 100));
+    let mut flow = Flow::default();
+    for _ in 0..3 {
+        assert_eq!(
+            flow.pump(&mut from, &mut to, &mut buffers),
+            Ok(Step::Blocked)
+        );
+    }
+    assert_eq!((from.stream.reads, buffers.pool().used()), (1, 0));
+}

@@ -1,0 +1,88 @@
+//! Everything that decides whether a client gets in, put together: rules, users, and what is
+//! remembered of those who have tried.
+
+use std::net::IpAddr;
+
+use super::access::{Access, Policy, Source};
+use super::users::{Failures, PENALTIES_MS, Remembered, Users};
+use crate::net::Millis;
+use crate::wire::socks::Login;
+
+/// How many steps the penalty for wrong passwords has.
+pub const PENALTY_STEPS: usize = PENALTIES_MS.len();
+
+/// Access rules, users and the memory of logins.
+#[derive(Debug)]
+pub struct Gate {
+    /// Who may connect, and where to.
+    pub access: Access,
+    users: Users,
+    failures: Failures,
+    remembered: Remembered,
+    /// Whether users are configured at all. Not whether there are any: a users file that has
+    /// become empty lets nobody in.
+    credentials: bool,
+    auth_once: bool,
+}
+
+impl Gate {
+    /// A gate with this policy and these users, nobody remembered.
+    pub fn new(access: Access, users: Users, policy: &Policy) -> Self {
+        Self {
+            access,
+            users,
+            failures: Failures::default(),
+            remembered: Remembered::default(),
+            credentials: policy.credentials,
+            auth_once: policy.auth_once,
+        }
+    }
+
+    /// Whether a client that is not trusted has to show a password.
+    pub fn needs_login(&self) -> bool {
+        self.credentials
+    }
+
+    /// Whether this client needs no password, and as which user it is remembered.
+    pub fn trusts(&mut self, client: IpAddr, now: Millis) -> Option<Option<u16>> {
+        let user = self.remembered.lookup(client, now);
+        let open = !self.needs_login() || self.access.trusts(client);
+        (open || user.is_some()).then_some(user)
+    }
+
+    /// Judges a login: the user, or the step of the penalty. Without credentials configured
+    /// anything passes.
+    pub fn login(
+        &mut self,
+        client: IpAddr,
+        login: Login<'_>,
+        now: Millis,
+    ) -> Result<Option<u16>, u8> {
+        if !self.needs_login() {
+            return Ok(None);
+        }
+        let source = Source::from(client);
+        match self.users.verify(login.name, login.password) {
+            Some(user) => {
+                self.failures.forgive(source);
+                if self.auth_once {
+                    self.remembered.insert(client, user, now);
+                }
+                Ok(Some(user))
+            }
+            None => Err(u8::try_from(self.failures.record(source, now)).unwrap_or(0)),
+        }
+    }
+
+    /// Puts other users in place; gives the old ones. Who is remembered as one that is gone
+    /// is forgotten.
+    pub fn set_users(&mut self, users: Users) -> Users {
+        self.remembered.keep(&self.users, &users);
+        std::mem::replace(&mut self.users, users)
+    }
+
+    /// The users as they are now.
+    pub fn users(&self) -> &Users {
+        &self.users
+    }
+}

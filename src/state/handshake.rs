@@ -1,0 +1,306 @@
+//! The handshake: which answer a client's bytes deserve, one message at a time.
+//!
+//! Pure: bytes in, [`Progress`] out. The session reads, writes and keeps what is left over.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::gate::Gate;
+use crate::net::Millis;
+use crate::wire::socks::{
+    Command, Greeting, Login, Malformed, NO_ACCEPTABLE, NO_AUTHENTICATION, REPLY_MAX, ReplyCode,
+    Request, USER_PASSWORD, VERSION, write_reply,
+};
+
+/// Which message comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The method selection (RFC 1928 §3).
+    Greeting,
+    /// User and password (RFC 1929).
+    Login,
+    /// The request (RFC 1928 §4).
+    Request,
+}
+
+/// What follows from the bytes at hand.
+// Handed over once per message and never kept; a box would cost an allocation instead.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing yet.
+    More,
+    /// Send these two bytes and go on with that stage.
+    Reply([u8; 2], Stage),
+    /// Send these two bytes and go on with the request, as that user or as nobody.
+    Granted([u8; 2], Option<u16>),
+    /// The request stands.
+    Done(Request),
+    /// The client gets no further.
+    Refuse(Refuse),
+}
+
+/// Why a client gets no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refuse {
+    /// Not a protocol that is spoken here: no answer.
+    Protocol,
+    /// No method in common: `05 FF`.
+    Method,
+    /// Not RFC 1929: `01 01`.
+    LoginVersion,
+    /// A wrong name or password: `01 01`, after the penalty of that step.
+    Login(u8),
+    /// A full reply with that code.
+    Reply(ReplyCode),
+}
+
+/// Looks at `bytes`, the next ones of `client`; how many were used up, and what follows.
+pub fn feed(
+    stage: Stage,
+    bytes: &[u8],
+    client: IpAddr,
+    gate: &mut Gate,
+    now: Millis,
+) -> (usize, Progress) {
+    let outcome = match stage {
+        Stage::Greeting => greeting(bytes, client, gate, now),
+        Stage::Login => login(bytes, client, gate, now),
+        Stage::Request => request(bytes),
+    };
+    match outcome {
+        Ok(Some((progress, len))) => (len, progress),
+        Ok(None) => (0, Progress::More),
+        Err(refuse) => (0, Progress::Refuse(refuse)),
+    }
+}
+
+type Outcome = Result<Option<(Progress, usize)>, Refuse>;
+
+fn greeting(bytes: &[u8], client: IpAddr, gate: &mut Gate, now: Millis) -> Outcome {
+    let Some((greeting, len)) = Greeting::parse(bytes).map_err(|_| Refuse::Protocol)? else {
+        return Ok(None);
+    };
+    // With credentials, "none" is for clients who are trusted without them; without any,
+    // those who insist on a password may send what they like.
+    let login = Progress::Reply([VERSION, USER_PASSWORD], Stage::Login);
+    let trusted = gate.trusts(client, now);
+    let progress = match (
+        greeting.offers(NO_AUTHENTICATION),
+        greeting.offers(USER_PASSWORD),
+    ) {
+        (_, true) if gate.needs_login() => login,
+        (true, _) if trusted.is_some() => {
+            Progress::Granted([VERSION, NO_AUTHENTICATION], trusted.flatten())
+        }
+        (_, true) => login,
+        _ => return Err(Refuse::Method),
+    };
+    Ok(Some((progress, len)))
+}
+
+fn login(bytes: &[u8], client: IpAddr, gate: &mut Gate, now: Millis) -> Outcome {
+    let Some((login, len)) = Login::parse(bytes).map_err(|_| Refuse::LoginVersion)? else {
+        return Ok(None);
+    };
+    let user = gate.login(client, login, now).map_err(Refuse::Login)?;
+    Ok(Some((Progress::Granted(Login::reply(true), user), len)))
+}
+
+fn request(bytes: &[u8]) -> Outcome {
+    let parsed = Request::parse(bytes).map_err(|malformed| {
+        Refuse::Reply(match malformed {
+            Malformed::AddressType => ReplyCode::AddressTypeNotSupported,
+            Malformed::Version | Malformed::Name => ReplyCode::GeneralFailure,
+        })
+    })?;
+    let Some((request, len)) = parsed else {
+        return Ok(None);
+    };
+    match request.command {
+        Command::Connect if request.port == 0 => Err(Refuse::Reply(ReplyCode::GeneralFailure)),
+        Command::Connect => Ok(Some((Progress::Done(request), len))),
+        _ => Err(Refuse::Reply(ReplyCode::CommandNotSupported)),
+    }
+}
+
+/// The bytes that tell a client so, written to the start of `out`; how many.
+pub fn refusal(refuse: Refuse, out: &mut [u8; REPLY_MAX]) -> u8 {
+    let [a, b] = match refuse {
+        Refuse::Protocol => return 0,
+        Refuse::Method => [VERSION, NO_ACCEPTABLE],
+        Refuse::LoginVersion | Refuse::Login(_) => Login::reply(false),
+        Refuse::Reply(code) => {
+            // Failures carry the full ten bytes, zeros for an address.
+            let zeros = (Ipv4Addr::UNSPECIFIED, 0).into();
+            return write_reply(code, zeros, out);
+        }
+    };
+    [out[0], out[1]] = [a, b];
+    2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::access::{Access, Policy};
+    use crate::state::users::Users;
+
+    fn gate(credentials: bool, trust: &str) -> Gate {
+        let trust = trust.split(',').filter(|net| !net.is_empty());
+        let policy = Policy {
+            credentials,
+            trust: trust.map(|net| net.parse().unwrap()).collect(),
+            ..Policy::default()
+        };
+        let mut users = Users::default();
+        if credentials {
+            users.add(b"user", b"secret").unwrap();
+        }
+        Gate::new(
+            Access::new(policy.clone(), Vec::new(), Vec::new()),
+            users,
+            &policy,
+        )
+    }
+
+    /// Feeds everything at once or byte by byte; what is sent, and how it ended.
+    fn converse(gate: &mut Gate, input: &[u8], bytewise: bool) -> (Vec<u8>, Progress, usize) {
+        let client = "10.0.0.1".parse().unwrap();
+        let (mut stage, mut sent, mut start) = (Stage::Greeting, Vec::new(), 0);
+        let mut end = if bytewise { 0 } else { input.len() };
+        loop {
+            let (used, progress) = feed(stage, &input[start..end], client, gate, 0);
+            start += used;
+            match progress {
+                Progress::More if end < input.len() => end += 1,
+                Progress::Reply(reply, next) => {
+                    sent.extend(reply);
+                    stage = next;
+                }
+                Progress::Granted(reply, _) => {
+                    sent.extend(reply);
+                    stage = Stage::Request;
+                }
+                Progress::Refuse(refuse) => {
+                    let mut reply = [0; REPLY_MAX];
+                    let len = refusal(refuse, &mut reply);
+                    sent.extend(&reply[..usize::from(len)]);
+                    return (sent, progress, start);
+                }
+                progress => return (sent, progress, start),
+            }
+        }
+    }
+
+    const REQUEST: &[u8] = &[5, 1, 0, 1, 192, 0, 2, 1, 0, 80];
+
+    fn failure(code: u8) -> Vec<u8> {
+        vec![5, code, 0, 1, 0, 0, 0, 0, 0, 0]
+    }
+
+    #[test]
+    fn every_exchange_ends_the_same_whole_and_byte_by_byte() {
+        let join = |parts: &[&[u8]]| parts.concat();
+        let open = || gate(false, "");
+        let closed = || gate(true, "");
+        let login = &b"\x01\x04user\x06secret"[..];
+        let wrong = &b"\x01\x04user\x05wrong"[..];
+        let request = |head: &[u8]| [&[5, 1, 0][..], head].concat();
+        // The gate, the input, what is sent, whether a request comes out.
+        let table: Vec<(Gate, Vec<u8>, Vec<u8>, bool)> = vec![
+            (open(), join(&[&[5, 1, 0], REQUEST]), vec![5, 0], true),
+            (open(), join(&[&[5, 2, 2, 0], REQUEST]), vec![5, 0], true),
+            (
+                open(),
+                join(&[&[5, 1, 2], wrong, REQUEST]),
+                vec![5, 2, 1, 0],
+                true,
+            ),
+            (open(), vec![5, 0], vec![5, 0xff], false),
+            (open(), vec![5, 1, 1], vec![5, 0xff], false),
+            (open(), vec![0x16, 3, 1], vec![], false),
+            (
+                open(),
+                join(&[&[5, 1, 0], &[4, 1]]),
+                join(&[&[5, 0], &failure(1)]),
+                false,
+            ),
+            (
+                open(),
+                join(&[&[5, 1, 0], &request(&[9, 1])]),
+                join(&[&[5, 0], &failure(8)]),
+                false,
+            ),
+            (
+                open(),
+                join(&[&[5, 1, 0], &request(&[3, 0, 0, 80])]),
+                join(&[&[5, 0], &failure(1)]),
+                false,
+            ),
+            (
+                open(),
+                join(&[&[5, 1, 0], &request(&[1, 1, 2, 3, 4, 0, 0])]),
+                join(&[&[5, 0], &failure(1)]),
+                false,
+            ),
+            (
+                open(),
+                [5, 1, 0, 5, 9, 0, 1, 1, 2, 3, 4, 0, 80].to_vec(),
+                join(&[&[5, 0], &failure(7)]),
+                false,
+            ),
+            (
+                closed(),
+                join(&[&[5, 2, 0, 2], login, REQUEST]),
+                vec![5, 2, 1, 0],
+                true,
+            ),
+            (
+                closed(),
+                join(&[&[5, 2, 0, 2], wrong, REQUEST]),
+                vec![5, 2, 1, 1],
+                false,
+            ),
+            (
+                closed(),
+                join(&[&[5, 1, 2], &[1, 0, 0]]),
+                vec![5, 2, 1, 1],
+                false,
+            ),
+            (closed(), join(&[&[5, 1, 2], &[5]]), vec![5, 2, 1, 1], false),
+            (closed(), vec![5, 1, 0], vec![5, 0xff], false),
+            (
+                gate(true, "10.0.0.0/8"),
+                join(&[&[5, 1, 0], REQUEST]),
+                vec![5, 0],
+                true,
+            ),
+        ];
+        for (at, (mut gate, input, expected, done)) in table.into_iter().enumerate() {
+            for bytewise in [false, true] {
+                let (sent, progress, _) = converse(&mut gate, &input, bytewise);
+                assert_eq!(sent, expected, "row {at}");
+                assert_eq!(matches!(progress, Progress::Done(_)), done, "row {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_the_request_is_left_for_the_tunnel() {
+        let input = [&[5, 1, 0][..], REQUEST, b"payload"].concat();
+        let (_, progress, used) = converse(&mut gate(false, ""), &input, false);
+        assert!(matches!(progress, Progress::Done(_)));
+        assert_eq!(&input[used..], b"payload");
+    }
+
+    #[test]
+    fn a_users_file_that_became_empty_lets_nobody_in() {
+        let mut gate = gate(true, "");
+        gate.set_users(Users::default());
+        let (sent, ..) = converse(&mut gate, &[5, 1, 0], false);
+        assert_eq!(sent, [5, 0xff]);
+        let input = b"\x05\x01\x02\x01\x04user\x06secret";
+        let (sent, ..) = converse(&mut gate, input, false);
+        assert_eq!(sent, [5, 2, 1, 1]);
+    }
+}

@@ -1,0 +1,14 @@
+//! State and policy: what happens next, decided without a socket. Time is an argument.
+
+pub mod acceptor;
+pub mod access;
+pub mod clients;
+pub mod flow;
+pub mod gate;
+pub mod handshake;
+pub mod pool;
+pub mod prefix;
+pub mod resolver;
+pub mod slots;
+pub mod timers;
+pub mod users;

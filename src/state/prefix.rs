@@ -1,0 +1,587 @@
+//! Networks as the command line writes them, addresses as the rules see them, and the ranges
+//! that are set aside.
+//!
+//! Parsing and comparing only: which network may do what is decided in `access`. An IPv4
+//! address written inside an IPv6 address is unwrapped here, by [`unwrapped`], because the
+//! rules would otherwise be as easy to pass as writing `::ffff:192.168.1.1`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// A CIDR prefix, IPv4 (0 to 32 bits) or IPv6 (0 to 128 bits); the bits behind it are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    addr: IpAddr,
+    bits: u8,
+}
+
+impl Prefix {
+    /// The prefix of `bits` bits around `addr`; `None` where the family has fewer bits.
+    pub fn new(addr: IpAddr, bits: u8) -> Option<Self> {
+        match addr {
+            IpAddr::V4(addr) if bits <= 32 => Some(Self::v4(addr, bits)),
+            IpAddr::V6(addr) if bits <= 128 => Some(Self::v6(addr, bits)),
+            _ => None,
+        }
+    }
+
+    /// The IPv4 prefix around `addr`, for tables; panics over 32 bits.
+    pub const fn v4(addr: Ipv4Addr, bits: u8) -> Self {
+        assert!(bits <= 32, "IPv4 has 32 bits");
+        let mask = match u32::MAX.checked_shl(32 - bits as u32) {
+            Some(mask) => mask,
+            None => 0,
+        };
+        Self {
+            addr: IpAddr::V4(Ipv4Addr::from_bits(addr.to_bits() & mask)),
+            bits,
+        }
+    }
+
+    /// The IPv6 prefix around `addr`, for tables; panics over 128 bits.
+    pub const fn v6(addr: Ipv6Addr, bits: u8) -> Self {
+        assert!(bits <= 128, "IPv6 has 128 bits");
+        let mask = match u128::MAX.checked_shl(128 - bits as u32) {
+            Some(mask) => mask,
+            None => 0,
+        };
+        Self {
+            addr: IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & mask)),
+            bits,
+        }
+    }
+
+    /// Whether `addr` lies in it. Families never match each other: unwrap first.
+    pub fn contains(self, addr: IpAddr) -> bool {
+        let shared = match (self.addr, addr) {
+            (IpAddr::V4(own), IpAddr::V4(addr)) => (own.to_bits() ^ addr.to_bits()).leading_zeros(),
+            (IpAddr::V6(own), IpAddr::V6(addr)) => (own.to_bits() ^ addr.to_bits()).leading_zeros(),
+            _ => return false,
+        };
+        shared >= u32::from(self.bits)
+    }
+
+    /// The first address of it.
+    pub fn addr(self) -> IpAddr {
+        self.addr
+    }
+
+    /// Its length, 0 to 32 or 0 to 128.
+    pub fn bits(self) -> u8 {
+        self.bits
+    }
+
+    /// Whether it is a single address.
+    pub fn is_host(self) -> bool {
+        self.bits == if self.addr.is_ipv4() { 32 } else { 128 }
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = &'static str;
+
+    /// `ADDR` or `ADDR/BITS`; bits behind the prefix are masked off. A v4-mapped prefix
+    /// becomes the IPv4 prefix that it stands for, as addresses are unwrapped before they
+    /// are compared.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (addr, bits) = match text.split_once('/') {
+            Some((addr, bits)) => (addr, Some(number(bits).ok_or("not a prefix length")?)),
+            None => (text, None),
+        };
+        let addr: IpAddr = addr.parse().map_err(|_| "not an address")?;
+        let full = if addr.is_ipv4() { 32 } else { 128 };
+        let bits = u8::try_from(bits.unwrap_or(full)).map_err(|_| TOO_LONG)?;
+        match addr {
+            IpAddr::V6(v6) if bits >= MAPPED.bits && MAPPED.contains(addr) => {
+                Self::new(v6.to_canonical(), bits - MAPPED.bits)
+            }
+            _ => Self::new(addr, bits),
+        }
+        .ok_or(TOO_LONG)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.addr.fmt(f)?;
+        if self.is_host() {
+            return Ok(());
+        }
+        f.write_str("/")?;
+        self.bits.fmt(f)
+    }
+}
+
+/// A NET of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Nets {
+    /// An address or a prefix.
+    Prefix(Prefix),
+    /// An interface: the prefixes on it, followed as they change.
+    Interface(String),
+}
+
+impl FromStr for Nets {
+    type Err = &'static str;
+
+    /// An address or prefix, else a plausible interface name. A first letter is asked for so
+    /// that a mistyped address is an error and not an interface that never appears.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.contains('/') || text.parse::<IpAddr>().is_ok() {
+            return text.parse().map(Self::Prefix);
+        }
+        if is_interface_name(text.as_bytes()) {
+            return Ok(Self::Interface(text.to_owned()));
+        }
+        Err("neither an address, a prefix nor an interface name")
+    }
+}
+
+impl fmt::Display for Nets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix(prefix) => prefix.fmt(f),
+            Self::Interface(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A DEST of the command line: a network and a range of ports in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Where.
+    pub net: Nets,
+    /// The lowest port; 0 where no ports are given, which is all of them.
+    pub first_port: u16,
+    /// The highest port, not below `first_port`.
+    pub last_port: u16,
+}
+
+impl FromStr for Destination {
+    type Err = &'static str;
+
+    /// `NET[:PORT[-PORT]]`. IPv6 has ports only in brackets, `[2001:db8::/32]:80-90`, because
+    /// `2001:db8::80` is an address.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (net, ports) = match text.strip_prefix('[') {
+            Some(inner) => {
+                let (net, rest) = inner.split_once(']').ok_or("no closing bracket")?;
+                if !net.contains(':') {
+                    return Err("brackets are for IPv6");
+                }
+                match rest.strip_prefix(':') {
+                    Some(ports) => (net, Some(ports)),
+                    None if rest.is_empty() => (net, None),
+                    None => return Err("only :PORT may follow the bracket"),
+                }
+            }
+            None => match text.split_once(':') {
+                Some((net, ports)) if !ports.contains(':') => (net, Some(ports)),
+                _ => (text, None),
+            },
+        };
+        let (first_port, last_port) = match ports {
+            Some(ports) => port_range(ports).ok_or("not a port or a range of ports")?,
+            None => (0, u16::MAX),
+        };
+        Ok(Self {
+            net: net.parse()?,
+            first_port,
+            last_port,
+        })
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first_port == 0 {
+            return self.net.fmt(f);
+        }
+        match &self.net {
+            Nets::Prefix(prefix) if prefix.addr.is_ipv6() => write!(f, "[{prefix}]:")?,
+            net => write!(f, "{net}:")?,
+        }
+        self.first_port.fmt(f)?;
+        if self.last_port > self.first_port {
+            write!(f, "-{}", self.last_port)?;
+        }
+        Ok(())
+    }
+}
+
+/// A client for the purpose of limits and penalties: an IPv4 address or an IPv6 /64, the
+/// smallest network that an IPv6 site has (RFC 4291 §2.5.4), v4-mapped addresses unwrapped.
+///
+/// The two share one number space: an IPv4 address meets only `0:0:a:b::/64`, of which `::1`
+/// (with 0.0.0.0, nobody's address) is the only one that connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source(u64);
+
+impl From<IpAddr> for Source {
+    fn from(addr: IpAddr) -> Self {
+        match addr.to_canonical() {
+            IpAddr::V4(addr) => Self(u64::from(addr.to_bits())),
+            IpAddr::V6(addr) => {
+                let [a, b, c, d, e, f, g, h, ..] = addr.octets();
+                Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+            }
+        }
+    }
+}
+
+/// The IPv4 address that `addr` leads to where it is an IPv6 form of one: v4-mapped
+/// (RFC 4291 §2.5.5.2), v4-compatible (§2.5.5.1, not `::` and `::1`), 6to4 (RFC 3056 §2) and
+/// NAT64 with the well-known prefix (RFC 6052 §2.1). Any other address is itself.
+///
+/// For destinations only. A client's 6to4 address is what its packets say, and
+/// `2002:7f00:1::` would make a stranger a loopback client.
+pub fn unwrapped(addr: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = addr else {
+        return addr;
+    };
+    let (high, low) = match v6.segments() {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => (high, low),
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => return addr,
+        [0, 0, 0, 0, 0, 0, high, low] => (high, low),
+        [0x2002, high, low, ..] => (high, low),
+        _ => return addr,
+    };
+    IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+}
+
+const fn v4(a: u8, b: u8, c: u8, bits: u8) -> Prefix {
+    Prefix::v4(Ipv4Addr::new(a, b, c, 0), bits)
+}
+
+const fn v6(a: u16, b: u16, c: u16, bits: u8) -> Prefix {
+    Prefix::v6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), bits)
+}
+
+/// RFC 4291 §2.5.6.
+pub(super) const LINK_LOCAL: Prefix = v6(0xfe80, 0, 0, 10);
+
+/// RFC 6598 §7: between a provider's carrier-grade NAT and its customers.
+pub(super) const SHARED: Prefix = v4(100, 64, 0, 10);
+
+/// Whom a proxy without credentials serves, beside the subnets of the router: loopback,
+/// private (RFC 1918 §3, RFC 4193 §3.1) and link-local (RFC 3927 §2.1) addresses.
+pub(super) const SERVED: [Prefix; 8] = [
+    v4(127, 0, 0, 8),
+    v4(10, 0, 0, 8),
+    v4(172, 16, 0, 12),
+    v4(192, 168, 0, 16),
+    v4(169, 254, 0, 16),
+    Prefix::v6(Ipv6Addr::LOCALHOST, 128),
+    v6(0xfc00, 0, 0, 7),
+    LINK_LOCAL,
+];
+
+/// Loopback and unspecified addresses: both arrive at the router itself.
+pub(super) const LOOPBACK: [Prefix; 4] = [
+    v4(127, 0, 0, 8),
+    Prefix::v4(Ipv4Addr::UNSPECIFIED, 32),
+    Prefix::v6(Ipv6Addr::LOCALHOST, 128),
+    Prefix::v6(Ipv6Addr::UNSPECIFIED, 128),
+];
+
+/// What is not the Internet: the ranges that the IANA special-purpose address registries
+/// (RFC 6890) call not globally reachable, and the IPv6 space outside 2000::/3, of which
+/// nothing is assigned to anybody (RFC 4291 §2.4), except 64:ff9b::/96, which is NAT64.
+pub(super) const RESERVED: [Prefix; 26] = [
+    v4(0, 0, 0, 8),
+    v4(10, 0, 0, 8),
+    SHARED,
+    v4(169, 254, 0, 16),
+    v4(172, 16, 0, 12),
+    v4(192, 0, 0, 24),
+    v4(192, 0, 2, 24),
+    v4(192, 168, 0, 16),
+    v4(198, 18, 0, 15),
+    v4(198, 51, 100, 24),
+    v4(203, 0, 113, 24),
+    v4(240, 0, 0, 4),
+    // ::/16 with the v4-compatible forms; local NAT64 (RFC 8215); the rest below 2000::/3.
+    v6(0, 0, 0, 16),
+    v6(0x64, 0xff9b, 1, 48),
+    v6(0x100, 0, 0, 8),
+    v6(0x200, 0, 0, 7),
+    v6(0x400, 0, 0, 6),
+    v6(0x800, 0, 0, 5),
+    v6(0x1000, 0, 0, 4),
+    // Protocol assignments with Teredo, documentation.
+    v6(0x2001, 0, 0, 23),
+    v6(0x2001, 0xdb8, 0, 32),
+    v6(0x3fff, 0, 0, 20),
+    // Above 3fff::: reserved; unique local and link-local compete with their own prefixes.
+    v6(0x4000, 0, 0, 2),
+    v6(0x8000, 0, 0, 1),
+    v6(0xfc00, 0, 0, 7),
+    LINK_LOCAL,
+];
+
+/// What a v4-mapped address begins with.
+const MAPPED: Prefix = Prefix::v6(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96);
+
+const TOO_LONG: &str = "the prefix is longer than the address";
+
+/// IFNAMSIZ is 16, with the final NUL.
+const INTERFACE_NAME_MAX: usize = 15;
+
+fn is_interface_name(name: &[u8]) -> bool {
+    name.len() <= INTERFACE_NAME_MAX
+        && name.first().is_some_and(u8::is_ascii_alphabetic)
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(byte))
+}
+
+fn port_range(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (number(first)?, number(last)?);
+    (1..=last).contains(&first).then_some((first, last))
+}
+
+/// Decimal digits and nothing else: `u16::from_str` would take a plus sign.
+fn number(text: &str) -> Option<u16> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn prefix(text: &str) -> Prefix {
+        text.parse().unwrap()
+    }
+
+    fn addr(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn prefixes_are_read_masked_and_written() {
+        for (text, written) in [
+            ("192.168.1.77/24", "192.168.1.0/24"),
+            ("192.168.1.77", "192.168.1.77"),
+            ("192.168.1.77/32", "192.168.1.77"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("255.255.255.255/1", "128.0.0.0/1"),
+            ("2001:db8:1:2:3::/64", "2001:db8:1:2::/64"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("::/0", "::/0"),
+            ("ffff::/1", "8000::/1"),
+            ("::ffff:10.1.2.3/104", "10.0.0.0/8"),
+            ("::ffff:10.1.2.3", "10.1.2.3"),
+        ] {
+            assert_eq!(prefix(text).to_string(), written, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_prefix_is_an_error() {
+        for text in [
+            "",
+            "/",
+            "/8",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "10.0.0.0/-1",
+            "10.0.0.0/+8",
+            "10/8",
+            "10.0.0.0/255.0.0.0",
+            "::/129",
+            "::/999",
+            "10.0.0.0/8/8",
+            "fe80::1%1",
+            "010.0.0.1",
+            "10.0.0.0/ 8",
+            "[::]/0",
+            "10.0.0.0/65544",
+        ] {
+            assert!(text.parse::<Prefix>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn families_never_match_each_other() {
+        assert!(!prefix("0.0.0.0/0").contains(addr("::1")));
+        assert!(!prefix("::/0").contains(addr("1.2.3.4")));
+    }
+
+    #[test]
+    fn nets_are_prefixes_or_interface_names() {
+        let interface = |name: &str| Ok(Nets::Interface(name.to_owned()));
+        for name in [
+            "br-lan",
+            "eth0.2",
+            "wan@eth0",
+            "a",
+            "abcdefghijklmno",
+            "fe80",
+            "_x",
+        ] {
+            let expected = if name == "_x" {
+                None
+            } else {
+                Some(interface(name))
+            };
+            assert_eq!(
+                name.parse::<Nets>().ok(),
+                expected.and_then(Result::<_, ()>::ok)
+            );
+        }
+        assert_eq!("10.0.0.0/8".parse(), Ok(Nets::Prefix(prefix("10.0.0.0/8"))));
+        for text in [
+            "",
+            "10.0.0",
+            "1.2.3.400",
+            "eth0:1",
+            "abcdefghijklmnop",
+            "br lan",
+            "a/8",
+            "-x",
+        ] {
+            assert!(text.parse::<Nets>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn destinations_are_read_and_written() {
+        for (text, net, ports, written) in [
+            ("10.0.0.0/8", "10.0.0.0/8", (0, 65535), "10.0.0.0/8"),
+            ("10.0.0.1:80", "10.0.0.1", (80, 80), "10.0.0.1:80"),
+            (
+                "10.0.0.0/8:80-90",
+                "10.0.0.0/8",
+                (80, 90),
+                "10.0.0.0/8:80-90",
+            ),
+            ("br-lan:1-65535", "br-lan", (1, 65535), "br-lan:1-65535"),
+            (
+                "[2001:db8::/32]:80-90",
+                "2001:db8::/32",
+                (80, 90),
+                "[2001:db8::/32]:80-90",
+            ),
+            ("[::1]:22", "::1", (22, 22), "[::1]:22"),
+            ("[::1]", "::1", (0, 65535), "::1"),
+            ("2001:db8::80", "2001:db8::80", (0, 65535), "2001:db8::80"),
+            (
+                "2001:db8::/32",
+                "2001:db8::/32",
+                (0, 65535),
+                "2001:db8::/32",
+            ),
+        ] {
+            let destination: Destination = text.parse().unwrap();
+            assert_eq!(destination.net, net.parse().unwrap(), "{text}");
+            assert_eq!(
+                (destination.first_port, destination.last_port),
+                ports,
+                "{text}"
+            );
+            assert_eq!(destination.to_string(), written);
+        }
+    }
+
+    #[test]
+    fn what_is_no_destination_is_an_error() {
+        for text in [
+            "",
+            ":80",
+            "10.0.0.1:",
+            "10.0.0.1:0",
+            "10.0.0.1:90-80",
+            "10.0.0.1:80-",
+            "10.0.0.1:-80",
+            "10.0.0.1:65536",
+            "10.0.0.1:0-80",
+            "10.0.0.1:80-90-95",
+            "10.0.0.1:+80",
+            "[::1",
+            "[::1]80",
+            "[::1]/64:80",
+            "[10.0.0.1]:80",
+            "[br-lan]:80",
+            "[]:80",
+            "2001:db8::/32:80",
+            "[::1]:",
+        ] {
+            assert!(text.parse::<Destination>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn embedded_addresses_are_unwrapped() {
+        for (outer, inner) in [
+            ("::ffff:192.168.1.1", "192.168.1.1"),
+            ("::ffff:0.0.0.0", "0.0.0.0"),
+            ("::192.168.1.1", "192.168.1.1"),
+            ("::0.0.0.2", "0.0.0.2"),
+            ("::127.0.0.1", "127.0.0.1"),
+            ("2002:c0a8:0101::1", "192.168.1.1"),
+            ("2002:7f00:1:ffff::", "127.0.0.1"),
+            ("64:ff9b::192.168.1.1", "192.168.1.1"),
+        ] {
+            assert_eq!(unwrapped(addr(outer)), addr(inner), "{outer}");
+        }
+        for other in [
+            "::",
+            "::1",
+            "64:ff9b:1::c0a8:101",
+            "2001:db8::1",
+            "::1:0:0:0",
+            "10.0.0.1",
+        ] {
+            assert_eq!(unwrapped(addr(other)), addr(other));
+        }
+    }
+
+    #[test]
+    fn a_source_is_an_address_or_a_64() {
+        let source = |text| Source::from(addr(text));
+        assert_eq!(source("192.0.2.1"), source("::ffff:192.0.2.1"));
+        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
+        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:0:0:1"));
+        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_prefix_holds_what_shares_its_bits(
+            own: [u8; 16], other: [u8; 16], kept in 0usize..=128, bits in 0u8..=128,
+        ) {
+            // `other` shares its first `kept` bits with `own`, more only by chance.
+            let mixed: [u8; 16] = std::array::from_fn(|i| {
+                let kept_here = kept.saturating_sub(8 * i).min(8);
+                let mask = u8::try_from(0xff >> kept_here).unwrap();
+                own[i] & !mask | other[i] & mask
+            });
+            let bit = |bytes: &[u8], i: usize| bytes[i / 8] >> (7 - i % 8) & 1;
+            let wide = Prefix::new(own.into(), bits).unwrap();
+            let same = (0..usize::from(bits)).all(|i| bit(&own, i) == bit(&mixed, i));
+            prop_assert_eq!(wide.contains(mixed.into()), same);
+            prop_assert_eq!(wide.to_string().parse::<Prefix>(), Ok(wide));
+
+            let first = |bytes: [u8; 16]| [bytes[0], bytes[1], bytes[2], bytes[3]];
+            let (own, mixed, bits) = (first(own), first(mixed), bits % 33);
+            let wide = Prefix::new(own.into(), bits).unwrap();
+            let same = (0..usize::from(bits)).all(|i| bit(&own, i) == bit(&mixed, i));
+            prop_assert_eq!(wide.contains(mixed.into()), same);
+            prop_assert_eq!(wide.to_string().parse::<Prefix>(), Ok(wide));
+        }
+
+        #[test]
+        fn no_text_makes_the_parsers_panic(text in "[0-9a-f:./\\[\\]@-]{0,24}") {
+            let _ = text.parse::<Prefix>();
+            if let Ok(destination) = text.parse::<Destination>() {
+                prop_assert_eq!(destination.to_string().parse(), Ok(destination));
+            }
+        }
+    }
+}

@@ -1,0 +1,1158 @@
+//! The resolver as a state machine: names in, addresses out, driven from outside.
+//!
+//! `start` takes a name, `poll_action` says what to send, `handle_*` take what came of it, and
+//! `poll_answer` gives the answers. No sockets (they are numbers here), no clock (`now` is an
+//! argument, in milliseconds), no randomness (the driver chooses ids). `names.rs` drives it.
+//!
+//! A name takes one of 64 slots, or waits in line for one. A client has 16 slots at most, so
+//! dead names never delay another client's. Who asks for a name in flight joins it.
+
+mod action;
+mod check;
+mod line;
+mod query;
+mod settings;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+pub use self::action::Action;
+use self::action::Pending;
+use self::line::{Line, Waiting};
+use self::query::{Query, Stand, Step};
+pub use self::settings::Settings;
+use crate::state::access::Source;
+use crate::state::slots::Key;
+pub use crate::wire::dns::Addresses;
+use crate::wire::dns::QUERY_MAX;
+
+/// Names being asked for at once. Two sockets each, so 128 descriptors of a router's usual
+/// 1,024; a client's page load asks for a dozen.
+pub const SLOTS_MAX: usize = 64;
+
+/// Slots of one client: a quarter, so that it takes four clients with nothing but dead names
+/// to fill the table.
+pub const SHARE_MAX: usize = 16;
+
+/// Socket numbers: slot times two, plus one for AAAA.
+pub const SOCKETS_MAX: usize = SLOTS_MAX * 2;
+
+/// What became of a name.
+// An answer lives for one pass: boxing it would cost more code than copying it.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Its addresses, 8 per family at most, in the order to try them.
+    Found(Addresses),
+    /// It does not exist, or has no address of an allowed family.
+    NoSuchName,
+    /// No server was able or willing to answer.
+    Failed,
+    /// No server answered in time.
+    TimedOut,
+}
+
+/// Sums since the start, for the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Queries sent, retries included.
+    pub sent: u64,
+    /// Messages accepted, whatever they said.
+    pub answered: u64,
+    /// Attempts that no answer came to in time.
+    pub timed_out: u64,
+    /// Messages refused: forged, late or malformed.
+    pub refused: u64,
+}
+
+/// An answer and who still has to be told.
+#[derive(Debug)]
+struct Settled {
+    answer: Answer,
+    waiters: Vec<Key>,
+}
+
+/// All names being looked up.
+#[derive(Debug)]
+pub struct Resolver {
+    settings: Settings,
+    /// Grows to [`SLOTS_MAX`] as it is needed; a query is only allocated while it stands.
+    slots: Vec<Option<Box<Query>>>,
+    line: Line,
+    settled: VecDeque<Settled>,
+    /// Sessions that have asked and not been answered, in slots, line and `settled` together.
+    waiters: usize,
+    waiters_max: usize,
+    pending: Pending,
+    serial: u16,
+    /// Where the next name begins: the server that answered last, or with `rotate` the next.
+    first: usize,
+    counters: Counters,
+}
+
+impl Resolver {
+    /// A resolver for at most `waiters_max` sessions at once. It allocates nothing yet.
+    pub fn new(settings: Settings, waiters_max: usize) -> Self {
+        Self {
+            settings,
+            slots: Vec::new(),
+            line: Line::default(),
+            settled: VecDeque::new(),
+            waiters: 0,
+            waiters_max,
+            pending: Pending::default(),
+            serial: 0,
+            first: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Replaces the settings. Names that have a slot finish with the old ones.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.first = 0;
+        for query in self.slots.iter_mut().flatten() {
+            query.outdated = true;
+        }
+    }
+
+    /// Starts to look up `name` for a session: 1 to 253 bytes, not a literal address, no NUL,
+    /// space or control characters. A session has one name at a time. `false`: too many wait.
+    #[must_use]
+    pub fn start(&mut self, session: Key, client: Source, name: &[u8]) -> bool {
+        if self.waiters >= self.waiters_max {
+            return false;
+        }
+        self.waiters += 1;
+        if let Some(found) = self.settings.known(name) {
+            let answer = Answer::Found(found);
+            self.settled.push_back(Settled {
+                answer,
+                waiters: vec![session],
+            });
+        } else if let Some(query) = self.in_flight(name) {
+            query.waiters.push(session);
+        } else {
+            self.line.push(Waiting {
+                session,
+                client,
+                name: name.into(),
+            });
+            self.admit();
+        }
+        true
+    }
+
+    /// Forgets what a session asked for. The slot is free again if nobody else waits.
+    pub fn cancel(&mut self, session: Key) {
+        if self.line.remove(session) {
+            self.waiters -= 1;
+            return;
+        }
+        for settled in &mut self.settled {
+            self.waiters -= take(&mut settled.waiters, session);
+        }
+        self.settled.retain(|settled| !settled.waiters.is_empty());
+        for slot in 0..self.slots.len() {
+            let Some(query) = &mut self.slots[slot] else {
+                continue;
+            };
+            let taken = take(&mut query.waiters, session);
+            self.waiters -= taken;
+            if taken > 0 && query.waiters.is_empty() {
+                self.vacate(slot);
+            }
+        }
+        self.admit();
+    }
+
+    /// The next thing to do; `None` when all is done. A `Send` starts its attempt's time.
+    /// Closing comes first, as it frees descriptors.
+    pub fn poll_action(&mut self, now: u64) -> Option<Action> {
+        if let Some(socket) = self.pending.next_close() {
+            return Some(Action::Close { socket });
+        }
+        // Bounded: every round takes a socket out of a set.
+        while let Some(socket) = self.pending.next_send() {
+            self.serial = self.serial.wrapping_add(1);
+            // A key of `slots` carries the serial through epoll, cut to 13 bits.
+            let serial = Key::new(socket, self.serial).generation();
+            let sent = self
+                .query_of(socket)
+                .and_then(|(query, half)| query.sent(half, serial, now));
+            if let Some((server, tcp)) = sent {
+                self.counters.sent += 1;
+                return Some(Action::Send {
+                    socket,
+                    serial,
+                    server,
+                    tcp,
+                });
+            }
+        }
+        None
+    }
+
+    /// Writes the message that a `Send` asked for, with an id that nobody can predict. Gives
+    /// its length; `None` if the attempt is over already.
+    pub fn message(&mut self, socket: u16, id: u16, out: &mut [u8; QUERY_MAX]) -> Option<usize> {
+        let (query, half) = self.query_of(socket)?;
+        query.message(half, id, out)
+    }
+
+    /// Takes a message, from a datagram or from a stream without its length.
+    pub fn handle_message(&mut self, socket: u16, serial: u16, message: &[u8], now: u64) {
+        let Some((query, half)) = self.awaiting(socket, serial) else {
+            self.counters.refused += 1;
+            return;
+        };
+        let (step, server) = query.handle(half, message, now);
+        match server {
+            None if step == Step::Wait => self.counters.refused += 1,
+            None => self.counters.answered += 1,
+            Some(server) => {
+                self.counters.answered += 1;
+                self.prefer(server);
+            }
+        }
+        self.follow(socket, step, now);
+    }
+
+    /// The attempt has failed in the network: refused, unreachable, closed by the server.
+    pub fn handle_error(&mut self, socket: u16, serial: u16, now: u64) {
+        if let Some((query, half)) = self.awaiting(socket, serial) {
+            let step = query.fail(half);
+            self.follow(socket, step, now);
+        }
+    }
+
+    /// Does what is due: lost attempts go to the next server, delays end.
+    pub fn handle_timeout(&mut self, now: u64) {
+        for slot in 0..self.slots.len() {
+            if self.slots[slot]
+                .as_ref()
+                .and_then(|query| query.due())
+                .is_none_or(|due| now < due)
+            {
+                continue;
+            }
+            for half in 0..2 {
+                let Some(query) = &mut self.slots[slot] else {
+                    break;
+                };
+                let step = query.expire(half, now);
+                self.counters.timed_out += u64::from(step != Step::Wait);
+                self.follow(socket_of(slot, half), step, now);
+            }
+            self.settle(slot, now);
+        }
+        self.admit();
+    }
+
+    /// When [`Self::handle_timeout`] has something to do. Pending actions and answers are not
+    /// part of it: the driver polls them until there are none.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        self.slots
+            .iter()
+            .flatten()
+            .filter_map(|query| query.due())
+            .min()
+    }
+
+    /// Whether [`Self::poll_action`] has something.
+    pub fn has_actions(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Whether [`Self::poll_answer`] has something.
+    pub fn has_answers(&self) -> bool {
+        !self.settled.is_empty()
+    }
+
+    /// The next answer and the session that it is for.
+    pub fn poll_answer(&mut self) -> Option<(Key, Answer)> {
+        let settled = self.settled.front_mut()?;
+        let session = settled.waiters.pop()?;
+        self.waiters -= 1;
+        if settled.waiters.is_empty() {
+            return self
+                .settled
+                .pop_front()
+                .map(|settled| (session, settled.answer));
+        }
+        Some((session, settled.answer.clone()))
+    }
+
+    /// Slots in use and sessions waiting: 0 when nothing is held for anyone.
+    pub fn live(&self) -> usize {
+        self.slots.iter().flatten().count() + self.waiters
+    }
+
+    /// The sums since the start.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Gives free slots to the first in line whose client is below its share.
+    fn admit(&mut self) {
+        // Bounded: every round takes a name out of the line.
+        while !self.line.is_empty() {
+            let Some(slot) = self.free_slot() else { return };
+            let Some(waiting) = self.line.admit(|client| share(&self.slots, client)) else {
+                return;
+            };
+            let servers = self.settings.servers.len().max(1);
+            self.first = (self.first + usize::from(self.settings.rotate)) % servers;
+            let Waiting {
+                session,
+                client,
+                name,
+            } = waiting;
+            let mut query = Box::new(Query::new(client, name, &self.settings, self.first));
+            query.waiters.push(session);
+            self.line.take_same(&query.name, &mut query.waiters);
+            if query.advance() {
+                self.slots[slot] = Some(query);
+                self.send(slot);
+            } else {
+                let answer = query.nothing_found();
+                self.settled.push_back(Settled {
+                    answer,
+                    waiters: query.waiters,
+                });
+            }
+        }
+    }
+
+    /// A free slot, in a table that grows when it has none.
+    fn free_slot(&mut self) -> Option<usize> {
+        let free = self.slots.iter().position(|slot| slot.is_none());
+        if free.is_none() && self.slots.len() < SLOTS_MAX {
+            self.slots.push(None);
+            return Some(self.slots.len() - 1);
+        }
+        free
+    }
+
+    /// The query for a name, if somebody may join it.
+    fn in_flight(&mut self, name: &[u8]) -> Option<&mut Query> {
+        let mut queries = self.slots.iter_mut().flatten();
+        queries
+            .find(|query| !query.outdated && same(&query.name, name))
+            .map(|query| &mut **query)
+    }
+
+    /// The query and the half that a socket belongs to.
+    fn query_of(&mut self, socket: u16) -> Option<(&mut Query, usize)> {
+        let socket = usize::from(socket);
+        let query = self.slots.get_mut(socket / 2)?.as_deref_mut()?;
+        Some((query, socket % 2))
+    }
+
+    /// The same, if it still waits for this attempt.
+    fn awaiting(&mut self, socket: u16, serial: u16) -> Option<(&mut Query, usize)> {
+        self.query_of(socket)
+            .filter(|(query, half)| query.awaits(*half, serial))
+    }
+
+    /// Does what an input to one half calls for.
+    fn follow(&mut self, socket: u16, step: Step, now: u64) {
+        match step {
+            Step::Wait => {}
+            Step::Send => self.pending.send(socket),
+            Step::Ended => {
+                self.pending.close(socket);
+                self.settle(usize::from(socket) / 2, now);
+                self.admit();
+            }
+        }
+    }
+
+    /// Answers, or asks for the next name, once a query stands so.
+    fn settle(&mut self, slot: usize, now: u64) {
+        let Some(query) = &mut self.slots[slot] else {
+            return;
+        };
+        match query.stand(now) {
+            Stand::Open => {}
+            Stand::NextName => self.send(slot),
+            Stand::Over(answer) => {
+                if let Some(query) = self.vacate(slot) {
+                    self.settled.push_back(Settled {
+                        answer,
+                        waiters: query.waiters,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Queues what the halves of a query have to send.
+    fn send(&mut self, slot: usize) {
+        let Some(query) = &self.slots[slot] else {
+            return;
+        };
+        for half in 0..2 {
+            if query.is_queued(half) {
+                self.pending.send(socket_of(slot, half));
+            }
+        }
+    }
+
+    /// Empties a slot and closes its sockets.
+    fn vacate(&mut self, slot: usize) -> Option<Box<Query>> {
+        for half in 0..2 {
+            self.pending.close(socket_of(slot, half));
+        }
+        self.slots[slot].take()
+    }
+
+    /// Remembers the server that answered, so that a dead one in front costs its time once.
+    fn prefer(&mut self, server: SocketAddr) {
+        if !self.settings.rotate
+            && let Some(place) = self
+                .settings
+                .servers
+                .iter()
+                .position(|&other| other == server)
+        {
+            self.first = place;
+        }
+    }
+}
+
+/// Slots that a client has.
+fn share(slots: &[Option<Box<Query>>], client: Source) -> usize {
+    slots
+        .iter()
+        .flatten()
+        .filter(|query| query.client == client)
+        .count()
+}
+
+fn same(name: &[u8], other: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(other)
+}
+
+/// Takes a session out of a list of waiters; gives how often it was there.
+fn take(waiters: &mut Vec<Key>, session: Key) -> usize {
+    let before = waiters.len();
+    waiters.retain(|&waiter| waiter != session);
+    before - waiters.len()
+}
+
+fn socket_of(slot: usize, half: usize) -> u16 {
+    u16::try_from(slot * 2 + half).expect("slots are few")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::config::Families;
+    use crate::wire::dns::Family;
+    use crate::wire::dns::replies::{family_of, name_of, reply};
+    use proptest::prelude::*;
+
+    const WAITERS_MAX: usize = 500;
+
+    /// A query on its way.
+    #[derive(Clone)]
+    struct Sent {
+        socket: u16,
+        serial: u16,
+        server: u16,
+        tcp: bool,
+        query: Vec<u8>,
+    }
+
+    impl Sent {
+        fn name(&self) -> String {
+            String::from_utf8(name_of(&self.query)).unwrap()
+        }
+    }
+
+    /// A resolver on a virtual clock. Servers are told apart by their ports, from 1 on.
+    struct Bench {
+        resolver: Resolver,
+        now: u64,
+        id: u16,
+    }
+
+    fn settings(servers: u16) -> Settings {
+        let servers = (1..=servers).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        Settings {
+            servers: servers.collect(),
+            ..Settings::default()
+        }
+    }
+
+    fn only_v4(servers: u16) -> Settings {
+        let families = Families {
+            v4: true,
+            v6: false,
+            v6_first: false,
+        };
+        Settings {
+            families,
+            ..settings(servers)
+        }
+    }
+
+    fn key(number: u16) -> Key {
+        Key::new(number, 7)
+    }
+
+    fn client(number: u8) -> Source {
+        Source::from(IpAddr::from([192, 168, 1, number]))
+    }
+
+    fn found(list: &[&str]) -> Answer {
+        let mut addresses = Addresses::new();
+        for addr in list {
+            addresses.push(addr.parse().unwrap());
+        }
+        Answer::Found(addresses)
+    }
+
+    impl Bench {
+        fn new(settings: Settings) -> Self {
+            Self {
+                resolver: Resolver::new(settings, WAITERS_MAX),
+                now: 1000,
+                id: 0,
+            }
+        }
+
+        fn start(&mut self, session: u16, name: &str) {
+            assert!(
+                self.resolver
+                    .start(key(session), client(1), name.as_bytes())
+            );
+            self.resolver.check();
+        }
+
+        /// Does every pending action; gives what was sent.
+        fn sent(&mut self) -> Vec<Sent> {
+            let mut all = Vec::new();
+            while let Some(action) = self.resolver.poll_action(self.now) {
+                let Action::Send {
+                    socket,
+                    serial,
+                    server,
+                    tcp,
+                } = action
+                else {
+                    continue;
+                };
+                self.id = self.id.wrapping_add(0x3b1d);
+                let mut out = [0; QUERY_MAX];
+                let len = self.resolver.message(socket, self.id, &mut out).unwrap();
+                let query = out[..len].to_vec();
+                all.push(Sent {
+                    socket,
+                    serial,
+                    server: server.port(),
+                    tcp,
+                    query,
+                });
+            }
+            self.resolver.check();
+            all
+        }
+
+        /// The one query that is sent now.
+        #[track_caller]
+        fn one(&mut self) -> Sent {
+            let sent = self.sent();
+            assert_eq!(sent.len(), 1);
+            sent.into_iter().next().unwrap()
+        }
+
+        fn message(&mut self, sent: &Sent, message: &[u8]) {
+            self.resolver
+                .handle_message(sent.socket, sent.serial, message, self.now);
+            self.resolver.check();
+        }
+
+        fn reply(&mut self, sent: &Sent, code: u8, addresses: &[&str]) {
+            self.message(sent, &reply(&sent.query, code, addresses));
+        }
+
+        fn pass(&mut self, ms: u64) {
+            self.now += ms;
+            self.resolver.handle_timeout(self.now);
+            self.resolver.check();
+        }
+
+        fn answers(&mut self) -> Vec<(Key, Answer)> {
+            let answers = std::iter::from_fn(|| self.resolver.poll_answer()).collect();
+            self.resolver.check();
+            answers
+        }
+
+        #[track_caller]
+        fn expect(&mut self, session: u16, answer: Answer) {
+            assert_eq!(self.answers(), [(key(session), answer)]);
+        }
+
+        #[track_caller]
+        fn expect_idle(&mut self) {
+            assert!(self.sent().is_empty());
+            assert_eq!(self.answers(), []);
+            assert_eq!(self.resolver.live(), 0);
+            assert_eq!(self.resolver.poll_timeout(), None);
+        }
+    }
+
+    #[test]
+    fn both_families_are_asked_together_and_take_turns_in_the_answer() {
+        let mut bench = Bench::new(settings(1));
+        bench.start(1, "a.example");
+        let sent = bench.sent();
+        assert_eq!([sent[0].socket, sent[1].socket], [0, 1]);
+        assert_eq!(family_of(&sent[0].query), Family::A);
+        assert_eq!(family_of(&sent[1].query), Family::Aaaa);
+        bench.reply(&sent[0], 0, &["192.0.2.1", "192.0.2.2"]);
+        assert_eq!(bench.answers(), []);
+        bench.reply(&sent[1], 0, &["2001:db8::1"]);
+        bench.expect(1, found(&["2001:db8::1", "192.0.2.1", "192.0.2.2"]));
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn the_second_family_has_fifty_ms() {
+        let mut bench = Bench::new(settings(1));
+        bench.start(1, "a.example");
+        let sent = bench.sent();
+        bench.pass(20);
+        bench.reply(&sent[0], 0, &["192.0.2.1"]);
+        assert_eq!(bench.resolver.poll_timeout(), Some(1070));
+        bench.pass(49);
+        assert_eq!(bench.answers(), []);
+        bench.pass(1);
+        bench.expect(1, found(&["192.0.2.1"]));
+        bench.reply(&sent[1], 0, &["2001:db8::1"]);
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn no_data_starts_no_delay() {
+        let mut bench = Bench::new(settings(1));
+        bench.start(1, "a.example");
+        let sent = bench.sent();
+        bench.reply(&sent[0], 0, &[]);
+        bench.pass(60);
+        assert_eq!(bench.answers(), []);
+        bench.reply(&sent[1], 0, &["2001:db8::1"]);
+        bench.expect(1, found(&["2001:db8::1"]));
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn a_family_that_is_not_allowed_is_not_asked_for() {
+        let mut bench = Bench::new(only_v4(1));
+        bench.start(1, "a.example");
+        let sent = bench.one();
+        bench.reply(&sent, 0, &["192.0.2.1"]);
+        bench.expect(1, found(&["192.0.2.1"]));
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn lost_queries_go_round_the_servers_and_time_out() {
+        let mut bench = Bench::new(only_v4(2));
+        bench.start(1, "a.example");
+        for server in [1, 2, 1, 2] {
+            let sent = bench.one();
+            assert_eq!(sent.server, server);
+            bench.pass(4999);
+            assert!(bench.sent().is_empty());
+            bench.pass(1);
+        }
+        bench.expect(1, Answer::TimedOut);
+        assert_eq!(bench.resolver.counters().timed_out, 4);
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn late_answers_find_nothing() {
+        let mut bench = Bench::new(only_v4(1));
+        bench.start(1, "a.example");
+        let first = bench.one();
+        bench.pass(5000);
+        bench.reply(&first, 0, &["192.0.2.66"]);
+        let second = bench.one();
+        assert_eq!(second.socket, first.socket);
+        bench.reply(&first, 0, &["192.0.2.66"]);
+        bench
+            .resolver
+            .handle_error(first.socket, first.serial, bench.now);
+        assert_eq!(bench.answers(), []);
+        bench.reply(&second, 0, &["192.0.2.1"]);
+        bench.expect(1, found(&["192.0.2.1"]));
+        assert_eq!(bench.resolver.counters().refused, 2);
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn forged_answers_are_refused_and_the_true_one_still_counts() {
+        let mut bench = Bench::new(only_v4(1));
+        bench.start(1, "a.example");
+        let sent = bench.one();
+        let mut wrong_id = reply(&sent.query, 0, &["192.0.2.66"]);
+        wrong_id[1] ^= 1;
+        bench.message(&sent, &wrong_id);
+        let mut wrong_name = reply(&sent.query, 0, &["192.0.2.66"]);
+        wrong_name[13] = b'b';
+        bench.message(&sent, &wrong_name);
+        bench.message(&sent, b"");
+        assert_eq!(bench.answers(), []);
+        bench.reply(&sent, 0, &["192.0.2.1"]);
+        bench.expect(1, found(&["192.0.2.1"]));
+        assert_eq!(bench.resolver.counters().refused, 3);
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn a_second_answer_finds_nothing() {
+        let mut bench = Bench::new(settings(1));
+        bench.start(1, "a.example");
+        let sent = bench.sent();
+        bench.reply(&sent[0], 0, &["192.0.2.1"]);
+        bench.reply(&sent[0], 0, &["192.0.2.66"]);
+        bench.reply(&sent[1], 0, &[]);
+        bench.expect(1, found(&["192.0.2.1"]));
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn a_truncated_answer_is_asked_for_over_tcp() {
+        let mut bench = Bench::new(only_v4(2));
+        bench.start(1, "a.example");
+        let sent = bench.one();
+        let mut cut = reply(&sent.query, 0, &[]);
+        cut[2] |= 2;
+        bench.message(&sent, &cut);
+        let again = bench.one();
+        assert!(again.tcp);
+        assert_eq!(again.server, sent.server);
+        bench.reply(&again, 0, &["192.0.2.1"]);
+        bench.expect(1, found(&["192.0.2.1"]));
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn nonsense_over_tcp_goes_to_the_next_server() {
+        for cut_again in [true, false] {
+            let mut bench = Bench::new(only_v4(2));
+            bench.start(1, "a.example");
+            let sent = bench.one();
+            let mut cut = reply(&sent.query, 0, &[]);
+            cut[2] |= 2;
+            bench.message(&sent, &cut);
+            let again = bench.one();
+            let mut bad = reply(&again.query, 0, &[]);
+            bad[if cut_again { 2 } else { 0 }] ^= 2;
+            bench.message(&again, &bad);
+            let next = bench.one();
+            assert_eq!((next.server, next.tcp), (2, false));
+        }
+    }
+
+    #[test]
+    fn failing_servers_are_left_at_once() {
+        for code in [2, 5] {
+            let mut bench = Bench::new(only_v4(2));
+            bench.start(1, "a.example");
+            let sent = bench.one();
+            bench.reply(&sent, code, &[]);
+            let sent = bench.one();
+            assert_eq!(sent.server, 2);
+            bench
+                .resolver
+                .handle_error(sent.socket, sent.serial, bench.now);
+            let sent = bench.one();
+            bench.reply(&sent, code, &[]);
+            bench.pass(5000);
+            bench.pass(5000);
+            let sent = bench.one();
+            bench.reply(&sent, code, &[]);
+            bench.expect(1, Answer::Failed);
+            bench.expect_idle();
+        }
+    }
+
+    #[test]
+    fn a_server_without_edns_is_asked_again_without() {
+        let mut bench = Bench::new(only_v4(2));
+        bench.start(1, "a.example");
+        let sent = bench.one();
+        bench.reply(&sent, 1, &[]);
+        let again = bench.one();
+        assert_eq!((again.server, again.query[11]), (1, 0));
+        assert_eq!(again.query.len() + 11, sent.query.len());
+        bench.reply(&again, 1, &[]);
+        let next = bench.one();
+        assert_eq!((next.server, next.query[11]), (2, 1));
+    }
+
+    #[test]
+    fn a_dead_first_server_costs_its_time_once() {
+        let mut bench = Bench::new(only_v4(2));
+        bench.start(1, "a.example");
+        assert_eq!(bench.one().server, 1);
+        bench.pass(5000);
+        let sent = bench.one();
+        assert_eq!(sent.server, 2);
+        bench.reply(&sent, 3, &[]);
+        bench.expect(1, Answer::NoSuchName);
+        bench.start(2, "b.example");
+        assert_eq!(bench.one().server, 2);
+    }
+
+    #[test]
+    fn rotate_begins_with_the_next_server_each_time() {
+        let mut bench = Bench::new(Settings {
+            rotate: true,
+            ..only_v4(3)
+        });
+        let mut servers = Vec::new();
+        for (session, name) in [(1, "a.x"), (2, "b.x"), (3, "c.x"), (4, "d.x")] {
+            bench.start(session, name);
+            let sent = bench.one();
+            servers.push(sent.server);
+            bench.reply(&sent, 0, &["192.0.2.1"]);
+        }
+        assert_eq!(servers, [2, 3, 1, 2]);
+    }
+
+    /// The names asked for until none is left, each answered with this code.
+    fn search_order(name: &str, ndots: u8, code: u8) -> (Vec<String>, Vec<(Key, Answer)>) {
+        let search = vec![b"lan".as_slice().into(), b"example.org".as_slice().into()];
+        let mut bench = Bench::new(Settings {
+            search,
+            ndots,
+            ..only_v4(1)
+        });
+        bench.start(1, name);
+        let mut names = Vec::new();
+        // As many rounds as there can be attempts.
+        for _ in 0..12 {
+            for sent in bench.sent() {
+                names.push(sent.name());
+                bench.reply(&sent, code, &[]);
+            }
+        }
+        let answers = bench.answers();
+        bench.expect_idle();
+        (names, answers)
+    }
+
+    #[test]
+    fn the_search_list_comes_before_or_after_the_name_by_its_dots() {
+        let nothing = vec![(key(1), Answer::NoSuchName)];
+        for code in [0, 3] {
+            let (names, answers) = search_order("nas", 1, code);
+            assert_eq!(names, ["nas.lan", "nas.example.org", "nas"]);
+            assert_eq!(answers, nothing);
+        }
+        let (names, _) = search_order("a.b", 1, 3);
+        assert_eq!(names, ["a.b", "a.b.lan", "a.b.example.org"]);
+        let (names, _) = search_order("a.b", 2, 3);
+        assert_eq!(names, ["a.b.lan", "a.b.example.org", "a.b"]);
+        let (names, answers) = search_order("nas.", 1, 3);
+        assert_eq!(names, ["nas"]);
+        assert_eq!(answers, nothing);
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_asked_for_does_not_exist() {
+        for name in ["a..b", ".", &"x".repeat(64)] {
+            let (names, answers) = search_order(name, 1, 0);
+            assert!(names.is_empty());
+            assert_eq!(answers, [(key(1), Answer::NoSuchName)]);
+        }
+        // Too long with a domain behind it, not without.
+        let long = format!("{0}.{0}.{0}.{1}", "x".repeat(62), "y".repeat(62));
+        assert_eq!(search_order(&long, 1, 3).0, [long]);
+    }
+
+    #[test]
+    fn a_failure_in_the_search_is_not_an_absence() {
+        let (names, answers) = search_order("nas", 1, 2);
+        assert_eq!(names.len(), 6);
+        assert_eq!(answers, [(key(1), Answer::Failed)]);
+    }
+
+    #[test]
+    fn a_timeout_ends_the_search() {
+        let search = vec![b"lan".as_slice().into()];
+        let mut bench = Bench::new(Settings {
+            search,
+            attempts: 1,
+            ..settings(1)
+        });
+        bench.start(1, "nas");
+        let sent = bench.sent();
+        bench.reply(&sent[0], 0, &[]);
+        bench.pass(5000);
+        bench.expect(1, Answer::TimedOut);
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn an_absent_name_outweighs_a_lost_answer() {
+        let search = vec![b"lan".as_slice().into()];
+        let mut bench = Bench::new(Settings {
+            search,
+            attempts: 1,
+            ..settings(1)
+        });
+        bench.start(1, "nas");
+        let sent = bench.sent();
+        bench.reply(&sent[0], 3, &[]);
+        bench.pass(5000);
+        assert_eq!(bench.sent()[0].name(), "nas");
+    }
+
+    #[test]
+    fn without_servers_names_fail_at_once() {
+        let mut bench = Bench::new(settings(0));
+        bench.start(1, "a.example");
+        bench.expect(1, Answer::Failed);
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn who_asks_for_a_name_in_flight_joins_it() {
+        let mut bench = Bench::new(only_v4(1));
+        bench.start(1, "a.example");
+        let sent = bench.one();
+        bench.start(2, "A.Example");
+        assert!(bench.sent().is_empty());
+        bench.reply(&sent, 0, &["192.0.2.1"]);
+        let mut sessions: Vec<usize> = bench.answers().iter().map(|(key, _)| key.index()).collect();
+        sessions.sort_unstable();
+        assert_eq!(sessions, [1, 2]);
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn cancel_frees_the_slot_with_the_last_waiter() {
+        let mut bench = Bench::new(settings(1));
+        bench.start(1, "a.example");
+        bench.start(2, "a.example");
+        assert_eq!(bench.sent().len(), 2);
+        bench.resolver.cancel(key(1));
+        assert_eq!(bench.resolver.live(), 2);
+        assert_eq!(bench.resolver.poll_action(bench.now), None);
+        bench.resolver.cancel(key(2));
+        let close = |socket| Some(Action::Close { socket });
+        assert_eq!(bench.resolver.poll_action(bench.now), close(0));
+        assert_eq!(bench.resolver.poll_action(bench.now), close(1));
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn cancel_reaches_the_line_and_answers_not_yet_taken() {
+        let mut bench = Bench::new(only_v4(1));
+        for session in 0..20 {
+            bench.start(session, &format!("n{session}.example"));
+        }
+        assert_eq!(bench.sent().len(), SHARE_MAX);
+        bench.resolver.cancel(key(17));
+        bench.start(30, "localhost");
+        bench.resolver.cancel(key(30));
+        assert_eq!(bench.answers(), []);
+        assert_eq!(bench.resolver.live(), SHARE_MAX + 19);
+        bench.resolver.cancel(key(3));
+        assert_eq!(bench.one().name(), "n16.example");
+        bench.resolver.cancel(key(4));
+        assert_eq!(bench.one().name(), "n18.example");
+    }
+
+    #[test]
+    fn two_hundred_dead_names_of_one_client_do_not_delay_another() {
+        let mut bench = Bench::new(settings(1));
+        for session in 0..200 {
+            bench.start(session, &format!("dead{session}.example"));
+        }
+        assert_eq!(bench.sent().len(), 2 * SHARE_MAX);
+        assert!(bench.resolver.start(key(300), client(2), b"live.example"));
+        let sent = bench.sent();
+        assert_eq!(sent[0].name(), "live.example");
+        bench.reply(&sent[0], 0, &["192.0.2.1"]);
+        bench.reply(&sent[1], 0, &[]);
+        bench.expect(300, found(&["192.0.2.1"]));
+        // The dead names end as well, 16 every 10 seconds.
+        for _ in 0..26 {
+            bench.pass(5000);
+            assert!(bench.sent().len() <= 2 * SHARE_MAX);
+        }
+        let answers = bench.answers();
+        assert_eq!(answers.len(), 200);
+        assert!(
+            answers
+                .iter()
+                .all(|(_, answer)| *answer == Answer::TimedOut)
+        );
+        bench.expect_idle();
+    }
+
+    #[test]
+    fn another_clients_question_takes_a_name_out_of_the_line() {
+        let mut bench = Bench::new(only_v4(1));
+        for session in 0..=16 {
+            bench.start(session, &format!("n{session}.example"));
+        }
+        assert_eq!(bench.sent().len(), SHARE_MAX);
+        assert!(bench.resolver.start(key(50), client(2), b"n16.example"));
+        let sent = bench.one();
+        bench.reply(&sent, 3, &[]);
+        assert_eq!(bench.answers().len(), 2);
+    }
+
+    #[test]
+    fn a_full_table_makes_the_fifth_client_wait_its_turn() {
+        let mut bench = Bench::new(only_v4(1));
+        for session in 0..70 {
+            let number = u8::try_from(session % 5).unwrap();
+            let name = format!("n{session}.example");
+            assert!(
+                bench
+                    .resolver
+                    .start(key(session), client(number), name.as_bytes())
+            );
+        }
+        let sent = bench.sent();
+        assert_eq!(sent.len(), SLOTS_MAX);
+        bench.reply(&sent[9], 3, &[]);
+        assert_eq!(bench.one().name(), "n64.example");
+    }
+
+    #[test]
+    fn too_many_waiters_are_refused() {
+        let mut bench = Bench::new(settings(1));
+        for session in 0..500 {
+            bench.start(session, "a.example");
+        }
+        assert!(!bench.resolver.start(key(500), client(2), b"b.example"));
+        bench.resolver.cancel(key(7));
+        assert!(bench.resolver.start(key(500), client(2), b"b.example"));
+    }
+
+    #[test]
+    fn hosts_and_localhost_need_no_server() {
+        let host = |name: &[u8], addr: &str| (name.into(), addr.parse().unwrap());
+        let hosts = vec![
+            host(b"nas", "192.168.1.9"),
+            host(b"nas", "fd00::9"),
+            host(b"six", "fd00::6"),
+            host(b"localhost", "192.0.2.66"),
+        ];
+        let mut bench = Bench::new(Settings {
+            hosts: hosts.clone(),
+            ..settings(1)
+        });
+        bench.start(1, "NAS.");
+        bench.expect(1, found(&["fd00::9", "192.168.1.9"]));
+        for name in ["localhost", "LocalHost.", "a.localhost"] {
+            bench.start(1, name);
+            bench.expect(1, found(&["::1", "127.0.0.1"]));
+        }
+        bench.expect_idle();
+        let mut bench = Bench::new(Settings {
+            hosts,
+            ..only_v4(1)
+        });
+        bench.start(1, "localhost");
+        bench.expect(1, found(&["127.0.0.1"]));
+        // Listed for the other family only, and no localhost at all: the servers are asked.
+        bench.start(1, "six");
+        bench.start(2, "notlocalhost");
+        assert_eq!(bench.sent().len(), 2);
+    }
+
+    #[test]
+    fn new_settings_are_for_new_names() {
+        let mut bench = Bench::new(only_v4(1));
+        bench.start(1, "a.example");
+        let old = bench.one();
+        let servers = vec![SocketAddr::from(([127, 0, 0, 1], 9))];
+        bench.resolver.set_settings(Settings {
+            servers,
+            ..only_v4(0)
+        });
+        bench.start(2, "a.example");
+        let new = bench.one();
+        assert_eq!(new.server, 9);
+        bench
+            .resolver
+            .handle_error(old.socket, old.serial, bench.now);
+        let old = bench.one();
+        assert_eq!(old.server, 1);
+        bench.reply(&old, 0, &["192.0.2.1"]);
+        bench.expect(1, found(&["192.0.2.1"]));
+        bench.reply(&new, 0, &["192.0.2.2"]);
+        bench.expect(2, found(&["192.0.2.2"]));
+        bench.expect_idle();
+    }
+
+    proptest! {
+        #[test]
+        fn every_session_gets_one_answer_whatever_happens(
+            steps in proptest::collection::vec(any::<(u8, u8, u8)>(), 0..300)
+        ) {
+            let search = vec![b"lan".as_slice().into()];
+            let mut bench = Bench::new(Settings { search, ..settings(2) });
+            let mut open: Vec<u16> = Vec::new();
+            let mut flight: Vec<Sent> = Vec::new();
+            for (session, (step, pick, value)) in (0u16..).zip(steps) {
+                let sent = (!flight.is_empty())
+                    .then(|| flight[usize::from(pick) % flight.len()].clone());
+                match (step % 8, sent) {
+                    (0..=2, _) => {
+                        let name = format!("n{}", pick % 100);
+                        let source = client(value % 3);
+                        prop_assert!(bench.resolver.start(key(session), source, name.as_bytes()));
+                        open.push(session);
+                    }
+                    (3, _) if !open.is_empty() => {
+                        let gone = open.swap_remove(usize::from(pick) % open.len());
+                        bench.resolver.cancel(key(gone));
+                    }
+                    (4, _) => bench.pass(u64::from(value) * 20),
+                    (5, Some(sent)) => {
+                        bench.resolver.handle_error(sent.socket, sent.serial, bench.now);
+                    }
+                    (6, Some(sent)) => {
+                        let mut message = reply(&sent.query, value % 6, &["192.0.2.1"]);
+                        message[2] |= value & 2;
+                        bench.message(&sent, &message);
+                    }
+                    (7, Some(sent)) => bench.reply(&sent, 0, &["192.0.2.1", "2001:db8::1"]),
+                    _ => {}
+                }
+                bench.resolver.check();
+                flight.extend(bench.sent());
+                for (session, _) in bench.answers() {
+                    let before = open.len();
+                    open.retain(|&other| key(other) != session);
+                    prop_assert_eq!(open.len() + 1, before);
+                }
+            }
+            // At most 300 names in line, 16 at once, two candidates of four attempts each.
+            for _ in 0..400 {
+                bench.pass(5000);
+                bench.sent();
+                for (session, _) in bench.answers() {
+                    open.retain(|&other| key(other) != session);
+                }
+            }
+            prop_assert!(open.is_empty());
+            bench.expect_idle();
+        }
+    }
+}

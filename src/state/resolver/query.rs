@@ -1,0 +1,367 @@
+//! One name being looked up: the A and AAAA halves, their servers, and the search list.
+//!
+//! A `Query` knows neither socket numbers nor other names; `Resolver` owns up to 64 of them and
+//! does what a [`Step`] tells it. Nothing here is queued or sent.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Answer, Settings};
+use crate::state::access::Source;
+use crate::state::slots::Key;
+use crate::wire::dns::{self, ADDRESSES_MAX, Addresses, Family, Verdict};
+
+/// RFC 8305 §3: what the second family is given once the first has brought addresses.
+const RESOLUTION_DELAY_MS: u64 = 50;
+
+/// What follows from an input to one half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing; the half waits on.
+    Wait,
+    /// The half has something to send.
+    Send,
+    /// The half has ended.
+    Ended,
+}
+
+/// Where a whole query stands after a half has ended.
+// As with `Answer`, a box would cost more code than the copy.
+#[allow(clippy::large_enum_variant)]
+pub(super) enum Stand {
+    /// The other half may still bring something.
+    Open,
+    /// The next name of the search list is asked for: every half in use has something to send.
+    NextName,
+    /// All is known.
+    Over(Answer),
+}
+
+/// How one half ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Found,
+    NoSuchName,
+    NoData,
+    Failed,
+    TimedOut,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Its family is not allowed.
+    Unused,
+    /// To be sent as soon as the driver takes it.
+    Queued,
+    /// Sent; counts as lost when it is `due`.
+    Asked {
+        serial: u16,
+        due: u64,
+    },
+    Ended(Outcome),
+}
+
+/// The question for one family.
+#[derive(Debug)]
+struct Half {
+    family: Family,
+    state: State,
+    id: u16,
+    /// Index of the server that is asked now.
+    server: usize,
+    /// Servers given up on so far, the same one in a later round counted again.
+    attempts: usize,
+    tcp: bool,
+    edns: bool,
+    /// One server at least has refused or failed, rather than been silent.
+    failed: bool,
+    addresses: Addresses<ADDRESSES_MAX>,
+}
+
+/// One name being looked up.
+#[derive(Debug)]
+pub(super) struct Query {
+    /// Whose share the slot counts against: who asked first.
+    pub(super) client: Source,
+    /// Everyone who waits for this name; never empty while the query stands.
+    pub(super) waiters: Vec<Key>,
+    /// The name as it was asked for, before the search list.
+    pub(super) name: Box<[u8]>,
+    /// The settings have changed since: nobody joins any more.
+    pub(super) outdated: bool,
+    /// The settings of its start, without the hosts.
+    settings: Settings,
+    /// The name on the wire.
+    candidate: Vec<u8>,
+    /// Place of the next candidate in the search order.
+    next: usize,
+    /// The server that the next candidate begins with.
+    first: usize,
+    /// When what was found is enough, although one half is still open.
+    ready_at: Option<u64>,
+    /// A candidate before this one ended in a failure.
+    failed: bool,
+    halves: [Half; 2],
+}
+
+impl Half {
+    fn new(family: Family) -> Self {
+        Self {
+            family,
+            state: State::Unused,
+            id: 0,
+            server: 0,
+            attempts: 0,
+            tcp: false,
+            edns: true,
+            failed: false,
+            addresses: Addresses::new(),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Queued | State::Asked { .. })
+    }
+
+    fn end(&mut self, outcome: Outcome) -> Step {
+        self.state = State::Ended(outcome);
+        Step::Ended
+    }
+
+    fn send_again(&mut self) -> Step {
+        self.state = State::Queued;
+        Step::Send
+    }
+
+    /// Gives up on the server that was asked and goes to the next, `attempts` times round.
+    fn next_server(&mut self, servers: usize, attempts: u8) -> Step {
+        self.attempts += 1;
+        if self.attempts >= servers * usize::from(attempts) {
+            let outcome = if self.failed {
+                Outcome::Failed
+            } else {
+                Outcome::TimedOut
+            };
+            return self.end(outcome);
+        }
+        self.server = (self.server + 1) % servers;
+        self.tcp = false;
+        self.edns = true;
+        self.send_again()
+    }
+}
+
+impl Query {
+    /// A query that starts with server number `first`. No candidate is chosen yet.
+    pub(super) fn new(client: Source, name: Box<[u8]>, settings: &Settings, first: usize) -> Self {
+        Self {
+            client,
+            waiters: Vec::new(),
+            name,
+            outdated: false,
+            settings: settings.without_hosts(),
+            candidate: Vec::new(),
+            next: 0,
+            first,
+            ready_at: None,
+            failed: false,
+            halves: [Half::new(Family::A), Half::new(Family::Aaaa)],
+        }
+    }
+
+    /// Goes to the next name of the search order and puts the allowed halves back to their
+    /// start. `false`: there is none, or nobody to ask.
+    pub(super) fn advance(&mut self) -> bool {
+        let families = self.settings.families;
+        if self.settings.servers.is_empty() || !(families.v4 || families.v6) {
+            return false;
+        }
+        // Bounded by the search list: a candidate that is no name is passed over.
+        while let Some(candidate) = self.settings.candidate(&self.name, self.next) {
+            self.next += 1;
+            if dns::is_name(&candidate) {
+                self.candidate = candidate;
+                self.ready_at = None;
+                for half in &mut self.halves {
+                    let allowed = match half.family {
+                        Family::A => families.v4,
+                        Family::Aaaa => families.v6,
+                    };
+                    let state = if allowed {
+                        State::Queued
+                    } else {
+                        State::Unused
+                    };
+                    *half = Half {
+                        state,
+                        server: self.first,
+                        ..Half::new(half.family)
+                    };
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether a half has something to send.
+    pub(super) fn is_queued(&self, half: usize) -> bool {
+        self.halves[half].state == State::Queued
+    }
+
+    /// Marks a half as sent with `serial` and starts its time. Gives the server and whether
+    /// TCP is meant; `None` where nothing is to be sent.
+    pub(super) fn sent(
+        &mut self,
+        half: usize,
+        serial: u16,
+        now: u64,
+    ) -> Option<(SocketAddr, bool)> {
+        let half = &mut self.halves[half];
+        if half.state != State::Queued {
+            return None;
+        }
+        half.state = State::Asked {
+            serial,
+            due: now + u64::from(self.settings.timeout_ms),
+        };
+        Some((self.settings.servers[half.server], half.tcp))
+    }
+
+    /// Writes the message of a half and keeps its id. Gives its length.
+    pub(super) fn message(
+        &mut self,
+        half: usize,
+        id: u16,
+        out: &mut [u8; dns::QUERY_MAX],
+    ) -> Option<usize> {
+        let half = &mut self.halves[half];
+        half.id = id;
+        dns::query(out, id, &self.candidate, half.family, half.edns)
+    }
+
+    /// Whether a half waits for the attempt with this serial.
+    pub(super) fn awaits(&self, half: usize, wanted: u16) -> bool {
+        matches!(self.halves[half].state, State::Asked { serial, .. } if serial == wanted)
+    }
+
+    /// Judges a message that came for a half. The server is given where it has answered.
+    pub(super) fn handle(
+        &mut self,
+        place: usize,
+        message: &[u8],
+        now: u64,
+    ) -> (Step, Option<SocketAddr>) {
+        let half = &mut self.halves[place];
+        let step = match dns::answer(message, half.id, &self.candidate, half.family) {
+            // A stream has no strangers: its server is broken, and the stream is used up.
+            Verdict::NotOurs if !half.tcp => return (Step::Wait, None),
+            Verdict::Addresses(addresses) => {
+                half.addresses = addresses;
+                self.ready_at = self.ready_at.or(Some(now + RESOLUTION_DELAY_MS));
+                half.end(Outcome::Found)
+            }
+            Verdict::NoSuchName => half.end(Outcome::NoSuchName),
+            Verdict::NoData => half.end(Outcome::NoData),
+            Verdict::Truncated if !half.tcp => {
+                half.tcp = true;
+                half.send_again()
+            }
+            Verdict::NoEdns if half.edns => {
+                half.edns = false;
+                half.send_again()
+            }
+            _ => return (self.fail(place), None),
+        };
+        self.first = half.server;
+        (step, Some(self.settings.servers[half.server]))
+    }
+
+    /// The server of a half has refused, failed, or cannot be reached: the next one at once.
+    pub(super) fn fail(&mut self, half: usize) -> Step {
+        self.halves[half].failed = true;
+        self.halves[half].next_server(self.settings.servers.len(), self.settings.attempts)
+    }
+
+    /// Ends the attempt of a half if its time is up.
+    pub(super) fn expire(&mut self, half: usize, now: u64) -> Step {
+        match self.halves[half].state {
+            State::Asked { due, .. } if due <= now => {
+                self.halves[half].next_server(self.settings.servers.len(), self.settings.attempts)
+            }
+            _ => Step::Wait,
+        }
+    }
+
+    /// The earliest time at which something happens by itself.
+    pub(super) fn due(&self) -> Option<u64> {
+        let mut earliest = self.ready_at;
+        for half in &self.halves {
+            if let State::Asked { due, .. } = half.state {
+                earliest = Some(earliest.map_or(due, |other| other.min(due)));
+            }
+        }
+        earliest
+    }
+
+    /// Looks at both halves: wait on, ask for the next name, or answer.
+    pub(super) fn stand(&mut self, now: u64) -> Stand {
+        let open = self.halves.iter().any(Half::is_open);
+        if open && self.ready_at.is_none_or(|at| now < at) {
+            return Stand::Open;
+        }
+        if self.ready_at.is_some() {
+            return Stand::Over(Answer::Found(self.found()));
+        }
+        // The name is the same for both: that it does not exist outweighs one lost answer. A
+        // timeout ends the search, as asking the same servers again would only take longer.
+        let ended = |outcome| {
+            self.halves
+                .iter()
+                .any(|half| half.state == State::Ended(outcome))
+        };
+        if !ended(Outcome::NoSuchName) {
+            if ended(Outcome::TimedOut) {
+                return Stand::Over(Answer::TimedOut);
+            }
+            self.failed |= ended(Outcome::Failed);
+        }
+        if self.advance() {
+            Stand::NextName
+        } else {
+            Stand::Over(self.nothing_found())
+        }
+    }
+
+    /// The answer once no candidate is left.
+    pub(super) fn nothing_found(&self) -> Answer {
+        let nobody_to_ask = self.settings.servers.is_empty();
+        if self.failed || nobody_to_ask {
+            Answer::Failed
+        } else {
+            Answer::NoSuchName
+        }
+    }
+
+    fn found(&self) -> Addresses {
+        let [v4, v6] = &self.halves;
+        interleave(
+            v4.addresses.as_slice(),
+            v6.addresses.as_slice(),
+            self.settings.families.v6_first,
+        )
+    }
+}
+
+/// RFC 8305 §4: the families take turns, the preferred one first.
+pub(super) fn interleave(v4: &[IpAddr], v6: &[IpAddr], v6_first: bool) -> Addresses {
+    let (first, second) = if v6_first { (v6, v4) } else { (v4, v6) };
+    let mut found = Addresses::new();
+    for place in 0..ADDRESSES_MAX {
+        for family in [first, second] {
+            if let Some(&addr) = family.get(place) {
+                found.push(addr);
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,117 @@
+//! What the resolver was told: servers, search list, hosts, and what they mean for one name.
+//!
+//! Reading /etc/resolv.conf and /etc/hosts is `config`'s work; here they are plain data.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::query::interleave;
+use crate::config::Families;
+use crate::wire::dns::{ADDRESSES_MAX, Addresses};
+
+/// What resolv.conf, the hosts file and the command line say about names.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name servers in order; with none every name fails.
+    pub servers: Vec<SocketAddr>,
+    /// Domains to try a name under, in order.
+    pub search: Vec<Box<[u8]>>,
+    /// A name with at least so many dots is tried as it is first.
+    pub ndots: u8,
+    /// How long one server may take, in milliseconds.
+    pub timeout_ms: u32,
+    /// How many times the list of servers is gone through.
+    pub attempts: u8,
+    /// Each name begins with the next server.
+    pub rotate: bool,
+    /// Names with one address each, a name as often as it has addresses.
+    pub hosts: Vec<(Box<[u8]>, IpAddr)>,
+    /// The families asked for, and which comes first in an answer.
+    pub families: Families,
+}
+
+impl Default for Settings {
+    /// glibc's defaults (resolv.conf(5)), without a server.
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            search: Vec::new(),
+            ndots: 1,
+            timeout_ms: 5000,
+            attempts: 2,
+            rotate: false,
+            hosts: Vec::new(),
+            families: Families::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// A copy of what a query needs; the hosts may be thousands.
+    pub(super) fn without_hosts(&self) -> Self {
+        Self {
+            servers: self.servers.clone(),
+            search: self.search.clone(),
+            hosts: Vec::new(),
+            ..*self
+        }
+    }
+
+    /// The addresses of a name that needs no server: localhost and its subdomains
+    /// (RFC 6761 §6.3), and the hosts file.
+    pub(super) fn known(&self, name: &[u8]) -> Option<Addresses> {
+        let name = name.strip_suffix(b".").unwrap_or(name);
+        let mut v4 = Addresses::<ADDRESSES_MAX>::new();
+        let mut v6 = Addresses::<ADDRESSES_MAX>::new();
+        let mut add = |addr: IpAddr| match addr {
+            IpAddr::V4(_) if self.families.v4 => v4.push(addr),
+            IpAddr::V6(_) if self.families.v6 => v6.push(addr),
+            _ => {}
+        };
+        if is_localhost(name) {
+            add(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            add(IpAddr::V6(Ipv6Addr::LOCALHOST));
+        } else {
+            for (host, addr) in &self.hosts {
+                if host.eq_ignore_ascii_case(name) {
+                    add(*addr);
+                }
+            }
+        }
+        let found = interleave(v4.as_slice(), v6.as_slice(), self.families.v6_first);
+        (!found.is_empty()).then_some(found)
+    }
+
+    /// Number `place` of the names to ask for in the order of glibc's `res_search`: a name with
+    /// `ndots` dots as it is and then under each domain, another under each domain and then as
+    /// it is, one that ends with a dot only as it is.
+    pub(super) fn candidate(&self, name: &[u8], place: usize) -> Option<Vec<u8>> {
+        if name.ends_with(b".") {
+            return (place == 0).then(|| name.to_vec());
+        }
+        let dots = name.iter().filter(|&&byte| byte == b'.').count();
+        let as_it_is = if dots >= usize::from(self.ndots) {
+            0
+        } else {
+            self.search.len()
+        };
+        if place == as_it_is {
+            return Some(name.to_vec());
+        }
+        let domain = self
+            .search
+            .get(if as_it_is == 0 { place - 1 } else { place })?;
+        let mut candidate = name.to_vec();
+        candidate.push(b'.');
+        candidate.extend_from_slice(domain.strip_prefix(b".").unwrap_or(domain));
+        Some(candidate)
+    }
+}
+
+fn is_localhost(name: &[u8]) -> bool {
+    const LOCALHOST: &[u8] = b"localhost";
+    let Some(split) = name.len().checked_sub(LOCALHOST.len()) else {
+        return false;
+    };
+    let (front, last) = name.split_at(split);
+    last.eq_ignore_ascii_case(LOCALHOST) && (front.is_empty() || front.ends_with(b"."))
+}

@@ -1,0 +1,261 @@
+//! The table of sessions, its keys, and the tokens that travel through epoll.
+//!
+//! `Slots` is a `slab` with a generation per entry: a key kept in a queue, a timer or an event
+//! outlives its session, and then finds nothing. One check in one place covers all of them.
+
+use slab::Slab;
+
+/// Bits of a token that hold the generation. 8,192 reuses of one slot within the life of a
+/// stale key are out of reach: keys live as long as one pass of the loop or one DNS query.
+const GENERATION_BITS: u32 = 13;
+const GENERATION_MASK: u16 = (1 << GENERATION_BITS) - 1;
+const INDEX_BITS: u32 = 16;
+const ROLE_BITS: u32 = 3;
+
+// Tokens are `usize` in mio, 32 bits on MIPS and ARM.
+const _: () = assert!(INDEX_BITS + ROLE_BITS + GENERATION_BITS == 32);
+
+/// The most slots a table can have.
+pub const SLOTS_MAX: usize = 1 << INDEX_BITS;
+
+/// Names one entry of a [`Slots`] table, this one and not the next in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    index: u16,
+    generation: u16,
+}
+
+impl Key {
+    /// A key from its parts. The generation is cut to 13 bits.
+    pub fn new(index: u16, generation: u16) -> Self {
+        Self {
+            index,
+            generation: generation & GENERATION_MASK,
+        }
+    }
+
+    /// The place in the table.
+    pub fn index(self) -> usize {
+        usize::from(self.index)
+    }
+
+    /// The generation, below 8,192.
+    pub fn generation(self) -> u16 {
+        self.generation
+    }
+}
+
+/// Which socket of an owner an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Role {
+    /// The client's TCP connection of a session.
+    Client = 0,
+    /// The connection to the target, or an attempt at it.
+    Target = 1,
+    /// A listener (the key's index is its number).
+    Listener = 2,
+    /// The signal descriptor.
+    Signal = 3,
+    /// A DNS socket (the key's index is its number).
+    Dns = 4,
+}
+
+/// What is registered with epoll: a key and a role in 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token(u32);
+
+impl Token {
+    /// Packs a token.
+    pub fn new(key: Key, role: Role) -> Self {
+        Self(
+            u32::from(key.index) << (ROLE_BITS + GENERATION_BITS)
+                | (role as u32) << GENERATION_BITS
+                | u32::from(key.generation),
+        )
+    }
+
+    /// The key that was packed.
+    pub fn key(self) -> Key {
+        // The index is the upper half, the generation the lower bits of the other.
+        let [a, b, c, d] = self.0.to_be_bytes();
+        Key::new(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+    }
+
+    /// The role that was packed; `None` where the number was made by nobody here.
+    pub fn role(self) -> Option<Role> {
+        match (self.0 >> GENERATION_BITS) & ((1 << ROLE_BITS) - 1) {
+            0 => Some(Role::Client),
+            1 => Some(Role::Target),
+            2 => Some(Role::Listener),
+            3 => Some(Role::Signal),
+            4 => Some(Role::Dns),
+            _ => None,
+        }
+    }
+
+    /// The number that epoll carries.
+    pub fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// The token with that number.
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+}
+
+/// A table with a fixed number of places. Memory is reserved at once and touched as it is used.
+#[derive(Debug)]
+pub struct Slots<T> {
+    entries: Slab<T>,
+    generations: Vec<u16>,
+    max: usize,
+}
+
+impl<T> Slots<T> {
+    /// A table of at most `max` entries, 65,536 at the utmost.
+    pub fn new(max: usize) -> Self {
+        assert!(max <= SLOTS_MAX, "an index has 16 bits");
+        Self {
+            entries: Slab::with_capacity(max),
+            generations: Vec::with_capacity(max),
+            max,
+        }
+    }
+
+    /// Puts an entry into a free place; `None` when the table is full, or when `make`, which
+    /// is told the key, makes none.
+    pub fn insert(&mut self, make: impl FnOnce(Key) -> Option<T>) -> Option<Key> {
+        if self.is_full() {
+            return None;
+        }
+        let vacant = self.entries.vacant_entry();
+        let index = vacant.key();
+        if index == self.generations.len() {
+            self.generations.push(0);
+        }
+        let key = Key::new(u16::try_from(index).ok()?, self.generations[index]);
+        vacant.insert(make(key)?);
+        Some(key)
+    }
+
+    /// The entry that `key` names, if it still stands.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        if self.generations.get(key.index()) != Some(&key.generation) {
+            return None;
+        }
+        self.entries.get_mut(key.index())
+    }
+
+    /// Takes the entry out. Every key to it is stale from now on.
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        self.get_mut(key)?;
+        self.generations[key.index()] = (key.generation + 1) & GENERATION_MASK;
+        self.entries.try_remove(key.index())
+    }
+
+    /// Entries in the table.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether the table has no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether the next insert will fail.
+    pub fn is_full(&self) -> bool {
+        self.entries.len() == self.max
+    }
+
+    /// The places of the table.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
+    /// All entries, for reports and checks; not for the path of data.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().map(|(_, entry)| entry)
+    }
+
+    /// All entries, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.iter_mut().map(|(_, entry)| entry)
+    }
+
+    /// The keys of all entries.
+    pub fn keys(&self) -> impl Iterator<Item = Key> {
+        self.entries.iter().map(|(index, _)| {
+            Key::new(
+                u16::try_from(index).unwrap_or(u16::MAX),
+                self.generations[index],
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_stale_key_finds_nothing_in_the_reused_place() {
+        let mut slots = Slots::new(2);
+        let old = slots.insert(|_| Some('a')).unwrap();
+        assert_eq!(slots.remove(old), Some('a'));
+        let new = slots.insert(|_| Some('b')).unwrap();
+        assert_eq!(old.index(), new.index());
+        assert_eq!(slots.get_mut(old), None);
+        assert_eq!(slots.remove(old), None);
+        assert_eq!(slots.get_mut(new), Some(&mut 'b'));
+    }
+
+    #[test]
+    fn a_full_table_refuses() {
+        let mut slots = Slots::new(1);
+        slots.insert(|_| Some(())).unwrap();
+        assert!(slots.is_full());
+        assert_eq!(slots.insert(|_| Some(())), None);
+    }
+
+    proptest! {
+        #[test]
+        fn tokens_keep_what_was_packed(index: u16, generation in 0u16..8192, role in 0u8..5) {
+            let role = [Role::Client, Role::Target, Role::Listener, Role::Signal, Role::Dns]
+                [usize::from(role)];
+            let key = Key::new(index, generation);
+            let token = Token::from_bits(Token::new(key, role).to_bits());
+            prop_assert_eq!(token.key(), key);
+            prop_assert_eq!(token.role(), Some(role));
+        }
+
+        #[test]
+        fn slots_agree_with_a_plain_list(steps in proptest::collection::vec(any::<(bool, u8)>(), 0..200)) {
+            let mut slots = Slots::new(16);
+            let mut model: Vec<(Key, u32)> = Vec::new();
+            let mut gone: Vec<Key> = Vec::new();
+            for (n, (add, pick)) in (0u32..).zip(steps) {
+                if add {
+                    match slots.insert(|_| Some(n)) {
+                        Some(key) => model.push((key, n)),
+                        None => prop_assert_eq!(model.len(), 16),
+                    }
+                } else if !model.is_empty() {
+                    let (key, value) = model.swap_remove(usize::from(pick) % model.len());
+                    prop_assert_eq!(slots.remove(key), Some(value));
+                    gone.push(key);
+                }
+                prop_assert_eq!(slots.len(), model.len());
+                for (key, value) in &model {
+                    prop_assert_eq!(slots.get_mut(*key).copied(), Some(*value));
+                }
+                for key in &gone {
+                    prop_assert_eq!(slots.get_mut(*key), None);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,568 @@
+//! Who may log in: names and passwords, the penalties for wrong ones, and the addresses that
+//! need none because they have logged in before (`--auth-once`).
+//!
+//! Tables and lookups only. Which method a client is offered is the handshake's decision,
+//! which file the users come from is the configuration's. Nothing here shows a password: not
+//! in an error, not in a `Debug` line.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use super::prefix::Source;
+
+/// The most users. A check looks at every one of them, and should stay within a millisecond or
+/// so on a slow router.
+pub const USERS_MAX: usize = 1024;
+
+/// The longest name and the longest password in bytes: RFC 1929 §2 gives each one length byte.
+pub const CREDENTIAL_BYTES_MAX: usize = 255;
+
+/// Names and passwords, byte strings both. A user is known by the index that it was added at,
+/// which holds until the users are read again.
+#[derive(Default)]
+pub struct Users {
+    users: Vec<User>,
+}
+
+struct User {
+    name: Box<[u8]>,
+    password: Box<[u8]>,
+}
+
+impl Users {
+    /// Adds a user. Name and password are 1 to 255 bytes, a name stands once, and there are at
+    /// most [`USERS_MAX`]; the error says which of these it is.
+    pub fn add(&mut self, name: &[u8], password: &[u8]) -> Result<(), &'static str> {
+        if name.is_empty() || name.len() > CREDENTIAL_BYTES_MAX {
+            return Err("a user name has 1 to 255 bytes");
+        }
+        if password.is_empty() || password.len() > CREDENTIAL_BYTES_MAX {
+            return Err("a password has 1 to 255 bytes");
+        }
+        if self.users.len() == USERS_MAX {
+            return Err("more than 1024 users");
+        }
+        if self.index_of(name).is_some() {
+            return Err("this user name stands twice");
+        }
+        self.users.push(User {
+            name: name.into(),
+            password: password.into(),
+        });
+        Ok(())
+    }
+
+    /// Reads a users file: one `name:password` per line, blanks and other bytes as `%XX` in
+    /// both, then `key=value` fields, none of which is known yet. Lines may end in CR LF; empty
+    /// ones and those that begin with `#` are skipped. An error is the line's number, from 1,
+    /// and what is wrong with it.
+    pub fn parse(text: &[u8]) -> Result<Self, (usize, &'static str)> {
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        let mut users = Self::default();
+        for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+            users
+                .add_line(line.strip_suffix(b"\r").unwrap_or(line))
+                .map_err(|why| (number, why))?;
+        }
+        Ok(users)
+    }
+
+    /// How many there are, at most [`USERS_MAX`].
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// The name of user number `index`; empty where there is no such user.
+    pub fn name(&self, index: u16) -> &[u8] {
+        self.users
+            .get(usize::from(index))
+            .map_or(&[], |user| &user.name)
+    }
+
+    /// The number of the user of that name. Not for what a client sent: see [`Self::verify`].
+    pub fn index_of(&self, name: &[u8]) -> Option<u16> {
+        let index = self.users.iter().position(|user| *user.name == *name)?;
+        u16::try_from(index).ok()
+    }
+
+    /// The number of the user whose name and password these are; empty and over-long ones are
+    /// nobody's.
+    ///
+    /// Takes the same time whatever was sent (P4, P6): every user is compared, name and
+    /// password, both padded to the same length. What is stored is padded on the way, in a time
+    /// that depends on the stored users but is the same for every guess.
+    pub fn verify(&self, name: &[u8], password: &[u8]) -> Option<u16> {
+        let (name, password) = (Padded::new(name), Padded::new(password));
+        let mut found = NOBODY;
+        for (index, user) in (0u32..).zip(&self.users) {
+            let right =
+                Padded::new(&user.name).same(&name) & Padded::new(&user.password).same(&password);
+            found.conditional_assign(&index, right);
+        }
+        u16::try_from(found).ok()
+    }
+
+    fn add_line(&mut self, line: &[u8]) -> Result<(), &'static str> {
+        let mut fields = line
+            .split(|byte| matches!(byte, b' ' | b'\t'))
+            .filter(|f| !f.is_empty());
+        let Some(first) = fields.next() else {
+            return Ok(());
+        };
+        if first.starts_with(b"#") {
+            return Ok(());
+        }
+        let colon = first.iter().position(|byte| *byte == b':');
+        let (name, password) =
+            first.split_at(colon.ok_or("no colon between the name and the password")?);
+        if let Some(field) = fields.next() {
+            return Err(if field.contains(&b'=') {
+                "unknown key"
+            } else {
+                "key=value expected behind the password (a blank is written %20)"
+            });
+        }
+        self.add(&decoded(name)?, &decoded(&password[1..])?)
+    }
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Users({})", self.users.len())
+    }
+}
+
+/// Beyond every index: [`USERS_MAX`] is less, and it does not fit an index.
+const NOBODY: u32 = u32::MAX;
+const _: () = assert!(USERS_MAX <= u16::MAX as usize);
+
+/// What some editors put in front of a text file.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A credential in its fixed-size form: a length byte and 255 bytes, in machine words because
+/// one comparison per word is a quarter of the work.
+struct Padded([u32; (CREDENTIAL_BYTES_MAX + 1) / 4]);
+
+impl Padded {
+    /// Over-long input becomes the empty one, which no user has.
+    fn new(text: &[u8]) -> Self {
+        let mut bytes = [0; CREDENTIAL_BYTES_MAX + 1];
+        if let Ok(len) = u8::try_from(text.len()) {
+            bytes[0] = len;
+            bytes[1..=text.len()].copy_from_slice(text);
+        }
+        let mut words = [0; (CREDENTIAL_BYTES_MAX + 1) / 4];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u32::from_ne_bytes(*bytes);
+        }
+        Self(words)
+    }
+
+    fn same(&self, other: &Self) -> Choice {
+        self.0[..].ct_eq(&other.0[..])
+    }
+}
+
+/// The bytes that `text` stands for, `%XX` being one byte in hexadecimal.
+fn decoded(text: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((byte, behind)) = rest.split_first() {
+        rest = behind;
+        if *byte != b'%' {
+            bytes.push(*byte);
+            continue;
+        }
+        let [high, low, ..] = *rest else {
+            return Err(BAD_ESCAPE);
+        };
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        let (high, low) = (
+            digit(high).ok_or(BAD_ESCAPE)?,
+            digit(low).ok_or(BAD_ESCAPE)?,
+        );
+        bytes.push(u8::try_from(high << 4 | low).map_err(|_| BAD_ESCAPE)?);
+        rest = &rest[2..];
+    }
+    Ok(bytes)
+}
+
+const BAD_ESCAPE: &str = "two hexadecimal digits expected behind % (a % is written %25)";
+
+/// Steps of the penalty for wrong passwords; the last one is for all further ones.
+pub const PENALTY_STEPS: usize = 4;
+
+/// How long the refusal is held back at each step, in milliseconds. The sum of the first three
+/// is nothing to somebody mistyping, the last bounds a guesser to 10,800 a day and connection;
+/// and it still fits the 10 s of the handshake.
+pub const PENALTIES_MS: [u32; PENALTY_STEPS] = [1_000, 2_000, 4_000, 8_000];
+
+/// How often each source was wrong lately.
+#[derive(Debug, Default)]
+pub struct Failures {
+    entries: Vec<Failure>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    source: Source,
+    count: usize,
+    last: u64,
+}
+
+/// Sources that are remembered; more at once are an attack from everywhere, against which
+/// counting per source does nothing.
+const FAILURES_MAX: usize = 256;
+
+/// Ten minutes without a wrong password and the source starts from the beginning.
+const FAILURE_QUIET_MS: u64 = 600_000;
+
+impl Failures {
+    /// Counts a wrong password of `source` at `now` (milliseconds); the step of its penalty, an
+    /// index into [`PENALTIES_MS`]. In a full table it takes the place of the oldest.
+    pub fn record(&mut self, source: Source, now: u64) -> usize {
+        let known = self.entries.iter_mut().find(|entry| entry.source == source);
+        if let Some(entry) = known {
+            let quiet = now.saturating_sub(entry.last) >= FAILURE_QUIET_MS;
+            entry.count = if quiet {
+                0
+            } else {
+                (entry.count + 1).min(PENALTY_STEPS - 1)
+            };
+            entry.last = now;
+            return entry.count;
+        }
+        let entry = Failure {
+            source,
+            count: 0,
+            last: now,
+        };
+        if self.entries.len() < FAILURES_MAX {
+            self.entries.push(entry);
+        } else if let Some(oldest) = self.entries.iter_mut().min_by_key(|entry| entry.last) {
+            *oldest = entry;
+        }
+        0
+    }
+
+    /// Forgets what `source` did wrong, after a right password.
+    pub fn forgive(&mut self, source: Source) {
+        self.entries.retain(|entry| entry.source != source);
+    }
+}
+
+/// The addresses that have authenticated (`--auth-once`), each trusted as that user.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    entries: Vec<Memory>,
+}
+
+#[derive(Debug)]
+struct Memory {
+    addr: IpAddr,
+    user: u16,
+    used: u64,
+}
+
+/// Addresses that are remembered: a /24 of clients.
+const REMEMBERED_MAX: usize = 256;
+
+/// An hour without a connection, and the address must authenticate again.
+const REMEMBERED_IDLE_MS: u64 = 3_600_000;
+
+impl Remembered {
+    /// The user that `addr` has authenticated as; this keeps it for another hour from `now`
+    /// (milliseconds). Exactly this address, v4-mapped unwrapped.
+    pub fn lookup(&mut self, addr: IpAddr, now: u64) -> Option<u16> {
+        let addr = addr.to_canonical();
+        let index = self.entries.iter().position(|entry| entry.addr == addr)?;
+        if now.saturating_sub(self.entries[index].used) >= REMEMBERED_IDLE_MS {
+            self.entries.swap_remove(index);
+            return None;
+        }
+        self.entries[index].used = now;
+        Some(self.entries[index].user)
+    }
+
+    /// Remembers that `addr` has authenticated as `user`. In a full table it takes the place of
+    /// the one that was idle longest.
+    pub fn insert(&mut self, addr: IpAddr, user: u16, now: u64) {
+        let entry = Memory {
+            addr: addr.to_canonical(),
+            user,
+            used: now,
+        };
+        let mut entries = self.entries.iter_mut();
+        if let Some(known) = entries.find(|known| known.addr == entry.addr) {
+            *known = entry;
+        } else if self.entries.len() < REMEMBERED_MAX {
+            self.entries.push(entry);
+        } else if let Some(oldest) = self.entries.iter_mut().min_by_key(|known| known.used) {
+            *oldest = entry;
+        }
+    }
+
+    /// The users were read again: each entry follows its user to the new number, and is revoked
+    /// where the user is gone or has another password.
+    pub fn keep(&mut self, old: &Users, new: &Users) {
+        self.entries.retain_mut(|entry| {
+            let Some(before) = old.users.get(usize::from(entry.user)) else {
+                return false;
+            };
+            let Some(index) = new.index_of(&before.name) else {
+                return false;
+            };
+            entry.user = index;
+            new.users[usize::from(index)].password == before.password
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn users(list: &[(&[u8], &[u8])]) -> Users {
+        let mut users = Users::default();
+        for (name, password) in list {
+            users.add(name, password).unwrap();
+        }
+        users
+    }
+
+    fn source(n: u32) -> Source {
+        Source::from(IpAddr::from(n.to_be_bytes()))
+    }
+
+    fn addr(n: u32) -> IpAddr {
+        IpAddr::from(n.to_be_bytes())
+    }
+
+    #[test]
+    fn p6_credentials_are_byte_strings() {
+        let users = users(&[
+            (b"a", b"x"),
+            (b"a\0", b"y"),
+            (b"\xff\xfe", b"z\0"),
+            (b"a\0b", b"w"),
+        ]);
+        assert_eq!(users.verify(b"a", b"x"), Some(0));
+        assert_eq!(users.verify(b"a\0", b"y"), Some(1));
+        assert_eq!(users.verify(b"\xff\xfe", b"z\0"), Some(2));
+        assert_eq!(users.verify(b"a\0b", b"w"), Some(3));
+        for (name, password) in [
+            (&b"a"[..], &b"y"[..]),
+            (b"a\0", b"x"),
+            (b"a", b"x\0"),
+            (b"\xff\xfe", b"z"),
+            (b"A", b"x"),
+            (b"b", b"x"),
+            (b"a", b"xx"),
+            (b"a\0\0", b"y"),
+        ] {
+            assert_eq!(users.verify(name, password), None);
+        }
+    }
+
+    #[test]
+    fn p3_empty_and_overlong_credentials_are_wrong() {
+        let long = [b'x'; 255];
+        let users = users(&[(b"a", b"x"), (&long, &long)]);
+        assert_eq!(users.verify(&long, &long), Some(1));
+        for (name, password) in [(&b""[..], &b""[..]), (b"a", b""), (b"", b"x")] {
+            assert_eq!(users.verify(name, password), None);
+        }
+        assert_eq!(users.verify(&[b'x'; 256], &long), None);
+        assert_eq!(users.verify(&long, &[b'x'; 511]), None);
+        assert_eq!(Users::default().verify(b"", b""), None);
+    }
+
+    #[test]
+    fn add_refuses_what_cannot_be_sent_or_told_apart() {
+        let mut users = users(&[(b"a", b"x")]);
+        assert!(users.add(b"", b"x").is_err());
+        assert!(users.add(b"b", b"").is_err());
+        assert!(users.add(&[b'x'; 256], b"x").is_err());
+        assert!(users.add(b"b", &[b'x'; 256]).is_err());
+        assert!(users.add(b"a", b"y").is_err());
+        assert_eq!(users.len(), 1);
+        for n in 1..USERS_MAX {
+            users.add(n.to_string().as_bytes(), b"x").unwrap();
+        }
+        assert!(users.add(b"b", b"x").is_err());
+        assert_eq!(users.verify(b"1023", b"x"), Some(1023));
+    }
+
+    #[test]
+    fn a_users_file_is_read() {
+        let text = b"# people\r\n\r\n\n  \t\nann:secret\r\n b%3Ab:p:q%20%25 \n\
+            c%00:%e4%FF\n%23d:#\n  # x y\nlast:1";
+        let users = Users::parse(text).unwrap();
+        assert_eq!(users.len(), 5);
+        for (name, password) in [
+            (&b"ann"[..], &b"secret"[..]),
+            (b"b:b", b"p:q %"),
+            (b"c\0", b"\xe4\xff"),
+            (b"#d", b"#"),
+            (b"last", b"1"),
+        ] {
+            let index = users.verify(name, password).unwrap();
+            assert_eq!(users.name(index), name);
+            assert_eq!(users.index_of(name), Some(index));
+        }
+        assert_eq!(users.name(5), b"");
+        assert!(Users::parse(b"").unwrap().is_empty());
+        assert_eq!(
+            Users::parse(b"\xef\xbb\xbfann:x\n")
+                .unwrap()
+                .index_of(b"ann"),
+            Some(0)
+        );
+    }
+
+    #[test]
+    fn a_bad_line_is_named_by_number_and_never_quoted() {
+        for (text, line) in [
+            (&b"ann"[..], 1),
+            (b"\nann secret", 2),
+            (b"a:b\na:c", 2),
+            (b":b", 1),
+            (b"a:", 1),
+            (b"a:b%", 1),
+            (b"a:b%2", 1),
+            (b"a:%zz", 1),
+            (b"a:%+1", 1),
+            (b"#\r\n#\r\na:b c", 3),
+            (b"a:b rate=5", 1),
+            (b"a:b\r\nc:d \x0c", 2),
+            (b"a %20:b", 1),
+        ] {
+            let (number, why) = Users::parse(text).unwrap_err();
+            assert_eq!(number, line, "{why}");
+        }
+        let long = [b"ok:ok\na:".to_vec(), vec![b'x'; 256]].concat();
+        assert_eq!(Users::parse(&long).unwrap_err().0, 2);
+    }
+
+    #[test]
+    fn debug_lines_show_no_secret() {
+        let text = format!("{:?}", users(&[(b"ann", b"secret")]));
+        assert_eq!(text, "Users(1)");
+    }
+
+    #[test]
+    fn penalties_grow_and_are_forgotten() {
+        let mut failures = Failures::default();
+        let steps: Vec<usize> = (0..6).map(|n| failures.record(source(1), n)).collect();
+        assert_eq!(steps, [0, 1, 2, 3, 3, 3]);
+        assert_eq!(failures.record(source(2), 6), 0);
+        failures.forgive(source(1));
+        assert_eq!(failures.record(source(1), 7), 0);
+        assert_eq!(failures.record(source(1), 7 + FAILURE_QUIET_MS - 1), 1);
+        assert_eq!(failures.record(source(1), 6 + 2 * FAILURE_QUIET_MS), 0);
+    }
+
+    #[test]
+    fn a_full_table_of_failures_loses_the_oldest() {
+        let mut failures = Failures::default();
+        for n in 0..256 {
+            failures.record(source(n), u64::from(n) + 1);
+        }
+        assert_eq!(failures.record(source(0), 500), 1);
+        assert_eq!(failures.record(source(999), 501), 0);
+        assert_eq!(failures.entries.len(), FAILURES_MAX);
+        assert_eq!(failures.record(source(2), 502), 1);
+        assert_eq!(failures.record(source(0), 503), 2);
+        // Source 1 was the oldest: it starts again.
+        assert_eq!(failures.record(source(1), 504), 0);
+    }
+
+    #[test]
+    fn an_address_is_remembered_until_idle_for_an_hour() {
+        let mut remembered = Remembered::default();
+        remembered.insert(addr(1), 7, 0);
+        assert_eq!(remembered.lookup(addr(2), 0), None);
+        assert_eq!(
+            remembered.lookup("::ffff:0.0.0.1".parse().unwrap(), 3_599_999),
+            Some(7)
+        );
+        assert_eq!(remembered.lookup(addr(1), 7_199_998), Some(7));
+        remembered.insert(addr(1), 8, 7_199_999);
+        assert_eq!(remembered.lookup(addr(1), 7_200_000), Some(8));
+        assert_eq!(remembered.lookup(addr(1), 10_800_000), None);
+        assert!(remembered.entries.is_empty());
+    }
+
+    #[test]
+    fn a_full_memory_loses_the_longest_idle() {
+        let mut remembered = Remembered::default();
+        for n in 0..256 {
+            remembered.insert(addr(n), 0, u64::from(n));
+        }
+        assert_eq!(remembered.lookup(addr(0), 300), Some(0));
+        remembered.insert(addr(999), 0, 301);
+        assert_eq!(remembered.entries.len(), REMEMBERED_MAX);
+        assert_eq!(remembered.lookup(addr(1), 302), None);
+        assert_eq!(remembered.lookup(addr(0), 302), Some(0));
+    }
+
+    #[test]
+    fn a_reload_keeps_the_same_credentials_and_revokes_the_rest() {
+        let old = users(&[(b"gone", b"1"), (b"changed", b"2"), (b"stays", b"3")]);
+        let new = users(&[(b"stays", b"3"), (b"changed", b"9"), (b"new", b"1")]);
+        let mut remembered = Remembered::default();
+        for user in 0..4 {
+            remembered.insert(addr(u32::from(user)), user, 0);
+        }
+        remembered.keep(&old, &new);
+        let found: Vec<_> = (0..4).map(|n| remembered.lookup(addr(n), 1)).collect();
+        assert_eq!(found, [None, None, Some(0), None]);
+    }
+
+    proptest! {
+        #[test]
+        fn verify_agrees_with_plain_comparison(
+            list in proptest::collection::vec(("[ab\0]{1,3}", "[ab\0]{1,3}"), 0..12),
+            name in "[ab\0]{0,3}", password in "[ab\0]{0,3}",
+        ) {
+            let mut users = Users::default();
+            let mut model: Vec<(String, String)> = Vec::new();
+            for (name, password) in list {
+                let fresh = model.iter().all(|(known, _)| *known != name);
+                prop_assert_eq!(users.add(name.as_bytes(), password.as_bytes()).is_ok(), fresh);
+                if fresh {
+                    model.push((name, password));
+                }
+            }
+            let index = model.iter().position(|user| *user == (name.clone(), password.clone()));
+            let found = users.verify(name.as_bytes(), password.as_bytes());
+            prop_assert_eq!(found.map(usize::from), index);
+        }
+
+        #[test]
+        fn any_credential_survives_the_file(
+            name in proptest::collection::vec(any::<u8>(), 1..256),
+            password in proptest::collection::vec(any::<u8>(), 1..256),
+        ) {
+            let escaped = |bytes: &[u8]| -> String {
+                bytes.iter().map(|byte| format!("%{byte:02x}")).collect()
+            };
+            let line = format!("{}:{}\r\n", escaped(&name), escaped(&password));
+            let users = Users::parse(line.as_bytes()).unwrap();
+            prop_assert_eq!(users.verify(&name, &password), Some(0));
+        }
+
+        #[test]
+        fn no_file_makes_parse_panic(text: Vec<u8>) {
+            let _ = Users::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! System calls that std lacks, wrapped. Knows the seam's plain types and nothing else of ours.
+
+pub mod cmdline;
+pub mod interfaces;
+pub mod limits;
+pub mod scope;
+pub mod stderr;
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal as Number};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::net::Signal;
+
+/// The signals of this process as data: blocked, and read from a descriptor.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// Blocks TERM, INT, HUP and USR1, and SIGPIPE's default death stays off as std has it.
+    /// To be called first of all, so that none of them ends the program unheard.
+    ///
+    /// # Errors
+    /// The kernel has no signalfd, or descriptors have run out.
+    pub fn block() -> std::io::Result<Self> {
+        let mut set = SigSet::empty();
+        for number in [
+            Number::SIGTERM,
+            Number::SIGINT,
+            Number::SIGHUP,
+            Number::SIGUSR1,
+        ] {
+            set.add(number);
+        }
+        set.thread_block()?;
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        Ok(Self(SignalFd::with_flags(&set, flags)?))
+    }
+
+    /// The next pending signal.
+    pub fn next(&self) -> Option<Signal> {
+        let info = self.0.read_signal().ok()??;
+        let number = Number::try_from(i32::try_from(info.ssi_signo).ok()?).ok()?;
+        match number {
+            Number::SIGHUP => Some(Signal::Reload),
+            Number::SIGUSR1 => Some(Signal::Report),
+            _ => Some(Signal::Stop),
+        }
+    }
+
+    /// Waits for a signal, before there is a loop.
+    pub fn wait(&self, timeout: Duration) -> Option<Signal> {
+        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(_) | Err(Errno::EINTR) => self.next(),
+            Err(_) => None,
+        }
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

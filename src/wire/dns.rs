@@ -1,0 +1,604 @@
+//! DNS messages (RFC 1035 §4): a query out, addresses in.
+//!
+//! Only what a stub needs: one question of class IN for A or AAAA, EDNS(0) without options
+//! (RFC 6891), and the answer section followed through its CNAMEs. The other sections of an
+//! answer are not looked at. Who is asked, how often and when is `state::resolver`'s business.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::Reader;
+
+/// Which addresses are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4 (RFC 1035 §3.4.1).
+    A,
+    /// IPv6 (RFC 3596 §2).
+    Aaaa,
+}
+
+/// At most `MAX` addresses, in the order they came and none twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses<const MAX: usize = 16> {
+    list: [IpAddr; MAX],
+    len: usize,
+}
+
+/// What a message says about the question that was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not an answer to this question: to be dropped as if it had never come.
+    NotOurs,
+    /// Cut off to fit a datagram: to be asked again over TCP (RFC 7766 §5).
+    Truncated,
+    /// At least one address.
+    Addresses(Addresses<ADDRESSES_MAX>),
+    /// The name does not exist (NXDOMAIN).
+    NoSuchName,
+    /// The name exists and has no address of this family.
+    NoData,
+    /// The server cannot or will not answer: its RCODE. A malformed answer counts as SERVFAIL.
+    Failed(u8),
+    /// FORMERR or NOTIMP: what a server from before EDNS says to it (RFC 6891 §7).
+    NoEdns,
+}
+
+/// Addresses kept of one answer: as many as a client would ever wait to see tried.
+pub const ADDRESSES_MAX: usize = 8;
+
+/// The longest query is 282 bytes: header 12, name 255, type and class 4, OPT 11. 512 is what
+/// every server takes without EDNS (RFC 1035 §4.2.1).
+pub const QUERY_MAX: usize = 512;
+
+/// RFC 1035 §3.1: 255 bytes with the root's zero, which is not kept.
+const NAME_MAX: usize = 254;
+/// RFC 1035 §2.3.4.
+const LABEL_MAX: usize = 63;
+const HEADER_BYTES: usize = 12;
+
+/// Passes over an answer whose CNAMEs are out of order. In order, as servers send them, one
+/// pass follows a chain of any length; eight is the depth at which resolvers give up.
+const PASSES_MAX: usize = 8;
+
+const TYPE_A: u8 = 1;
+const TYPE_CNAME: u16 = 5;
+const TYPE_OPT: u8 = 41;
+const TYPE_AAAA: u8 = 28;
+const CLASS_IN: u8 = 1;
+
+// RFC 1035 §4.1.1.
+const FLAG_RESPONSE: u16 = 0x8000;
+const FLAGS_OPCODE: u16 = 0x7800;
+const FLAG_TRUNCATED: u16 = 0x0200;
+const FLAGS_RCODE: u16 = 0x000f;
+const RD: u8 = 0x01;
+const SERVFAIL: u8 = 2;
+
+/// RFC 6891 §6.1.2: root, OPT, payload size 1232 (no fragments on any path: 1,280 of IPv6 less
+/// 48 of headers), extended RCODE, version and flags zero, no options.
+const OPT_RECORD: [u8; 11] = [0, 0, TYPE_OPT, 0x04, 0xd0, 0, 0, 0, 0, 0, 0];
+
+impl Family {
+    fn record_type(self) -> u8 {
+        match self {
+            Self::A => TYPE_A,
+            Self::Aaaa => TYPE_AAAA,
+        }
+    }
+
+    fn address(self, data: &[u8]) -> Option<IpAddr> {
+        match self {
+            Self::A => <[u8; 4]>::try_from(data).ok().map(IpAddr::from),
+            Self::Aaaa => <[u8; 16]>::try_from(data).ok().map(IpAddr::from),
+        }
+    }
+}
+
+/// Writes a query that asks for recursion and gives its length, [`QUERY_MAX`] at most. `name`
+/// is dotted, with or without a dot at its end. `None`: a label is empty or over 63 bytes, or
+/// the name over 253.
+pub fn query(
+    out: &mut [u8; QUERY_MAX],
+    id: u16,
+    name: &[u8],
+    family: Family,
+    edns: bool,
+) -> Option<usize> {
+    let name = Name::from_dotted(name)?;
+    let [id_high, id_low] = id.to_be_bytes();
+    let header = [id_high, id_low, RD, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)];
+    // The root's zero, type, class.
+    let question = [0, 0, family.record_type(), 0, CLASS_IN];
+    let opt: &[u8] = if edns { &OPT_RECORD } else { &[] };
+    let mut len = 0;
+    for part in [&header, name.labels(), &question, opt] {
+        out.get_mut(len..len + part.len())?.copy_from_slice(part);
+        len += part.len();
+    }
+    Some(len)
+}
+
+/// Whether [`query`] can ask for `name`.
+pub fn is_name(name: &[u8]) -> bool {
+    Name::from_dotted(name).is_some()
+}
+
+/// Judges a message that came to the socket of a query. Everything in front of the answer
+/// section must be right, or the message is not ours (RFC 5452 §9.1). What a cut-off or
+/// malformed answer section has before its fault is used.
+pub fn answer(message: &[u8], id: u16, name: &[u8], family: Family) -> Verdict {
+    let Some((flags, records, asked)) = accept(message, id, name, family) else {
+        return Verdict::NotOurs;
+    };
+    match flags & FLAGS_RCODE {
+        0 if flags & FLAG_TRUNCATED != 0 => Verdict::Truncated,
+        0 => follow(message, records, asked, family),
+        1 | 4 => Verdict::NoEdns,
+        3 => Verdict::NoSuchName,
+        code => Verdict::Failed(code.to_be_bytes()[1]),
+    }
+}
+
+/// The records of an answer section: how many, and where they start.
+#[derive(Clone, Copy)]
+struct Records {
+    count: u16,
+    start: usize,
+}
+
+/// The acceptance list. Gives the flags, the place of the answers and the name asked for.
+fn accept(message: &[u8], id: u16, name: &[u8], family: Family) -> Option<(u16, Records, Name)> {
+    let mut reader = Reader::new(message);
+    let echoed_id = reader.u16()?;
+    let flags = reader.u16()?;
+    let questions = reader.u16()?;
+    let count = reader.u16()?;
+    let is_response = flags & FLAG_RESPONSE != 0 && flags & FLAGS_OPCODE == 0;
+    if echoed_id != id || !is_response || questions != 1 {
+        return None;
+    }
+    let (echoed, end) = Name::read(message, HEADER_BYTES)?;
+    let asked = Name::from_dotted(name)?;
+    let start = end + 4;
+    let kind = [0, family.record_type(), 0, CLASS_IN];
+    if echoed != asked || message.get(end..start)? != kind {
+        return None;
+    }
+    Some((flags, Records { count, start }, asked))
+}
+
+/// Collects the addresses of `owner`, or of what it is an alias for.
+fn follow(message: &[u8], records: Records, mut owner: Name, family: Family) -> Verdict {
+    let mut found = Addresses::new();
+    let mut whole = true;
+    for _ in 0..PASSES_MAX {
+        let mut at = records.start;
+        let mut moved = false;
+        for _ in 0..records.count {
+            let Some(record) = Record::read(message, at) else {
+                whole = false;
+                break;
+            };
+            at = record.end;
+            if record.class != u16::from(CLASS_IN) || record.owner != owner {
+                continue;
+            }
+            if record.kind == u16::from(family.record_type()) {
+                if let Some(addr) = family.address(record.data) {
+                    found.push(addr);
+                }
+            } else if record.kind == TYPE_CNAME
+                && let Some((target, _)) = Name::read(message, record.end - record.data.len())
+            {
+                owner = target;
+                moved = true;
+            }
+        }
+        if !found.is_empty() {
+            return Verdict::Addresses(found);
+        }
+        if !moved {
+            break;
+        }
+    }
+    if whole {
+        Verdict::NoData
+    } else {
+        Verdict::Failed(SERVFAIL)
+    }
+}
+
+/// One resource record (RFC 1035 §4.1.3).
+struct Record<'a> {
+    owner: Name,
+    kind: u16,
+    class: u16,
+    data: &'a [u8],
+    end: usize,
+}
+
+impl<'a> Record<'a> {
+    fn read(message: &'a [u8], at: usize) -> Option<Self> {
+        let (owner, at) = Name::read(message, at)?;
+        let mut reader = Reader::new(message.get(at..)?);
+        let kind = reader.u16()?;
+        let class = reader.u16()?;
+        let _time_to_live: [u8; 4] = reader.array()?;
+        let len = reader.u16()?;
+        let data = reader.take(usize::from(len))?;
+        Some(Self {
+            owner,
+            kind,
+            class,
+            data,
+            end: at + reader.consumed(),
+        })
+    }
+}
+
+/// A name as it is on the wire, without its final zero and in lower case (RFC 4343 §3).
+#[derive(PartialEq)]
+struct Name {
+    bytes: [u8; NAME_MAX],
+    len: usize,
+}
+
+impl Name {
+    const ROOT: Self = Self {
+        bytes: [0; NAME_MAX],
+        len: 0,
+    };
+
+    fn from_dotted(name: &[u8]) -> Option<Self> {
+        let mut wire = Self::ROOT;
+        for label in name
+            .strip_suffix(b".")
+            .unwrap_or(name)
+            .split(|&byte| byte == b'.')
+        {
+            wire.push(label)?;
+        }
+        Some(wire)
+    }
+
+    /// Reads the name at `start`; gives it and where it ends. A pointer must lead to before
+    /// everything read so far, so that no chain of them is a ring.
+    fn read(message: &[u8], start: usize) -> Option<(Self, usize)> {
+        let mut name = Self::ROOT;
+        let mut end = None;
+        let mut lowest = start;
+        let mut at = start;
+        // Every round adds a label, of which few fit, or goes further back.
+        loop {
+            let first = *message.get(at)?;
+            let len = usize::from(first);
+            match first >> 6 {
+                0 if len == 0 => return Some((name, end.unwrap_or(at + 1))),
+                0 => {
+                    name.push(message.get(at + 1..at + 1 + len)?)?;
+                    at += 1 + len;
+                }
+                0b11 => {
+                    let target = (len & LABEL_MAX) << 8 | usize::from(*message.get(at + 1)?);
+                    if target >= lowest {
+                        return None;
+                    }
+                    end = end.or(Some(at + 2));
+                    lowest = target;
+                    at = target;
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    fn push(&mut self, label: &[u8]) -> Option<()> {
+        if label.is_empty() || label.len() > LABEL_MAX {
+            return None;
+        }
+        let place = self.bytes.get_mut(self.len..self.len + 1 + label.len())?;
+        let (first, rest) = place.split_first_mut()?;
+        *first = u8::try_from(label.len()).ok()?;
+        rest.copy_from_slice(label);
+        rest.make_ascii_lowercase();
+        self.len += 1 + label.len();
+        Some(())
+    }
+
+    fn labels(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl<const MAX: usize> Addresses<MAX> {
+    /// An empty list.
+    pub const fn new() -> Self {
+        Self {
+            list: [IpAddr::V4(Ipv4Addr::UNSPECIFIED); MAX],
+            len: 0,
+        }
+    }
+
+    /// Appends an address, unless it is there already or the list is full.
+    pub fn push(&mut self, addr: IpAddr) {
+        if self.as_slice().contains(&addr) {
+            return;
+        }
+        if let Some(place) = self.list.get_mut(self.len) {
+            *place = addr;
+            self.len += 1;
+        }
+    }
+
+    /// The addresses, in order.
+    pub fn as_slice(&self) -> &[IpAddr] {
+        self.list.get(..self.len).unwrap_or_default()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl<const MAX: usize> Default for Addresses<MAX> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Answers for the tests of this crate, made from the queries that they answer.
+#[cfg(test)]
+// An index out of bounds fails the test.
+#[allow(clippy::indexing_slicing)]
+pub(crate) mod replies {
+    use super::*;
+
+    /// An answer with this RCODE and one record, owned by the name asked for, per address.
+    pub(crate) fn reply(query: &[u8], code: u8, addresses: &[&str]) -> Vec<u8> {
+        let mut message = query[..question_end(query)].to_vec();
+        message[2] |= 0x80;
+        message[3] = 0x80 | code;
+        message[7] = u8::try_from(addresses.len()).unwrap();
+        message[11] = 0;
+        for addr in addresses {
+            record(&mut message, &[0xc0, 12], addr);
+        }
+        message
+    }
+
+    /// Appends an address record.
+    pub(crate) fn record(message: &mut Vec<u8>, owner: &[u8], addr: &str) {
+        let (kind, data) = match addr.parse().unwrap() {
+            IpAddr::V4(addr) => (TYPE_A, addr.octets().to_vec()),
+            IpAddr::V6(addr) => (TYPE_AAAA, addr.octets().to_vec()),
+        };
+        raw_record(message, owner, u16::from(kind), &data);
+    }
+
+    /// Appends a record of any type.
+    pub(crate) fn raw_record(message: &mut Vec<u8>, owner: &[u8], kind: u16, data: &[u8]) {
+        message.extend_from_slice(owner);
+        message.extend_from_slice(&kind.to_be_bytes());
+        message.extend_from_slice(&[0, 1, 0, 0, 0, 60]);
+        message.extend_from_slice(&u16::try_from(data.len()).unwrap().to_be_bytes());
+        message.extend_from_slice(data);
+    }
+
+    /// The name in a query, dotted.
+    pub(crate) fn name_of(query: &[u8]) -> Vec<u8> {
+        let mut dotted = Vec::new();
+        let mut at = HEADER_BYTES;
+        while query[at] != 0 {
+            let end = at + 1 + usize::from(query[at]);
+            dotted.extend_from_slice(&query[at + 1..end]);
+            dotted.push(b'.');
+            at = end;
+        }
+        dotted.pop();
+        dotted
+    }
+
+    /// The family that a query asks for.
+    pub(crate) fn family_of(query: &[u8]) -> Family {
+        let kind = query[question_end(query) - 3];
+        if kind == TYPE_A {
+            Family::A
+        } else {
+            Family::Aaaa
+        }
+    }
+
+    fn question_end(query: &[u8]) -> usize {
+        let zero = query[HEADER_BYTES..]
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap();
+        HEADER_BYTES + zero + 5
+    }
+}
+
+#[cfg(test)]
+// An index out of bounds fails the test.
+#[allow(clippy::indexing_slicing)]
+mod tests {
+    use super::replies::{family_of, name_of, raw_record, record, reply};
+    use super::*;
+    use proptest::prelude::*;
+
+    const NAME: &[u8] = b"www.Example.org";
+
+    fn asked(family: Family) -> Vec<u8> {
+        let mut out = [0; QUERY_MAX];
+        let len = query(&mut out, 0x1234, NAME, family, true).unwrap();
+        out[..len].to_vec()
+    }
+
+    fn judged(message: &[u8]) -> Verdict {
+        answer(message, 0x1234, NAME, Family::A)
+    }
+
+    fn addresses(list: &[&str]) -> Verdict {
+        let mut addresses = Addresses::new();
+        for addr in list {
+            addresses.push(addr.parse().unwrap());
+        }
+        Verdict::Addresses(addresses)
+    }
+
+    #[test]
+    fn a_query_is_the_bytes_of_the_standard() {
+        let mut expected = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+        expected.extend_from_slice(b"\x03www\x07example\x03org\0\0\x1c\0\x01");
+        expected.extend_from_slice(&[0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(asked(Family::Aaaa), expected);
+        assert_eq!(name_of(&expected), b"www.example.org");
+        assert_eq!(family_of(&expected), Family::Aaaa);
+    }
+
+    #[test]
+    fn names_have_bounds() {
+        let label = "a".repeat(63);
+        let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        assert_eq!(longest.len(), 253);
+        let mut out = [0; QUERY_MAX];
+        let query = |name: &[u8], out: &mut _| query(out, 1, name, Family::A, true);
+        assert_eq!(query(longest.as_bytes(), &mut out), Some(282));
+        assert!(query(b"a.", &mut out).is_some());
+        let too_long = format!("{longest}a");
+        for name in ["", ".", "a..", "a..b", ".a", &"a".repeat(64), &too_long] {
+            assert_eq!(query(name.as_bytes(), &mut out), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn addresses_come_in_order_once_and_eight_at_most() {
+        let query = asked(Family::A);
+        let message = reply(
+            &query,
+            0,
+            &["192.0.2.2", "192.0.2.1", "2001:db8::1", "192.0.2.2"],
+        );
+        assert_eq!(judged(&message), addresses(&["192.0.2.2", "192.0.2.1"]));
+        let many: Vec<String> = (0..20).map(|n| format!("192.0.2.{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(judged(&reply(&query, 0, &many)), addresses(&many[..8]));
+    }
+
+    #[test]
+    fn what_does_not_answer_the_question_is_not_ours() {
+        let good = reply(&asked(Family::A), 0, &["192.0.2.1"]);
+        assert_eq!(answer(&good, 0x1235, NAME, Family::A), Verdict::NotOurs);
+        assert_eq!(answer(&good, 0x1234, NAME, Family::Aaaa), Verdict::NotOurs);
+        assert_eq!(
+            answer(&good, 0x1234, b"www.example.com", Family::A),
+            Verdict::NotOurs
+        );
+        assert_eq!(
+            answer(&good, 0x1234, b"www.example.org.x", Family::A),
+            Verdict::NotOurs
+        );
+        assert_eq!(judged(&asked(Family::A)), Verdict::NotOurs);
+        // Opcode, number of questions, first label's length, class.
+        for (place, value) in [(2, 0x91), (5, 0), (5, 2), (12, 4), (32, 3)] {
+            let mut bad = good.clone();
+            bad[place] = value;
+            assert_eq!(judged(&bad), Verdict::NotOurs, "{place}");
+        }
+        for len in 0..33 {
+            assert_eq!(judged(&good[..len]), Verdict::NotOurs);
+        }
+    }
+
+    #[test]
+    fn codes_map_to_verdicts() {
+        let query = asked(Family::A);
+        assert_eq!(judged(&reply(&query, 0, &[])), Verdict::NoData);
+        assert_eq!(judged(&reply(&query, 1, &[])), Verdict::NoEdns);
+        assert_eq!(judged(&reply(&query, 2, &[])), Verdict::Failed(2));
+        assert_eq!(judged(&reply(&query, 3, &[])), Verdict::NoSuchName);
+        assert_eq!(judged(&reply(&query, 4, &[])), Verdict::NoEdns);
+        assert_eq!(judged(&reply(&query, 5, &[])), Verdict::Failed(5));
+        let mut cut = reply(&query, 0, &["192.0.2.1"]);
+        cut[2] |= 0x02;
+        assert_eq!(judged(&cut), Verdict::Truncated);
+    }
+
+    #[test]
+    fn aliases_are_followed_in_any_order_and_strangers_ignored() {
+        let mut message = reply(&asked(Family::A), 0, &[]);
+        record(&mut message, b"\x01b\0", "192.0.2.1");
+        record(&mut message, b"\x01x\0", "192.0.2.66");
+        raw_record(&mut message, b"\x01A\0", 5, b"\x01B\0");
+        raw_record(&mut message, &[0xc0, 12], 5, b"\x01a\0");
+        message[7] = 4;
+        assert_eq!(judged(&message), addresses(&["192.0.2.1"]));
+    }
+
+    #[test]
+    fn a_ring_of_aliases_ends() {
+        let mut message = reply(&asked(Family::A), 0, &[]);
+        raw_record(&mut message, &[0xc0, 12], 5, b"\x01a\0");
+        raw_record(&mut message, b"\x01a\0", 5, &[0xc0, 12]);
+        message[7] = 2;
+        assert_eq!(judged(&message), Verdict::NoData);
+    }
+
+    #[test]
+    fn pointers_lead_back_or_nowhere() {
+        let start = u8::try_from(reply(&asked(Family::A), 0, &[]).len()).unwrap();
+        // To itself, to behind itself, and to a pointer that leads here again.
+        for pointer in [start, start + 4, 255] {
+            let mut message = reply(&asked(Family::A), 0, &[]);
+            record(&mut message, &[0xc0, pointer], "192.0.2.1");
+            message[7] = 1;
+            assert_eq!(judged(&message), Verdict::Failed(SERVFAIL));
+        }
+    }
+
+    #[test]
+    fn what_stands_before_a_cut_is_used() {
+        let message = reply(&asked(Family::A), 0, &["192.0.2.1", "192.0.2.2"]);
+        let cut = &message[..message.len() - 1];
+        assert_eq!(judged(cut), addresses(&["192.0.2.1"]));
+        assert_eq!(judged(&message[..34]), Verdict::Failed(SERVFAIL));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_get_a_verdict(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            judged(&bytes);
+        }
+
+        #[test]
+        fn changed_answers_get_a_verdict(
+            changes in proptest::collection::vec(any::<(u16, u8)>(), 1..12),
+            cut in 0usize..200,
+        ) {
+            let mut message = reply(&asked(Family::A), 0, &["192.0.2.1", "192.0.2.2"]);
+            raw_record(&mut message, &[0xc0, 12], 5, &[0xc0, 16]);
+            raw_record(&mut message, &[0xc0, 20], 5, &[1, b'a', 0xc0, 12]);
+            message[7] = 40;
+            for (place, value) in changes {
+                let place = usize::from(place) % message.len();
+                message[place] = value;
+            }
+            message.truncate(cut.max(12));
+            judged(&message);
+        }
+
+        #[test]
+        fn any_name_is_asked_or_refused(name in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let mut out = [0; QUERY_MAX];
+            let written = query(&mut out, 1, &name, Family::A, true);
+            prop_assert_eq!(written.is_some(), is_name(&name));
+            if let Some(len) = written {
+                prop_assert_eq!(len, 12 + name.strip_suffix(b".").unwrap_or(&name).len() + 17);
+                let message = reply(&out[..len], 0, &["192.0.2.1"]);
+                if !name.contains(&0) {
+                    prop_assert_ne!(answer(&message, 1, &name, Family::A), Verdict::NotOurs);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Wire formats: bytes to values and back. No sockets, no clock.
+//!
+//! The promise of every parser here: any input gives a value, a request for more bytes or
+//! [`Malformed`]; never a panic, never a read past the end, and no result depends on how the
+//! bytes were split on their way.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+pub mod dns;
+pub mod socks;
+
+/// A cursor over untrusted bytes. Every read is bounded; `None` means that bytes are missing.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    consumed: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// A cursor at the start of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            rest: bytes,
+            consumed: 0,
+        }
+    }
+
+    /// The next byte.
+    pub fn u8(&mut self) -> Option<u8> {
+        self.array().map(|[byte]| byte)
+    }
+
+    /// The next two bytes, in network order.
+    pub fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    /// The next `N` bytes.
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, tail) = self.rest.split_first_chunk::<N>()?;
+        self.rest = tail;
+        self.consumed += N;
+        Some(*head)
+    }
+
+    /// The next `len` bytes.
+    pub fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (head, tail) = self.rest.split_at_checked(len)?;
+        self.rest = tail;
+        self.consumed += len;
+        Some(head)
+    }
+
+    /// Bytes read so far.
+    pub fn consumed(&self) -> usize {
+        self.consumed
+    }
+}
