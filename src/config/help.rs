@@ -30,6 +30,7 @@ Where to (everybody: the Internet and the client's own subnet)
 
 Outgoing
   -b, --bind ADDR,..            source address, one per family, or an interface
+                                (a family without an address is then not used)
       --mark N                  firewall mark, decimal or 0x hexadecimal
   -4, --ipv4                    use IPv4 only
   -6, --ipv6                    use IPv6 only

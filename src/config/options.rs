@@ -71,13 +71,14 @@ pub fn parse(args: &[OsString]) -> Result<Command, ConfigError> {
         None => PORT_DEFAULT,
     };
     let families = families(&matches)?;
+    let outgoing = outgoing(&matches, families)?;
     Ok(Command::Run(Box::new(Config {
         listen: listen(&matches, port)?,
         port,
         retry_listen: matches.opt_present("retry-listen"),
         reuseport: matches.opt_present("reuseport"),
-        outgoing: outgoing(&matches, families)?,
-        families,
+        families: confined(families, &outgoing),
+        outgoing,
         policy: policy(&matches)?,
         sources: sources(&matches)?,
         timeouts: timeouts(&matches)?,
@@ -257,6 +258,17 @@ fn families(matches: &Matches) -> Result<Families, ConfigError> {
         v6: !only_v4,
         v6_first,
     })
+}
+
+/// The families that are left once source addresses are given: who chooses the way out for
+/// one family does not want the other to leave by another.
+fn confined(families: Families, outgoing: &Outgoing) -> Families {
+    let addressed = outgoing.v4.is_some() || outgoing.v6.is_some();
+    Families {
+        v4: families.v4 && (!addressed || outgoing.v4.is_some()),
+        v6: families.v6 && (!addressed || outgoing.v6.is_some()),
+        ..families
+    }
 }
 
 /// `--bind` and `--mark`.
@@ -517,6 +529,12 @@ mod tests {
     fn one_address_per_family_or_one_interface_is_bound() {
         let both = config(&["-b", "10.0.0.1,2001:db8::1"]).outgoing;
         assert!(both.v4.is_some() && both.v6.is_some());
+        assert_eq!(
+            config(&["-b", "10.0.0.1,2001:db8::1"]).families,
+            Families::default()
+        );
+        let only_v4 = config(&["-b", "10.0.0.1"]).families;
+        assert!(only_v4.v4 && !only_v4.v6, "IPv6 would leave by another way");
         assert_eq!(
             config(&["-b", "wan"]).outgoing.device.as_deref(),
             Some("wan")

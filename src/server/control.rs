@@ -116,7 +116,12 @@ impl<N: Net> Server<N> {
         }
         self.shared.names.set_settings(names);
         let interfaces = self.shared.net.interfaces();
-        self.shared.gate.access.set_interfaces(interfaces);
+        if interfaces.is_empty() {
+            // Without them the router's own addresses would not be known, and not refused.
+            warn!(target: "anklet", "the interfaces cannot be read; they stay as they were");
+        } else {
+            self.shared.gate.access.set_interfaces(interfaces);
+        }
         let users = self.shared.gate.users().len();
         info!(target: "anklet", "reloaded: {users} users");
     }

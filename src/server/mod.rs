@@ -269,7 +269,7 @@ impl<N: Net> Server<N> {
         let token = Token::new(key, Role::Client);
         if let Err(error) = self.shared.net.watch(session.client_stream(), token) {
             debug!(target: "anklet", "cannot watch {addr}: {error}");
-            self.finish(key, Verdict::Closed(Reason::Exhausted));
+            self.finish(key, Verdict::Closed(Reason::Failed));
         }
     }
 

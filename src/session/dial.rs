@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use log::debug;
 
 use super::opening::Opening;
-use super::race::{Heat, reply_code};
+use super::race::Heat;
 use super::{Next, Phase, Reason, Session, Shared, Verdict};
 use crate::net::{Net, Purpose, Stream};
 use crate::state::flow::Peer;
@@ -33,7 +33,7 @@ impl<N: Net> Session<N> {
             Address::Name(name) => {
                 let source = self.record.source();
                 if !shared.names.start(self.key, source, name.as_bytes()) {
-                    return self.fail(opening, ReplyCode::GeneralFailure, shared);
+                    return self.fail(opening, Reason::Failed, shared);
                 }
                 Next::Go(Phase::Resolving(opening))
             }
@@ -47,16 +47,13 @@ impl<N: Net> Session<N> {
             self.phase = phase;
             return Verdict::Idle;
         };
-        let code = Refuse::Reply(ReplyCode::HostUnreachable);
         let next = match answer {
             Answer::Found(addresses) => {
                 opening.race.enter(*addresses);
                 self.advance(opening, shared)
             }
-            Answer::NoSuchName | Answer::Failed => {
-                self.refuse(opening, code, Reason::NoSuchName, shared)
-            }
-            Answer::TimedOut => self.refuse(opening, code, Reason::LookupTimeout, shared),
+            Answer::NoSuchName | Answer::Failed => self.fail(opening, Reason::NoSuchName, shared),
+            Answer::TimedOut => self.fail(opening, Reason::LookupTimeout, shared),
         };
         self.follow(next, shared)
     }
@@ -87,8 +84,7 @@ impl<N: Net> Session<N> {
         shared: &mut Shared<N>,
     ) -> Next<N::Stream> {
         shared.names.cancel(self.key);
-        let code = Refuse::Reply(ReplyCode::HostUnreachable);
-        self.refuse(opening, code, Reason::LookupTimeout, shared)
+        self.fail(opening, Reason::LookupTimeout, shared)
     }
 
     /// No attempt has come to its end within the connect timeout.
@@ -97,7 +93,7 @@ impl<N: Net> Session<N> {
         opening: Box<Opening<N::Stream>>,
         shared: &mut Shared<N>,
     ) -> Next<N::Stream> {
-        self.fail(opening, ReplyCode::TtlExpired, shared)
+        self.fail(opening, Reason::ConnectTimeout, shared)
     }
 
     /// Looks at the attempts.
@@ -147,12 +143,12 @@ impl<N: Net> Session<N> {
                     opening.race.add(stream, to);
                     break;
                 }
-                Err(code) => opening.race.note(code),
+                Err(failure) => opening.race.note(failure),
             }
         }
         if !opening.race.is_running() {
-            let code = opening.race.failure();
-            return self.fail(opening, code, shared);
+            let failure = opening.race.failure();
+            return self.fail(opening, failure, shared);
         }
         if opening.race.has_candidate() {
             shared.stagger.arm(self.key, 0, shared.now);
@@ -161,19 +157,18 @@ impl<N: Net> Session<N> {
     }
 
     /// Starts one attempt, if the rules permit it.
-    fn attempt(&self, to: SocketAddr, shared: &mut Shared<N>) -> Result<N::Stream, ReplyCode> {
+    fn attempt(&self, to: SocketAddr, shared: &mut Shared<N>) -> Result<N::Stream, Reason> {
         let client = self.record.client();
         if let Err(refusal) = shared.gate.access.permits(client.ip(), to) {
             shared.totals.refused[refusal.index()] += 1;
-            debug!(target: "anklet", "{client} may not reach {to}: {refusal}; {}", refusal.hint());
-            return Err(ReplyCode::NotAllowed);
+            return Err(Reason::NotAllowed(refusal));
         }
         let usable = match to.ip() {
             IpAddr::V4(_) => shared.families.v4,
             IpAddr::V6(_) => shared.families.v6,
         };
         if !usable {
-            return Err(ReplyCode::NetworkUnreachable);
+            return Err(Reason::NetworkUnreachable);
         }
         let token = self.token(Role::Target);
         shared
@@ -181,7 +176,7 @@ impl<N: Net> Session<N> {
             .connect(to, Purpose::Tunnel, token)
             .map_err(|error| {
                 debug!(target: "anklet", "{client} -> {to}: {error}");
-                reply_code(&error)
+                Reason::from(&error)
             })
     }
 
@@ -196,7 +191,7 @@ impl<N: Net> Session<N> {
         shared.stagger.disarm(self.key);
         self.record.set_reached(to);
         let Ok(bound) = stream.local_addr() else {
-            return self.fail(opening, ReplyCode::GeneralFailure, shared);
+            return self.fail(opening, Reason::Failed, shared);
         };
         let mut reply = [0; REPLY_MAX];
         let len = write_reply(ReplyCode::Succeeded, bound, &mut reply);
@@ -209,20 +204,14 @@ impl<N: Net> Session<N> {
         Next::Go(Phase::Answering(opening, target))
     }
 
-    /// Nothing can be reached.
+    /// The request cannot be served; the reply says why.
     fn fail(
         &mut self,
         opening: Box<Opening<N::Stream>>,
-        code: ReplyCode,
+        reason: Reason,
         shared: &mut Shared<N>,
     ) -> Next<N::Stream> {
-        let reason = match code {
-            ReplyCode::NotAllowed => Reason::NotAllowed,
-            ReplyCode::ConnectionRefused => Reason::Refused,
-            ReplyCode::TtlExpired => Reason::ConnectTimeout,
-            ReplyCode::NetworkUnreachable | ReplyCode::HostUnreachable => Reason::Unreachable,
-            _ => Reason::Exhausted,
-        };
-        self.refuse(opening, Refuse::Reply(code), reason, shared)
+        let refuse = Refuse::Reply(reason.reply_code());
+        self.refuse(opening, refuse, reason, shared)
     }
 }

@@ -1,8 +1,8 @@
 //! The race for a target: candidates, attempts, and which failure tells the most (RFC 8305).
 
-use std::io;
 use std::net::SocketAddr;
 
+use super::Reason;
 use crate::net::Stream;
 use crate::state::flow::Ready;
 use crate::state::resolver::Addresses;
@@ -23,7 +23,7 @@ pub(super) struct Race<S> {
     /// itself readier than it is, never less ready.
     pub(super) ready: Ready,
     /// The most telling failure so far.
-    failure: Option<ReplyCode>,
+    failure: Option<Reason>,
 }
 
 /// How the race stands.
@@ -90,7 +90,7 @@ impl<S: Stream> Race<S> {
     /// Adds an attempt, in place of the oldest where there are too many.
     pub(super) fn add(&mut self, stream: S, to: SocketAddr) {
         if self.attempts[ATTEMPTS_MAX - 1].is_some() {
-            self.note(ReplyCode::TtlExpired);
+            self.note(Reason::ConnectTimeout);
             self.attempts[0] = None;
             self.attempts.rotate_left(1);
         }
@@ -113,7 +113,7 @@ impl<S: Stream> Race<S> {
             if let Some(error) = attempt.stream.take_error() {
                 *slot = None;
                 failed = true;
-                self.failure = Some(more_telling(self.failure, reply_code(&error)));
+                self.failure = Some(more_telling(self.failure, Reason::from(&error)));
             } else if attempt.stream.peer_addr().is_ok() {
                 let Some(winner) = slot.take() else { continue };
                 self.ready.writable = true;
@@ -126,43 +126,29 @@ impl<S: Stream> Race<S> {
     }
 
     /// Remembers a failure, if it tells more than those before.
-    pub(super) fn note(&mut self, code: ReplyCode) {
-        self.failure = Some(more_telling(self.failure, code));
+    pub(super) fn note(&mut self, reason: Reason) {
+        self.failure = Some(more_telling(self.failure, reason));
     }
 
     /// What to tell the client when everything has failed.
-    pub(super) fn failure(&self) -> ReplyCode {
+    pub(super) fn failure(&self) -> Reason {
         // No candidate at all: no address of a usable family.
-        self.failure.unwrap_or(ReplyCode::NetworkUnreachable)
+        self.failure.unwrap_or(Reason::NetworkUnreachable)
     }
 }
 
 /// With several addresses tried, the most telling failure: 05 > 06 > 04 > 03 > the rest.
-fn more_telling(old: Option<ReplyCode>, new: ReplyCode) -> ReplyCode {
+fn more_telling(old: Option<Reason>, new: Reason) -> Reason {
     old.filter(|old| rank(*old) >= rank(new)).unwrap_or(new)
 }
 
-fn rank(code: ReplyCode) -> u8 {
-    match code {
+fn rank(reason: Reason) -> u8 {
+    match reason.reply_code() {
         ReplyCode::ConnectionRefused => 5,
         ReplyCode::TtlExpired => 4,
         ReplyCode::HostUnreachable => 3,
         ReplyCode::NetworkUnreachable => 2,
         ReplyCode::NotAllowed => 1,
         _ => 0,
-    }
-}
-
-/// The reply for what the system said: the one place where errors become codes.
-pub(super) fn reply_code(error: &io::Error) -> ReplyCode {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => ReplyCode::NotAllowed,
-        io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
-            ReplyCode::NetworkUnreachable
-        }
-        io::ErrorKind::HostUnreachable => ReplyCode::HostUnreachable,
-        io::ErrorKind::ConnectionRefused => ReplyCode::ConnectionRefused,
-        io::ErrorKind::TimedOut => ReplyCode::TtlExpired,
-        _ => ReplyCode::GeneralFailure,
     }
 }

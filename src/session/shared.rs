@@ -1,6 +1,7 @@
 //! What all sessions share: the system, the pools, the timers, the rules and the counts.
 
 use std::fmt;
+use std::io;
 
 use super::opening::Opening;
 use crate::config::{Config, Families, Timeouts};
@@ -13,6 +14,7 @@ use crate::state::pool::{Buffers, Pool};
 use crate::state::resolver::Settings;
 use crate::state::timers::Timers;
 use crate::state::users::{PENALTIES_MS, Users};
+use crate::wire::socks::ReplyCode;
 
 /// How long a refused client gets to read its reply before the connection is closed. RFC 1928
 /// §6 asks for less than ten seconds.
@@ -174,25 +176,61 @@ pub enum Reason {
     /// A request that cannot be understood, or is not supported.
     BadRequest,
     /// Refused by the rules.
-    NotAllowed,
+    NotAllowed(Refusal),
+    /// Refused by the system: a firewall, or a missing right.
+    Forbidden,
     /// The name does not resolve.
     NoSuchName,
     /// Nobody answered the lookup in time.
     LookupTimeout,
-    /// The target cannot be reached.
-    Unreachable,
+    /// No network of the target's family, or no way there.
+    NetworkUnreachable,
+    /// The target's host cannot be reached.
+    HostUnreachable,
     /// The target refused.
     Refused,
     /// The connect timeout.
     ConnectTimeout,
-    /// Out of descriptors or table entries.
-    Exhausted,
+    /// Out of descriptors or table entries, or an error of the system without a code of its own.
+    Failed,
     /// Nothing moved for the idle timeout.
     IdleTimeout,
     /// The same after one direction had ended.
     HalfCloseTimeout,
     /// The program is ending.
     Stopped,
+}
+
+impl Reason {
+    /// REP for a request that ends so: the one place where outcomes become codes.
+    pub(super) fn reply_code(self) -> ReplyCode {
+        match self {
+            Self::NotAllowed(_) | Self::Forbidden => ReplyCode::NotAllowed,
+            Self::NetworkUnreachable => ReplyCode::NetworkUnreachable,
+            Self::HostUnreachable | Self::NoSuchName | Self::LookupTimeout => {
+                ReplyCode::HostUnreachable
+            }
+            Self::Refused => ReplyCode::ConnectionRefused,
+            Self::ConnectTimeout => ReplyCode::TtlExpired,
+            _ => ReplyCode::GeneralFailure,
+        }
+    }
+}
+
+impl From<&io::Error> for Reason {
+    /// What a failed connect means: the one place where errors become outcomes.
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Self::Forbidden,
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
+                Self::NetworkUnreachable
+            }
+            io::ErrorKind::HostUnreachable => Self::HostUnreachable,
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            io::ErrorKind::TimedOut => Self::ConnectTimeout,
+            _ => Self::Failed,
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -207,13 +245,18 @@ impl fmt::Display for Reason {
             Self::BadLogin => "wrong password",
             Self::HandshakeTimeout => "handshake timeout",
             Self::BadRequest => "bad request",
-            Self::NotAllowed => "not allowed",
+            // Its line says what would open the way.
+            Self::NotAllowed(refusal) => {
+                return write!(f, "not allowed: {refusal}; {}", refusal.hint());
+            }
+            Self::Forbidden => "forbidden by the system",
             Self::NoSuchName => "name not found",
             Self::LookupTimeout => "name timeout",
-            Self::Unreachable => "unreachable",
+            Self::NetworkUnreachable => "network unreachable",
+            Self::HostUnreachable => "host unreachable",
             Self::Refused => "refused",
             Self::ConnectTimeout => "connect timeout",
-            Self::Exhausted => "out of resources",
+            Self::Failed => "failed (see -v)",
             Self::IdleTimeout => "idle timeout",
             Self::HalfCloseTimeout => "half-close timeout",
             Self::Stopped => "stopped",
