@@ -1,0 +1,45 @@
+# anklet's tasks, one cargo call each. ARGS are anklet's own options: make run ARGS='-p 1081 -v'
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+ARGS ?=
+
+# build the program: target/release/anklet
+all:
+	$(CARGO) build --release
+
+# serve on port 1080 until Ctrl-C
+run: all
+	target/release/anklet $(ARGS)
+
+# every test: units, simulation, real sockets, real clients where they are installed
+test:
+	$(CARGO) test
+
+# what every commit has to pass: format, lints, tests
+check: lint test
+
+# format and lints alone
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+# the simulation alone, over as many seeds as you have patience for: make sim SEEDS=10000
+sim: export ANKLET_SIM_SEEDS = $(SEEDS)
+sim: SEEDS ?= 4096
+sim:
+	$(CARGO) test --release --test sim
+
+# bytes of the program as cargo builds it here
+size: all
+	@stat -c '%s bytes  %n' target/release/anklet
+
+# copy the program to PREFIX/bin
+install: all
+	install -D -m 755 target/release/anklet $(DESTDIR)$(PREFIX)/bin/anklet
+
+# forget everything that was built
+clean:
+	$(CARGO) clean
+
+.PHONY: all run test check lint sim size install clean
