@@ -17,7 +17,7 @@ use crate::wire::socks::{Address, REPLY_MAX, ReplyCode, Request, write_reply};
 impl<N: Net> Session<N> {
     /// Starts on the way to the destination: the race for an address, a lookup for a name.
     pub(super) fn dial(
-        &mut self,
+        &self,
         mut opening: Box<Opening<N::Stream>>,
         request: &Request,
         shared: &mut Shared<N>,
@@ -79,7 +79,7 @@ impl<N: Net> Session<N> {
 
     /// Nobody has answered the lookup within the connect timeout.
     pub(super) fn lookup_timeout(
-        &mut self,
+        &self,
         opening: Box<Opening<N::Stream>>,
         shared: &mut Shared<N>,
     ) -> Next<N::Stream> {
@@ -89,7 +89,7 @@ impl<N: Net> Session<N> {
 
     /// No attempt has come to its end within the connect timeout.
     pub(super) fn connect_timeout(
-        &mut self,
+        &self,
         opening: Box<Opening<N::Stream>>,
         shared: &mut Shared<N>,
     ) -> Next<N::Stream> {
@@ -132,7 +132,7 @@ impl<N: Net> Session<N> {
 
     /// Starts the next attempt that can be started.
     fn advance(
-        &mut self,
+        &self,
         mut opening: Box<Opening<N::Stream>>,
         shared: &mut Shared<N>,
     ) -> Next<N::Stream> {
@@ -206,7 +206,7 @@ impl<N: Net> Session<N> {
 
     /// The request cannot be served; the reply says why.
     fn fail(
-        &mut self,
+        &self,
         opening: Box<Opening<N::Stream>>,
         reason: Reason,
         shared: &mut Shared<N>,

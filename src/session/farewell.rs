@@ -4,7 +4,9 @@
 //! the client reads it. So: reply, FIN, then discard for a while (RFC 1928 §6 asks to close
 //! within ten seconds).
 
-use super::opening::Opening;
+use std::mem;
+
+use super::opening::{Opening, Outbox};
 use super::shared::Class;
 use super::{Next, Phase, Reason, Session, Shared};
 use crate::net::{Net, Stream};
@@ -18,12 +20,12 @@ const DISCARD_MAX: usize = 64 * 1024;
 /// A refused client's connection: what it is still to be told, and what it has sent since.
 #[derive(Debug)]
 pub(super) struct Farewell {
-    reply: [u8; REPLY_MAX],
-    len: u8,
-    sent: usize,
+    /// Begins with what was said before and is not delivered yet.
+    outbox: Outbox,
+    refuse: Refuse,
+    reason: Reason,
     shut: bool,
     discarded: usize,
-    reason: Reason,
 }
 
 impl Farewell {
@@ -32,49 +34,53 @@ impl Farewell {
         self.reason
     }
 
-    fn unsent(&self) -> &[u8] {
-        &self.reply[self.sent..usize::from(self.len)]
+    /// Adds the refusal itself to what is to be said.
+    fn speak(&mut self) {
+        let mut reply = [0; REPLY_MAX];
+        let len = handshake::refusal(self.refuse, &mut reply);
+        self.outbox.put(&reply[..usize::from(len)]);
     }
 }
 
 impl<N: Net> Session<N> {
     /// Gives the opening back and says farewell, after a penalty where a password was wrong.
     pub(super) fn refuse(
-        &mut self,
+        &self,
         mut opening: Box<Opening<N::Stream>>,
         refuse: Refuse,
         reason: Reason,
         shared: &mut Shared<N>,
     ) -> Next<N::Stream> {
         shared.stagger.disarm(self.key);
-        let flushed = opening.outbox.flush(&mut self.client);
+        let outbox = mem::take(&mut opening.outbox);
         shared.give_opening(opening, self.source());
-        if !matches!(flushed, Ok(true)) {
-            // Not even the short answers before this one could be delivered.
-            return Next::Close(Phase::Over, reason);
-        }
-        let mut reply = [0; REPLY_MAX];
-        let len = handshake::refusal(refuse, &mut reply);
         let farewell = Farewell {
-            reply,
-            len,
-            sent: 0,
+            outbox,
+            refuse,
+            reason,
             shut: false,
             discarded: 0,
-            reason,
         };
         if let Refuse::Login(step) = refuse {
-            shared
-                .timers
-                .arm(self.key, Class::Penalty as u8 + step, shared.now);
-            return Next::Wait(Phase::Penalty(farewell));
+            let class = Class::Penalty as u8 + step;
+            shared.timers.arm(self.key, class, shared.now);
+            return Next::Go(Phase::Penalty(farewell));
         }
-        shared.timers.arm(self.key, Class::Linger as u8, shared.now);
-        Next::Go(Phase::Refusing(farewell))
+        self.pardon(farewell, shared)
     }
 
-    /// The penalty is over.
-    pub(super) fn pardon(&self, farewell: Farewell, shared: &mut Shared<N>) -> Next<N::Stream> {
+    /// The penalty waits for its timer; what was said before it may still have to go out.
+    pub(super) fn penalty(&mut self, mut farewell: Farewell) -> Next<N::Stream> {
+        let reason = farewell.reason;
+        match farewell.outbox.flush(&mut self.client) {
+            Ok(_) => Next::Wait(Phase::Penalty(farewell)),
+            Err(_) => Next::Close(Phase::Over, reason),
+        }
+    }
+
+    /// Nothing holds back the refusal any more.
+    pub(super) fn pardon(&self, mut farewell: Farewell, shared: &mut Shared<N>) -> Next<N::Stream> {
+        farewell.speak();
         shared.timers.arm(self.key, Class::Linger as u8, shared.now);
         Next::Go(Phase::Refusing(farewell))
     }
@@ -86,14 +92,10 @@ impl<N: Net> Session<N> {
         shared: &mut Shared<N>,
     ) -> Next<N::Stream> {
         let reason = farewell.reason;
-        while !farewell.unsent().is_empty() {
-            if !self.client.ready.writable {
-                return Next::Wait(Phase::Refusing(farewell));
-            }
-            match self.client.write(farewell.unsent()) {
-                Ok(sent) => farewell.sent += sent.unwrap_or(0),
-                Err(_) => return Next::Close(Phase::Over, reason),
-            }
+        match farewell.outbox.flush(&mut self.client) {
+            Ok(true) => {}
+            Ok(false) => return Next::Wait(Phase::Refusing(farewell)),
+            Err(_) => return Next::Close(Phase::Over, reason),
         }
         if !farewell.shut {
             farewell.shut = true;

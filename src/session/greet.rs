@@ -67,7 +67,7 @@ impl<N: Net> Session<N> {
 
     /// The bytes deserve no tunnel.
     fn turn_away(
-        &mut self,
+        &self,
         opening: Box<Opening<N::Stream>>,
         refuse: Refuse,
         shared: &mut Shared<N>,

@@ -178,7 +178,8 @@ impl<N: Net> Session<N> {
                 Next::Go(Phase::Connecting(opening)) => self.connecting(opening, shared),
                 Next::Go(Phase::Answering(opening, target)) => self.answer(opening, target, shared),
                 Next::Go(Phase::Refusing(farewell)) => self.refusing(farewell, shared),
-                Next::Go(phase @ (Phase::Penalty(_) | Phase::Over)) | Next::Wait(phase) => {
+                Next::Go(Phase::Penalty(farewell)) => self.penalty(farewell),
+                Next::Go(phase @ Phase::Over) | Next::Wait(phase) => {
                     self.phase = phase;
                     return Verdict::Idle;
                 }

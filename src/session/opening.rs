@@ -38,11 +38,7 @@ impl<S: Stream> Opening<S> {
                 start: 0,
                 end: 0,
             },
-            outbox: Outbox {
-                bytes: [0; OUTBOX_BYTES],
-                start: 0,
-                end: 0,
-            },
+            outbox: Outbox::default(),
             client_ended: false,
             early_bytes: 0,
             race: Race::new(),
@@ -54,7 +50,7 @@ impl<S: Stream> Opening<S> {
     pub(super) fn reset(&mut self) {
         self.stage = Stage::Greeting;
         (self.inbox.start, self.inbox.end) = (0, 0);
-        (self.outbox.start, self.outbox.end) = (0, 0);
+        self.outbox = Outbox::default();
         (self.client_ended, self.early_bytes) = (false, 0);
         self.race = Race::new();
     }
@@ -101,7 +97,7 @@ impl Inbox {
 }
 
 /// Bytes for the client that it has not taken yet.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Outbox {
     bytes: [u8; OUTBOX_BYTES],
     start: usize,
