@@ -12,6 +12,10 @@ use crate::state::slots::Key;
 /// How long tunnels may go on after TERM. The promise is "within a second".
 const GRACE_MS: Millis = 500;
 
+/// How long a change of the interfaces may go unnoticed. Reading them costs about as much as
+/// three connections.
+const SURVEY_EVERY_MS: Millis = 5_000;
+
 /// Time between two warnings of one cause.
 const WARN_EVERY_MS: Millis = 10_000;
 
@@ -115,15 +119,30 @@ impl<N: Net> Server<N> {
             warn!(target: "anklet", "{warning}");
         }
         self.shared.names.set_settings(names);
-        let interfaces = self.shared.net.interfaces();
-        if interfaces.is_empty() {
-            // Without them the router's own addresses would not be known, and not refused.
+        if !self.read_interfaces() {
             warn!(target: "anklet", "the interfaces cannot be read; they stay as they were");
-        } else {
-            self.shared.gate.access.set_interfaces(interfaces);
         }
         let users = self.shared.gate.users().len();
         info!(target: "anklet", "reloaded: {users} users");
+    }
+
+    /// Follows the interfaces: called for every client, reads them now and then.
+    pub(super) fn survey(&mut self) {
+        if self.surveyed_at + SURVEY_EVERY_MS <= self.shared.now {
+            self.read_interfaces();
+        }
+    }
+
+    /// Reads the interfaces; whether there were any. Without them the router's own addresses
+    /// would not be known, and not refused: the old ones stay.
+    fn read_interfaces(&mut self) -> bool {
+        self.surveyed_at = self.shared.now;
+        let interfaces = self.shared.net.interfaces();
+        let found = !interfaces.is_empty();
+        if found {
+            self.shared.gate.access.set_interfaces(interfaces);
+        }
+        found
     }
 
     fn report(&self) {

@@ -40,6 +40,8 @@ pub struct Server<N: Net> {
     warnings: Warnings,
     /// When to end, once TERM has come.
     stop_at: Option<Millis>,
+    /// When the interfaces were read last.
+    surveyed_at: Millis,
     per_client_max: u32,
     openings_per_client_max: u32,
     sources: Sources,
@@ -75,6 +77,7 @@ impl<N: Net> Server<N> {
             acceptor: Acceptor::new(listeners),
             warnings: Warnings::default(),
             stop_at: None,
+            surveyed_at: 0,
             per_client_max: u32::try_from(limits.per_client_max).unwrap_or(u32::MAX),
             // Half, so that one client's unfinished handshakes do not keep out the others.
             openings_per_client_max: u32::try_from(limits.openings_max.div_ceil(2))
@@ -218,6 +221,7 @@ impl<N: Net> Server<N> {
         };
         self.acceptor.accepted();
         self.shared.totals.accepted += 1;
+        self.survey();
         let share = self.shared.clients.share(Source::from(addr.ip()));
         if !self.shared.gate.access.admits(addr.ip()) {
             self.shared.totals.strangers += 1;

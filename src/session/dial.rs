@@ -87,13 +87,15 @@ impl<N: Net> Session<N> {
         self.fail(opening, Reason::LookupTimeout, shared)
     }
 
-    /// No attempt has come to its end within the connect timeout.
+    /// Time is up with an attempt still under way; one that was refused tells more.
     pub(super) fn connect_timeout(
         &self,
-        opening: Box<Opening<N::Stream>>,
+        mut opening: Box<Opening<N::Stream>>,
         shared: &mut Shared<N>,
     ) -> Next<N::Stream> {
-        self.fail(opening, Reason::ConnectTimeout, shared)
+        opening.race.note(Reason::ConnectTimeout);
+        let reason = opening.race.failure();
+        self.fail(opening, reason, shared)
     }
 
     /// Looks at the attempts.
