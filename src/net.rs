@@ -105,6 +105,12 @@ pub trait Stream: Read + Write {
     /// Reads without consuming.
     fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize>;
 
+    /// Consumes `buf.len()` bytes at most, of those that a peek has shown, without looking at
+    /// them again. What `buf` holds afterwards says nothing.
+    fn skip(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.read(buf)
+    }
+
     /// Ends the sending direction (FIN) once what was written is out.
     fn shutdown_write(&mut self) -> io::Result<()>;
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
+use nix::sys::socket::{MsgFlags, recv};
 use socket2::SockRef;
 
 use crate::config::{Config, Outgoing};
@@ -176,6 +177,11 @@ impl Net for Os {
 impl Stream for TcpStream {
     fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         Self::peek(self, buf)
+    }
+
+    fn skip(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // tcp(7): the bytes are discarded instead of copied.
+        Ok(recv(self.as_raw_fd(), buf, MsgFlags::MSG_TRUNC)?)
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

@@ -102,6 +102,10 @@ impl Buffer {
     }
 }
 
+/// Size of the scratch buffer. Going through it takes three system calls where a buffer takes
+/// two, so it moves more at a time; it is one for all, and touched only as far as it is used.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
 /// The buffers of the relay, and the one scratch buffer for those who find none.
 #[derive(Debug)]
 pub struct Buffers {
@@ -111,9 +115,9 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// At most `max` buffers of `buffer_bytes` each, and a scratch buffer of the same size.
+    /// At most `max` buffers of `buffer_bytes` each.
     pub fn new(max: usize, buffer_bytes: usize) -> Self {
-        let scratch = vec![0; buffer_bytes].into_boxed_slice();
+        let scratch = vec![0; SCRATCH_BYTES].into_boxed_slice();
         Self {
             pool: Pool::new(max),
             scratch,
@@ -131,6 +135,11 @@ impl Buffers {
     pub fn give(&mut self, mut buffer: Buffer) {
         buffer.filled(0);
         self.pool.give(buffer);
+    }
+
+    /// The size of one buffer.
+    pub fn buffer_bytes(&self) -> usize {
+        self.buffer_bytes
     }
 
     /// The buffer that everyone may use within one call and nobody may keep.
