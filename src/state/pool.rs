@@ -102,9 +102,10 @@ impl Buffer {
     }
 }
 
-/// Size of the scratch buffer. Going through it takes three system calls where a buffer takes
-/// two, so it moves more at a time; it is one for all, and touched only as far as it is used.
-const SCRATCH_BYTES: usize = 64 * 1024;
+/// Size of the scratch buffer in buffers: 64 KiB as a rule. Going through it takes three system
+/// calls where a buffer takes two, so it moves more at a time. More than that lets one bulk
+/// transfer delay the others. It is one for all, and touched only as far as it is used.
+pub const SCRATCH_BUFFERS: usize = 8;
 
 /// The buffers of the relay, and the one scratch buffer for those who find none.
 #[derive(Debug)]
@@ -117,7 +118,7 @@ pub struct Buffers {
 impl Buffers {
     /// At most `max` buffers of `buffer_bytes` each.
     pub fn new(max: usize, buffer_bytes: usize) -> Self {
-        let scratch = vec![0; SCRATCH_BYTES].into_boxed_slice();
+        let scratch = vec![0; SCRATCH_BUFFERS * buffer_bytes].into_boxed_slice();
         Self {
             pool: Pool::new(max),
             scratch,
