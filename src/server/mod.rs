@@ -152,6 +152,7 @@ impl<N: Net> Server<N> {
             clients <= self.sessions.len(),
             "a client without sessions is remembered"
         );
+        self.shared.names.check();
     }
 
     fn timeout(&self) -> Option<Duration> {

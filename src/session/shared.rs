@@ -31,7 +31,7 @@ pub struct Shared<N: Net> {
     pub now: Millis,
     /// Buffers of the relay.
     pub buffers: Buffers,
-    /// One timer per session; its classes are those of [`Class`].
+    /// One timer per session; its classes are those of `Class`.
     pub timers: Timers,
     /// The start of the next attempt, for sessions whose race has candidates left.
     pub stagger: Timers,

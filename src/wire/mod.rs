@@ -1,7 +1,7 @@
 //! Wire formats: bytes to values and back. No sockets, no clock.
 //!
 //! The promise of every parser here: any input gives a value, a request for more bytes or
-//! [`Malformed`]; never a panic, never a read past the end, and no result depends on how the
+//! `Malformed`; never a panic, never a read past the end, and no result depends on how the
 //! bytes were split on their way.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
