@@ -1,0 +1,160 @@
+//! One direction of a simulated TCP connection, and the payload that travels in it.
+//!
+//! A channel knows two bounded queues: what the sender has written and what has arrived. It
+//! knows nothing of events, faults or time; `wires.rs` moves it.
+
+use std::collections::VecDeque;
+
+/// One direction of one connection.
+pub(crate) struct Channel {
+    sent: VecDeque<u8>,
+    arrived: VecDeque<u8>,
+    send_max: usize,
+    receive_max: usize,
+    fin_sent: bool,
+    fin_arrived: bool,
+}
+
+impl Channel {
+    /// An empty channel whose two queues hold that many bytes each.
+    pub(crate) fn new(send_max: usize, receive_max: usize) -> Self {
+        Self {
+            sent: VecDeque::new(),
+            arrived: VecDeque::new(),
+            send_max,
+            receive_max,
+            fin_sent: false,
+            fin_arrived: false,
+        }
+    }
+
+    /// Bytes that the sender can still write.
+    pub(crate) fn room(&self) -> usize {
+        self.send_max - self.sent.len()
+    }
+
+    /// Whether there is so much room that a sender who saw none is told (a third, as in Linux).
+    pub(crate) fn is_roomy(&self) -> bool {
+        self.room() * 3 >= self.send_max
+    }
+
+    /// Takes what fits of `bytes`; how many.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> usize {
+        let len = bytes.len().min(self.room());
+        self.sent.extend(&bytes[..len]);
+        len
+    }
+
+    /// The sender has no more to say.
+    pub(crate) fn end(&mut self) {
+        self.fin_sent = true;
+    }
+
+    /// Bytes that the receiver has before it.
+    pub(crate) fn arrived(&self) -> usize {
+        self.arrived.len()
+    }
+
+    /// Whether the end of stream lies behind what has arrived.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.fin_arrived
+    }
+
+    /// Whether something could travel now.
+    pub(crate) fn can_travel(&self) -> bool {
+        match self.sent.len() {
+            0 => self.fin_sent && !self.fin_arrived,
+            _ => self.arrived.len() < self.receive_max,
+        }
+    }
+
+    /// Moves up to `len` bytes, and the end of stream behind the last one when `with_fin`; how
+    /// many bytes, and whether the end came.
+    pub(crate) fn travel(&mut self, len: usize, with_fin: bool) -> (usize, bool) {
+        let len = len
+            .min(self.sent.len())
+            .min(self.receive_max - self.arrived.len());
+        self.arrived.extend(self.sent.drain(..len));
+        let fin =
+            self.sent.is_empty() && self.fin_sent && !self.fin_arrived && (with_fin || len == 0);
+        self.fin_arrived |= fin;
+        (len, fin)
+    }
+
+    /// Copies what has arrived into `out`; how many bytes.
+    pub(crate) fn look(&self, out: &mut [u8]) -> usize {
+        let len = out.len().min(self.arrived.len());
+        let (head, tail) = self.arrived.as_slices();
+        let cut = head.len().min(len);
+        out[..cut].copy_from_slice(&head[..cut]);
+        out[cut..len].copy_from_slice(&tail[..len - cut]);
+        len
+    }
+
+    /// Drops the first `len` bytes that have arrived.
+    pub(crate) fn consume(&mut self, len: usize) {
+        self.arrived.drain(..len);
+    }
+
+    /// A reset destroys what is on its way.
+    pub(crate) fn lose_sent(&mut self) {
+        self.sent.clear();
+    }
+
+    /// A reset destroys what the receiver has not read.
+    pub(crate) fn lose_all(&mut self) {
+        self.sent.clear();
+        self.arrived.clear();
+    }
+}
+
+/// Writes the bytes of stream `seed` from position `at` on into `out`. Each position has its
+/// own byte, so a byte that is lost, doubled or misplaced shows.
+pub(crate) fn payload(seed: u64, at: u64, out: &mut [u8]) {
+    let mut at = at;
+    let mut rest = out;
+    while !rest.is_empty() {
+        let word = mix(seed ^ (at >> 3)).to_le_bytes();
+        let from = usize::try_from(at & 7).unwrap_or(0);
+        let len = rest.len().min(8 - from);
+        let (head, tail) = rest.split_at_mut(len);
+        head.copy_from_slice(&word[from..from + len]);
+        at += len as u64;
+        rest = tail;
+    }
+}
+
+/// Splitmix64's finalizer.
+fn mix(x: u64) -> u64 {
+    let x = x.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payload_is_the_same_however_it_is_cut() {
+        let mut whole = [0; 100];
+        payload(7, 3, &mut whole);
+        let mut pieces = [0; 100];
+        for at in 0..100 {
+            payload(7, 3 + at as u64, &mut pieces[at..=at]);
+        }
+        assert_eq!(whole, pieces);
+    }
+
+    #[test]
+    fn the_end_comes_behind_the_last_byte() {
+        let mut channel = Channel::new(8, 4);
+        assert_eq!(channel.put(b"abcdef"), 6);
+        channel.end();
+        assert_eq!(channel.travel(9, true), (4, false));
+        assert!(!channel.can_travel());
+        channel.consume(4);
+        assert_eq!(channel.travel(9, true), (2, true));
+        assert!(channel.has_ended());
+    }
+}

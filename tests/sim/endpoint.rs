@@ -1,0 +1,210 @@
+//! One end of a tunnel, client or target: sends its stream, checks what it gets byte by byte,
+//! and judges how the other direction ends.
+
+use anklet::net::Millis;
+
+use crate::channel::payload;
+use crate::lives::{End, Manner, Side};
+use crate::wires::Wires;
+
+/// Slack for what the server may round off its timeouts.
+const SLACK_MS: Millis = 1_000;
+
+/// One end of a tunnel.
+pub(crate) struct Endpoint {
+    life: usize,
+    s: usize,
+    side: usize,
+    manner: Manner,
+    /// The other direction's end has been seen.
+    ended: bool,
+    /// It will do nothing more.
+    pub(crate) over: bool,
+    next_ms: Millis,
+}
+
+impl Endpoint {
+    /// The end `side` (client 0, target 1) of a life, on that connection.
+    pub(crate) fn new(w: &Wires, life: usize, side: usize, s: usize) -> Self {
+        let manner = w.lives[life].plan.manners[side];
+        Self {
+            life,
+            s,
+            side,
+            manner,
+            ended: false,
+            over: false,
+            next_ms: 0,
+        }
+    }
+
+    /// Whether everything has come, and the end of stream behind it.
+    pub(crate) fn is_complete(&self, w: &Wires) -> bool {
+        let total = w.lives[self.life].plan.total(1 - self.side);
+        self.ended && w.sockets[self.s].side.received == total
+    }
+
+    /// Goes on by a chunk each way. Not `open`: only payload ahead of the reply can be sent.
+    pub(crate) fn step(&mut self, w: &mut Wires, open: bool) {
+        if self.over {
+            return;
+        }
+        if w.outside_failed(self.s) {
+            self.over = true;
+            return self.judge_reset(w);
+        }
+        if w.now < self.next_ms {
+            return w.wake(self.s, self.next_ms - w.now);
+        }
+        let received = open && self.manner.reads && self.receive(w);
+        let sent = self.send(w);
+        let ends = open && self.manner.reads && !self.ended && w.outside_ended(self.s);
+        if ends {
+            self.ended = true;
+            self.judge_end(w);
+        }
+        self.finish(w, open);
+        if received || sent || ends {
+            self.next_ms = w.now + self.manner.pace_ms;
+            w.wake(self.s, self.manner.pace_ms);
+        }
+    }
+
+    fn receive(&self, w: &mut Wires) -> bool {
+        let (mut got, mut expected) = ([0; 512], [0; 512]);
+        let len = w.outside_receive(self.s, &mut got[..self.manner.chunk]);
+        let side = &mut w.sockets[self.s].side;
+        let at = side.received;
+        side.received += len as u64;
+        let seed = self.stream(w, 1 - self.side);
+        payload(seed, at, &mut expected[..len]);
+        let total = w.lives[self.life].plan.total(1 - self.side);
+        if got[..len] != expected[..len] || at + len as u64 > total {
+            let side = self.side;
+            w.fail(format!(
+                "life {} side {side}: wrong bytes at {at}..+{len}",
+                self.life
+            ));
+        }
+        len > 0
+    }
+
+    fn send(&self, w: &mut Wires) -> bool {
+        let side = w.sockets[self.s].side;
+        let limit = match self.manner {
+            Manner { echo: true, .. } => side.received,
+            Manner { waits: true, .. } if !self.ended => 0,
+            _ => self.manner.send,
+        };
+        let left = usize::try_from(limit - side.sent).unwrap_or(usize::MAX);
+        let seed = self.stream(w, self.side);
+        let len = w.outside_stream(self.s, seed, side.sent, left.min(self.manner.chunk));
+        w.sockets[self.s].side.sent += len as u64;
+        len > 0
+    }
+
+    /// The seed of the stream that `side` sends; an echo has that of the other.
+    fn stream(&self, w: &Wires, side: usize) -> u64 {
+        let echo = w.lives[self.life].plan.manners[side].echo;
+        (self.life * 2 + if echo { 1 - side } else { side }) as u64
+    }
+
+    fn finish(&mut self, w: &mut Wires, open: bool) {
+        let side = w.sockets[self.s].side;
+        let moved = side.sent + side.received;
+        let all_sent = match self.manner.echo {
+            true => self.ended && side.sent == side.received,
+            false => side.sent == self.manner.send,
+        };
+        let fin = match self.manner.end {
+            // Without payload in front, an end of stream would give the dial up (T5).
+            End::Fin => all_sent && (open || side.sent > 0),
+            End::AfterOther => all_sent && self.ended,
+            End::Never => false,
+            End::Reset(at) | End::Vanish(at) => {
+                if open && (moved >= at || self.ended) {
+                    self.leave(w);
+                }
+                return;
+            }
+        };
+        if fin && !side.fin {
+            w.sockets[self.s].side.fin = true;
+            w.outside_fin(self.s);
+        }
+        // Who never ends, or never reads, notices only that the server is gone.
+        let stays = !self.manner.reads || self.manner.end == End::Never;
+        let gone = w.sockets[self.s].dropped;
+        if if stays { gone } else { fin && self.ended } {
+            w.outside_close(self.s);
+            self.over = true;
+        }
+    }
+
+    fn leave(&mut self, w: &mut Wires) {
+        self.over = true;
+        w.sockets[self.s].side.left = true;
+        match self.manner.end {
+            End::Vanish(_) => w.outside_vanish(self.s),
+            _ => w.outside_reset(self.s),
+        }
+    }
+
+    /// An orderly end is only right when the other end has ended, and behind its last byte;
+    /// or when the tunnel has been silent for as long as it may be.
+    fn judge_end(&self, w: &mut Wires) {
+        let received = w.sockets[self.s].side.received;
+        let other = self.other(w);
+        if self.has_lost(w) {
+            return;
+        }
+        if (other.fin && other.sent == received) || self.is_timed_out(w) || w.watch.closing {
+            return;
+        }
+        w.fail(format!(
+            "life {} side {}: end of stream after {received} bytes; sent {}, ended {}, left {}",
+            self.life, self.side, other.sent, other.fin, other.left
+        ));
+    }
+
+    /// A reset is only right when there was one on the other side, or the time was up.
+    fn judge_reset(&self, w: &mut Wires) {
+        let life = &w.lives[self.life];
+        let cause = life.excused || self.other(w).left || w.watch.closing;
+        if !cause && !self.has_lost(w) && life.plan.is_lively() && !self.is_timed_out(w) {
+            w.fail(format!(
+                "life {} side {}: reset without a cause",
+                self.life, self.side
+            ));
+        }
+    }
+
+    /// The other end of the tunnel. A client knows its target from the reply.
+    fn other(&self, w: &Wires) -> Side {
+        let life = &w.lives[self.life];
+        let other = if self.side == 1 {
+            life.client
+        } else {
+            life.target
+        };
+        other.map(|s| w.sockets[s].side).unwrap_or_default()
+    }
+
+    /// Whether it is the target of an attempt that was not the first to stand, or for which
+    /// there was no client any more when it stood.
+    fn has_lost(&self, w: &Wires) -> bool {
+        let life = &w.lives[self.life];
+        let unused = w.sockets[self.s].side.received == 0 && life.target != Some(self.s);
+        let late = life.targets.len() > 1 || life.excused || self.other(w).left;
+        self.side == 1 && unused && late
+    }
+
+    fn is_timed_out(&self, w: &Wires) -> bool {
+        let life = &w.lives[self.life];
+        let [_, idle_ms, half_closed_ms] = w.watch.timeouts_ms;
+        let mut ends = life.client.iter().chain(&life.targets);
+        let half_closed = ends.any(|s| w.sockets[*s].side.fin);
+        let limit_ms = if half_closed { half_closed_ms } else { idle_ms };
+        w.now - life.moved_ms + SLACK_MS >= limit_ms
+    }
+}

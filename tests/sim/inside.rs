@@ -1,0 +1,323 @@
+//! What the server does to its sockets, with the faults that the odds ask for.
+//!
+//! An injected shortage looks like a moment at which less had arrived (or less room was
+//! there): what was hidden comes a little later, as an edge of its own. Two things that Linux
+//! guarantees are kept: bytes that a peek has shown are read whole, and once the end of stream
+//! has arrived nothing is hidden any more, so no edge follows.
+
+use anklet::net::Purpose;
+use anklet::state::slots::Token;
+use nix::errno::Errno;
+use std::net::SocketAddr;
+
+use crate::lives::Reach;
+use crate::socket::{Mailbox, Socket};
+use crate::wires::{Happening, Source, Way, Wires};
+
+/// Linux gives every socket a send buffer of more than 4 KiB, so a new connection takes all of
+/// a handshake's leftover payload (1 KiB at most) at once.
+const TARGET_ROOM_BYTES: usize = 1024;
+
+impl Wires {
+    /// A read, or a peek.
+    pub(crate) fn read(&mut self, s: usize, buf: &mut [u8], consume: bool) -> Result<usize, Errno> {
+        self.count_operation(s);
+        let socket = &mut self.sockets[s];
+        if socket.connecting {
+            return Err(Errno::EAGAIN);
+        }
+        let mut len = socket.inward.arrived().min(buf.len());
+        if len == 0 {
+            return self.read_nothing(s);
+        }
+        if socket.inward.has_ended() || socket.broken {
+            if len > socket.sure && self.chance(self.odds.short_read) {
+                len = self
+                    .rng
+                    .usize(len.div_ceil(4)..=len)
+                    .max(self.sockets[s].sure.min(len));
+            }
+        } else if socket.held_read {
+            len = len.min(socket.sure);
+        } else if len > socket.sure {
+            len = self.shortened(s, len);
+        }
+        if len == 0 {
+            return Err(Errno::EAGAIN);
+        }
+        self.count_read(s);
+        let socket = &mut self.sockets[s];
+        socket.inward.look(&mut buf[..len]);
+        if !consume {
+            socket.sure = socket.sure.max(len);
+            return Ok(len);
+        }
+        socket.sure = socket.sure.saturating_sub(len);
+        socket.inward.consume(len);
+        self.count_moved(s);
+        self.wake(s, 0);
+        self.set_off(s, Way::Inward);
+        Ok(len)
+    }
+
+    fn read_nothing(&mut self, s: usize) -> Result<usize, Errno> {
+        let socket = &mut self.sockets[s];
+        if let Some(error) = socket.error.take() {
+            self.watch.progress();
+            return Err(error);
+        }
+        if !socket.broken && !socket.inward.has_ended() {
+            return Err(Errno::EAGAIN);
+        }
+        if !std::mem::replace(&mut socket.end_seen, true) {
+            self.watch.progress();
+        }
+        Ok(0)
+    }
+
+    /// How much a read of `len` bytes gives when a fault may strike.
+    fn shortened(&mut self, s: usize, len: usize) -> usize {
+        let sure = self.sockets[s].sure;
+        let short = if self.chance(self.odds.early_block) {
+            sure
+        } else if self.chance(self.odds.short_read) {
+            self.rng.usize(sure.max(1)..=len)
+        } else {
+            return len;
+        };
+        if short < len {
+            self.sockets[s].held_read = true;
+            let latency = self.latency();
+            self.schedule(latency, Happening::Release(s, Way::Inward));
+        }
+        short
+    }
+
+    /// A write.
+    pub(crate) fn write(&mut self, s: usize, buf: &[u8]) -> Result<usize, Errno> {
+        self.count_operation(s);
+        let socket = &mut self.sockets[s];
+        if socket.connecting {
+            return Err(Errno::EAGAIN);
+        }
+        if socket.broken || socket.shut {
+            self.watch.progress();
+            return Err(socket.error.take().unwrap_or(Errno::EPIPE));
+        }
+        if socket.held_write {
+            socket.starved = true;
+            return Err(Errno::EAGAIN);
+        }
+        let mut len = buf.len().min(socket.outward.room());
+        if len > 0 && self.chance(self.odds.early_block) {
+            len = 0;
+            self.hold_write(s);
+        } else if len > 1 && self.chance(self.odds.short_write) {
+            len = self.rng.usize(1..len);
+            self.hold_write(s);
+        }
+        let socket = &mut self.sockets[s];
+        if len < buf.len() {
+            socket.starved = true;
+        }
+        if len == 0 {
+            return Err(Errno::EAGAIN);
+        }
+        socket.outward.put(&buf[..len]);
+        self.count_moved(s);
+        self.set_off(s, Way::Outward);
+        Ok(len)
+    }
+
+    fn hold_write(&mut self, s: usize) {
+        self.sockets[s].held_write = true;
+        let latency = self.latency();
+        self.schedule(latency, Happening::Release(s, Way::Outward));
+    }
+
+    /// The server ends its direction.
+    pub(crate) fn shut(&mut self, s: usize) -> Result<(), Errno> {
+        self.count_operation(s);
+        let socket = &mut self.sockets[s];
+        if socket.connecting || socket.broken {
+            return Err(Errno::ENOTCONN);
+        }
+        if !std::mem::replace(&mut socket.shut, true) {
+            socket.outward.end();
+            self.watch.progress();
+            self.trace(|| format!("server ends socket {s}"));
+            self.set_off(s, Way::Outward);
+            // The state changes (a hang-up, if the other end has ended too): Linux reports it.
+            self.edge(Source::Socket(s));
+        }
+        Ok(())
+    }
+
+    /// The server closes: a reset where it asked for one or has not read everything.
+    pub(crate) fn close(&mut self, s: usize) {
+        self.watch.progress();
+        self.trace(|| format!("server closes socket {s}"));
+        let socket = &mut self.sockets[s];
+        socket.dropped = true;
+        if let Some(token) = socket.token {
+            self.remember_stale(token);
+        }
+        self.ready.retain(|source| *source != Source::Socket(s));
+        let socket = &mut self.sockets[s];
+        if socket.connecting || socket.broken {
+            self.wake(s, 0);
+        } else if socket.abort || socket.inward.arrived() > 0 {
+            let latency = self.latency();
+            self.schedule(latency, Happening::Abort(s));
+        } else {
+            socket.outward.end();
+            self.set_off(s, Way::Outward);
+            self.wake(s, 0);
+        }
+    }
+
+    /// Registers an accepted connection: what is there already is reported.
+    pub(crate) fn register(&mut self, s: usize, token: Token) {
+        self.sockets[s].token = Some(token);
+        self.edge(Source::Socket(s));
+    }
+
+    /// The server takes a connection from a listener.
+    pub(crate) fn accept(&mut self, listener: usize) -> Result<usize, Errno> {
+        self.watch.accepts += 1;
+        if self.odds.is_exhausted(self.now) {
+            return Err(if self.rng.bool() {
+                Errno::EMFILE
+            } else {
+                Errno::ENFILE
+            });
+        }
+        let backlog = &mut self.backlogs.as_mut().ok_or(Errno::EBADF)?[listener];
+        let s = backlog.pop_front().ok_or(Errno::EAGAIN)?;
+        self.watch.progress();
+        if self.chance(self.odds.aborted) {
+            if let Some(life) = self.sockets[s].life {
+                self.lives[life].excused = true;
+            }
+            self.abort(s);
+            return Err(Errno::ECONNABORTED);
+        }
+        self.trace(|| format!("server accepts socket {s}"));
+        self.sockets[s].accepted_at = Some(self.now);
+        Ok(s)
+    }
+
+    /// The server connects. Where to is known from the lives' plans; anything else fails.
+    pub(crate) fn connect(
+        &mut self,
+        to: SocketAddr,
+        purpose: Purpose,
+        token: Token,
+    ) -> Result<usize, Errno> {
+        let local = match to {
+            SocketAddr::V4(_) => crate::world::OUTSIDE_V4,
+            SocketAddr::V6(_) => crate::world::OUTSIDE_V6,
+        };
+        let (life, reach) = match purpose {
+            Purpose::Dns => (None, crate::dns::reach(&self.odds, to)),
+            Purpose::Tunnel => match self.site(to, token) {
+                Some((life, reach)) => (Some(life), reach),
+                None => return Err(Errno::EACCES),
+            },
+        };
+        self.watch.progress();
+        if self.odds.is_exhausted(self.now) {
+            if let Some(life) = life {
+                self.lives[life].excused = true;
+            }
+            return Err(Errno::EMFILE);
+        }
+        if reach == Reach::NoRoute {
+            return Err(Errno::ENETUNREACH);
+        }
+        let port = self.rng.u16(1024..);
+        let s = self.open(life, (SocketAddr::new(local, port), to), TARGET_ROOM_BYTES);
+        self.sockets[s].token = Some(token);
+        self.sockets[s].connecting = true;
+        self.trace(|| format!("server connects socket {s} to {to}: {reach:?}"));
+        let latency = self.latency();
+        match reach {
+            Reach::Open => self.schedule(latency, Happening::Connect(s)),
+            Reach::Slow(ms) => self.schedule(ms, Happening::Connect(s)),
+            Reach::Refused => self.schedule(latency, Happening::Break(s, Errno::ECONNREFUSED)),
+            Reach::NoHost => self.schedule(latency + 900, Happening::Break(s, Errno::EHOSTUNREACH)),
+            Reach::Hole | Reach::NoRoute => {}
+        }
+        Ok(s)
+    }
+
+    /// Whose target `to` is. A dial on behalf of another session than the one whose target it
+    /// is means that a key was stale.
+    fn site(&mut self, to: SocketAddr, token: Token) -> Option<(usize, Reach)> {
+        let Some((life, reach)) = self
+            .lives
+            .iter()
+            .enumerate()
+            .find_map(|(number, life)| life.plan.reach(to).map(|reach| (number, reach)))
+        else {
+            self.fail(format!("the server dials {to}, which nobody asked for"));
+            return None;
+        };
+        let client = self.lives[life].client.map(|s| &self.sockets[s]);
+        let holds = |socket: &Socket| {
+            !socket.dropped && socket.token.is_some_and(|own| own.key() == token.key())
+        };
+        if !client.is_some_and(holds) {
+            self.fail(format!(
+                "the server dials {to} for another session than life {life}"
+            ));
+        }
+        Some((life, reach))
+    }
+
+    /// The server opens a UDP socket. It is registered, and writable, at once.
+    pub(crate) fn mailbox(&mut self, to: SocketAddr, token: Token) -> Result<usize, Errno> {
+        self.watch.progress();
+        if self.odds.is_exhausted(self.now) {
+            return Err(Errno::EMFILE);
+        }
+        let inbox = std::collections::VecDeque::new();
+        self.mailboxes.push(Mailbox {
+            token,
+            to,
+            inbox,
+            dropped: false,
+        });
+        let m = self.mailboxes.len() - 1;
+        self.edge(Source::Mailbox(m));
+        Ok(m)
+    }
+
+    /// The server receives a datagram.
+    pub(crate) fn receive(&mut self, m: usize, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.watch.operations += 1;
+        let message = self.mailboxes[m].inbox.pop_front().ok_or(Errno::EAGAIN)?;
+        self.watch.progress();
+        let message = message.ok_or(Errno::ECONNREFUSED)?;
+        let len = message.len().min(buf.len());
+        buf[..len].copy_from_slice(&message[..len]);
+        Ok(len)
+    }
+
+    /// The server closes a UDP socket.
+    pub(crate) fn close_mailbox(&mut self, m: usize) {
+        self.watch.progress();
+        self.mailboxes[m].dropped = true;
+        self.ready.retain(|source| *source != Source::Mailbox(m));
+        self.remember_stale(self.mailboxes[m].token);
+    }
+
+    /// The server closes its listeners: who waits there is reset.
+    pub(crate) fn close_listeners(&mut self) {
+        for s in self.backlogs.take().into_iter().flatten().flatten() {
+            self.abort(s);
+        }
+        self.ready
+            .retain(|source| !matches!(source, Source::Listener(_)));
+    }
+}

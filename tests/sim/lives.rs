@@ -1,0 +1,203 @@
+//! The lives of the clients: what a client and its target may be up to, and what is known of
+//! each as it goes on. `plans.rs` draws them, `clients.rs` and `endpoint.rs` act.
+
+use std::net::SocketAddr;
+
+use anklet::net::Millis;
+
+/// How a connection attempt at a target goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Well.
+    Open,
+    /// Well, after that many milliseconds.
+    Slow(Millis),
+    /// ECONNREFUSED.
+    Refused,
+    /// ENETUNREACH, at once.
+    NoRoute,
+    /// EHOSTUNREACH, after a while.
+    NoHost,
+    /// Never to its end.
+    Hole,
+}
+
+/// How a direction, or a client, comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Ends its direction when everything is sent.
+    Fin,
+    /// The same, but not before the other direction has ended.
+    AfterOther,
+    /// Stays.
+    Never,
+    /// Resets when that many bytes have come and gone.
+    Reset(u64),
+    /// Vanishes at that point.
+    Vanish(u64),
+}
+
+/// How one end of a tunnel behaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    /// Bytes to send.
+    pub(crate) send: u64,
+    /// Sends back what it gets instead.
+    pub(crate) echo: bool,
+    /// Sends only when the other direction has ended.
+    pub(crate) waits: bool,
+    /// Reads at all.
+    pub(crate) reads: bool,
+    /// Bytes per step, read and written.
+    pub(crate) chunk: usize,
+    /// Time between steps that could follow each other.
+    pub(crate) pace_ms: Millis,
+    /// How it ends.
+    pub(crate) end: End,
+}
+
+/// What kind of life it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Moves its bytes both ways, then leaves.
+    Transfer,
+    /// The same, byte by byte.
+    Dripper,
+    /// The same, everything from the greeting on in one go.
+    Pipeliner,
+    /// One direction begins when the other has ended.
+    HalfCloser,
+    /// Never reads.
+    NeverReader,
+    /// Its target never reads.
+    DeafTarget,
+    /// Is gone at some point of the handshake or the tunnel, silently or by a reset.
+    Vanisher,
+    /// Its target resets the tunnel, or vanishes.
+    BrokenTarget,
+    /// Speaks something else.
+    Garbage,
+    /// Has the wrong password.
+    WrongPassword,
+    /// Its target cannot be reached.
+    Unreachable,
+    /// Leaves while its target is looked up or dialled.
+    GivesUp,
+    /// Keeps a silent tunnel, open both ways or half-closed.
+    Idler,
+    /// Moves a few bytes at a time, with pauses just shorter than the timeout.
+    Trickler,
+    /// Never finishes the handshake.
+    Unfinished,
+    /// Wants what is forbidden.
+    Forbidden,
+}
+
+/// How the handshake is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Message by message, each after the answer to the last.
+    Stepwise,
+    /// The same, byte by byte.
+    Dripping,
+    /// Everything at once, payload behind it.
+    Pipelined,
+}
+
+/// Stops within the handshake.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stop {
+    /// After that many of its bytes.
+    pub(crate) after: usize,
+    /// And so much later.
+    pub(crate) wait_ms: Millis,
+    /// In this way: `Fin`, `Never`, `Reset` or `Vanish`, whose number means nothing here.
+    pub(crate) end: End,
+}
+
+/// What a client is going to do.
+pub(crate) struct Plan {
+    /// What kind of life it is.
+    pub(crate) kind: Kind,
+    /// When it begins.
+    pub(crate) start_ms: Millis,
+    /// Where it comes from.
+    pub(crate) from: SocketAddr,
+    /// The messages of its handshake.
+    pub(crate) hello: Vec<Vec<u8>>,
+    /// How it sends them.
+    pub(crate) pace: Pace,
+    /// Where it stops early.
+    pub(crate) stop: Option<Stop>,
+    /// The two ends of the tunnel: client and target.
+    pub(crate) manners: [Manner; 2],
+    /// Its target's addresses.
+    pub(crate) sites: Vec<(SocketAddr, Reach)>,
+    /// The class of its target's name; an address is asked for if there is none.
+    pub(crate) name: Option<&'static str>,
+    /// The reply codes that may come; none: it is closed without a reply.
+    pub(crate) codes: Vec<u8>,
+}
+
+impl Plan {
+    /// How an attempt at `to` goes, if that is this life's target.
+    pub(crate) fn reach(&self, to: SocketAddr) -> Option<Reach> {
+        self.sites
+            .iter()
+            .find(|(site, _)| *site == to)
+            .map(|(_, reach)| *reach)
+    }
+
+    /// Whether both ends are to get everything, in time.
+    pub(crate) fn completes(&self) -> bool {
+        use Kind::{Dripper, HalfCloser, Pipeliner, Transfer};
+        self.stop.is_none() && matches!(self.kind, Transfer | Dripper | Pipeliner | HalfCloser)
+    }
+
+    /// Whether only its own two ends may end the tunnel.
+    pub(crate) fn is_lively(&self) -> bool {
+        self.completes() || self.kind == Kind::Trickler
+    }
+
+    /// Bytes that side sends in all.
+    pub(crate) fn total(&self, side: usize) -> u64 {
+        if self.manners[side].echo {
+            self.manners[1 - side].send
+        } else {
+            self.manners[side].send
+        }
+    }
+}
+
+/// What one end of a tunnel has done so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Side {
+    /// Bytes sent.
+    pub(crate) sent: u64,
+    /// Bytes received.
+    pub(crate) received: u64,
+    /// It has ended its direction.
+    pub(crate) fin: bool,
+    /// It has reset or vanished, as planned.
+    pub(crate) left: bool,
+}
+
+/// A client's life as it goes on.
+pub(crate) struct Life {
+    /// What it is to be.
+    pub(crate) plan: Plan,
+    /// Its connection to the server.
+    pub(crate) client: Option<usize>,
+    /// The server's connections to its target, one per attempt.
+    pub(crate) targets: Vec<usize>,
+    /// The one of them that the client was told of.
+    pub(crate) target: Option<usize>,
+    /// A fault has struck that may keep it from succeeding.
+    pub(crate) excused: bool,
+    /// When the server last moved a byte of it.
+    pub(crate) moved_ms: Millis,
+    /// Its client is done.
+    pub(crate) over: bool,
+    /// Its client has got all that its target had to send.
+    pub(crate) complete: bool,
+}

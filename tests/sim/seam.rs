@@ -1,0 +1,394 @@
+//! [`Net`] on the seeded world, over virtual time.
+//!
+//! The clock only moves inside [`Net::wait`]. A wait lets everything happen that is due, and
+//! with no event to deliver jumps to what comes next: the server's timeout or the calendar.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anklet::net::{Datagram, Event, Millis, Net, Purpose, Signal, Stream};
+use anklet::state::access::Interface;
+use anklet::state::slots::Token;
+use nix::errno::Errno;
+
+use crate::dns::{self, NameServer};
+use crate::endpoint::Endpoint;
+use crate::world::{Actor, INSIDE_V4, LISTENERS, OUTSIDE_V4, OUTSIDE_V6, World};
+
+/// A connection of the server.
+pub(crate) struct Connection(World, usize);
+
+/// A UDP socket of the server.
+pub(crate) struct Mail(World, usize);
+
+impl Net for World {
+    type Stream = Connection;
+    type Datagram = Mail;
+
+    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        events.clear();
+        let inner = &mut *self.0.borrow_mut();
+        let timeout_ms = timeout
+            .map(|timeout| Millis::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(0));
+        inner.wires.judge_pass(timeout_ms);
+        let until = timeout_ms.map(|timeout_ms| inner.wires.now + timeout_ms);
+        // The work of a pass takes time, now and then a whole millisecond.
+        inner.wires.now += u64::from(inner.wires.chance(125));
+        inner.happen();
+        let interrupted = inner.wires.chance(inner.wires.odds.interrupted);
+        let mut waiting = inner.wires.ready.is_empty() && timeout_ms != Some(0) && !interrupted;
+        if waiting {
+            let next = inner.wires.next_at();
+            let nearest = next.into_iter().chain(until).min();
+            let gap_ms = nearest.map(|at| at.saturating_sub(inner.wires.now));
+            inner.wires.judge_quiet(gap_ms);
+            if gap_ms.is_some_and(|gap_ms| gap_ms > 1) && inner.wires.chance(inner.wires.odds.stale)
+            {
+                inner.deliver_stale(events);
+                waiting = events.is_empty();
+            }
+        }
+        while waiting {
+            let next = inner
+                .wires
+                .next_at()
+                .filter(|next| until.is_none_or(|until| *next < until));
+            let Some(at) = next.or(until) else {
+                inner.over = true;
+                break;
+            };
+            inner.wires.now = inner.wires.now.max(at);
+            inner.happen();
+            waiting = inner.wires.ready.is_empty() && next.is_some();
+        }
+        if events.is_empty() {
+            inner.deliver(events);
+        }
+        for event in events.iter() {
+            inner
+                .wires
+                .trace(|| format!("server hears {}", describe(event)));
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Millis {
+        self.0.borrow().wires.now
+    }
+
+    fn random(&mut self, out: &mut [u8]) -> io::Result<()> {
+        self.wires().rng.fill(out);
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: u16) -> io::Result<(Connection, SocketAddr)> {
+        let s = self.wires().accept(usize::from(listener))?;
+        let peer = self.wires().sockets[s].peer;
+        self.wires().wake(s, 0);
+        Ok((Connection(self.clone(), s), peer))
+    }
+
+    fn watch(&mut self, stream: &mut Connection, token: Token) -> io::Result<()> {
+        self.wires().register(stream.1, token);
+        Ok(())
+    }
+
+    fn connect(
+        &mut self,
+        to: SocketAddr,
+        purpose: Purpose,
+        token: Token,
+    ) -> io::Result<Connection> {
+        let inner = &mut *self.0.borrow_mut();
+        let s = inner.wires.connect(to, purpose, token)?;
+        inner.actors.push(match inner.wires.sockets[s].life {
+            Some(life) => {
+                inner.wires.lives[life].targets.push(s);
+                Actor::Target(Endpoint::new(&inner.wires, life, 1, s))
+            }
+            None => Actor::NameServer(NameServer::default()),
+        });
+        Ok(Connection(self.clone(), s))
+    }
+
+    fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<Mail> {
+        let m = self.wires().mailbox(to, token)?;
+        Ok(Mail(self.clone(), m))
+    }
+
+    fn listeners(&self) -> &[SocketAddr] {
+        &LISTENERS
+    }
+
+    fn close_listeners(&mut self) {
+        self.wires().close_listeners();
+    }
+
+    fn signal(&mut self) -> Option<Signal> {
+        let signal = self.wires().signals.pop_front();
+        if signal.is_some() {
+            self.wires().watch.progress();
+        }
+        signal
+    }
+
+    fn interfaces(&mut self) -> Vec<Interface> {
+        let interface = |name: &str, addr, bits, default_route| Interface {
+            name: name.into(),
+            addr,
+            bits,
+            default_route,
+        };
+        vec![
+            interface("lo", Ipv4Addr::LOCALHOST.into(), 8, false),
+            interface("br-lan", INSIDE_V4, 24, false),
+            interface("wan", OUTSIDE_V4, 24, true),
+            interface("wan", OUTSIDE_V6, 64, true),
+        ]
+    }
+}
+
+impl Connection {
+    fn trace(&self, what: &str, len: usize, result: &Result<usize, Errno>) {
+        self.0
+            .wires()
+            .trace(|| format!("server {what} socket {}: {result:?} of {len}", self.1));
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let result = self.0.wires().read(self.1, buf, true);
+        self.trace("reads", buf.len(), &result);
+        Ok(result?)
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let result = self.0.wires().write(self.1, buf);
+        self.trace("writes to", buf.len(), &result);
+        Ok(result?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Connection {
+    fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let result = self.0.wires().read(self.1, buf, false);
+        self.trace("peeks at", buf.len(), &result);
+        Ok(result?)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        Ok(self.0.wires().shut(self.1)?)
+    }
+
+    fn take_error(&mut self) -> Option<io::Error> {
+        self.0.wires().sockets[self.1]
+            .error
+            .take()
+            .map(io::Error::from)
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        let socket = &self.0.wires().sockets[self.1];
+        if socket.connecting || socket.broken {
+            Err(Errno::ENOTCONN.into())
+        } else {
+            Ok(socket.peer)
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.0.wires().sockets[self.1].local)
+    }
+
+    fn abort_on_close(&mut self) {
+        self.0.wires().sockets[self.1].abort = true;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Unwinding may drop it while the world is borrowed.
+        if let Ok(mut inner) = self.0.0.try_borrow_mut() {
+            inner.wires.close(self.1);
+        }
+    }
+}
+
+impl Datagram for Mail {
+    fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        self.0.wires().watch.progress();
+        dns::answer_datagram(&mut self.0.wires(), self.1, message);
+        Ok(())
+    }
+
+    fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(self.0.wires().receive(self.1, buf)?)
+    }
+}
+
+impl Drop for Mail {
+    fn drop(&mut self) {
+        if let Ok(mut inner) = self.0.0.try_borrow_mut() {
+            inner.wires.close_mailbox(self.1);
+        }
+    }
+}
+
+/// An event in a few letters, as a line of the trace.
+fn describe(event: &Event) -> String {
+    let flags = [
+        (event.readable, "readable "),
+        (event.writable, "writable "),
+        (event.ended, "ended "),
+        (event.failed, "failed"),
+    ];
+    let names: String = flags
+        .iter()
+        .filter(|flag| flag.0)
+        .map(|flag| flag.1)
+        .collect();
+    let (role, key) = (event.token.role(), event.token.key());
+    format!("{role:?} {}/{}: {names}", key.index(), key.generation())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anklet::state::slots::{Key, Role};
+
+    /// An accepted and registered connection, its first event taken.
+    fn connected() -> (World, Connection) {
+        let mut world = World::empty();
+        let s = world.wires().open(None, (LISTENERS[0], LISTENERS[1]), 64);
+        world.0.borrow_mut().actors.push(Actor::Nobody);
+        let mut stream = Connection(world.clone(), s);
+        let token = Token::new(Key::new(7, 1), Role::Client);
+        world.watch(&mut stream, token).expect("it is open");
+        let first = events(&mut world);
+        assert_eq!(first, ["writable "], "room is reported as it is registered");
+        (world, stream)
+    }
+
+    /// What comes within a second, as one batch.
+    fn events(world: &mut World) -> Vec<String> {
+        let mut events = Vec::new();
+        world
+            .wait(&mut events, Some(Duration::from_secs(1)))
+            .expect("waiting cannot fail");
+        let shown = events.iter().map(describe);
+        shown
+            .filter_map(|text| Some(text.split_once(": ")?.1.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn each_arrival_is_an_edge_and_silence_is_none() {
+        let (mut world, mut stream) = connected();
+        world.wires().outside_send(stream.1, b"one");
+        assert_eq!(events(&mut world), ["readable writable "]);
+        assert!(events(&mut world).is_empty(), "unread bytes are no news");
+        world.wires().outside_send(stream.1, b"two");
+        assert_eq!(events(&mut world), ["readable writable "]);
+        let mut buf = [0; 16];
+        assert_eq!(stream.peek(&mut buf).ok(), Some(6));
+        assert_eq!(stream.read(&mut buf).ok(), Some(6));
+        assert_eq!(&buf[..6], b"onetwo");
+        let error = stream.read(&mut buf).expect_err("it is drained");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn the_end_is_an_edge_once_and_readable_for_ever() {
+        let (mut world, mut stream) = connected();
+        world.wires().outside_send(stream.1, b"last");
+        world.wires().outside_fin(stream.1);
+        let mut seen = events(&mut world);
+        seen.extend(events(&mut world));
+        assert_eq!(
+            seen.last().map(String::as_str),
+            Some("readable writable ended ")
+        );
+        assert!(events(&mut world).is_empty());
+        let mut buf = [0; 16];
+        assert_eq!(stream.read(&mut buf).ok(), Some(4));
+        assert_eq!(stream.read(&mut buf).ok(), Some(0));
+        assert_eq!(stream.read(&mut buf).ok(), Some(0));
+        stream.shutdown_write().expect("it is open");
+        assert_eq!(
+            events(&mut world),
+            ["readable writable ended failed"],
+            "a full hang-up"
+        );
+    }
+
+    #[test]
+    fn room_is_an_edge_only_for_a_writer_who_saw_none() {
+        let (mut world, mut stream) = connected();
+        assert_eq!(stream.write(&[0; 10]).ok(), Some(10));
+        assert!(events(&mut world).is_empty());
+        let mut buf = [0; 200];
+        while stream.write(&buf).is_ok() {}
+        assert_eq!(events(&mut world), ["writable "], "what travels makes room");
+        while stream.write(&buf).is_ok() {}
+        assert!(events(&mut world).is_empty(), "nobody reads");
+        assert!(world.wires().outside_receive(stream.1, &mut buf) > 0);
+        assert_eq!(events(&mut world), ["writable "]);
+    }
+
+    #[test]
+    fn a_reset_is_told_once_and_what_had_arrived_stays_readable() {
+        let (mut world, mut stream) = connected();
+        world.wires().outside_send(stream.1, b"last");
+        assert_eq!(events(&mut world).len(), 1);
+        world.wires().outside_reset(stream.1);
+        assert_eq!(events(&mut world), ["readable writable ended failed"]);
+        let mut buf = [0; 16];
+        assert_eq!(stream.read(&mut buf).ok(), Some(4));
+        let error = stream.take_error().expect("it is pending");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert!(stream.take_error().is_none());
+        assert_eq!(stream.read(&mut buf).ok(), Some(0));
+        let error = stream.write(b"x").expect_err("it is broken");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_closed_socket_is_silent() {
+        let (mut world, stream) = connected();
+        world.wires().outside_send(stream.1, b"late");
+        let s = stream.1;
+        drop(stream);
+        assert!(events(&mut world).is_empty());
+        assert!(
+            world.wires().outside_failed(s),
+            "bytes for nobody are answered by a reset"
+        );
+    }
+
+    #[test]
+    fn an_injected_shortage_ends_with_an_edge() {
+        let (mut world, mut stream) = connected();
+        world.wires().odds.early_block = 1000;
+        world.wires().outside_send(stream.1, b"hidden");
+        assert_eq!(events(&mut world), ["readable writable "]);
+        let mut buf = [0; 16];
+        for result in [stream.read(&mut buf), stream.write(b"x")] {
+            let error = result.expect_err("a shortage is injected");
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        }
+        world.wires().odds.early_block = 0;
+        let mut seen = events(&mut world);
+        seen.extend(events(&mut world));
+        assert_eq!(seen.last().map(String::as_str), Some("readable writable "));
+        assert_eq!(stream.read(&mut buf).ok(), Some(6));
+        assert_eq!(stream.write(b"x").ok(), Some(1));
+    }
+}

@@ -1,0 +1,148 @@
+//! The server's sockets: state only, and what epoll would say of it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use anklet::net::{Event, Millis};
+use anklet::state::slots::Token;
+use nix::errno::Errno;
+
+use crate::channel::Channel;
+use crate::lives::Side;
+
+/// A TCP connection of the server.
+pub(crate) struct Socket {
+    /// Whose it is; DNS connections are nobody's.
+    pub(crate) life: Option<usize>,
+    /// What it was registered with.
+    pub(crate) token: Option<Token>,
+    /// This end.
+    pub(crate) local: SocketAddr,
+    /// The other end.
+    pub(crate) peer: SocketAddr,
+    /// Towards the server.
+    pub(crate) inward: Channel,
+    /// Away from it.
+    pub(crate) outward: Channel,
+    /// A connect is under way.
+    pub(crate) connecting: bool,
+    /// When the server accepted it.
+    pub(crate) accepted_at: Option<Millis>,
+    /// The error that the server has not been told.
+    pub(crate) error: Option<Errno>,
+    /// Both directions are destroyed.
+    pub(crate) broken: bool,
+    /// The server has shut its sending direction.
+    pub(crate) shut: bool,
+    /// The server has closed it.
+    pub(crate) dropped: bool,
+    /// Its close will be an abort.
+    pub(crate) abort: bool,
+    /// An injected shortage hides what has arrived, from byte `sure` on.
+    pub(crate) held_read: bool,
+    /// Bytes that a peek has shown: a read gives them whole.
+    pub(crate) sure: usize,
+    /// An injected shortage hides the room to write.
+    pub(crate) held_write: bool,
+    /// The writer saw no room: more of it is an edge.
+    pub(crate) starved: bool,
+    /// The server's end of stream, or its error, has been read.
+    pub(crate) end_seen: bool,
+    /// The other end has seen a reset.
+    pub(crate) failed_outside: bool,
+    /// The other end has closed: what reaches it is answered by a reset.
+    pub(crate) closed_outside: bool,
+    /// The other end has vanished: nothing comes from it, nothing reaches it.
+    pub(crate) silent: bool,
+    /// A segment is on its way, inward and outward.
+    pub(crate) moving: [bool; 2],
+    /// The other end is about to act.
+    pub(crate) waking: bool,
+    /// Operations, and reads that gave something, since the last wait.
+    pub(crate) spent: (u32, u32),
+    /// What the other end has done as the end of a tunnel.
+    pub(crate) side: Side,
+}
+
+impl Socket {
+    /// An open connection; `at` are this end and the other.
+    pub(crate) fn new(
+        life: Option<usize>,
+        at: (SocketAddr, SocketAddr),
+        inward: Channel,
+        outward: Channel,
+    ) -> Self {
+        Self {
+            life,
+            token: None,
+            local: at.0,
+            peer: at.1,
+            inward,
+            outward,
+            connecting: false,
+            accepted_at: None,
+            error: None,
+            broken: false,
+            shut: false,
+            dropped: false,
+            abort: false,
+            held_read: false,
+            sure: 0,
+            held_write: false,
+            starved: false,
+            end_seen: false,
+            failed_outside: false,
+            closed_outside: false,
+            silent: false,
+            moving: [false; 2],
+            waking: false,
+            spent: (0, 0),
+            side: Side::default(),
+        }
+    }
+
+    /// What epoll would report now: the whole state, not only what is new.
+    pub(crate) fn event(&self) -> Option<Event> {
+        let token = self.token?;
+        if self.connecting || self.dropped {
+            return None;
+        }
+        let ended = self.inward.has_ended() || self.broken;
+        let event = Event {
+            token,
+            readable: self.is_readable(),
+            writable: self.is_writable(),
+            ended,
+            failed: self.broken || (self.shut && ended),
+        };
+        (event.readable || event.writable || event.failed).then_some(event)
+    }
+
+    /// Whether a read would not block.
+    pub(crate) fn is_readable(&self) -> bool {
+        let shown = if self.held_read {
+            self.sure
+        } else {
+            self.inward.arrived()
+        };
+        shown > 0 || self.inward.has_ended() || self.broken
+    }
+
+    /// Whether the writer has been told, or is to be told, that there is room.
+    pub(crate) fn is_writable(&self) -> bool {
+        let room = self.outward.is_roomy() || (!self.starved && self.outward.room() > 0);
+        self.shut || self.broken || (room && !self.held_write)
+    }
+}
+
+/// A UDP socket of the server.
+pub(crate) struct Mailbox {
+    /// What it was registered with.
+    pub(crate) token: Token,
+    /// The name server it is connected to.
+    pub(crate) to: SocketAddr,
+    /// Datagrams, and errors, that have arrived.
+    pub(crate) inbox: VecDeque<Option<Vec<u8>>>,
+    /// The server has closed it.
+    pub(crate) dropped: bool,
+}

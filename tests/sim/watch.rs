@@ -1,0 +1,240 @@
+//! The properties that hold at all times: bounded turns, no busy loop, no lost edge.
+//! What clients and targets see of their bytes is checked in `clients.rs` and `endpoint.rs`.
+
+use anklet::net::Millis;
+use anklet::state::slots::Token;
+
+use crate::socket::Socket;
+use crate::wires::{STALE_MAX, Wires};
+
+/// Operations on one connection in one pass. A flow reads, peeks and writes a handful of times
+/// per turn; refusing and a handshake in one segment take a few more.
+const OPERATIONS_MAX: u32 = 40;
+
+/// Reads that give something, from one end of a tunnel of which the client knows, in one pass:
+/// a turn fills one buffer, or peeks once and consumes what it has passed on.
+const READS_MAX: u32 = 2;
+
+/// So many that the server will never come to the end of its pass.
+const OPERATIONS_ENDLESS: u32 = 10_000;
+
+/// Calls of accept in one pass: 32 successes per listener and what ends each round.
+const ACCEPTS_MAX: u32 = 68;
+
+/// Passes in a row that ask for no waiting, hear nothing and move nothing. One is a timer that
+/// is due at once; more are a busy loop.
+const IDLE_PASSES_MAX: u32 = 3;
+
+/// Nothing that could be moved waits this long.
+const QUIET_MS: Millis = 200;
+
+/// No connection waits this long to be accepted while there is room: accepting pauses for two
+/// seconds at most when descriptors run out.
+const ACCEPT_MS: Millis = 2_500;
+
+/// What is counted, and the first property that was found broken.
+pub(crate) struct Watch {
+    /// Replaying: everything is printed.
+    pub(crate) traces: bool,
+    /// The first property found broken.
+    pub(crate) failure: Option<String>,
+    /// The server has been told to stop, or the clients to leave: any connection may end.
+    pub(crate) closing: bool,
+    /// Tables are small: a connection may be closed before the first answer.
+    pub(crate) scarce: bool,
+    /// Sessions from which on the server need not accept.
+    pub(crate) full: usize,
+    /// Timeouts of the server: handshake, idle, half-closed.
+    pub(crate) timeouts_ms: [Millis; 3],
+    /// Passes so far.
+    pub(crate) passes: u64,
+    /// Calls of accept since the last wait.
+    pub(crate) accepts: u32,
+    /// Operations on any socket since the last wait.
+    pub(crate) operations: u32,
+    /// The last batch had nothing but events of closed sockets.
+    pub(crate) deaf: bool,
+    moved: bool,
+    heard: bool,
+    idle_passes: u32,
+    touched: Vec<usize>,
+}
+
+impl Watch {
+    /// Nothing has happened yet.
+    pub(crate) fn new(traces: bool) -> Self {
+        Self {
+            traces,
+            failure: None,
+            closing: false,
+            scarce: false,
+            full: 0,
+            operations: 0,
+            deaf: false,
+            timeouts_ms: [0; 3],
+            passes: 0,
+            accepts: 0,
+            moved: true,
+            heard: true,
+            idle_passes: 0,
+            touched: Vec::new(),
+        }
+    }
+
+    /// The server has done something that changes the world.
+    pub(crate) fn progress(&mut self) {
+        self.moved = true;
+    }
+
+    /// The server has been given events.
+    pub(crate) fn heard(&mut self) {
+        self.heard = true;
+    }
+}
+
+impl Wires {
+    /// A property is broken.
+    pub(crate) fn fail(&mut self, text: String) {
+        self.trace(|| format!("FAILURE {text}"));
+        let now = self.now;
+        self.watch
+            .failure
+            .get_or_insert_with(|| format!("at {now} ms: {text}"));
+    }
+
+    /// An operation on a connection.
+    pub(crate) fn count_operation(&mut self, s: usize) {
+        let spent = &mut self.sockets[s].spent;
+        if *spent == (0, 0) {
+            self.watch.touched.push(s);
+        }
+        spent.0 += 1;
+        let spent = spent.0;
+        self.watch.operations += 1;
+        assert!(
+            spent < OPERATIONS_ENDLESS,
+            "an endless loop about socket {s}"
+        );
+        if spent > OPERATIONS_MAX {
+            self.fail(format!(
+                "more than {OPERATIONS_MAX} operations on socket {s} in one pass"
+            ));
+        }
+    }
+
+    /// The server has read, or peeked at, something.
+    pub(crate) fn count_read(&mut self, s: usize) {
+        self.sockets[s].spent.1 += 1;
+        let tunnel = self.sockets[s]
+            .life
+            .is_some_and(|life| self.lives[life].target.is_some());
+        if tunnel && self.sockets[s].spent.1 > READS_MAX {
+            self.fail(format!(
+                "more than {READS_MAX} reads of socket {s} in one pass"
+            ));
+        }
+    }
+
+    /// The server has moved bytes.
+    pub(crate) fn count_moved(&mut self, s: usize) {
+        self.watch.moved = true;
+        if let Some(life) = self.sockets[s].life {
+            self.lives[life].moved_ms = self.now;
+        }
+    }
+
+    /// Remembers the token of a closed socket.
+    pub(crate) fn remember_stale(&mut self, token: Token) {
+        self.stale.truncate(STALE_MAX - 1);
+        self.stale.push_front(token);
+    }
+
+    /// Judges the pass that ends with this wait.
+    pub(crate) fn judge_pass(&mut self, timeout_ms: Option<Millis>) {
+        self.watch.passes += 1;
+        if self.watch.accepts > ACCEPTS_MAX {
+            self.fail(format!(
+                "{} calls of accept in one pass",
+                self.watch.accepts
+            ));
+        }
+        self.watch.accepts = 0;
+        let operations = std::mem::take(&mut self.watch.operations);
+        if std::mem::take(&mut self.watch.deaf) && operations > 0 {
+            self.fail("an event of a closed socket wakes a session".into());
+        }
+        for s in std::mem::take(&mut self.watch.touched) {
+            self.sockets[s].spent = (0, 0);
+        }
+        let (moved, heard) = (self.watch.moved, self.watch.heard);
+        (self.watch.moved, self.watch.heard) = (false, false);
+        // A timeout of one millisecond, again and again, is a busy loop as well.
+        if moved || heard || timeout_ms.is_none_or(|timeout_ms| timeout_ms > 1) {
+            self.watch.idle_passes = 0;
+            return;
+        }
+        self.watch.idle_passes += 1;
+        if self.watch.idle_passes > IDLE_PASSES_MAX {
+            self.fail("a busy loop: passes without an event, without waiting or moving".into());
+        }
+    }
+
+    /// Judges the state in which nothing will happen for `gap_ms` (`None`: ever): the server
+    /// has been told everything, so nothing can be left that it could move.
+    pub(crate) fn judge_quiet(&mut self, gap_ms: Option<Millis>) {
+        let longer = |ms| gap_ms.is_none_or(|gap_ms| gap_ms > ms);
+        if !longer(QUIET_MS) || self.watch.closing {
+            return;
+        }
+        for number in 0..self.lives.len() {
+            if let Some(text) = self.lost_edge(number) {
+                self.fail(format!("lost edge in life {number}: {text}"));
+            }
+        }
+        let waiting = self
+            .backlogs
+            .iter()
+            .flatten()
+            .any(|backlog| !backlog.is_empty());
+        let held = |socket: &&Socket| socket.accepted_at.is_some() && !socket.dropped;
+        let sessions = self.sockets.iter().filter(held).count();
+        if longer(ACCEPT_MS) && waiting && sessions < self.watch.full {
+            self.fail(format!("a connection waits with {sessions} sessions open"));
+        }
+    }
+
+    /// What a tunnel could move and does not.
+    fn lost_edge(&self, number: usize) -> Option<String> {
+        let life = &self.lives[number];
+        let client = life.client?;
+        let mut open = life.targets.iter().filter(|s| !self.sockets[**s].dropped);
+        let (target, None) = (*open.next()?, open.next()) else {
+            return None;
+        };
+        let ends = [client, target].map(|s| &self.sockets[s]);
+        if ends
+            .iter()
+            .any(|end| end.dropped || end.token.is_none() || end.connecting)
+        {
+            return None;
+        }
+        for (from, to) in [(0, 1), (1, 0)] {
+            if ends[from].broken {
+                return Some(format!(
+                    "socket {} is broken and kept",
+                    [client, target][from]
+                ));
+            }
+            let (readable, writable) = (ends[from].is_readable(), ends[to].is_writable());
+            let passed_on = ends[from].inward.arrived() == 0 && ends[to].shut;
+            if readable && writable && !passed_on {
+                let names = [client, target];
+                return Some(format!(
+                    "{} is readable, {} writable",
+                    names[from], names[to]
+                ));
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,339 @@
+//! The simulated network: sockets as the server holds them, the calendar of what will happen
+//! to them, and the list of events that wait to be delivered.
+//!
+//! The edges are those of Linux: data, an end of stream and an error each put a registered
+//! socket on the ready list; room to write does so only after the writer saw none. What the
+//! server does to a socket is in `inside.rs`, what the other end does in `outside.rs`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use anklet::net::{Event, Millis, Signal};
+use anklet::state::slots::{Key, Role, Token};
+use fastrand::Rng;
+use nix::errno::Errno;
+
+use crate::channel::Channel;
+use crate::faults::Odds;
+use crate::lives::Life;
+use crate::socket::{Mailbox, Socket};
+use crate::watch::Watch;
+
+/// How many tokens of closed sockets are remembered, to be delivered once more.
+pub(crate) const STALE_MAX: usize = 8;
+
+/// A direction, seen from the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Towards the server.
+    Inward,
+    /// Away from it.
+    Outward,
+}
+
+/// What the calendar holds. Numbers are those of sockets, mailboxes or lives.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// A life begins: its client connects.
+    Start(usize),
+    /// A client's connection reaches a listener.
+    Arrive(usize),
+    /// A segment arrives.
+    Travel(usize, Way),
+    /// An injected shortage is over.
+    Release(usize, Way),
+    /// A connect succeeds.
+    Connect(usize),
+    /// A reset, or the failure of a connect, reaches the server.
+    Break(usize, Errno),
+    /// A reset by the server reaches the other end.
+    Abort(usize),
+    /// The other end acts.
+    Wake(usize),
+    /// The other end's life must have come as far as it promised.
+    Deadline(usize),
+    /// A datagram arrives; `None` is a "port unreachable".
+    Mail(usize, Option<Vec<u8>>),
+    /// A signal comes.
+    Signal(Signal),
+    /// All clients leave.
+    Leave,
+}
+
+/// What can be on the ready list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A TCP connection.
+    Socket(usize),
+    /// A UDP socket.
+    Mailbox(usize),
+    /// A listener.
+    Listener(usize),
+    /// The signal descriptor.
+    Signal,
+}
+
+/// The network.
+pub(crate) struct Wires {
+    /// The only source of chance.
+    pub(crate) rng: Rng,
+    /// What may go wrong.
+    pub(crate) odds: Odds,
+    /// The clock.
+    pub(crate) now: Millis,
+    /// Every socket there ever was; the other end's actor has the same number.
+    pub(crate) sockets: Vec<Socket>,
+    /// Every UDP socket there ever was.
+    pub(crate) mailboxes: Vec<Mailbox>,
+    /// Connections not yet accepted, per listener; `None` once they are closed.
+    pub(crate) backlogs: Option<[VecDeque<usize>; 2]>,
+    /// Signals not yet taken.
+    pub(crate) signals: VecDeque<Signal>,
+    /// What each client is up to.
+    pub(crate) lives: Vec<Life>,
+    /// What has news.
+    pub(crate) ready: Vec<Source>,
+    /// The properties that hold at all times.
+    pub(crate) watch: Watch,
+    /// Tokens of sockets closed lately.
+    pub(crate) stale: VecDeque<Token>,
+    calendar: BTreeMap<(Millis, u64), Happening>,
+    serial: u64,
+}
+
+impl Wires {
+    /// A network without sockets.
+    pub(crate) fn new(rng: Rng, odds: Odds, trace: bool) -> Self {
+        Self {
+            rng,
+            odds,
+            now: 0,
+            sockets: Vec::new(),
+            mailboxes: Vec::new(),
+            backlogs: Some([VecDeque::new(), VecDeque::new()]),
+            signals: VecDeque::new(),
+            lives: Vec::new(),
+            ready: Vec::new(),
+            watch: Watch::new(trace),
+            stale: VecDeque::new(),
+            calendar: BTreeMap::new(),
+            serial: 0,
+        }
+    }
+
+    /// Puts something on the calendar.
+    pub(crate) fn schedule(&mut self, in_ms: Millis, happening: Happening) {
+        self.serial += 1;
+        self.calendar
+            .insert((self.now + in_ms, self.serial), happening);
+    }
+
+    /// When the next thing happens.
+    pub(crate) fn next_at(&self) -> Option<Millis> {
+        self.calendar.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Takes the next thing that is due.
+    pub(crate) fn due(&mut self) -> Option<Happening> {
+        let entry = self.calendar.first_entry()?;
+        (entry.key().0 <= self.now).then(|| entry.remove())
+    }
+
+    /// One of 1,000 occasions, `odds` times.
+    pub(crate) fn chance(&mut self, odds: u32) -> bool {
+        odds > 0 && self.rng.u32(..1000) < odds
+    }
+
+    /// How long a segment travels.
+    pub(crate) fn latency(&mut self) -> Millis {
+        self.rng.u64(1..=self.odds.latency_ms)
+    }
+
+    /// Writes a line when a seed is replayed.
+    pub(crate) fn trace(&self, text: impl FnOnce() -> String) {
+        if self.watch.traces {
+            eprintln!("{:>8} {}", self.now, text());
+        }
+    }
+
+    /// A new connection; `at` are this end and the other, `room` is what the server can send
+    /// into it at least while nothing is read.
+    pub(crate) fn open(
+        &mut self,
+        life: Option<usize>,
+        at: (SocketAddr, SocketAddr),
+        room: usize,
+    ) -> usize {
+        let (least, most) = self.odds.queue_bytes;
+        let mut queue = |room| self.rng.usize(least..=most).max(room);
+        let inward = Channel::new(queue(0), queue(0));
+        let outward = Channel::new(queue(room), queue(0));
+        self.sockets.push(Socket::new(life, at, inward, outward));
+        self.sockets.len() - 1
+    }
+
+    /// Something new about a socket: on the ready list with it, once.
+    pub(crate) fn edge(&mut self, source: Source) {
+        let registered = match source {
+            Source::Socket(s) => self.sockets[s].token.is_some() && !self.sockets[s].dropped,
+            Source::Mailbox(m) => !self.mailboxes[m].dropped,
+            Source::Listener(_) => self.backlogs.is_some(),
+            Source::Signal => true,
+        };
+        if registered && !self.ready.contains(&source) {
+            self.ready.push(source);
+        }
+    }
+
+    /// What is to be reported of an entry of the ready list; nothing if it is over by now.
+    pub(crate) fn report(&self, source: Source) -> Option<Event> {
+        let plain = |token, readable, writable| {
+            Some(Event {
+                token,
+                readable,
+                writable,
+                ended: false,
+                failed: false,
+            })
+        };
+        let special = |number: usize, role| {
+            Token::new(Key::new(u16::try_from(number).unwrap_or(u16::MAX), 0), role)
+        };
+        match source {
+            Source::Socket(s) => self.sockets[s].event(),
+            Source::Mailbox(m) => {
+                let mailbox = &self.mailboxes[m];
+                if mailbox.dropped {
+                    return None;
+                }
+                plain(mailbox.token, !mailbox.inbox.is_empty(), true)
+            }
+            Source::Listener(n) => plain(special(n, Role::Listener), true, false),
+            Source::Signal => plain(special(0, Role::Signal), true, false),
+        }
+    }
+
+    /// Sets a segment on its way, where there is one and none is.
+    pub(crate) fn set_off(&mut self, s: usize, way: Way) {
+        let socket = &mut self.sockets[s];
+        let channel = if way == Way::Inward {
+            &socket.inward
+        } else {
+            &socket.outward
+        };
+        if socket.broken || socket.silent || !channel.can_travel() {
+            return;
+        }
+        if !std::mem::replace(&mut socket.moving[way as usize], true) {
+            let latency = self.latency();
+            self.schedule(latency, Happening::Travel(s, way));
+        }
+    }
+
+    /// A segment arrives.
+    pub(crate) fn travel(&mut self, s: usize, way: Way) {
+        self.sockets[s].moving[way as usize] = false;
+        if self.sockets[s].broken || self.sockets[s].silent {
+            return;
+        }
+        let (len, with_fin) = (self.rng.usize(1..=self.odds.queue_bytes.1), self.rng.bool());
+        let socket = &mut self.sockets[s];
+        match way {
+            Way::Inward => {
+                let (len, fin) = socket.inward.travel(len, with_fin);
+                if socket.dropped && len > 0 {
+                    return self.abort(s);
+                }
+                if len > 0 || fin {
+                    socket.held_read = false;
+                    self.edge(Source::Socket(s));
+                }
+            }
+            Way::Outward => {
+                let (len, _) = socket.outward.travel(len, with_fin);
+                if socket.closed_outside && len > 0 {
+                    return self.break_off(s, Errno::ECONNRESET);
+                }
+                if socket.starved && !socket.held_write && socket.outward.is_roomy() {
+                    socket.starved = false;
+                    self.edge(Source::Socket(s));
+                }
+            }
+        }
+        self.wake(s, 0);
+        self.set_off(s, way);
+    }
+
+    /// An injected shortage is over.
+    pub(crate) fn release(&mut self, s: usize, way: Way) {
+        let socket = &mut self.sockets[s];
+        match way {
+            Way::Inward if socket.held_read => {
+                socket.held_read = false;
+                self.edge(Source::Socket(s));
+            }
+            Way::Outward if socket.held_write => {
+                socket.held_write = false;
+                // However little it is: the shortage was none.
+                if socket.starved && socket.outward.room() > 0 {
+                    socket.starved = false;
+                    self.edge(Source::Socket(s));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An error destroys a connection on the server's side. What has arrived stays readable.
+    pub(crate) fn break_off(&mut self, s: usize, error: Errno) {
+        let socket = &mut self.sockets[s];
+        if socket.broken || socket.dropped {
+            return;
+        }
+        socket.connecting = false;
+        socket.broken = true;
+        socket.error = Some(error);
+        socket.held_read = false;
+        socket.inward.lose_sent();
+        socket.outward.lose_sent();
+        self.trace(|| format!("socket {s} breaks: {error}"));
+        self.edge(Source::Socket(s));
+    }
+
+    /// A reset by the server destroys a connection on the other side, unread data with it:
+    /// not every system keeps that readable.
+    pub(crate) fn abort(&mut self, s: usize) {
+        let socket = &mut self.sockets[s];
+        socket.broken = true;
+        if !socket.silent && !socket.closed_outside {
+            socket.failed_outside = true;
+            socket.outward.lose_all();
+            self.wake(s, 0);
+        }
+    }
+
+    /// Makes the other end act soon, unless it is about to.
+    pub(crate) fn wake(&mut self, s: usize, in_ms: Millis) {
+        if !std::mem::replace(&mut self.sockets[s].waking, true) {
+            self.schedule(in_ms, Happening::Wake(s));
+        }
+    }
+
+    /// The other end acts now: it may be woken again.
+    pub(crate) fn woken(&mut self, s: usize) {
+        self.sockets[s].waking = false;
+    }
+
+    /// Sockets that the server has not closed.
+    pub(crate) fn open_sockets(&self) -> usize {
+        let held = |socket: &&Socket| {
+            !socket.dropped && (socket.token.is_some() || socket.accepted_at.is_some())
+        };
+        self.sockets.iter().filter(held).count()
+            + self
+                .mailboxes
+                .iter()
+                .filter(|mailbox| !mailbox.dropped)
+                .count()
+    }
+}

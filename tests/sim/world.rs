@@ -1,0 +1,372 @@
+//! The seeded world: what it is made of, what happens in it, and what it tells the server.
+//! The server sees it through `seam.rs`; time passes there.
+
+use std::cell::{RefCell, RefMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+
+use anklet::config::{Config, Limits, Sources, Timeouts};
+use anklet::net::{Event, Millis, Signal};
+use anklet::state::access::Policy;
+use anklet::state::resolver::Settings;
+use anklet::state::slots::{Key, Role, Token};
+use anklet::state::users::Users;
+use fastrand::Rng;
+use nix::errno::Errno;
+
+use crate::clients::Client;
+use crate::dns::{NAME_SERVERS, NameServer};
+use crate::endpoint::Endpoint;
+use crate::faults::Odds;
+use crate::lives::Life;
+use crate::plans::CREDENTIAL;
+use crate::wires::{Happening, Source, Wires};
+
+/// Where outgoing connections come from.
+pub(crate) const OUTSIDE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(45, 66, 0, 2));
+/// The same, IPv6.
+pub(crate) const OUTSIDE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2a00, 0x9999, 0, 0, 0, 0, 0, 2));
+
+/// The address of the LAN.
+pub(crate) const INSIDE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 1));
+
+/// Two listeners, so that one's events say nothing of the other.
+pub(crate) const LISTENERS: [SocketAddr; 2] = [
+    SocketAddr::new(INSIDE_V4, 1080),
+    SocketAddr::new(INSIDE_V4, 1081),
+];
+
+/// When all clients leave. Every life that ends by itself has done so: the last begins at 8 s,
+/// and a tunnel may be idle for 60; the slowest takes 125 s.
+const LEAVE_MS: Millis = 150_000;
+
+/// After this much time without clients nothing may be left: every timeout is shorter.
+const AFTERMATH_MS: Millis = 120_000;
+
+/// The lives of one world, at least and at most.
+const LIVES: (u8, u8) = (12, 32);
+
+/// The world, shared by the server, its sockets and the test.
+#[derive(Clone)]
+pub(crate) struct World(pub(crate) Rc<RefCell<Inner>>);
+
+/// The network and those who live in it.
+pub(crate) struct Inner {
+    /// The network.
+    pub(crate) wires: Wires,
+    /// The other end of each connection, by its number.
+    pub(crate) actors: Vec<Actor>,
+    /// Nothing will ever happen again.
+    pub(crate) over: bool,
+    secured: bool,
+    limits: Limits,
+}
+
+/// The other end of a connection.
+pub(crate) enum Actor {
+    /// Of an accepted one.
+    Client(Client),
+    /// Of a tunnel's.
+    Target(Endpoint),
+    /// Of a DNS connection.
+    NameServer(NameServer),
+    /// Of one that a test holds by hand.
+    Nobody,
+}
+
+impl World {
+    /// The world of a seed.
+    pub(crate) fn new(seed: u64, trace: bool) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let odds = Odds::new(&mut rng);
+        let secured = rng.bool();
+        let lives = rng.u8(LIVES.0..=LIVES.1);
+        let scarce = rng.u8(..4) > 0;
+        let few = |rng: &mut Rng, least, most| if scarce { rng.usize(least..=most) } else { 64 };
+        let limits = Limits {
+            sessions_max: few(&mut rng, 4, 24),
+            per_client_max: few(&mut rng, 2, 16),
+            openings_max: few(&mut rng, 2, 12),
+            buffers_max: rng.usize(1..=5),
+            buffer_bytes: rng.usize(64..=512),
+        };
+        let mut wires = Wires::new(rng, odds, trace);
+        for number in 0..lives {
+            let life = Life::new(&mut wires.rng, number, secured, &wires.odds);
+            wires.schedule(life.plan.start_ms, Happening::Start(usize::from(number)));
+            wires.lives.push(life);
+        }
+        for signal in [Signal::Reload, Signal::Report] {
+            if wires.rng.bool() {
+                let at = wires.rng.u64(..10_000);
+                wires.schedule(at, Happening::Signal(signal));
+            }
+        }
+        wires.schedule(LEAVE_MS, Happening::Leave);
+        wires.watch.scarce = scarce;
+        wires.watch.full = (limits.sessions_max * 9 / 10).min(limits.openings_max);
+        let world = Inner {
+            wires,
+            actors: Vec::new(),
+            over: false,
+            secured,
+            limits,
+        };
+        let world = Self(Rc::new(RefCell::new(world)));
+        let times = world.config().timeouts;
+        let times_ms = [times.handshake_ms, times.idle_ms, times.half_close_ms].map(Millis::from);
+        world.0.borrow_mut().wires.watch.timeouts_ms = times_ms;
+        world
+    }
+
+    /// A world without lives, where nothing goes wrong.
+    pub(crate) fn empty() -> Self {
+        let world = Self::new(0, false);
+        let rng = Rng::with_seed(0);
+        *world.wires() = Wires::new(rng, Odds::calm(), false);
+        world
+    }
+
+    /// What the server is told to do.
+    pub(crate) fn config(&self) -> Config {
+        let secured = self.0.borrow().secured;
+        Config {
+            policy: Policy {
+                credentials: secured,
+                ..Policy::default()
+            },
+            sources: Sources {
+                credential: secured.then(|| (CREDENTIAL.0.to_vec(), CREDENTIAL.1.to_vec())),
+                users: None,
+                dns: NAME_SERVERS.to_vec(),
+                resolv_conf: None,
+                hosts: None,
+            },
+            timeouts: Timeouts {
+                idle_ms: 60_000,
+                half_close_ms: 30_000,
+                ..Timeouts::default()
+            },
+            limits: self.0.borrow().limits,
+            ..Config::default()
+        }
+    }
+
+    /// The users of the server.
+    pub(crate) fn users(&self) -> Users {
+        let mut users = Users::default();
+        if self.0.borrow().secured {
+            users
+                .add(CREDENTIAL.0, CREDENTIAL.1)
+                .expect("one good credential");
+        }
+        users
+    }
+
+    /// How the server looks up names.
+    pub(crate) fn names(&self) -> Settings {
+        Settings {
+            servers: NAME_SERVERS.to_vec(),
+            timeout_ms: 2_000,
+            ..Settings::default()
+        }
+    }
+
+    /// The network, to look at it between passes.
+    pub(crate) fn wires(&self) -> RefMut<'_, Wires> {
+        RefMut::map(self.0.borrow_mut(), |inner| &mut inner.wires)
+    }
+
+    /// Whether everybody has left, long ago.
+    pub(crate) fn is_over(&self) -> bool {
+        let inner = self.0.borrow();
+        inner.over || inner.wires.now > LEAVE_MS + AFTERMATH_MS
+    }
+
+    /// Sends a signal.
+    pub(crate) fn raise(&self, signal: Signal) {
+        self.wires().schedule(0, Happening::Signal(signal));
+    }
+}
+
+impl Inner {
+    /// Lets everything happen that is due.
+    pub(crate) fn happen(&mut self) {
+        while let Some(happening) = self.wires.due() {
+            self.one(happening);
+        }
+    }
+
+    fn one(&mut self, happening: Happening) {
+        let w = &mut self.wires;
+        match happening {
+            Happening::Start(life) => self.start(life),
+            Happening::Arrive(s) => {
+                let listener = s % LISTENERS.len();
+                match &mut w.backlogs {
+                    Some(backlogs) => backlogs[listener].push_back(s),
+                    None => w.abort(s),
+                }
+                w.edge(Source::Listener(listener));
+            }
+            Happening::Travel(s, way) => {
+                w.travel(s, way);
+                if w.sockets[s].life.is_some() && w.chance(w.odds.reset) {
+                    self.strike(s);
+                }
+            }
+            Happening::Release(s, way) => w.release(s, way),
+            Happening::Connect(s) if w.sockets[s].connecting && !w.sockets[s].dropped => {
+                w.sockets[s].connecting = false;
+                w.edge(Source::Socket(s));
+                w.wake(s, 0);
+            }
+            Happening::Connect(_) => {}
+            Happening::Break(s, error) => w.break_off(s, error),
+            Happening::Abort(s) => w.abort(s),
+            Happening::Wake(s) => self.act(s),
+            Happening::Deadline(s) => {
+                if let Actor::Client(client) = &mut self.actors[s] {
+                    client.deadline(w);
+                }
+            }
+            Happening::Mail(m, message) => {
+                w.mailboxes[m].inbox.push_back(message);
+                w.edge(Source::Mailbox(m));
+            }
+            Happening::Signal(signal) => {
+                w.signals.push_back(signal);
+                w.edge(Source::Signal);
+            }
+            Happening::Leave => self.leave(),
+        }
+    }
+
+    fn start(&mut self, life: usize) {
+        let w = &mut self.wires;
+        let listener = w.sockets.len() % LISTENERS.len();
+        let s = w.open(
+            Some(life),
+            (LISTENERS[listener], w.lives[life].plan.from),
+            0,
+        );
+        w.trace(|| format!("life {life} begins at {s}: {:?}", w.lives[life].plan.kind));
+        w.lives[life].client = Some(s);
+        let latency = w.latency();
+        w.schedule(latency, Happening::Arrive(s));
+        w.wake(s, 0);
+        self.actors
+            .push(Actor::Client(Client::new(&self.wires, life, s)));
+    }
+
+    /// A reset out of nowhere.
+    fn strike(&mut self, s: usize) {
+        let w = &mut self.wires;
+        w.trace(|| format!("a reset strikes socket {s}"));
+        if let Some(life) = w.sockets[s].life {
+            w.lives[life].excused = true;
+        }
+        w.break_off(s, Errno::ECONNRESET);
+        w.abort(s);
+    }
+
+    fn act(&mut self, s: usize) {
+        let w = &mut self.wires;
+        w.woken(s);
+        if w.sockets[s].silent || w.sockets[s].connecting {
+            return;
+        }
+        match &mut self.actors[s] {
+            Actor::Client(client) => client.step(w),
+            Actor::Target(endpoint) => endpoint.step(w, true),
+            Actor::NameServer(server) => server.step(w, s),
+            Actor::Nobody => {}
+        }
+    }
+
+    fn leave(&mut self) {
+        let w = &mut self.wires;
+        w.watch.closing = true;
+        for actor in &mut self.actors {
+            if let Actor::Client(client) = actor {
+                client.leave(w);
+            }
+        }
+    }
+
+    /// Moves what is ready into the batch, in any order and not always all of it.
+    pub(crate) fn deliver(&mut self, events: &mut Vec<Event>) {
+        let w = &mut self.wires;
+        for _ in 0..w.ready.len() {
+            if events.len() >= w.odds.batch_max {
+                break;
+            }
+            let pick = w.rng.usize(..w.ready.len());
+            let source = w.ready.swap_remove(pick);
+            events.extend(w.report(source));
+        }
+        if !events.is_empty() {
+            self.deceive(events);
+            self.wires.watch.heard();
+        }
+    }
+
+    /// Adds events that mean nothing.
+    fn deceive(&mut self, events: &mut Vec<Event>) {
+        let w = &mut self.wires;
+        if w.chance(w.odds.spurious) {
+            let pick = w.rng.usize(..w.sockets.len().max(1));
+            let socket = w.sockets.get(pick).filter(|socket| !socket.dropped);
+            if let Some(token) = socket.and_then(|socket| socket.token) {
+                let (readable, writable) = (w.rng.bool(), w.rng.bool());
+                events.push(Event {
+                    token,
+                    readable,
+                    writable,
+                    ended: false,
+                    failed: false,
+                });
+            }
+        }
+        if w.chance(w.odds.stale) {
+            let at = w.rng.usize(..=events.len());
+            let stale = w.stale.iter().next().map(|token| alarm(*token));
+            events.splice(at..at, stale);
+        }
+    }
+
+    /// A batch with nothing in it but an event of a closed socket, whose slot another session
+    /// has by now: nobody may stir.
+    pub(crate) fn deliver_stale(&mut self, events: &mut Vec<Event>) {
+        let w = &mut self.wires;
+        let open = w
+            .sockets
+            .iter()
+            .filter(|socket| !socket.dropped && socket.life.is_some());
+        let keys: Vec<Key> = open
+            .filter_map(|socket| Some(socket.token?.key()))
+            .collect();
+        let reused = |token: &&Token| {
+            let key = token.key();
+            let session = matches!(token.role(), Some(Role::Client | Role::Target));
+            // An attempt that has lost its race has the token of the one that has won.
+            session && keys.iter().any(|own| own.index() == key.index()) && !keys.contains(&key)
+        };
+        events.extend(w.stale.iter().find(reused).map(|token| alarm(*token)));
+        if !events.is_empty() {
+            w.watch.deaf = true;
+            w.watch.heard();
+        }
+    }
+}
+
+/// An event that says everything.
+fn alarm(token: Token) -> Event {
+    Event {
+        token,
+        readable: true,
+        writable: true,
+        ended: true,
+        failed: true,
+    }
+}
