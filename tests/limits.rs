@@ -97,9 +97,7 @@ fn nine_thousand_idle_tunnels_stand_on_twenty_thousand_descriptors() {
         assert_eq!(&word, b"alive");
     }
     if is_measurable("memory of idle tunnels") {
-        // An unoptimized build has 48 KiB more of addresses that the loader fills in.
-        let limit = if cfg!(debug_assertions) { 348 } else { 300 };
-        assert!(fresh <= limit, "a fresh process has {fresh} KiB");
+        assert!(fresh <= 300, "a fresh process has {fresh} KiB");
         assert!(
             bytes_each * 10 <= 1024 * 4,
             "an idle tunnel has {bytes_each} bytes"
@@ -247,10 +245,21 @@ fn a_download_keeps_its_speed_beside_clients_that_never_read() {
         thread::sleep(Duration::from_millis(200));
         crowded.cpu_ticks() - before <= 1
     });
+    // A machine that does other things beside gets a second and a third chance.
+    let kept = (0..3).any(|_| {
+        let (percent, text) = compare(&lonely, &crowded, source);
+        note(&text);
+        percent >= 95
+    });
+    assert!(kept, "a download is slower beside clients that never read");
+}
+
+/// A download through each in turns: what the speed of the second is of the first's, in percent.
+fn compare(lonely: &Proxy, crowded: &Proxy, source: SocketAddr) -> (u128, String) {
     let mut best = [Duration::MAX; 2];
     let mut ticks = [0; 2];
     for _ in 0..ROUNDS {
-        for (n, proxy) in [&lonely, &crowded].into_iter().enumerate() {
+        for (n, proxy) in [lonely, crowded].into_iter().enumerate() {
             let before = proxy.cpu_ticks();
             best[n] = time_of_download(proxy, source).min(best[n]);
             ticks[n] += proxy.cpu_ticks() - before;
@@ -261,12 +270,11 @@ fn a_download_keeps_its_speed_beside_clients_that_never_read() {
     let by_time = best[0].as_micros() * 100 / best[1].as_micros();
     let by_work = u128::from(ticks[0] * 100 / ticks[1].max(1));
     let mib_per_s = u128::from(DOWNLOAD >> 20) * 1_000_000 / best[1].as_micros();
-    note(&format!(
+    let text = format!(
         "beside 200 that never read: {mib_per_s} MiB/s, {by_time} % of the speed alone; \
          {by_work} % by processor time"
-    ));
-    // The goal is 95; the rest is for a machine that does other things beside.
-    assert!(by_time.max(by_work) >= 90);
+    );
+    (by_time.max(by_work), text)
 }
 
 #[test]

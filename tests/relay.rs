@@ -176,14 +176,14 @@ fn t3_the_source_of_a_slow_reader_is_not_read_any_further() {
         .set_recv_buffer_size(1 << 16)
         .unwrap();
     carry(&target, &client, b"before");
-    let memory = proxy.status_kib("RssAnon");
+    let memory = proxy.memory_kib("Anonymous");
     let sent = fill(&target);
     // Kernel buffers of both connections and one buffer of ours.
     assert!(
         sent < 32 << 20,
         "{sent} bytes went to a client that does not read"
     );
-    let grown = proxy.status_kib("RssAnon") - memory;
+    let grown = proxy.memory_kib("Anonymous") - memory;
     assert!(
         grown < 512 || is_emulated(),
         "{grown} KiB for one slow reader"

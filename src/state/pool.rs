@@ -111,17 +111,17 @@ pub const SCRATCH_BUFFERS: usize = 8;
 #[derive(Debug)]
 pub struct Buffers {
     pool: Pool<Buffer>,
-    scratch: Box<[u8]>,
+    /// Made when first used.
+    scratch: Vec<u8>,
     buffer_bytes: usize,
 }
 
 impl Buffers {
     /// At most `max` buffers of `buffer_bytes` each.
     pub fn new(max: usize, buffer_bytes: usize) -> Self {
-        let scratch = vec![0; SCRATCH_BUFFERS * buffer_bytes].into_boxed_slice();
         Self {
             pool: Pool::new(max),
-            scratch,
+            scratch: Vec::new(),
             buffer_bytes,
         }
     }
@@ -145,6 +145,9 @@ impl Buffers {
 
     /// The buffer that everyone may use within one call and nobody may keep.
     pub fn scratch(&mut self) -> &mut [u8] {
+        if self.scratch.is_empty() {
+            self.scratch = vec![0; SCRATCH_BUFFERS * self.buffer_bytes];
+        }
         &mut self.scratch
     }
 

@@ -162,10 +162,11 @@ impl Proxy {
         self.log.state.lock().unwrap().0.join("\n")
     }
 
-    /// A value of /proc/PID/status in KiB, such as `RssAnon`.
-    pub(crate) fn status_kib(&self, field: &str) -> i64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status
+    /// Its memory in KiB: `Rss`, or `Anonymous`, which is RssAnon of /proc/PID/status counted
+    /// page by page. The kernel's running count there lags by up to 128 KiB per processor.
+    pub(crate) fn memory_kib(&self, field: &str) -> i64 {
+        let sums = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).unwrap();
+        let line = sums
             .lines()
             .find(|line| line.starts_with(&format!("{field}:")))
             .unwrap();
