@@ -1,12 +1,15 @@
 //! Wire formats: bytes to values and back. No sockets, no clock.
 //!
 //! The promise of every parser here: any input gives a value, a request for more bytes or
-//! `Malformed`; never a panic, never a read past the end, and no result depends on how the
+//! [`Malformed`]; never a panic, never a read past the end, and no result depends on how the
 //! bytes were split on their way.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod dns;
+pub mod http;
 pub mod socks;
+pub mod socks4;
+pub mod udp;
 
 /// A cursor over untrusted bytes. Every read is bounded; `None` means that bytes are missing.
 #[derive(Clone, Copy, Debug)]

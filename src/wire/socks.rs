@@ -233,7 +233,8 @@ impl Request {
     }
 }
 
-fn named(text: &[u8]) -> Result<Address, Malformed> {
+/// The address that `text` names: a literal becomes the address that it writes out.
+pub(super) fn named(text: &[u8]) -> Result<Address, Malformed> {
     let name = Name::new(text)?;
     Ok(name.literal().map_or(Address::Name(name), Address::Ip))
 }

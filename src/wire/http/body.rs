@@ -1,0 +1,407 @@
+//! The end of a request's body (RFC 9112 §6 and §7.1), found while the body passes by.
+//!
+//! Nothing is decoded or kept: a chunked body goes to the server as it came. What must not
+//! pass is a framing that the server could read in another way, so line ends are strict, and
+//! all that is not data is bounded.
+
+use super::fields::is_control;
+
+/// How far a request goes behind its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Not at all.
+    None,
+    /// That many bytes.
+    Length(u64),
+    /// Until the last chunk and its trailers.
+    Chunked,
+}
+
+/// A chunked body that is not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// Digits of a chunk's size: as many as `u64` has, so that no size overflows.
+const DIGITS_MAX: u16 = 16;
+/// Bytes behind the size on a chunk's line. RFC 9112 §7.1.1 asks for a bound; nobody uses them.
+const EXTENSION_MAX: u16 = 256;
+/// Bytes of all trailers, line ends not counted: as many as a head may have.
+const TRAILERS_MAX: u16 = 8192;
+
+/// Where in a body the next byte stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the data of a body whose length is known.
+    Counted,
+    /// In a chunk's size; `count` digits were there.
+    Size,
+    /// Behind the size; `count` bytes were there.
+    Extension,
+    /// Behind the CR of a chunk's line.
+    SizeEnd,
+    /// In a chunk's data.
+    Data,
+    /// Behind a chunk's data.
+    DataEnd,
+    /// Behind the CR there.
+    DataEndLf,
+    /// At the start of a trailer or of the empty line; `count` bytes of trailers were there.
+    TrailerStart,
+    /// In a trailer.
+    Trailer,
+    /// Behind the CR of a trailer.
+    TrailerEnd,
+    /// Behind the CR of the empty line.
+    LastLf,
+    /// Behind the body.
+    Done,
+}
+
+/// Tells which of the bytes behind a head belong to the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyMeter {
+    /// Bytes of data to come, or the part of a chunk's size that was read.
+    remaining: u64,
+    count: u16,
+    place: Place,
+}
+
+// One lives in every tunnel of a forwarded request.
+const _: () = assert!(size_of::<BodyMeter>() <= 16);
+
+impl BodyMeter {
+    /// A meter at the start of a body.
+    pub fn new(body: Body) -> Self {
+        let (place, remaining) = match body {
+            Body::None | Body::Length(0) => (Place::Done, 0),
+            Body::Length(length) => (Place::Counted, length),
+            Body::Chunked => (Place::Size, 0),
+        };
+        Self {
+            remaining,
+            count: 0,
+            place,
+        }
+    }
+
+    /// Whether the body has come to its end.
+    pub fn is_done(&self) -> bool {
+        self.place == Place::Done
+    }
+
+    /// Goes over the next bytes behind the head; how many of them belong to the body: all of
+    /// them until it is done, none from then on. After an error the meter is of no more use.
+    pub fn advance(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
+        let mut rest = bytes;
+        // Every pass takes at least one byte.
+        while !self.is_done() {
+            rest = match (self.place, rest) {
+                (_, []) => break,
+                (Place::Counted | Place::Data, _) => self.skip(rest),
+                (_, [byte, tail @ ..]) => {
+                    self.place = self.step(*byte)?;
+                    tail
+                }
+            };
+        }
+        Ok(bytes.len() - rest.len())
+    }
+
+    /// Takes as much data as there is, of `rest` that is not empty.
+    fn skip<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
+        let len = usize::try_from(self.remaining).map_or(rest.len(), |max| max.min(rest.len()));
+        // A `usize` has at most 64 bits.
+        self.remaining -= len as u64;
+        if self.remaining == 0 {
+            self.place = match self.place {
+                Place::Data => Place::DataEnd,
+                _ => Place::Done,
+            };
+        }
+        rest.get(len..).unwrap_or_default()
+    }
+
+    /// Takes one byte of the framing; where the next one stands.
+    fn step(&mut self, byte: u8) -> Result<Place, Malformed> {
+        Ok(match (self.place, byte) {
+            (Place::Size, b';' | b'\r') if self.count > 0 => {
+                self.count = 0;
+                if byte == b';' {
+                    Place::Extension
+                } else {
+                    Place::SizeEnd
+                }
+            }
+            (Place::Size, _) => {
+                self.digit(byte)?;
+                Place::Size
+            }
+            (Place::Extension, b'\r') => Place::SizeEnd,
+            (Place::Extension, _) => self.text(byte, EXTENSION_MAX, Place::Extension)?,
+            (Place::SizeEnd, b'\n') => {
+                self.count = 0;
+                if self.remaining == 0 {
+                    Place::TrailerStart
+                } else {
+                    Place::Data
+                }
+            }
+            (Place::DataEnd, b'\r') => Place::DataEndLf,
+            (Place::DataEndLf, b'\n') => Place::Size,
+            (Place::TrailerStart, b'\r') => Place::LastLf,
+            // Obsolete folding.
+            (Place::TrailerStart, b' ' | b'\t') => return Err(Malformed),
+            (Place::Trailer, b'\r') => Place::TrailerEnd,
+            (Place::TrailerStart | Place::Trailer, _) => {
+                self.text(byte, TRAILERS_MAX, Place::Trailer)?
+            }
+            (Place::TrailerEnd, b'\n') => Place::TrailerStart,
+            (Place::LastLf, b'\n') => Place::Done,
+            _ => return Err(Malformed),
+        })
+    }
+
+    /// Takes a byte of text, of which there may be `max`.
+    fn text(&mut self, byte: u8, max: u16, place: Place) -> Result<Place, Malformed> {
+        self.count += 1;
+        if self.count > max || is_control(byte) {
+            return Err(Malformed);
+        }
+        Ok(place)
+    }
+
+    /// Takes a digit of a chunk's size.
+    fn digit(&mut self, byte: u8) -> Result<(), Malformed> {
+        let digit = char::from(byte).to_digit(16).ok_or(Malformed)?;
+        self.count += 1;
+        if self.count > DIGITS_MAX {
+            return Err(Malformed);
+        }
+        self.remaining = self.remaining << 4 | u64::from(digit);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// How many bytes belong to the body and whether it is done, fed in pieces of `step`.
+    fn measure(body: Body, bytes: &[u8], step: usize) -> Result<(usize, bool), Malformed> {
+        let mut meter = BodyMeter::new(body);
+        let mut total = 0;
+        for piece in bytes.chunks(step) {
+            let len = meter.advance(piece)?;
+            assert!(len == piece.len() || meter.is_done());
+            total += len;
+        }
+        Ok((total, meter.is_done()))
+    }
+
+    /// The same whole and byte by byte.
+    fn chunked(text: &str) -> Result<(usize, bool), Malformed> {
+        let whole = measure(Body::Chunked, text.as_bytes(), usize::MAX);
+        assert_eq!(
+            measure(Body::Chunked, text.as_bytes(), 1),
+            whole,
+            "{text:?}"
+        );
+        whole
+    }
+
+    /// The grammar of RFC 9112 §7.1 over a whole text, written in another way: where the body
+    /// ends, `None` where it does not. Errors are what cannot become a body any more.
+    fn model(text: &str) -> Result<Option<usize>, Malformed> {
+        let mut at = 0;
+        loop {
+            let Some((line, _)) = text[at..].split_once("\r\n") else {
+                return Ok(None);
+            };
+            let digits = line.split(';').next().unwrap();
+            if digits.is_empty() || digits.contains(|letter: char| !letter.is_ascii_hexdigit()) {
+                return Err(Malformed);
+            }
+            let size = usize::from_str_radix(digits, 16).unwrap();
+            at += line.len() + 2;
+            if size == 0 {
+                break;
+            }
+            let Some(end) = text.get(at + size..) else {
+                return Ok(None);
+            };
+            if !end.starts_with(&"\r\n"[..end.len().min(2)]) {
+                return Err(Malformed);
+            }
+            if end.len() < 2 {
+                return Ok(None);
+            }
+            at += size + 2;
+        }
+        while let Some((line, _)) = text[at..].split_once("\r\n") {
+            at += line.len() + 2;
+            if line.is_empty() {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    #[test]
+    fn h2_a_body_of_known_length_ends_there() {
+        for step in [1, 2, 3, usize::MAX] {
+            assert_eq!(measure(Body::Length(5), b"12345GET", step), Ok((5, true)));
+            assert_eq!(measure(Body::Length(5), b"1234", step), Ok((4, false)));
+            assert_eq!(
+                measure(Body::Length(u64::MAX), b"1234", step),
+                Ok((4, false))
+            );
+            assert_eq!(measure(Body::Length(0), b"GET", step), Ok((0, true)));
+            assert_eq!(measure(Body::None, b"GET", step), Ok((0, true)));
+        }
+    }
+
+    #[test]
+    fn a_body_without_bytes_is_done_before_any_come() {
+        assert!(BodyMeter::new(Body::None).is_done());
+        assert!(BodyMeter::new(Body::Length(0)).is_done());
+        assert!(!BodyMeter::new(Body::Length(1)).is_done());
+        assert!(!BodyMeter::new(Body::Chunked).is_done());
+    }
+
+    #[test]
+    fn h2_a_chunked_body_ends_behind_its_trailers() {
+        for text in [
+            "0\r\n\r\n",
+            "000\r\n\r\n",
+            "5\r\nhello\r\n0\r\n\r\n",
+            "A\r\n0123456789\r\n00a\r\n0123456789\r\n0\r\n\r\n",
+            "2;a=b;c=\"d e\"\r\n\r\n\r\n0;\t\r\n\r\n",
+            "0\r\nA: b\r\nC: \u{e4}\r\n\r\n",
+            "0000000000000001\r\nx\r\n0\r\n\r\n",
+        ] {
+            assert_eq!(chunked(text), Ok((text.len(), true)), "{text:?}");
+            let more = format!("{text}GET / HTTP/1.1\r\n");
+            assert_eq!(chunked(&more), Ok((text.len(), true)), "{text:?}");
+            for len in (0..text.len()).filter(|len| text.is_char_boundary(*len)) {
+                assert_eq!(chunked(&text[..len]), Ok((len, false)), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn h6_a_malformed_chunk_is_malformed_in_every_split() {
+        for text in [
+            "\r\n",
+            ";a\r\n",
+            " 5\r\n",
+            "5 \r\n",
+            "5 ;a\r\n",
+            "+5\r\n",
+            "0x5\r\n",
+            "g\r\n",
+            "5\n",
+            "5\rx",
+            "5;a\n",
+            "5;a\rb",
+            "5;a\0",
+            "5;\x7f",
+            "2\r\nabc",
+            "2\r\nab\n",
+            "2\r\nab\rx",
+            "2\r\nab0\r\n",
+            "0\r\n\n",
+            "0\r\n\rx",
+            "0\r\n A: b\r\n",
+            "0\r\nA: b\n",
+            "0\r\nA: b\rc",
+            "0\r\nA: b\0",
+            "00000000000000001",
+            "fffffffffffffffff",
+            "10000000000000000",
+        ] {
+            assert_eq!(chunked(text), Err(Malformed), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_largest_chunk_is_64_bits_long() {
+        let text = "ffffffffffffffff\r\nabc";
+        assert_eq!(chunked(text), Ok((text.len(), false)));
+    }
+
+    #[test]
+    fn what_is_not_data_is_bounded() {
+        let extension = |len| format!("0{}\r\n\r\n", ";".repeat(len));
+        // The first one ends the size.
+        assert!(chunked(&extension(257)).is_ok());
+        assert_eq!(chunked(&extension(258)), Err(Malformed));
+        let trailers = |len: usize| format!("0\r\n{}\r\n\r\n", "a\r\n".repeat(len - 1) + "a");
+        assert!(chunked(&trailers(8192)).is_ok());
+        assert_eq!(chunked(&trailers(8193)), Err(Malformed));
+    }
+
+    #[test]
+    fn every_short_text_agrees_with_the_grammar() {
+        const LETTERS: &[char] = &['0', '1', ';', 'g', '\r', '\n'];
+        // 6^7 texts.
+        for number in 0..279_936 {
+            let mut rest = number;
+            let text: String = (0..7)
+                .map(|_| {
+                    let letter = LETTERS[rest % LETTERS.len()];
+                    rest /= LETTERS.len();
+                    letter
+                })
+                .collect();
+            let mut meter = BodyMeter::new(Body::Chunked);
+            match (meter.advance(text.as_bytes()), model(&text)) {
+                (Ok(len), Ok(Some(end))) => {
+                    assert_eq!((len, meter.is_done()), (end, true), "{text:?}");
+                }
+                (Ok(len), Ok(None)) => {
+                    assert_eq!((len, meter.is_done()), (7, false), "{text:?}");
+                }
+                // The model takes any text up to a line's end; the meter does not.
+                (Err(_), Ok(Some(end))) => assert!(has_bare_end(&text[..end]), "{text:?}"),
+                (Err(_), _) => {}
+                (Ok(_), Err(_)) => panic!("{text:?}"),
+            }
+        }
+    }
+
+    fn has_bare_end(text: &str) -> bool {
+        text.replace("\r\n", "").contains(['\r', '\n'])
+    }
+
+    proptest! {
+        #[test]
+        fn right_bodies_are_measured_in_every_split(
+            chunks in proptest::collection::vec(("[a\r\n0;]{1,20}", "(;[ -~]{0,9})?"), 0..5),
+            trailers in proptest::collection::vec("[A-Z]{1,3}:[ -~]{0,9}", 0..3),
+            tail in "[0\r\n]{0,9}", step in 1usize..40,
+        ) {
+            let mut text = String::new();
+            for (data, extension) in chunks {
+                text += &format!("{:x}{extension}\r\n{data}\r\n", data.len());
+            }
+            text += "0\r\n";
+            for trailer in trailers {
+                text += &format!("{trailer}\r\n");
+            }
+            text += "\r\n";
+            let end = text.len();
+            text += &tail;
+            prop_assert_eq!(measure(Body::Chunked, text.as_bytes(), step), Ok((end, true)));
+        }
+
+        #[test]
+        fn any_bytes_give_the_same_in_every_split(
+            text in "[012;:a\r\n\t\u{0}]{0,60}", step in 1usize..20,
+        ) {
+            let whole = measure(Body::Chunked, text.as_bytes(), usize::MAX);
+            prop_assert_eq!(measure(Body::Chunked, text.as_bytes(), 1), whole);
+            prop_assert_eq!(measure(Body::Chunked, text.as_bytes(), step), whole);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Lines of a head and the fields in them (RFC 9112 §2.2 and §5).
+//!
+//! One way to take a line apart, used when a head is judged and again when it is forwarded.
+//! What fields mean is not known here.
+
+use super::Status;
+
+/// A field line without its line end.
+#[derive(Clone, Copy)]
+pub(super) struct Field<'a> {
+    /// A token; case does not matter.
+    name: &'a [u8],
+    /// Without the blanks around it.
+    pub(super) value: &'a [u8],
+}
+
+impl<'a> Field<'a> {
+    /// Takes a line apart. Its name is a token up to the colon: a blank in front of the line
+    /// (obsolete folding) or of the colon is refused.
+    pub(super) fn parse(line: &'a [u8]) -> Result<Self, Status> {
+        let (name, value) = split_at_byte(line, b':').ok_or(Status::BadRequest)?;
+        if !is_token(name) {
+            return Err(Status::BadRequest);
+        }
+        Ok(Self {
+            name,
+            value: trim(value),
+        })
+    }
+
+    /// The name as sent.
+    pub(super) fn name(&self) -> &'a [u8] {
+        self.name
+    }
+
+    /// Whether this is the field of that name.
+    pub(super) fn is(&self, name: &[u8]) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    /// The members of a comma-separated value (RFC 9110 §5.6.1), empty ones included.
+    pub(super) fn members(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.value.split(|byte| *byte == b',').map(trim)
+    }
+}
+
+/// The fields of a head that has been judged: nothing but whole and valid lines.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        let (line, rest) = line(self.0).ok().flatten()?;
+        self.0 = rest;
+        Field::parse(line).ok()
+    }
+}
+
+/// What stands in front and what behind.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
+/// The first line of `bytes` without its CR LF, and what follows; `None`: its end is missing.
+/// A bare LF, a bare CR and any other control character but the tab are refused.
+pub(super) fn line(bytes: &[u8]) -> Result<Option<Split<'_>>, Status> {
+    let Some((line, rest)) = split_at_byte(bytes, b'\n') else {
+        return Ok(None);
+    };
+    let line = line.strip_suffix(b"\r").ok_or(Status::BadRequest)?;
+    if line.iter().any(|byte| is_control(*byte)) {
+        return Err(Status::BadRequest);
+    }
+    Ok(Some((line, rest)))
+}
+
+/// Whether no line may have that byte in it. Bytes above 0x7f are obs-text (RFC 9110 §5.5).
+pub(super) fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && byte != b'\t'
+}
+
+/// What stands before the first `byte` and what behind it.
+pub(super) fn split_at_byte(bytes: &[u8], byte: u8) -> Option<Split<'_>> {
+    let at = bytes.iter().position(|candidate| *candidate == byte)?;
+    let (before, rest) = bytes.split_at_checked(at)?;
+    Some((before, rest.get(1..)?))
+}
+
+/// A token (RFC 9110 §5.6.2).
+pub(super) fn is_token(text: &[u8]) -> bool {
+    let is_token_byte =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(is_token_byte)
+}
+
+/// `text` without optional whitespace around it (RFC 9110 §5.6.3).
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}

@@ -1,0 +1,707 @@
+//! The head of a request: request line and fields (RFC 9112 §3, §5 and §6).
+//!
+//! Judged line by line as lines become whole, so that the verdict is early and the same for
+//! every split. Nothing is copied but the host's name: a head borrows the bytes it was read from.
+
+use super::fields::{Field, Fields, is_token, line, split_at_byte};
+use super::{Body, Status, decimal};
+use crate::wire::socks::{Address, named};
+
+/// The longest head in bytes, its empty line included: what servers commonly take at most.
+pub const HEAD_MAX: usize = 8192;
+/// The most fields of a head, and the most options its Connection fields may name: browsers
+/// send about 20, servers commonly take 100.
+pub const FIELDS_MAX: usize = 100;
+
+/// A request head. Not printable: its fields may hold a password.
+#[derive(Clone, Copy)]
+pub struct Head<'a> {
+    /// Where to.
+    pub target: Target<'a>,
+    /// How far the request goes behind its head. Of a CONNECT it does not.
+    pub body: Body,
+    pub(super) method: &'a [u8],
+    /// `HTTP/1.0` or `HTTP/1.1`.
+    pub(super) version: &'a [u8],
+    /// Host and port of the target as sent.
+    pub(super) authority: &'a [u8],
+    pub(super) fields: Fields<'a>,
+}
+
+/// What a request wants (RFC 9112 §3.2).
+// Lives on the stack for the length of a call; a box would cost an allocation instead.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// Authority-form: a tunnel (RFC 9110 §9.3.6).
+    Tunnel {
+        /// The host; a literal is an address.
+        address: Address,
+        /// The port, which has to be named; not 0.
+        port: u16,
+    },
+    /// Absolute-form of the scheme http: one request passed on.
+    Forward {
+        /// The host; a literal is an address.
+        address: Address,
+        /// The port, 80 where none is named; not 0.
+        port: u16,
+        /// Path and query as sent: `/` where there is neither, `*` where OPTIONS names
+        /// neither; may start with the `?` of the query.
+        path: &'a [u8],
+    },
+}
+
+impl<'a> Head<'a> {
+    /// Parses the head at the start of `bytes` and gives its length; `None` while bytes are
+    /// missing. Only a byte LF, or byte number [`HEAD_MAX`], changes the result.
+    ///
+    /// Errors: [`Status::BadRequest`], and for a head over its limits
+    /// [`Status::HeaderFieldsTooLarge`].
+    pub fn parse(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, Status> {
+        // Nothing behind the limit is looked at: what is there may arrive now or later.
+        let window = bytes.get(..HEAD_MAX).unwrap_or(bytes);
+        let cut_off = if window.len() == HEAD_MAX {
+            Err(Status::HeaderFieldsTooLarge)
+        } else {
+            Ok(None)
+        };
+        let Some((first, start)) = line(window)? else {
+            return cut_off;
+        };
+        let request = RequestLine::parse(first)?;
+        let mut facts = Facts::default();
+        let mut rest = start;
+        for _ in 0..=FIELDS_MAX {
+            let Some((line, after)) = line(rest)? else {
+                return cut_off;
+            };
+            if line.is_empty() {
+                let fields = start.get(..start.len() - rest.len()).unwrap_or_default();
+                let head = request.with(&facts, Fields(fields))?;
+                return Ok(Some((head, window.len() - after.len())));
+            }
+            facts.note(Field::parse(line)?)?;
+            rest = after;
+        }
+        Err(Status::HeaderFieldsTooLarge)
+    }
+}
+
+/// The request line (RFC 9112 §3): three words with one blank between them.
+struct RequestLine<'a> {
+    method: &'a [u8],
+    target: Target<'a>,
+    authority: &'a [u8],
+    version: &'a [u8],
+}
+
+impl<'a> RequestLine<'a> {
+    fn parse(line: &'a [u8]) -> Result<Self, Status> {
+        Self::read(line).ok_or(Status::BadRequest)
+    }
+
+    fn read(line: &'a [u8]) -> Option<Self> {
+        let (method, rest) = split_at_byte(line, b' ')?;
+        let (target, version) = split_at_byte(rest, b' ')?;
+        let is_known = matches!(version, b"HTTP/1.1" | b"HTTP/1.0");
+        // A tab is no control character of a line, but none stands in a target either; nor
+        // does a fragment (RFC 9112 §3.2.2). Bytes above 0x7f are passed on, as others do.
+        let is_odd = target.iter().any(|byte| matches!(byte, b'\t' | b'#'));
+        if !is_token(method) || !is_known || is_odd {
+            return None;
+        }
+        let (target, authority) = if method == b"CONNECT" {
+            tunnel(target)?
+        } else {
+            forward(target, method == b"OPTIONS")?
+        };
+        Some(Self {
+            method,
+            target,
+            authority,
+            version,
+        })
+    }
+
+    /// The head, now that all of its fields are known.
+    fn with(self, facts: &Facts, fields: Fields<'a>) -> Result<Head<'a>, Status> {
+        let is_old = self.version == b"HTTP/1.0";
+        // RFC 9112 §3.2: 1.1 has to have a Host. §6.1: chunked does not go with a length, nor
+        // with a client that cannot know of it.
+        if !(is_old || facts.host) || facts.chunked && (is_old || facts.length.is_some()) {
+            return Err(Status::BadRequest);
+        }
+        let body = match (self.target, facts.length) {
+            (Target::Tunnel { .. }, _) => Body::None,
+            (_, Some(length)) => Body::Length(length),
+            _ if facts.chunked => Body::Chunked,
+            _ => Body::None,
+        };
+        Ok(Head {
+            target: self.target,
+            body,
+            method: self.method,
+            version: self.version,
+            authority: self.authority,
+            fields,
+        })
+    }
+}
+
+/// Authority-form (RFC 9112 §3.2.3).
+fn tunnel(text: &[u8]) -> Option<(Target<'_>, &[u8])> {
+    let (address, port) = authority(text)?;
+    let port = port?;
+    Some((Target::Tunnel { address, port }, text))
+}
+
+/// Absolute-form (RFC 9112 §3.2.2) of the only scheme that is spoken; and its authority.
+fn forward(text: &[u8], is_options: bool) -> Option<(Target<'_>, &[u8])> {
+    const SCHEME: &[u8] = b"http://";
+    const PORT_DEFAULT: u16 = 80;
+    let (scheme, rest) = text.split_at_checked(SCHEME.len())?;
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
+        return None;
+    }
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
+    let (host, path) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
+    let (address, port) = authority(host)?;
+    let target = Target::Forward {
+        address,
+        port: port.unwrap_or(PORT_DEFAULT),
+        path: match path {
+            // RFC 9112 §3.2.4.
+            b"" if is_options => b"*",
+            b"" => b"/",
+            path => path,
+        },
+    };
+    Some((target, host))
+}
+
+/// Host and port (RFC 3986 §3.2). No user: that would be a way to write a host that looks like
+/// another. The port may be left out, not be 0.
+fn authority(text: &[u8]) -> Option<(Address, Option<u16>)> {
+    let end = if text.first() == Some(&b'[') {
+        text.iter().position(|byte| *byte == b']')? + 1
+    } else {
+        text.iter()
+            .position(|byte| *byte == b':')
+            .unwrap_or(text.len())
+    };
+    let (host, port) = text.split_at_checked(end)?;
+    let address = named(host).ok()?;
+    // Escapes and the marks that RFC 3986 allows besides these are in no name of a host, and
+    // brackets only go around an address.
+    let is_host_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+    let is_host = match address {
+        Address::Ip(_) => true,
+        Address::Name(_) => host.iter().all(is_host_byte),
+    };
+    let port = match port {
+        b"" | b":" => None,
+        port => Some(port_number(port.strip_prefix(b":")?)?),
+    };
+    is_host.then_some((address, port))
+}
+
+fn port_number(digits: &[u8]) -> Option<u16> {
+    u16::try_from(decimal(digits)?)
+        .ok()
+        .filter(|port| *port != 0)
+}
+
+/// What the fields read so far say about the message as a whole.
+#[derive(Default)]
+struct Facts {
+    host: bool,
+    length: Option<u64>,
+    chunked: bool,
+    /// Options named by Connection fields.
+    options: usize,
+}
+
+impl Facts {
+    /// Judges one more field. Fields that frame the message come once, with one value: lists
+    /// and repeats are what smuggling is made of (RFC 9112 §11.2).
+    fn note(&mut self, field: Field<'_>) -> Result<(), Status> {
+        let bad = Err(Status::BadRequest);
+        if field.is(b"Host") {
+            // RFC 9112 §3.2; an empty one goes with a target that has no authority.
+            if self.host || !(field.value.is_empty() || authority(field.value).is_some()) {
+                return bad;
+            }
+            self.host = true;
+        } else if field.is(b"Content-Length") {
+            let length = decimal(field.value);
+            if self.length.is_some() || length.is_none() {
+                return bad;
+            }
+            self.length = length;
+        } else if field.is(b"Transfer-Encoding") {
+            // Names of codings have no case (RFC 9112 §7).
+            if self.chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
+                return bad;
+            }
+            self.chunked = true;
+        } else if field.is(b"Connection") {
+            return self.note_connection(field);
+        }
+        Ok(())
+    }
+
+    /// What Connection names is removed (RFC 9110 §7.6.1): it must not name what says where
+    /// the message goes and where it ends. Options are counted, because forwarding compares
+    /// each with every field.
+    fn note_connection(&mut self, field: Field<'_>) -> Result<(), Status> {
+        const FRAMING: [&[u8]; 3] = [b"Host", b"Content-Length", b"Transfer-Encoding"];
+        for option in field.members() {
+            self.options += 1;
+            if self.options > FIELDS_MAX {
+                return Err(Status::HeaderFieldsTooLarge);
+            }
+            if FRAMING.iter().any(|name| name.eq_ignore_ascii_case(option)) {
+                return Err(Status::BadRequest);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What curl sends to a proxy, first for https, then for http.
+    const CONNECT: &str = "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\
+                           User-Agent: curl/8.5.0\r\nProxy-Connection: Keep-Alive\r\n\r\n";
+    const GET: &str = "GET http://example.com/a?b=c HTTP/1.1\r\nHost: example.com\r\n\
+                       User-Agent: curl/8.5.0\r\nAccept: */*\r\n\
+                       Proxy-Connection: Keep-Alive\r\n\r\n";
+
+    /// A head has no `Debug`: where to, how far, how long the head is.
+    type Seen<'a> = Result<Option<(Target<'a>, Body, usize)>, Status>;
+
+    fn parse(bytes: &[u8]) -> Seen<'_> {
+        let parsed = Head::parse(bytes)?;
+        Ok(parsed.map(|(head, len)| (head.target, head.body, len)))
+    }
+
+    fn status(text: &str) -> Status {
+        parse(text.as_bytes()).expect_err(text)
+    }
+
+    fn name(text: &str) -> Address {
+        named(text.as_bytes()).unwrap()
+    }
+
+    /// A request for `target` that is right besides.
+    fn to(method: &str, target: &str) -> String {
+        format!("{method} {target} HTTP/1.1\r\nHost: other\r\n\r\n")
+    }
+
+    /// A POST with these fields that is right besides.
+    fn post(fields: &str) -> String {
+        format!("POST http://a/ HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+    }
+
+    fn body(fields: &str) -> Result<Body, Status> {
+        let text = post(fields);
+        parse(text.as_bytes()).map(|parsed| parsed.expect("whole").1)
+    }
+
+    /// The same verdict, or none yet, at every prefix.
+    fn is_the_same_for_every_split(bytes: &[u8]) -> bool {
+        let whole = parse(bytes);
+        (0..bytes.len()).all(|len| {
+            let early = parse(&bytes[..len]);
+            early == Ok(None) || early == whole
+        })
+    }
+
+    #[test]
+    fn h1_a_captured_connect_parses_and_leaves_the_payload() {
+        let address = name("example.com");
+        let target = Target::Tunnel { address, port: 443 };
+        let text = format!("{CONNECT}payload");
+        let parsed = parse(text.as_bytes()).unwrap();
+        assert_eq!(parsed, Some((target, Body::None, CONNECT.len())));
+    }
+
+    #[test]
+    fn h1_a_tunnel_needs_a_host_and_a_port() {
+        for (text, host, port) in [
+            ("a.b:1", "a.b", 1),
+            ("a_b-c.:65535", "a_b-c.", 65535),
+            ("1.2.3.4:80", "1.2.3.4", 80),
+            ("127.1:80", "127.1", 80),
+            ("[::1]:80", "::1", 80),
+            ("[::ffff:1.2.3.4]:00080", "1.2.3.4", 80),
+        ] {
+            let address = name(host);
+            let text = to("CONNECT", text);
+            let parsed = parse(text.as_bytes()).unwrap().unwrap();
+            assert_eq!(parsed.0, Target::Tunnel { address, port });
+        }
+        for text in [
+            "a",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            "a:-1",
+            "a:1a",
+            "a:1:1",
+            ":1",
+            "::1:1",
+            "[::1]",
+            "[::1]1",
+            "[::1:1",
+            "[]:1",
+            "[1.2.3.4]:1",
+            "[a]:1",
+            "[::1%25eth0]:1",
+            "u@a:1",
+            "u:p@a:1",
+            "a/:1",
+            "a:1/",
+            "a%41:1",
+            "a\\b:1",
+            "a\tb:1",
+            "\u{e4}:1",
+            "a;b:1",
+            "http://a:1",
+            "*",
+            "/",
+            "",
+            "a:1 ",
+            " a:1",
+            "a:99999999999999999999",
+        ] {
+            assert_eq!(status(&to("CONNECT", text)), Status::BadRequest, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn h1_the_length_of_a_tunnels_request_counts_for_nothing() {
+        for field in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+            let text = CONNECT.replace("User-Agent: curl/8.5.0", field);
+            assert_eq!(parse(text.as_bytes()).unwrap().unwrap().1, Body::None);
+        }
+    }
+
+    #[test]
+    fn h1_http_1_0_needs_no_host() {
+        let text = b"CONNECT a:1 HTTP/1.0\r\n\r\n";
+        assert_eq!(parse(text).unwrap().unwrap().2, text.len());
+    }
+
+    #[test]
+    fn h2_a_captured_get_parses() {
+        let target = Target::Forward {
+            address: name("example.com"),
+            port: 80,
+            path: b"/a?b=c",
+        };
+        let parsed = parse(GET.as_bytes()).unwrap();
+        assert_eq!(parsed, Some((target, Body::None, GET.len())));
+    }
+
+    #[test]
+    fn h2_the_absolute_form_names_host_port_and_path() {
+        for (method, text, host, port, path) in [
+            ("GET", "http://a", "a", 80, "/"),
+            ("GET", "HtTp://a:/", "a", 80, "/"),
+            ("GET", "http://a:8080/b", "a", 8080, "/b"),
+            ("GET", "http://a?b/c", "a", 80, "?b/c"),
+            ("GET", "http://[::1]:81/@:", "::1", 81, "/@:"),
+            ("GET", "http://1.2.3.4//b", "1.2.3.4", 80, "//b"),
+            ("GET", "http://a/\u{e4}", "a", 80, "/\u{e4}"),
+            ("OPTIONS", "http://a", "a", 80, "*"),
+            ("OPTIONS", "http://a/", "a", 80, "/"),
+            ("OPTIONS", "http://a?b", "a", 80, "?b"),
+            ("M-SEARCH", "http://a/", "a", 80, "/"),
+        ] {
+            let (address, path) = (name(host), path.as_bytes());
+            let expected = Target::Forward {
+                address,
+                port,
+                path,
+            };
+            let text = to(method, text);
+            assert_eq!(parse(text.as_bytes()).unwrap().unwrap().0, expected);
+        }
+    }
+
+    #[test]
+    fn h2_the_body_is_told_by_length_or_coding() {
+        for (fields, expected) in [
+            ("", Body::None),
+            ("Content-Length: 0\r\n", Body::Length(0)),
+            ("content-length:\t0042 \r\n", Body::Length(42)),
+            (
+                "Content-Length: 18446744073709551615\r\n",
+                Body::Length(u64::MAX),
+            ),
+            ("Transfer-Encoding: chunked\r\n", Body::Chunked),
+            ("TRANSFER-ENCODING:Chunked\t\r\n", Body::Chunked),
+        ] {
+            assert_eq!(body(fields), Ok(expected), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn h4_what_is_not_served_is_a_bad_request() {
+        for (method, text) in [
+            ("GET", "/"),
+            ("GET", "*"),
+            ("OPTIONS", "*"),
+            ("GET", "a:80"),
+            ("GET", "https://a/"),
+            ("GET", "ftp://a/"),
+            ("GET", "http:/a/"),
+            ("GET", "http:a"),
+            ("GET", "http://"),
+            ("GET", "http:///b"),
+            ("GET", "http://?b"),
+            ("GET", "http://u@a/"),
+            ("GET", "http://u:p@a/"),
+            ("GET", "http://a@b@c/"),
+            ("GET", "http://a\\@b/"),
+            ("GET", "http://a:b/"),
+            ("GET", "http://a:0/"),
+            ("GET", "http://a:80:80/"),
+            ("GET", "http://::1/"),
+            ("GET", "http://[::1/"),
+            ("GET", "http://[1.2.3.4]/"),
+            ("GET", "http://a/#b"),
+            ("GET", "http://a#b/"),
+            ("GET", "http://a/b\tc"),
+            ("Connect", "a:80"),
+            ("CONNECT", "http://a/"),
+        ] {
+            let text = to(method, text);
+            assert_eq!(status(&text), Status::BadRequest, "{text:?}");
+        }
+    }
+
+    /// Each of these has made two servers disagree about where a request ends.
+    #[test]
+    fn h4_smuggled_framing_is_a_bad_request() {
+        for fields in [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+            "Content-Length: 5\r\nContent-Length: 6\r\n",
+            "Content-Length: 5, 5\r\n",
+            "Content-Length: 5,6\r\n",
+            "Content-Length:\r\n",
+            "Content-Length: +5\r\n",
+            "Content-Length: -5\r\n",
+            "Content-Length: 0x5\r\n",
+            "Content-Length: 5 5\r\n",
+            "Content-Length: 5.0\r\n",
+            "Content-Length: \"5\"\r\n",
+            "Content-Length: 18446744073709551616\r\n",
+            "Content-Length: 99999999999999999999\r\n",
+            "Content-Length : 5\r\n",
+            "Content-Length\t: 5\r\n",
+            "Content-Length: 5\r\n 0\r\n",
+            "Content-Length: 5\n",
+            "Content-Length: 5\r\r\n",
+            "Content-Length: 5\0\r\n",
+            "Transfer-Encoding: chunked, identity\r\n",
+            "Transfer-Encoding: identity\r\n",
+            "Transfer-Encoding: identity, chunked\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: chunked, chunked\r\n",
+            "Transfer-Encoding: chunked,\r\n",
+            "Transfer-Encoding: ,chunked\r\n",
+            "Transfer-Encoding: chunked;a=b\r\n",
+            "Transfer-Encoding: \"chunked\"\r\n",
+            "Transfer-Encoding: xchunked\r\n",
+            "Transfer-Encoding: chunk\r\n",
+            "Transfer-Encoding:\r\n",
+            "Transfer-Encoding: \x0bchunked\r\n",
+            "Transfer-Encoding: chunked\0\r\n",
+            "Transfer-Encoding: \u{a0}chunked\r\n",
+            "Transfer-Encoding : chunked\r\n",
+            "Transfer-Encoding:\r\n chunked\r\n",
+            " Transfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+            "X: y\rTransfer-Encoding: chunked\r\n",
+            "X: y\nTransfer-Encoding: chunked\r\n",
+            "Connection: content-length\r\nContent-Length: 5\r\n",
+            "Connection: close, Transfer-Encoding\r\n",
+            "Connection: a,\tHOST\r\n",
+        ] {
+            assert_eq!(body(fields), Err(Status::BadRequest), "{fields:?}");
+        }
+        let old = "POST http://a/ HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(status(old), Status::BadRequest);
+    }
+
+    #[test]
+    fn h4_a_host_comes_once_and_is_one() {
+        let with = |fields: &str| format!("GET http://a/ HTTP/1.1\r\n{fields}\r\n");
+        for fields in ["Host: a\r\n", "host:\r\n", "Host: [::1]:80 \r\n"] {
+            assert!(parse(with(fields).as_bytes()).is_ok(), "{fields:?}");
+        }
+        for fields in [
+            "",
+            "Host: a\r\nHost: a\r\n",
+            "Host: a\r\nhOST:\r\n",
+            "Host: a, b\r\n",
+            "Host: a b\r\n",
+            "Host: u@a\r\n",
+            "Host: a/b\r\n",
+            "Host: http://a\r\n",
+            "X-Host: a\r\n",
+        ] {
+            assert_eq!(status(&with(fields)), Status::BadRequest, "{fields:?}");
+        }
+        let old = "GET http://a/ HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n";
+        assert_eq!(status(old), Status::BadRequest);
+    }
+
+    #[test]
+    fn h5_a_head_over_8_kib_is_too_large() {
+        let of_len = |len: usize| {
+            let empty = post("X: \r\n").len();
+            post(&format!("X: {}\r\n", "x".repeat(len - empty)))
+        };
+        let whole = of_len(HEAD_MAX);
+        assert_eq!(parse(whole.as_bytes()).unwrap().unwrap().2, HEAD_MAX);
+        let long = of_len(HEAD_MAX + 1);
+        assert_eq!(status(&long), Status::HeaderFieldsTooLarge);
+        assert_eq!(status(&long[..HEAD_MAX]), Status::HeaderFieldsTooLarge);
+        assert_eq!(parse(&long.as_bytes()[..HEAD_MAX - 1]), Ok(None));
+        assert!(is_the_same_for_every_split(long.as_bytes()));
+        let line = "G".repeat(HEAD_MAX);
+        assert_eq!(status(&line), Status::HeaderFieldsTooLarge);
+    }
+
+    #[test]
+    fn h5_over_100_fields_are_too_many() {
+        // One of them is the Host.
+        assert!(body(&"A: b\r\n".repeat(FIELDS_MAX - 1)).is_ok());
+        let many = post(&"A: b\r\n".repeat(FIELDS_MAX));
+        assert_eq!(status(&many), Status::HeaderFieldsTooLarge);
+        assert!(is_the_same_for_every_split(many.as_bytes()));
+    }
+
+    #[test]
+    fn h5_over_100_connection_options_are_too_many() {
+        let options = |count: usize| format!("Connection: a{}\r\n", ",".repeat(count - 1));
+        assert!(body(&options(100)).is_ok());
+        assert_eq!(body(&options(101)), Err(Status::HeaderFieldsTooLarge));
+        let twice = options(60) + &options(60);
+        assert_eq!(body(&twice), Err(Status::HeaderFieldsTooLarge));
+    }
+
+    #[test]
+    fn h6_a_malformed_line_is_a_bad_request() {
+        for text in [
+            "GET\r\n",
+            "GET http://a/\r\n",
+            "GET  http://a/ HTTP/1.1\r\n",
+            "GET http://a/  HTTP/1.1\r\n",
+            "GET http://a/ HTTP/1.1 \r\n",
+            "GET\thttp://a/ HTTP/1.1\r\n",
+            "GET http://a/ b HTTP/1.1\r\n",
+            "GET http://a/ HTTP/1.1\n",
+            "GET http://a/ HTTP/1.1\r\r\n",
+            "GET http://a/\r HTTP/1.1\r\n",
+            "GET http://a/\0 HTTP/1.1\r\n",
+            "GET http://a/\x7f HTTP/1.1\r\n",
+            "GET http://a/ HTTP/1.2\r\n",
+            "GET http://a/ HTTP/2.0\r\n",
+            "GET http://a/ HTTP/0.9\r\n",
+            "GET http://a/ http/1.1\r\n",
+            "GET http://a/ HTTP/1.10\r\n",
+            "GET http://a/ HTTP/01.1\r\n",
+            "G@T http://a/ HTTP/1.1\r\n",
+            "PRI * HTTP/2.0\r\n",
+            "\r\nGET http://a/ HTTP/1.1\r\n",
+            "SSH-2.0-OpenSSH_9.6\r\n",
+        ] {
+            assert_eq!(status(text), Status::BadRequest, "{text:?}");
+        }
+        for field in [
+            "\n",
+            "A\r\n",
+            "A b\r\n",
+            ": b\r\n",
+            "A : b\r\n",
+            "A\t: b\r\n",
+            " A: b\r\n",
+            "\tA: b\r\n",
+            "A: b\r\n c\r\n",
+            "A(: b\r\n",
+            "\u{e4}: b\r\n",
+            "A: b\n",
+            "A: b\rc\r\n",
+            "A: b\0c\r\n",
+            "A: b\x08c\r\n",
+            "A: b\x7f\r\n",
+            "A: b\r\r\n",
+        ] {
+            let text = post(field);
+            assert_eq!(status(&text), Status::BadRequest, "{field:?}");
+            // At once, not with the end of the head.
+            assert_eq!(status(&text[..text.len() - 2]), Status::BadRequest);
+        }
+    }
+
+    #[test]
+    fn every_prefix_asks_for_more() {
+        for message in [CONNECT, GET] {
+            for len in 0..message.len() {
+                assert_eq!(parse(&message.as_bytes()[..len]), Ok(None));
+            }
+        }
+    }
+
+    #[test]
+    fn http_starts_with_a_capital() {
+        use crate::wire::http::starts;
+        assert!(starts(b'C') && starts(b'A') && starts(b'Z'));
+        assert!(
+            (0..=5)
+                .chain([0x16, b'@', b'[', b'a', b'\r'])
+                .all(|byte| !starts(byte))
+        );
+    }
+
+    proptest! {
+        /// A right head with a few bytes changed, taken out or put in.
+        #[test]
+        fn no_verdict_depends_on_the_split(
+            which in 0usize..3,
+            edits in proptest::collection::vec(
+                (any::<prop::sample::Index>(), 0u8..3, 0usize..14), 0..4
+            ),
+        ) {
+            const BYTES: &[u8; 14] = b"\r\n \t:;,\0/ax1[\xff";
+            let chunked = post("Transfer-Encoding: chunked\r\nConnection: x\r\n");
+            let mut bytes = [CONNECT, GET, &chunked][which].as_bytes().to_vec();
+            for (at, kind, byte) in edits {
+                let at = at.index(bytes.len());
+                match kind {
+                    0 => bytes[at] = BYTES[byte],
+                    1 => bytes.insert(at, BYTES[byte]),
+                    _ => { bytes.remove(at); }
+                }
+            }
+            prop_assert!(is_the_same_for_every_split(&bytes));
+        }
+
+        #[test]
+        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(Some((.., len))) = parse(&bytes) { prop_assert!(len <= bytes.len()); }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! HTTP/1.x as far as a forward proxy needs it: RFC 9112 with RFC 9110.
+//!
+//! A request head in ([`Head`]), the head of the request that goes to the server and the
+//! user's name and password out of it, the end of its body found ([`BodyMeter`]), and answers
+//! of our own ([`Status`]). What a server answers is not looked at.
+//!
+//! Strict where parsers differ from each other, because that is where requests are smuggled:
+//! a line that two readers could take for two things is refused, never repaired.
+
+mod body;
+mod fields;
+mod forward;
+mod head;
+mod login;
+mod status;
+
+pub use body::{Body, BodyMeter, Malformed};
+pub use forward::FORWARDED_MAX;
+pub use head::{FIELDS_MAX, HEAD_MAX, Head, Target};
+pub use login::LOGIN_MAX;
+pub use status::{ANSWER_MAX, Status};
+
+/// Whether a connection that starts with `byte` may speak HTTP: methods in use are upper-case
+/// words (RFC 9110 §9.3), SOCKS versions are 4 and 5.
+pub fn starts(byte: u8) -> bool {
+    byte.is_ascii_uppercase()
+}
+
+/// Bytes written one after the other into a bounded space.
+struct Writer<'a> {
+    out: &'a mut [u8],
+    len: usize,
+}
+
+impl Writer<'_> {
+    /// Appends `bytes`, all or (`None`) nothing.
+    fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = self.len + bytes.len();
+        self.out.get_mut(self.len..end)?.copy_from_slice(bytes);
+        self.len = end;
+        Some(())
+    }
+}
+
+/// The number that `text` writes out; `None`: empty, another byte than a digit, or too large.
+fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    let mut number = 0u64;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    Some(number)
+}

@@ -1,0 +1,218 @@
+//! The header of relayed datagrams (RFC 1928 §7): parsed from clients, written in front of
+//! what comes back.
+//!
+//! A datagram is whole or nothing: there is no "more". Fragments are not put together again,
+//! which RFC 1928 §7 permits. Whose datagram it is, is the association's business.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::Reader;
+use super::socks::{Address, named};
+
+/// The longest header without a name: RSV 2, FRAG 1, ATYP 1, IPv6 address 16, port 2. Room of
+/// this length in front of a received payload takes any header that is written.
+pub const HEADROOM: usize = 22;
+
+/// The header in front of a payload from an IPv4 address, which is 12 bytes shorter.
+const HEADER_V4_BYTES: usize = 10;
+
+/// All that a datagram to an IPv4 client carries, header included: 65,535 of an IPv4 packet
+/// (RFC 791 §3.1) less 20 of its header and 8 of UDP's.
+pub const MESSAGE_V4_MAX: usize = 65_507;
+/// The same to an IPv6 client: 65,535 of an IPv6 payload (RFC 8200 §3), which does not count
+/// the packet's header, less 8 of UDP's.
+pub const MESSAGE_V6_MAX: usize = 65_527;
+
+/// The longest payload from `source` that reaches `client`, in bytes. A longer one is to be
+/// dropped and counted, never cut.
+pub fn payload_max(client: IpAddr, source: IpAddr) -> usize {
+    let message = match client.to_canonical() {
+        IpAddr::V4(_) => MESSAGE_V4_MAX,
+        IpAddr::V6(_) => MESSAGE_V6_MAX,
+    };
+    let header = match source.to_canonical() {
+        IpAddr::V4(_) => HEADER_V4_BYTES,
+        IpAddr::V6(_) => HEADROOM,
+    };
+    message - header
+}
+
+/// Why a datagram of a client is dropped, silently in both cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// FRAG is not 0 (RFC 1928 §7: who does not reassemble must drop).
+    Fragment,
+    /// RSV not 0, unknown ATYP, a name that cannot be one, port 0, or cut off.
+    Malformed,
+}
+
+/// Where a client wants a datagram to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// DST.ADDR; a literal sent as a name is an address, a v4-mapped one the IPv4 address.
+    pub address: Address,
+    /// DST.PORT, not 0.
+    pub port: u16,
+}
+
+impl Header {
+    /// Parses the header of a datagram; 262 bytes at most. Gives where the payload starts,
+    /// which may be the end: a datagram may be empty.
+    pub fn parse(datagram: &[u8]) -> Result<(Self, usize), Dropped> {
+        let mut reader = Reader::new(datagram);
+        let (header, fragment) = Self::read(&mut reader).ok_or(Dropped::Malformed)?;
+        if fragment != 0 {
+            return Err(Dropped::Fragment);
+        }
+        Ok((header, reader.consumed()))
+    }
+
+    /// The header and FRAG. Judged in full before FRAG is, so that the counters tell rubbish
+    /// from fragments.
+    fn read(reader: &mut Reader<'_>) -> Option<(Self, u8)> {
+        let reserved = reader.u16()?;
+        let fragment = reader.u8()?;
+        let address = match reader.u8()? {
+            1 => Address::Ip(Ipv4Addr::from(reader.array::<4>()?).into()),
+            4 => Address::Ip(Ipv6Addr::from(reader.array::<16>()?).to_canonical()),
+            3 => {
+                let len = reader.u8()?;
+                named(reader.take(len.into())?).ok()?
+            }
+            _ => return None,
+        };
+        let port = reader.u16()?;
+        (reserved == 0 && port != 0).then_some((Self { address, port }, fragment))
+    }
+}
+
+/// Writes the header of a datagram that came from `from`, so that it ends where `headroom`
+/// ends; where it starts. ATYP is 01 or 04, never a name; v4-mapped is written as 01.
+pub fn write_header(from: SocketAddr, headroom: &mut [u8; HEADROOM]) -> usize {
+    let [high, low] = from.port().to_be_bytes();
+    match from.ip().to_canonical() {
+        IpAddr::V4(addr) => {
+            let [a, b, c, d] = addr.octets();
+            if let Some(tail) = headroom.last_chunk_mut::<HEADER_V4_BYTES>() {
+                *tail = [0, 0, 0, 1, a, b, c, d, high, low];
+            }
+            HEADROOM - HEADER_V4_BYTES
+        }
+        IpAddr::V6(addr) => {
+            let (head, tail) = headroom.split_at_mut(4);
+            head.copy_from_slice(&[0, 0, 0, 4]);
+            let (octets, port) = tail.split_at_mut(16);
+            octets.copy_from_slice(&addr.octets());
+            port.copy_from_slice(&[high, low]);
+            0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TO_V4: &[u8] = b"\x00\x00\x00\x01\xc0\x00\x02\x01\x00\x35query";
+    const TO_NAME: &[u8] = b"\x00\x00\x00\x03\x0bexample.com\x00\x35query";
+
+    #[test]
+    fn captured_headers_parse() {
+        let (header, start) = Header::parse(TO_V4).unwrap();
+        assert_eq!((header.port, &TO_V4[start..]), (53, &b"query"[..]));
+        assert_eq!(header.address, Address::Ip("192.0.2.1".parse().unwrap()));
+        let (header, start) = Header::parse(TO_NAME).unwrap();
+        assert_eq!((header.port, &TO_NAME[start..]), (53, &b"query"[..]));
+        assert!(matches!(header.address, Address::Name(name) if name.as_bytes() == b"example.com"));
+    }
+
+    #[test]
+    fn an_empty_payload_is_a_datagram() {
+        assert_eq!(Header::parse(&TO_V4[..10]).unwrap().1, 10);
+    }
+
+    #[test]
+    fn a_literal_sent_as_a_name_is_an_address() {
+        let (header, start) = Header::parse(b"\0\0\0\x03\x07\x31.2.3.4\0\x35").unwrap();
+        assert_eq!(header.address, Address::Ip("1.2.3.4".parse().unwrap()));
+        assert_eq!(start, 14);
+    }
+
+    #[test]
+    fn u6_fragments_are_told_from_rubbish() {
+        let mut datagram = TO_V4.to_vec();
+        datagram[2] = 1;
+        assert_eq!(Header::parse(&datagram), Err(Dropped::Fragment));
+        datagram[1] = 1;
+        assert_eq!(Header::parse(&datagram), Err(Dropped::Malformed));
+    }
+
+    #[test]
+    fn u7_what_cannot_be_relayed_is_malformed() {
+        let table: &[&[u8]] = &[
+            b"",
+            b"\x00\x01\x00\x01\xc0\x00\x02\x01\x00\x35",
+            b"\x01\x00\x00\x01\xc0\x00\x02\x01\x00\x35",
+            b"\x00\x00\x00\x02\xc0\x00\x02\x01\x00\x35",
+            b"\x00\x00\x00\x01\xc0\x00\x02\x01\x00\x00",
+            b"\x00\x00\x00\x03\x00\x00\x35",
+            b"\x00\x00\x00\x03\x03a b\x00\x35",
+            b"\x00\x00\x00\x03\x03a\x00b\x00\x35",
+        ];
+        for datagram in table {
+            assert_eq!(Header::parse(datagram), Err(Dropped::Malformed));
+        }
+        for (datagram, header) in [(TO_V4, 10), (TO_NAME, 18)] {
+            for len in 0..header {
+                assert_eq!(Header::parse(&datagram[..len]), Err(Dropped::Malformed));
+            }
+        }
+    }
+
+    #[test]
+    fn u9_headers_end_where_the_payload_starts() {
+        let mut headroom = [0xee; HEADROOM];
+        let start = write_header("1.2.3.4:258".parse().unwrap(), &mut headroom);
+        assert_eq!(headroom[start..], [0, 0, 0, 1, 1, 2, 3, 4, 1, 2]);
+        let start = write_header("[::ffff:1.2.3.4]:258".parse().unwrap(), &mut headroom);
+        assert_eq!(headroom[start..], [0, 0, 0, 1, 1, 2, 3, 4, 1, 2]);
+        let start = write_header("[::1]:80".parse().unwrap(), &mut headroom);
+        assert_eq!(
+            (start, headroom[3], headroom[19], headroom[21]),
+            (0, 4, 1, 80)
+        );
+    }
+
+    #[test]
+    fn u12_the_longest_payloads_are_those_of_the_table() {
+        let (v4, v6): (IpAddr, IpAddr) = ("1.2.3.4".parse().unwrap(), "::1".parse().unwrap());
+        let mapped = "::ffff:1.2.3.4".parse().unwrap();
+        assert_eq!(payload_max(v4, v4), 65_497);
+        assert_eq!(payload_max(v4, v6), 65_485);
+        assert_eq!(payload_max(mapped, mapped), 65_497);
+        assert_eq!(payload_max(v6, v4), 65_517);
+        assert_eq!(payload_max(v6, v6), 65_505);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_is_read(octets: [u8; 16], v4: bool, port in 1u16..) {
+            let [a, b, c, d, ..] = octets;
+            let addr = if v4 { IpAddr::from([a, b, c, d]) } else { IpAddr::from(octets) };
+            let mut headroom = [0; HEADROOM];
+            let start = write_header((addr, port).into(), &mut headroom);
+            let (header, payload) = Header::parse(&headroom[start..]).unwrap();
+            prop_assert_eq!(header.address, Address::Ip(addr.to_canonical()));
+            prop_assert_eq!((header.port, start + payload), (port, HEADROOM));
+        }
+
+        #[test]
+        fn no_input_panics_or_reads_past_its_end(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..300), address_type in 0u8..6
+        ) {
+            if let Some(head) = bytes.first_chunk_mut() { *head = [0, 0, 0, address_type]; }
+            if let Ok((_, start)) = Header::parse(&bytes) { prop_assert!(start <= bytes.len()); }
+        }
+    }
+}
