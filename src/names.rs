@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use crate::net::{Datagram, Event, Millis, Net, Purpose, Stream};
 use crate::state::access::Source;
-use crate::state::resolver::{Action, Answer, Counters, Resolver, SOCKETS_MAX, Settings};
+use crate::state::resolver::{Action, Answer, Asker, Counters, Resolver, SOCKETS_MAX, Settings};
 use crate::state::slots::{Key, Role, Token};
 use crate::wire::dns::QUERY_MAX;
 
@@ -67,7 +67,7 @@ enum Progress {
 }
 
 impl<N: Net> Names<N> {
-    /// Lookups for at most `waiters_max` sessions at once. Holds no memory and no socket yet.
+    /// At most `waiters_max` lookups at once. Holds no memory and no socket yet.
     pub fn new(settings: Settings, waiters_max: usize) -> Self {
         Self {
             resolver: Resolver::new(settings, waiters_max),
@@ -84,11 +84,11 @@ impl<N: Net> Names<N> {
     /// Starts a lookup, as [`Resolver::start`]. The answer never comes before the next
     /// [`Self::poll_answer`]. `false`: too many wait.
     #[must_use]
-    pub fn start(&mut self, session: Key, client: Source, name: &[u8]) -> bool {
-        self.resolver.start(session, client, name)
+    pub fn start(&mut self, asker: impl Into<Asker>, client: Source, name: &[u8]) -> bool {
+        self.resolver.start(asker.into(), client, name)
     }
 
-    /// Forgets what a session asked for; no answer comes for it any more.
+    /// Forgets all that a session asked for; no answer comes for it any more.
     pub fn cancel(&mut self, session: Key) {
         self.resolver.cancel(session);
     }
@@ -134,8 +134,8 @@ impl<N: Net> Names<N> {
         }
     }
 
-    /// The next answer and the session that it is for.
-    pub fn poll_answer(&mut self) -> Option<(Key, Answer)> {
+    /// The next answer and whom it is for.
+    pub fn poll_answer(&mut self) -> Option<(Asker, Answer)> {
         self.resolver.poll_answer()
     }
 
@@ -377,7 +377,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::net::Signal;
+    use crate::net::{Listener, Signal};
     use crate::state::access::Interface;
     use crate::wire::dns::Addresses;
     use crate::wire::dns::replies::reply;
@@ -524,6 +524,7 @@ mod tests {
 
     impl Net for Fake {
         type Stream = Held;
+        type Listener = Held;
         type Datagram = Held;
 
         fn wait(&mut self, _: &mut Vec<Event>, _: Option<Duration>) -> io::Result<()> {
@@ -556,6 +557,14 @@ mod tests {
             self.open(to, true, token)
         }
 
+        fn listen(&mut self, _: IpAddr, _: Option<(u16, u16)>, _: Token) -> io::Result<Held> {
+            unimplemented!()
+        }
+
+        fn route(&mut self, _: IpAddr) -> io::Result<IpAddr> {
+            unimplemented!()
+        }
+
         fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<Held> {
             self.open(to, false, token)
         }
@@ -572,6 +581,18 @@ mod tests {
 
         fn interfaces(&mut self) -> Vec<Interface> {
             Vec::new()
+        }
+    }
+
+    impl Listener for Held {
+        type Stream = Self;
+
+        fn accept(&mut self) -> io::Result<(Self, SocketAddr)> {
+            unimplemented!()
+        }
+
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            unimplemented!()
         }
     }
 
@@ -642,7 +663,10 @@ mod tests {
         }
 
         fn answers(&mut self) -> Vec<(Key, Answer)> {
-            std::iter::from_fn(|| self.names.poll_answer()).collect()
+            let answers = std::iter::from_fn(|| self.names.poll_answer());
+            answers
+                .map(|(asker, answer)| (asker.session, answer))
+                .collect()
         }
 
         #[track_caller]

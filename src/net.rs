@@ -5,10 +5,11 @@
 //! socket, a clock or a source of randomness.
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::state::access::Interface;
+use crate::state::batch::Batch;
 use crate::state::slots::Token;
 
 /// Milliseconds since the program started. All deadlines are in this unit.
@@ -50,12 +51,41 @@ pub enum Purpose {
     Dns,
 }
 
+/// Which socket of a UDP association (RFC 1928 §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that the client sends to.
+    Inner {
+        /// The address that it is bound to, port 0: the one that the client has reached.
+        local: SocketAddr,
+        /// The only address that it hears; any port of it, until [`Datagram::aim`] names one.
+        client: SocketAddr,
+    },
+    /// The one towards IPv4 remotes: any of them may send to it.
+    OuterV4,
+    /// The same for IPv6.
+    OuterV6,
+}
+
+impl Side {
+    /// Whether its addresses are IPv6.
+    pub fn is_v6(self) -> bool {
+        match self {
+            Self::Inner { client, .. } => client.is_ipv6(),
+            Self::OuterV4 => false,
+            Self::OuterV6 => true,
+        }
+    }
+}
+
 /// The operating system as the loop sees it. Every socket that it hands out is non-blocking,
 /// closes when dropped, and is registered once, edge-triggered, for both directions.
 pub trait Net {
     /// A TCP connection.
     type Stream: Stream;
-    /// A connected UDP socket.
+    /// A listener that waits for the peer of a BIND.
+    type Listener: Listener<Stream = Self::Stream>;
+    /// A UDP socket: a connected one, or one of an association.
     type Datagram: Datagram;
 
     /// Waits for events, at most `timeout` (`None`: without end). Clears `events` first.
@@ -84,8 +114,51 @@ pub trait Net {
         token: Token,
     ) -> io::Result<Self::Stream>;
 
+    /// Opens a listener for one BIND on that address, at a port of the range or any, and
+    /// registers it.
+    fn listen(
+        &mut self,
+        addr: IpAddr,
+        ports: Option<(u16, u16)>,
+        token: Token,
+    ) -> io::Result<Self::Listener>;
+
+    /// The local address that the way to `to` starts from. Nothing is sent.
+    fn route(&mut self, to: IpAddr) -> io::Result<IpAddr>;
+
     /// Opens a UDP socket with a random port, connected to `to`, and registers it.
     fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<Self::Datagram>;
+
+    /// Opens a socket of a UDP association and registers it, for reading alone: nobody waits
+    /// until a datagram can be sent. A system without UDP relays has none.
+    fn relay(&mut self, _side: Side, _token: Token) -> io::Result<Self::Datagram> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Receives what is there, a batch at most; how many. Fewer than a batch means that the
+    /// socket is drained: an event will announce more. An error is one that an earlier datagram
+    /// has met on its way; it is told once, and nothing of the batch is to be looked at.
+    fn receive_batch(
+        &mut self,
+        _socket: &mut Self::Datagram,
+        _batch: &mut Batch,
+        _is_v6: bool,
+    ) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Sends the datagrams of these numbers; how many of them, from the first. An error is that
+    /// of the first, or of an earlier datagram, as for [`Net::receive_batch`]. Whom they are for
+    /// is ignored where the socket `is_aimed` at somebody, which spares looking up the way.
+    fn send_batch(
+        &mut self,
+        _socket: &mut Self::Datagram,
+        _batch: &Batch,
+        _numbers: &[u8],
+        _is_aimed: bool,
+    ) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
 
     /// The addresses that the listeners are bound to; listener numbers are indexes into it.
     fn listeners(&self) -> &[SocketAddr];
@@ -98,6 +171,18 @@ pub trait Net {
 
     /// The addresses of this machine's interfaces as they are now.
     fn interfaces(&mut self) -> Vec<Interface>;
+}
+
+/// A listener that waits for the peer of a BIND.
+pub trait Listener {
+    /// What it accepts.
+    type Stream;
+
+    /// The next connection, not registered yet.
+    fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)>;
+
+    /// The address and port that it listens on.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
 /// A TCP connection.
@@ -127,11 +212,22 @@ pub trait Stream: Read + Write {
     fn abort_on_close(&mut self);
 }
 
-/// A connected UDP socket.
+/// A UDP socket. Of an association's, [`Net`] moves the datagrams.
 pub trait Datagram {
     /// Sends one datagram.
     fn send(&mut self, message: &[u8]) -> io::Result<()>;
 
     /// Receives one datagram; what does not fit into `buf` is lost.
     fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Hears only `peer` from now on, with port 0 any port of its address; with another port
+    /// what is sent without an address goes there.
+    fn aim(&mut self, _peer: SocketAddr) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The address of this end.
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }

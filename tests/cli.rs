@@ -176,6 +176,14 @@ fn values_that_cannot_be_honoured_are_refused() {
         "--buffer-size 1: not a number from 256 to 65536",
     );
     refuses(
+        &["--relay-ports", "5099-5000"],
+        "--relay-ports 5099-5000: the first port is above the last",
+    );
+    refuses(
+        &["--public", "192.0.2.1,::"],
+        "--public ::: nobody answers there",
+    );
+    refuses(
         &["--clients", "10.0.0.1,"],
         "--clients 10.0.0.1,: an item of the list is empty",
     );
@@ -191,16 +199,22 @@ fn contradictions_are_refused() {
     refuses(&["-w", "br-lan"], "--trust br-lan: needs --user or --users");
     refuses(&["-u", "me"], "--user me: needs --password");
     refuses(&["-P", "secret"], "--password: needs --user");
+    let strict = ["--udp-strict", "--no-udp"];
+    refuses(&strict, "--udp-strict: contradicts --no-udp");
+    refuses(
+        &["--no-udp", "--no-bind", "--relay-ports", "5000-5099"],
+        "--relay-ports 5000-5099: contradicts --no-udp with --no-bind",
+    );
 }
 
 #[test]
 fn more_sessions_than_descriptors_are_refused() {
-    let script = r#"ulimit -n 64 && exec "$0" --max-sessions 16 --check"#;
+    let script = r#"ulimit -n 64 && exec "$0" --max-sessions 15 --check"#;
     let output = Command::new("sh")
         .args(["-c", script, env!("CARGO_BIN_EXE_anklet")])
         .output()
         .unwrap();
-    let line = "anklet: --max-sessions 16: 64 descriptors (ulimit -n) carry 15 sessions\n";
+    let line = "anklet: --max-sessions 15: 64 descriptors (ulimit -n) carry 14 sessions\n";
     assert_eq!(text(&output.stderr), line);
     assert_eq!(output.status.code(), Some(2));
 }
@@ -213,8 +227,8 @@ fn few_descriptors_lower_the_number_of_sessions_with_a_warning() {
         .output()
         .unwrap();
     let stdout = text(&output.stdout);
-    assert!(stdout.contains("max-sessions: 15\n"), "{stdout}");
-    let warning = "warning: 64 descriptors (ulimit -n) carry 15 sessions only\n";
+    assert!(stdout.contains("max-sessions: 11\n"), "{stdout}");
+    let warning = "warning: 64 descriptors (ulimit -n) carry 11 sessions only\n";
     assert!(stdout.contains(warning), "{stdout}");
     assert_eq!(output.status.code(), Some(0));
 }
@@ -247,6 +261,30 @@ fn check_prints_the_policy_and_does_not_listen() {
     }
     // An address of nobody here cannot be listened on, but it can be checked.
     assert!(prints(&["--check", "-i", "192.0.2.1"]).contains("listen: 192.0.2.1:1080\n"));
+}
+
+#[test]
+fn check_prints_the_protocols_that_are_on() {
+    let report = prints(&["--check", "--max-sessions", "7"]);
+    for line in [
+        "protocols: SOCKS5, SOCKS4, HTTP\ncommands: CONNECT, BIND, UDP ASSOCIATE\n",
+        "relay-ports: the kernel's choice\npublic: the local address\nudp-strict: off\n",
+        "associations: 1, 1 of one client\nBINDs: 7, 7 of one client\n",
+    ] {
+        assert!(report.contains(line), "{line} is not in\n{report}");
+    }
+    let args = ["--check", "--no-socks4", "--no-http", "--no-bind"];
+    let relay = ["--relay-ports", "5000-5099", "--public", "192.0.2.1,::2"];
+    let report = prints(&[&args[..], &relay, &["--udp-strict"]].concat());
+    for line in [
+        "protocols: SOCKS5\ncommands: CONNECT, UDP ASSOCIATE\n",
+        "relay-ports: 5000-5099\npublic: 192.0.2.1\npublic: ::2\nudp-strict: on\n",
+    ] {
+        assert!(report.contains(line), "{line} is not in\n{report}");
+    }
+    let report = prints(&["--check", "--no-udp", "--no-bind"]);
+    assert!(report.contains("commands: CONNECT\n"), "{report}");
+    assert!(!report.contains("relay-ports"), "{report}");
 }
 
 #[test]

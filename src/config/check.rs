@@ -6,8 +6,9 @@
 use std::fmt::{Display, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Config, Families, Limits, Listen, Outgoing, Timeouts};
+use super::{Config, Families, Listen, Outgoing, Protocols, Relay, Timeouts};
 use crate::state::access::{Interface, Nets, Policy, Prefix};
+use crate::state::pool::SCRATCH_BUFFERS;
 use crate::state::resolver::Settings;
 
 /// Memory of an idle session outside the kernel: 0.4 KiB, rounded up.
@@ -15,6 +16,16 @@ const SESSION_BYTES: u64 = 410;
 
 /// Memory of a session that is being opened: its handshake and its connection attempts.
 const OPENING_BYTES: u64 = 2 << 10;
+
+/// Memory of a UDP association outside the kernel.
+const ASSOCIATION_BYTES: u64 = 600;
+
+/// Memory of the one batch of datagrams: 16 slots of 64 KiB, touched as datagrams need them.
+const BATCH_BYTES: u64 = 16 * (64 << 10);
+
+/// Memory of an HTTP head that is being read: 8 KiB as it came, 8 KiB as it goes on, and where
+/// its fields are.
+const HEAD_BYTES: u64 = 17 << 10;
 
 /// The networks that are served without a password unless `--clients` says otherwise, those
 /// of interfaces apart; `state::access` has the rule.
@@ -41,6 +52,7 @@ pub fn report(
 ) -> String {
     let mut text = String::new();
     listeners(&mut text, config);
+    protocols(&mut text, config.protocols);
     policy(&mut text, &config.policy, users);
     for server in &names.servers {
         line(&mut text, "name server", server);
@@ -51,8 +63,9 @@ pub fn report(
     line(&mut text, "names of the hosts file", names.hosts.len());
     outgoing(&mut text, &config.outgoing);
     line(&mut text, "families", families(config.families));
-    timeouts(&mut text, &config.timeouts);
-    limits(&mut text, &config.limits);
+    relay(&mut text, config.protocols, &config.relay);
+    timeouts(&mut text, config);
+    limits(&mut text, config);
     for warning in found.iter().chain(&warnings(config, interfaces)) {
         line(&mut text, "warning", warning);
     }
@@ -163,6 +176,30 @@ fn listeners(text: &mut String, config: &Config) {
     }
 }
 
+/// What is spoken there.
+fn protocols(text: &mut String, protocols: Protocols) {
+    let Protocols {
+        udp,
+        bind,
+        socks4,
+        http,
+    } = protocols;
+    let mut list = |key, first: &str, others: [(&str, bool); 2]| {
+        let mut list = String::from(first);
+        for (name, _) in others.iter().filter(|(_, on)| *on) {
+            list.push_str(", ");
+            list.push_str(name);
+        }
+        line(text, key, list);
+    };
+    list("protocols", "SOCKS5", [("SOCKS4", socks4), ("HTTP", http)]);
+    list(
+        "commands",
+        "CONNECT",
+        [("BIND", bind), ("UDP ASSOCIATE", udp)],
+    );
+}
+
 /// Who may connect and where to.
 fn policy(text: &mut String, policy: &Policy, users: usize) {
     lines(text, "clients", &policy.clients);
@@ -227,38 +264,102 @@ fn families(families: Families) -> &'static str {
     }
 }
 
-/// The timeouts in seconds, as they are typed.
-fn timeouts(text: &mut String, timeouts: &Timeouts) {
-    for (key, milliseconds) in [
-        ("handshake-timeout", timeouts.handshake_ms),
-        ("connect-timeout", timeouts.connect_ms),
-        ("idle-timeout", timeouts.idle_ms),
-        ("half-close-timeout", timeouts.half_close_ms),
-        ("peer-timeout", timeouts.peer_ms),
-    ] {
-        line(text, key, format_args!("{} s", milliseconds / 1000));
+/// How UDP relays and BIND listeners appear, where there are any.
+fn relay(text: &mut String, protocols: Protocols, relay: &Relay) {
+    if !protocols.udp && !protocols.bind {
+        return;
+    }
+    match relay.ports {
+        Some((first, last)) => line(text, "relay-ports", format_args!("{first}-{last}")),
+        None => line(text, "relay-ports", "the kernel's choice"),
+    }
+    if let Some(v4) = relay.public_v4 {
+        line(text, "public", v4);
+    }
+    if let Some(v6) = relay.public_v6 {
+        line(text, "public", v6);
+    }
+    if relay.public_v4.is_none() && relay.public_v6.is_none() {
+        line(text, "public", "the local address");
+    }
+    if protocols.udp {
+        line(text, "udp-strict", if relay.strict { "on" } else { "off" });
     }
 }
 
-/// The limits, and what they come to in memory if all of them are reached.
-fn limits(text: &mut String, limits: &Limits) {
-    line(text, "max-sessions", limits.sessions_max);
-    line(text, "max-per-client", limits.per_client_max);
-    line(
-        text,
-        "handshakes, lookups and connects at once",
-        limits.openings_max,
-    );
+/// The timeouts of what is on, in seconds, as they are typed.
+fn timeouts(text: &mut String, config: &Config) {
+    let Config {
+        timeouts,
+        protocols,
+        ..
+    } = config;
+    let Timeouts {
+        handshake_ms,
+        connect_ms,
+        idle_ms,
+        half_close_ms,
+        udp_ms,
+        bind_ms,
+        peer_ms,
+    } = *timeouts;
+    for (key, milliseconds, on) in [
+        ("handshake-timeout", handshake_ms, true),
+        ("connect-timeout", connect_ms, true),
+        ("idle-timeout", idle_ms, true),
+        ("half-close-timeout", half_close_ms, true),
+        ("udp-timeout", udp_ms, protocols.udp),
+        ("bind-timeout", bind_ms, protocols.bind),
+        ("peer-timeout", peer_ms, true),
+    ] {
+        if on {
+            line(text, key, format_args!("{} s", milliseconds / 1000));
+        }
+    }
+}
+
+/// The limits of what is on, and what they come to in memory if all of them are reached.
+fn limits(text: &mut String, config: &Config) {
+    let Config {
+        limits, protocols, ..
+    } = config;
+    let mut bytes = limits.sessions_max as u64 * SESSION_BYTES
+        + limits.openings_max as u64 * OPENING_BYTES
+        + (limits.buffers_max + SCRATCH_BUFFERS) as u64 * limits.buffer_bytes as u64;
+    for (key, number) in [
+        ("max-sessions", limits.sessions_max),
+        ("max-per-client", limits.per_client_max),
+        (
+            "handshakes, lookups and connects at once",
+            limits.openings_max,
+        ),
+    ] {
+        line(text, key, number);
+    }
+    if protocols.udp {
+        bytes += limits.associations_max as u64 * ASSOCIATION_BYTES + BATCH_BYTES;
+        let (all, one) = (limits.associations_max, limits.per_client_associations_max);
+        shares(text, "associations", all, one);
+    }
+    if protocols.bind {
+        shares(text, "BINDs", limits.binds_max, limits.per_client_binds_max);
+    }
+    if protocols.http {
+        bytes += limits.heads_max as u64 * HEAD_BYTES;
+        line(text, "HTTP heads at once", limits.heads_max);
+    }
     line(text, "buffers", limits.buffers_max);
     line(text, "buffer-size", limits.buffer_bytes);
-    let bytes = limits.sessions_max as u64 * SESSION_BYTES
-        + limits.openings_max as u64 * OPENING_BYTES
-        + limits.buffers_max as u64 * limits.buffer_bytes as u64;
     line(
         text,
         "memory at most",
         format_args!("{} KiB and the kernel's", bytes.div_ceil(1024)),
     );
+}
+
+/// Appends one line for the bound of all clients and that of one.
+fn shares(text: &mut String, key: &str, all: usize, one: usize) {
+    line(text, key, format_args!("{all}, {one} of one client"));
 }
 
 #[cfg(test)]
@@ -312,6 +413,8 @@ mod tests {
         assert_eq!(
             report(&config, 0, &names, &[], &[String::from("found before")]),
             "listen: 0.0.0.0:1080 and [::]:1080, whichever there is\n\
+             protocols: SOCKS5, SOCKS4, HTTP\n\
+             commands: CONNECT, BIND, UDP ASSOCIATE\n\
              clients: loopback, link-local and private addresses, links without a default route\n\
              users: 0\n\
              auth-once: off\n\
@@ -321,17 +424,25 @@ mod tests {
              names of the hosts file: 0\n\
              bind: the kernel's choice\n\
              families: IPv6, then IPv4\n\
+             relay-ports: the kernel's choice\n\
+             public: the local address\n\
+             udp-strict: off\n\
              handshake-timeout: 10 s\n\
              connect-timeout: 15 s\n\
              idle-timeout: 7440 s\n\
              half-close-timeout: 60 s\n\
+             udp-timeout: 120 s\n\
+             bind-timeout: 120 s\n\
              peer-timeout: 900 s\n\
              max-sessions: 1024\n\
              max-per-client: 512\n\
              handshakes, lookups and connects at once: 512\n\
+             associations: 256, 256 of one client\n\
+             BINDs: 64, 16 of one client\n\
+             HTTP heads at once: 32\n\
              buffers: 128\n\
              buffer-size: 8192\n\
-             memory at most: 2458 KiB and the kernel's\n\
+             memory at most: 4240 KiB and the kernel's\n\
              warning: found before\n"
         );
     }
@@ -384,6 +495,41 @@ mod tests {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("secret"));
+    }
+
+    #[test]
+    fn what_is_switched_off_is_neither_printed_nor_counted() {
+        let mut config = Config {
+            protocols: Protocols {
+                udp: false,
+                socks4: false,
+                http: false,
+                ..Protocols::default()
+            },
+            relay: Relay {
+                ports: Some((5000, 5099)),
+                public_v4: Some(Ipv4Addr::new(192, 0, 2, 1)),
+                public_v6: Some(Ipv6Addr::LOCALHOST),
+                strict: false,
+            },
+            ..Config::default()
+        };
+        config.limits = limits::limits(&config.limits, 4096, 64 << 20).unwrap().0;
+        let text = report(&config, 0, &Settings::default(), &[], &[]);
+        for line in [
+            "protocols: SOCKS5\ncommands: CONNECT, BIND\n",
+            "relay-ports: 5000-5099\npublic: 192.0.2.1\npublic: ::1\nhandshake-timeout: ",
+            "half-close-timeout: 60 s\nbind-timeout: 120 s\npeer-timeout: ",
+            "at once: 512\nBINDs: 64, 16 of one client\nbuffers: ",
+            "memory at most: 2522 KiB ",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        config.protocols.bind = false;
+        let text = report(&config, 0, &Settings::default(), &[], &[]);
+        for word in ["BIND", "UDP", "relay", "public", "bind-timeout"] {
+            assert!(!text.contains(word), "{word} is in\n{text}");
+        }
     }
 
     #[test]

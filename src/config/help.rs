@@ -15,6 +15,12 @@ Listening
       --retry-listen            keep trying an address that is not there or a port that is taken
       --reuseport               let several processes listen on one port
 
+Protocols on the port, beside SOCKS5 CONNECT
+      --no-udp                  no UDP ASSOCIATE
+      --no-bind                 no BIND
+      --no-socks4               no SOCKS4 and SOCKS4A
+      --no-http                 no HTTP proxy
+
 Who may connect (without a password: the local networks, nobody else)
   -u, --user NAME               one credential, together with --password
   -P, --password PASS           its password; removed from the list of processes
@@ -37,11 +43,18 @@ Outgoing
       --prefer 4|6              family that is tried first (6)
       --dns ADDR[:PORT],..      name servers, 3 at most (those of /etc/resolv.conf)
 
+UDP ASSOCIATE and BIND
+      --relay-ports A-B         ports of UDP relays and BIND listeners (any)
+      --public ADDR,..          address to announce behind NAT, one per family (the local one)
+      --udp-strict              only remotes that the client has sent to may answer
+
 Timeouts, in seconds
       --handshake-timeout N     whole handshake (10)
       --connect-timeout N       name lookup and connect together (15)
       --idle-timeout N          tunnel without a byte (7440)
       --half-close-timeout N    the same after one side has ended (60)
+      --udp-timeout N           UDP association without a datagram (120)
+      --bind-timeout N          BIND until a peer connects (120)
       --peer-timeout N          peer that acknowledges nothing (900)
 
 Limits (as many as descriptors and memory allow; --check prints them)

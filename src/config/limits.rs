@@ -9,8 +9,10 @@ use super::{ConfigError, Limits};
 const SESSIONS_MAX: u64 = 65_535;
 
 /// Descriptors that are open whatever happens: standard streams 3, epoll 1, signals 1, random
-/// bytes 1, files while they are read again 2, listeners 8 (`options::LISTENERS_MAX`).
-const DESCRIPTORS_FIXED: u64 = 3 + 1 + 1 + 1 + 2 + super::options::LISTENERS_MAX as u64;
+/// bytes 1, files while they are read again 2, listeners 8 (`options::LISTENERS_MAX`), a peer
+/// that is looked at while its BIND still listens 1, and one association, so that there is one.
+const DESCRIPTORS_FIXED: u64 =
+    3 + 1 + 1 + 1 + 2 + super::options::LISTENERS_MAX as u64 + 1 + ASSOCIATION_DESCRIPTORS;
 
 /// Sockets to name servers: 64 names under way, A and AAAA each.
 const DNS_SOCKETS_MAX: u64 = 64 * 2;
@@ -18,8 +20,35 @@ const DNS_SOCKETS_MAX: u64 = 64 * 2;
 /// Further connection attempts beside a session's first (RFC 8305), all sessions together.
 const SPARE_ATTEMPTS_MAX: u64 = 64;
 
-/// A session's own descriptors: client and target.
+/// A session's own descriptors: client and target, or client and the listener of a BIND.
 const SESSION_DESCRIPTORS: u64 = 2;
+
+/// What an association has beside its session: a socket to the client and one to the remotes
+/// per family. The descriptor of the target that it does without stays in reserve.
+const ASSOCIATION_DESCRIPTORS: u64 = 3;
+
+/// Sessions to one association: a quarter of the clients may use UDP at one time.
+const SESSIONS_PER_ASSOCIATION: u64 = 4;
+
+/// Associations at most. Hundreds belong to one client of tun2socks' kind; several of them fit.
+const ASSOCIATIONS_MAX: u64 = 1_024;
+
+/// Associations whose descriptors lower the number of sessions. More of them take what sessions
+/// leave: 20,000 descriptors carry 9,000 tunnels and these.
+const ASSOCIATIONS_RESERVED: u64 = 512;
+
+/// Associations of one client at most; a program that opens one per flow has hundreds.
+const PER_CLIENT_ASSOCIATIONS_MAX: usize = 256;
+
+/// BINDs at most that wait for a peer. They are rare, and each leaves a port open to outside.
+const BINDS_MAX: usize = 64;
+
+/// BINDs of one client at most: a quarter of all, more than an FTP client opens.
+const PER_CLIENT_BINDS_MAX: usize = 16;
+
+/// HTTP heads at most that are being read: 8 KiB each, and as much to rewrite them. A head
+/// comes in one or two segments, so its place is soon free again.
+const HEADS_MAX: usize = 32;
 
 /// Memory of one session on the average, the kernel's two sockets included (8 KiB idle, more
 /// under load).
@@ -58,10 +87,11 @@ pub fn limits(
     descriptors: u64,
     memory_bytes: u64,
 ) -> Result<(Limits, Option<String>), ConfigError> {
-    let carried = sessions_carried(descriptors);
+    let carriers = carriers(descriptors);
+    let carried = carried_by_default(carriers);
     let afforded = (memory_bytes / SESSION_MEMORY_SHARE / SESSION_BYTES).clamp(1, SESSIONS_MAX);
-    let possible = to_usize(carried);
-    if carried == 0 || asked.sessions_max > possible {
+    let possible = to_usize((carriers / SESSION_DESCRIPTORS).min(SESSIONS_MAX));
+    if possible == 0 || asked.sessions_max > possible {
         return Err(ConfigError::Sessions {
             asked: asked.sessions_max,
             possible,
@@ -71,12 +101,18 @@ pub fn limits(
     let sessions_max = or_default(asked.sessions_max, carried.min(afforded));
     let per_client_max = or_default(asked.per_client_max, (sessions_max as u64 / 2).max(1));
     let buffer_bytes = or_default(asked.buffer_bytes, BUFFER_BYTES_DEFAULT as u64);
+    let associations_max = associations(sessions_max, carriers);
     let limits = Limits {
         sessions_max,
         per_client_max: per_client_max.min(sessions_max),
         openings_max: (sessions_max / 2).clamp(1, OPENINGS_MAX),
         buffers_max: buffers(asked.buffers_max, sessions_max, buffer_bytes, memory_bytes)?,
         buffer_bytes,
+        associations_max,
+        per_client_associations_max: PER_CLIENT_ASSOCIATIONS_MAX.min(associations_max),
+        binds_max: BINDS_MAX.min(sessions_max),
+        per_client_binds_max: PER_CLIENT_BINDS_MAX.min(sessions_max),
+        heads_max: HEADS_MAX.min(sessions_max),
     };
     let warning = if asked.sessions_max > to_usize(afforded) {
         Some(format!(
@@ -93,12 +129,32 @@ pub fn limits(
     Ok((limits, warning))
 }
 
-/// How many sessions a limit of descriptors carries, at most 65,535.
-fn sessions_carried(descriptors: u64) -> u64 {
+/// The descriptors that a limit leaves to sessions and their associations.
+fn carriers(descriptors: u64) -> u64 {
     let left = descriptors.saturating_sub(DESCRIPTORS_FIXED);
     let dns_sockets = (left / 4).min(DNS_SOCKETS_MAX);
     let spare_attempts = (left / 8).min(SPARE_ATTEMPTS_MAX);
-    ((left - dns_sockets - spare_attempts) / SESSION_DESCRIPTORS).min(SESSIONS_MAX)
+    left - dns_sockets - spare_attempts
+}
+
+/// How many sessions those descriptors carry beside the associations that they are to have, at
+/// most 65,535. Who asks for more sessions has fewer associations.
+fn carried_by_default(carriers: u64) -> u64 {
+    // Four sessions and their association.
+    const GROUP: u64 = SESSIONS_PER_ASSOCIATION * SESSION_DESCRIPTORS + ASSOCIATION_DESCRIPTORS;
+    let associations = (carriers / GROUP).min(ASSOCIATIONS_RESERVED);
+    let left = carriers - associations * ASSOCIATION_DESCRIPTORS;
+    (left / SESSION_DESCRIPTORS).min(SESSIONS_MAX)
+}
+
+/// The number of associations: a quarter of the sessions, as far as the descriptors go that
+/// `sessions_max` of them leave, and the one that is counted apart.
+fn associations(sessions_max: usize, carriers: u64) -> usize {
+    let sessions = sessions_max as u64;
+    let left = carriers.saturating_sub(sessions * SESSION_DESCRIPTORS);
+    let carried = 1 + left / ASSOCIATION_DESCRIPTORS;
+    let wanted = (sessions / SESSIONS_PER_ASSOCIATION).clamp(1, ASSOCIATIONS_MAX);
+    to_usize(wanted.min(carried))
 }
 
 /// The number of buffers: a quarter of the sessions blocked at one time and 4 in reserve,
@@ -146,6 +202,11 @@ mod tests {
         openings_max: 0,
         buffers_max: 0,
         buffer_bytes: 0,
+        associations_max: 0,
+        per_client_associations_max: 0,
+        binds_max: 0,
+        per_client_binds_max: 0,
+        heads_max: 0,
     };
 
     fn settled(asked: Limits, descriptors: u64, memory_mib: u64) -> Limits {
@@ -159,30 +220,69 @@ mod tests {
         assert_eq!(limits.per_client_max, 512);
         assert_eq!(limits.openings_max, 512);
         assert_eq!((limits.buffers_max, limits.buffer_bytes), (128, 8192));
+        assert_eq!(limits.associations_max, 256);
+        assert_eq!(limits.per_client_associations_max, 256);
+        assert_eq!((limits.binds_max, limits.per_client_binds_max), (64, 16));
+        assert_eq!(limits.heads_max, 32);
         assert_eq!(warning, None);
     }
 
     #[test]
     fn descriptors_are_divided_as_the_constants_say() {
-        // 64: 16 fixed, 12 to name servers, 6 to attempts, 30 to 15 sessions.
-        assert_eq!(sessions_carried(64), 15);
-        assert_eq!(sessions_carried(1024), (1024 - 16 - 128 - 64) / 2);
-        assert_eq!(sessions_carried(20_000), 9_896);
-        assert_eq!(sessions_carried(18), 1);
-        assert_eq!(sessions_carried(17), 0);
-        assert_eq!(sessions_carried(0), 0);
-        assert_eq!(sessions_carried(u64::MAX), 65_535);
+        // 64: 20 fixed, 11 to name servers, 5 to attempts.
+        assert_eq!(carriers(64), 28);
+        assert_eq!(carriers(1024), 1024 - 20 - 128 - 64);
+        assert_eq!(carriers(20), 0);
+        assert_eq!(carriers(0), 0);
+        // 28: 6 to 2 associations, the rest to sessions.
+        assert_eq!(carried_by_default(28), 11);
+        assert_eq!(carried_by_default(812), (812 - 73 * 3) / 2);
+        assert_eq!(carried_by_default(carriers(20_000)), 9_126);
+        assert_eq!(carried_by_default(2), 1);
+        assert_eq!(carried_by_default(1), 0);
+        assert_eq!(carried_by_default(carriers(u64::MAX)), 65_535);
+    }
+
+    #[test]
+    fn associations_are_a_quarter_of_the_sessions_as_far_as_descriptors_go() {
+        let associations = |sessions_max, descriptors| {
+            let asked = Limits {
+                sessions_max,
+                ..NOTHING_ASKED
+            };
+            let limits = settled(asked, descriptors, 64);
+            (limits.associations_max, limits.per_client_associations_max)
+        };
+        assert_eq!(associations(1, 4096), (1, 1));
+        assert_eq!(associations(400, 4096), (100, 100));
+        assert_eq!(associations(1600, 20_000), (400, 256));
+        assert_eq!(associations(8000, 60_000), (1024, 256));
+        // 19,788 descriptors to share; 9,000 sessions leave 1,788 of them.
+        assert_eq!(associations(9_000, 20_000), (1 + 596, 256));
+        assert_eq!(associations(9_894, 20_000), (1, 1));
+    }
+
+    #[test]
+    fn a_hundred_associations_of_one_client_fit_a_router_of_64_mib() {
+        // 4,096 is the kernel's own hard limit.
+        for descriptors in [4096, 2048] {
+            let limits = settled(NOTHING_ASKED, descriptors, 64);
+            assert!(limits.per_client_associations_max >= 100);
+        }
     }
 
     #[test]
     fn few_descriptors_lower_the_default_with_one_warning() {
         let (limits, warning) = limits(&NOTHING_ASKED, 64, 64 * MIB).unwrap();
-        assert_eq!(limits.sessions_max, 15);
-        assert_eq!(limits.openings_max, 7);
-        assert_eq!(limits.buffers_max, 7);
+        assert_eq!(limits.sessions_max, 11);
+        assert_eq!(limits.openings_max, 5);
+        assert_eq!(limits.buffers_max, 6);
+        assert_eq!(limits.associations_max, 2);
+        assert_eq!((limits.binds_max, limits.per_client_binds_max), (11, 11));
+        assert_eq!(limits.heads_max, 11);
         assert_eq!(
             warning.as_deref(),
-            Some("64 descriptors (ulimit -n) carry 15 sessions only")
+            Some("64 descriptors (ulimit -n) carry 11 sessions only")
         );
     }
 
@@ -196,27 +296,27 @@ mod tests {
     #[test]
     fn more_sessions_than_the_descriptors_carry_are_an_error_naming_both_numbers() {
         let asked = Limits {
-            sessions_max: 16,
+            sessions_max: 15,
             ..NOTHING_ASKED
         };
         let line = limits(&asked, 64, 64 * MIB).unwrap_err().to_string();
         assert_eq!(
             line,
-            "--max-sessions 16: 64 descriptors (ulimit -n) carry 15 sessions"
+            "--max-sessions 15: 64 descriptors (ulimit -n) carry 14 sessions"
         );
         let asked = Limits {
-            sessions_max: 15,
+            sessions_max: 14,
             ..NOTHING_ASKED
         };
-        assert_eq!(limits(&asked, 64, 64 * MIB).unwrap().0.sessions_max, 15);
+        assert_eq!(limits(&asked, 64, 64 * MIB).unwrap().0.sessions_max, 14);
     }
 
     #[test]
     fn no_descriptor_for_a_session_is_an_error() {
-        let line = limits(&NOTHING_ASKED, 17, 64 * MIB)
+        let line = limits(&NOTHING_ASKED, 21, 64 * MIB)
             .unwrap_err()
             .to_string();
-        assert_eq!(line, "17 descriptors (ulimit -n) carry 0 sessions");
+        assert_eq!(line, "21 descriptors (ulimit -n) carry 0 sessions");
     }
 
     #[test]
@@ -235,14 +335,19 @@ mod tests {
         let asked = Limits {
             sessions_max: 100,
             per_client_max: 3,
-            openings_max: 0,
             buffers_max: 9,
             buffer_bytes: 256,
+            ..NOTHING_ASKED
         };
         assert_eq!(
             settled(asked, 1024, 64),
             Limits {
                 openings_max: 50,
+                associations_max: 25,
+                per_client_associations_max: 25,
+                binds_max: 64,
+                per_client_binds_max: 16,
+                heads_max: 32,
                 ..asked
             }
         );
@@ -254,7 +359,7 @@ mod tests {
             per_client_max: 1000,
             ..NOTHING_ASKED
         };
-        assert_eq!(settled(asked, 64, 64).per_client_max, 15);
+        assert_eq!(settled(asked, 64, 64).per_client_max, 11);
     }
 
     #[test]
@@ -281,16 +386,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_machine_the_sums_hold(descriptors: u64, memory_bytes: u64) {
-            let Ok((limits, _)) = limits(&NOTHING_ASKED, descriptors, memory_bytes) else {
-                prop_assert!(descriptors < 18);
+        fn whatever_the_machine_the_sums_hold(
+            descriptors in prop_oneof![0..100u64, 0..100_000u64, any::<u64>()],
+            memory_bytes: u64,
+            asked in prop_oneof![Just(0usize), 1..=65_535usize],
+        ) {
+            let asked = Limits { sessions_max: asked, ..NOTHING_ASKED };
+            let Ok((limits, _)) = limits(&asked, descriptors, memory_bytes) else {
+                let sessions = asked.sessions_max as u64;
+                prop_assert!(descriptors < 22 || sessions * 2 > carriers(descriptors));
                 return Ok(());
             };
             prop_assert!((1..=65_535).contains(&limits.sessions_max));
             prop_assert!((1..=limits.sessions_max).contains(&limits.per_client_max));
             prop_assert!((1..=limits.sessions_max).contains(&limits.openings_max));
             prop_assert!((4..=4_096).contains(&limits.buffers_max));
-            prop_assert!(limits.sessions_max as u64 * 2 + DESCRIPTORS_FIXED <= descriptors);
+            prop_assert!((1..=1_024).contains(&limits.associations_max));
+            prop_assert!(limits.per_client_associations_max <= limits.associations_max);
+            prop_assert!((1..=limits.binds_max).contains(&limits.per_client_binds_max));
+            prop_assert!(limits.heads_max >= 1);
+            // The fixed share has one association.
+            let beside = limits.sessions_max as u64 * 2 + (limits.associations_max as u64 - 1) * 3;
+            prop_assert!(beside <= carriers(descriptors));
         }
     }
 }

@@ -37,6 +37,10 @@ pub struct Config {
     pub outgoing: Outgoing,
     /// Outgoing address families.
     pub families: Families,
+    /// What is spoken beside SOCKS5 CONNECT.
+    pub protocols: Protocols,
+    /// UDP ASSOCIATE and BIND.
+    pub relay: Relay,
     /// Who may connect, and where to.
     pub policy: Policy,
     /// Where users and name servers come from; read again on SIGHUP.
@@ -85,6 +89,36 @@ pub struct Families {
     pub v6_first: bool,
 }
 
+/// What clients may use beside SOCKS5 CONNECT, which is always there. What is switched off is
+/// answered as an unknown command (reply 07, SOCKS4's 91), or closed as an unknown protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocols {
+    /// UDP ASSOCIATE (RFC 1928 §7).
+    pub udp: bool,
+    /// BIND, of SOCKS5 and of SOCKS4.
+    pub bind: bool,
+    /// SOCKS4 and SOCKS4A.
+    pub socks4: bool,
+    /// HTTP: CONNECT and requests in absolute form.
+    pub http: bool,
+}
+
+/// How UDP relays and BIND listeners appear to the outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relay {
+    /// First and last port of UDP relays and BIND listeners, 1 to 65,535, the first not above
+    /// the last; `None`: any that the kernel picks.
+    pub ports: Option<(u16, u16)>,
+    /// IPv4 address to announce (BND.ADDR) instead of the local one; never unspecified,
+    /// multicast or broadcast. It may be of a family that nothing leaves by: for UDP it is
+    /// the side of the clients.
+    pub public_v4: Option<Ipv4Addr>,
+    /// The same for IPv6; never v4-mapped.
+    pub public_v6: Option<Ipv6Addr>,
+    /// Only remotes that the client has sent to may answer an association.
+    pub strict: bool,
+}
+
 /// Files and literal values that SIGHUP reads again.
 #[derive(Clone, Default)]
 pub struct Sources {
@@ -111,6 +145,10 @@ pub struct Timeouts {
     pub idle_ms: u32,
     /// The same once one direction has ended.
     pub half_close_ms: u32,
+    /// A UDP association without a datagram in either direction.
+    pub udp_ms: u32,
+    /// A BIND whose peer has not come.
+    pub bind_ms: u32,
     /// TCP_USER_TIMEOUT on both sides; fits the kernel's signed 32 bits.
     pub peer_ms: u32,
 }
@@ -128,6 +166,16 @@ pub struct Limits {
     pub buffers_max: usize,
     /// Size of one buffer.
     pub buffer_bytes: usize,
+    /// UDP associations at once, 1,024 at most.
+    pub associations_max: usize,
+    /// UDP associations of one client at once, 256 at most.
+    pub per_client_associations_max: usize,
+    /// BINDs that wait for their peer at once, 64 at most.
+    pub binds_max: usize,
+    /// BINDs of one client that wait for their peer at once, 16 at most.
+    pub per_client_binds_max: usize,
+    /// Heads of HTTP requests, 8 KiB each, being read at once, 32 at most.
+    pub heads_max: usize,
 }
 
 /// Why the program cannot start as it was told to. `Display` gives one line without the
@@ -273,6 +321,8 @@ impl Default for Config {
             reuseport: false,
             outgoing: Outgoing::default(),
             families: Families::default(),
+            protocols: Protocols::default(),
+            relay: Relay::default(),
             policy: Policy::default(),
             sources: Sources::default(),
             timeouts: Timeouts::default(),
@@ -292,7 +342,22 @@ impl Default for Timeouts {
             // RFC 5382 REQ-5: not below 2 hours 4 minutes.
             idle_ms: 7_440_000,
             half_close_ms: 60_000,
+            // RFC 4787 REQ-5: not below 2 minutes.
+            udp_ms: 120_000,
+            bind_ms: 120_000,
             peer_ms: 900_000,
+        }
+    }
+}
+
+impl Default for Protocols {
+    /// All of them.
+    fn default() -> Self {
+        Self {
+            udp: true,
+            bind: true,
+            socks4: true,
+            http: true,
         }
     }
 }

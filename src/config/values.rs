@@ -1,4 +1,4 @@
-//! Single values of the command line: numbers, addresses with ports, interface names.
+//! Single values of the command line: numbers, addresses, ports, interface names.
 //!
 //! Pure but for scopes (`%br-lan`), whose numbers the system knows. Lists, options and their
 //! contradictions are the business of `options`.
@@ -46,6 +46,31 @@ pub(super) fn mark(text: &str) -> Result<u32, &'static str> {
         None => decimal(text).and_then(|number| u32::try_from(number).ok()),
     };
     mark.ok_or("not a number of 32 bits, decimal or 0x hexadecimal")
+}
+
+/// A range of ports, both ends included: A-B, from 1 to 65,535.
+pub(super) fn ports(text: &str) -> Result<(u16, u16), &'static str> {
+    let port = |digits| match decimal(digits).map(u16::try_from) {
+        Some(Ok(port)) if port > 0 => Some(port),
+        _ => None,
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, ""));
+    match (port(first), port(last)) {
+        (Some(first), Some(last)) if first <= last => Ok((first, last)),
+        (Some(_), Some(_)) => Err("the first port is above the last"),
+        _ => Err("not two ports A-B from 1 to 65535"),
+    }
+}
+
+/// An address that can be announced to a client, v4-mapped ones unwrapped.
+pub(super) fn public(text: &str) -> Result<IpAddr, &'static str> {
+    let addr = text.parse::<IpAddr>().map_err(|_| "not an address")?;
+    match addr.to_canonical() {
+        IpAddr::V4(v4) if v4.is_broadcast() => Err("a broadcast address"),
+        addr if addr.is_multicast() => Err("a multicast address"),
+        addr if addr.is_unspecified() => Err("nobody answers there"),
+        addr => Ok(addr),
+    }
 }
 
 /// An address with an optional scope, v4-mapped ones unwrapped. A scope must be an interface
@@ -216,6 +241,41 @@ mod tests {
     }
 
     #[test]
+    fn a_range_of_ports_has_two_ends_in_order() {
+        for (typed, range) in [("1-65535", (1, 65_535)), ("7-7", (7, 7)), ("08-9", (8, 9))] {
+            assert_eq!(ports(typed), Ok(range));
+        }
+        assert_eq!(ports("9-8"), Err("the first port is above the last"));
+        for bad in [
+            "", "-", "1", "1-", "-1", "0-1", "1-65536", "1-2-3", "1 - 2", "+1-2", "a-b", "1:2",
+        ] {
+            assert_eq!(
+                ports(bad),
+                Err("not two ports A-B from 1 to 65535"),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_address_to_announce_is_one_that_a_peer_can_reach() {
+        assert_eq!(public("192.0.2.1"), Ok([192, 0, 2, 1].into()));
+        assert_eq!(public("::ffff:192.0.2.1"), Ok([192, 0, 2, 1].into()));
+        assert!(public("2001:db8::1").is_ok());
+        for (typed, why) in [
+            ("::", "nobody answers there"),
+            ("::ffff:0.0.0.0", "nobody answers there"),
+            ("239.1.2.3", "a multicast address"),
+            ("255.255.255.255", "a broadcast address"),
+            ("192.0.2.1:80", "not an address"),
+            ("[2001:db8::1]", "not an address"),
+            ("fe80::1%lo", "not an address"),
+        ] {
+            assert_eq!(public(typed), Err(why), "{typed}");
+        }
+    }
+
+    #[test]
     fn a_number_has_digits_only_and_keeps_its_range() {
         assert_eq!(number("port", "0", 0, 9), Ok(0));
         assert_eq!(number("port", "9", 0, 9), Ok(9));
@@ -230,6 +290,8 @@ mod tests {
         fn any_text_gives_a_value_or_an_error(text in "[0-9a-f:.%\\[\\]/x+-]{0,40}") {
             let _ = listen(&text, 1080, scopes);
             let _ = mark(&text);
+            let _ = ports(&text);
+            let _ = public(&text);
         }
 
         #[test]

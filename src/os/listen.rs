@@ -18,6 +18,13 @@ use crate::sys::{self, Signals};
 /// sessions are in use.
 const BACKLOG: i32 = 1024;
 
+/// The same for a BIND: the peer, and strangers who come before it.
+const PEER_BACKLOG: i32 = 8;
+
+/// How many ports of --relay-ports are tried for one listener: with half of the range taken,
+/// one in billions fails.
+const RELAY_PORTS_TRIED_MAX: u32 = 32;
+
 /// How often an address that is not there yet is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
@@ -137,11 +144,47 @@ fn is_link_local(addr: IpAddr) -> bool {
     matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
 }
 
+/// A listener for the one peer of a BIND. Ports of a range are tried from a random one on.
+pub(super) fn for_peer(
+    addr: IpAddr,
+    ports: Option<(u16, u16)>,
+    random: u16,
+    peer_ms: u32,
+) -> io::Result<TcpListener> {
+    let Some((first, last)) = ports else {
+        return listen_at(SocketAddr::new(addr, 0), PEER_BACKLOG, false, peer_ms);
+    };
+    let width = u32::from(last - first) + 1;
+    let mut result = Err(io::ErrorKind::AddrInUse.into());
+    for step in 0..width.min(RELAY_PORTS_TRIED_MAX) {
+        let offset = (u32::from(random) + step) % width;
+        let port = first + u16::try_from(offset).unwrap_or(0);
+        result = listen_at(SocketAddr::new(addr, port), PEER_BACKLOG, false, peer_ms);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
 /// One listener. Port 0 becomes the number that the first of them was given.
 fn open_one(mut addr: SocketAddr, free_port: &mut u16, config: &Config) -> io::Result<TcpListener> {
     if addr.port() == 0 {
         addr.set_port(*free_port);
     }
+    let listener = listen_at(addr, BACKLOG, config.reuseport, config.timeouts.peer_ms)?;
+    if addr.port() == 0 {
+        *free_port = listener.local_addr()?.port();
+    }
+    Ok(listener)
+}
+
+fn listen_at(
+    addr: SocketAddr,
+    backlog: i32,
+    reuseport: bool,
+    peer_ms: u32,
+) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(addr),
         Type::STREAM.nonblocking(),
@@ -152,16 +195,12 @@ fn open_one(mut addr: SocketAddr, free_port: &mut u16, config: &Config) -> io::R
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
-    if config.reuseport {
+    if reuseport {
         socket.set_reuse_port(true)?;
     }
     // Inherited by the connections: no system call for them later.
-    set_tcp_options(&socket, config.timeouts.peer_ms)?;
+    set_tcp_options(&socket, peer_ms)?;
     socket.bind(&addr.into())?;
-    socket.listen(BACKLOG)?;
-    let listener = TcpListener::from_std(socket.into());
-    if addr.port() == 0 {
-        *free_port = listener.local_addr()?.port();
-    }
-    Ok(listener)
+    socket.listen(backlog)?;
+    Ok(TcpListener::from_std(socket.into()))
 }

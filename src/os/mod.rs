@@ -2,10 +2,11 @@
 
 mod listen;
 mod socket;
+mod udp;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,9 @@ use nix::sys::socket::{MsgFlags, recv};
 use socket2::SockRef;
 
 use crate::config::{Config, Outgoing};
-use crate::net::{Datagram, Event, Millis, Net, Purpose, Signal, Stream};
+use crate::net::{Datagram, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream};
 use crate::state::access::Interface;
+use crate::state::batch::Batch;
 use crate::state::slots::{Key, Role, Token};
 use crate::sys;
 
@@ -39,6 +41,9 @@ pub struct Os {
     addrs: Vec<SocketAddr>,
     outgoing: Outgoing,
     peer_ms: u32,
+    /// Ports of the sockets that clients of UDP send to.
+    relay_ports: Option<(u16, u16)>,
+    headers: udp::Headers,
 }
 
 impl Os {
@@ -75,6 +80,8 @@ impl Os {
             addrs,
             outgoing: config.outgoing.clone(),
             peer_ms: config.timeouts.peer_ms,
+            relay_ports: config.relay.ports,
+            headers: udp::Headers::new(),
         })
     }
 }
@@ -102,6 +109,7 @@ impl std::fmt::Display for OpenError {
 
 impl Net for Os {
     type Stream = TcpStream;
+    type Listener = TcpListener;
     type Datagram = UdpSocket;
 
     fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
@@ -149,12 +157,70 @@ impl Net for Os {
         Ok(stream)
     }
 
+    fn listen(
+        &mut self,
+        addr: IpAddr,
+        ports: Option<(u16, u16)>,
+        token: Token,
+    ) -> io::Result<TcpListener> {
+        let mut random = [0; 2];
+        if ports.is_some() {
+            self.random(&mut random)?;
+        }
+        let random = u16::from_ne_bytes(random);
+        let mut listener = listen::for_peer(addr, ports, random, self.peer_ms)?;
+        let (registry, token) = (self.poll.registry(), mio_token(token));
+        registry.register(&mut listener, token, Interest::READABLE)?;
+        Ok(listener)
+    }
+
+    fn route(&mut self, to: IpAddr) -> io::Result<IpAddr> {
+        socket::route(to, &self.outgoing)
+    }
+
     fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<UdpSocket> {
         let mut socket = socket::datagram(to, &self.outgoing)?;
         self.poll
             .registry()
             .register(&mut socket, mio_token(token), BOTH)?;
         Ok(socket)
+    }
+
+    fn relay(&mut self, side: Side, token: Token) -> io::Result<UdpSocket> {
+        let mut random = [0; 2];
+        let mut socket = match side {
+            Side::Inner { local, client } => {
+                if self.relay_ports.is_some() {
+                    self.random(&mut random)?;
+                }
+                let random = u16::from_ne_bytes(random);
+                udp::inner(local, client, self.relay_ports, random)?
+            }
+            Side::OuterV4 | Side::OuterV6 => udp::outer(side.is_v6(), &self.outgoing)?,
+        };
+        self.poll
+            .registry()
+            .register(&mut socket, mio_token(token), Interest::READABLE)?;
+        Ok(socket)
+    }
+
+    fn receive_batch(
+        &mut self,
+        socket: &mut UdpSocket,
+        batch: &mut Batch,
+        is_v6: bool,
+    ) -> io::Result<usize> {
+        udp::receive(&mut self.headers, socket, batch, is_v6)
+    }
+
+    fn send_batch(
+        &mut self,
+        socket: &mut UdpSocket,
+        batch: &Batch,
+        numbers: &[u8],
+        is_aimed: bool,
+    ) -> io::Result<usize> {
+        udp::send(&mut self.headers, socket, batch, numbers, is_aimed)
     }
 
     fn listeners(&self) -> &[SocketAddr] {
@@ -171,6 +237,18 @@ impl Net for Os {
 
     fn interfaces(&mut self) -> Vec<Interface> {
         sys::interfaces::interfaces()
+    }
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        Self::accept(self)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
     }
 }
 
@@ -213,6 +291,14 @@ impl Datagram for UdpSocket {
 
     fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         Self::recv(self, buf)
+    }
+
+    fn aim(&mut self, peer: SocketAddr) -> io::Result<()> {
+        self.connect(peer)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
     }
 }
 

@@ -56,6 +56,19 @@ pub(super) fn connect(
     Ok(TcpStream::from_std(socket.into()))
 }
 
+/// The local address that the way to `to` starts from: what the kernel picks for a UDP socket
+/// that is connected there. Nothing is sent.
+pub(super) fn route(to: IpAddr, outgoing: &Outgoing) -> io::Result<IpAddr> {
+    // Any port will do.
+    let to = SocketAddr::new(to, 9);
+    let socket = open(to, Type::DGRAM, Protocol::UDP)?;
+    set_mark(&socket, to, Purpose::Tunnel, outgoing)?;
+    bind(&socket, to, outgoing)?;
+    socket.connect(&to.into())?;
+    let local = socket.local_addr()?.as_socket();
+    Ok(local.ok_or(io::ErrorKind::AddrNotAvailable)?.ip())
+}
+
 /// A UDP socket to a name server. The kernel picks a random port as it connects.
 pub(super) fn datagram(to: SocketAddr, outgoing: &Outgoing) -> io::Result<UdpSocket> {
     let socket = open(to, Type::DGRAM, Protocol::UDP)?;
@@ -65,7 +78,7 @@ pub(super) fn datagram(to: SocketAddr, outgoing: &Outgoing) -> io::Result<UdpSoc
 }
 
 /// A non-blocking socket, closed on exec.
-fn open(to: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+pub(super) fn open(to: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(to), kind.nonblocking(), Some(protocol));
     socket.map_err(
         |error| match nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
@@ -77,7 +90,7 @@ fn open(to: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
 }
 
 /// fwmark, for everything that goes out. A name server on this machine is not "out".
-fn set_mark(
+pub(super) fn set_mark(
     socket: &Socket,
     to: SocketAddr,
     purpose: Purpose,

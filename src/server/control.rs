@@ -164,6 +164,18 @@ impl<N: Net> Server<N> {
             buffers.used(), buffers.peak(), buffers.max(),
             openings.used(), openings.peak(), openings.max(), shared.names.live(),
         );
+        let (places, (lookups, held_bytes)) =
+            (shared.associations.places(), shared.associations.waiting());
+        info!(
+            target: "anklet",
+            "udp: {} associations (peak {}) of {}, {}/{} datagrams, {lookups} lookups hold \
+             {held_bytes} bytes",
+            places.used(), places.peak(), places.max(),
+            totals.up_datagrams, totals.down_datagrams,
+        );
+        for (loss, count) in totals.losses() {
+            info!(target: "anklet", "udp dropped: {count} {loss}");
+        }
         for (refusal, count) in totals.refusals() {
             info!(target: "anklet", "refused: {count} {refusal}");
         }

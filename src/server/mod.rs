@@ -147,6 +147,16 @@ impl<N: Net> Server<N> {
             self.shared.openings().used(),
             "an opening has no owner"
         );
+        let associated = self
+            .sessions
+            .iter()
+            .filter(|session| session.is_associated())
+            .count();
+        assert_eq!(
+            associated,
+            self.shared.associations.places().used(),
+            "an association has no owner"
+        );
         let clients = self.shared.clients.len();
         assert!(
             clients <= self.sessions.len(),
@@ -177,7 +187,10 @@ impl<N: Net> Server<N> {
             let event = self.events[at];
             let key = event.token.key();
             match event.token.role() {
-                Some(role @ (Role::Client | Role::Target)) => {
+                Some(
+                    role
+                    @ (Role::Client | Role::Target | Role::Inner | Role::Outer4 | Role::Outer6),
+                ) => {
                     let Some(session) = self.sessions.get_mut(key) else {
                         continue;
                     };
@@ -310,9 +323,10 @@ impl<N: Net> Server<N> {
     /// Lookups: what is to be sent, what has come to its end.
     fn names(&mut self) {
         self.shared.names.run(&mut self.shared.net);
-        while let Some((key, answer)) = self.shared.names.poll_answer() {
+        while let Some((asker, answer)) = self.shared.names.poll_answer() {
+            let key = asker.session;
             if let Some(session) = self.sessions.get_mut(key) {
-                let verdict = session.resolved(&answer, &mut self.shared);
+                let verdict = session.resolved(asker.number, &answer, &mut self.shared);
                 self.finish(key, verdict);
             }
         }

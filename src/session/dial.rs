@@ -12,23 +12,28 @@ use crate::state::flow::Peer;
 use crate::state::handshake::Refuse;
 use crate::state::resolver::{Addresses, Answer};
 use crate::state::slots::Role;
-use crate::wire::socks::{Address, REPLY_MAX, ReplyCode, Request, write_reply};
+use crate::wire::http::Status;
+use crate::wire::socks::{Address, Command, Request};
 
 impl<N: Net> Session<N> {
     /// Starts on the way to the destination: the race for an address, a lookup for a name.
     pub(super) fn dial(
-        &self,
+        &mut self,
         mut opening: Box<Opening<N::Stream>>,
         request: &Request,
         shared: &mut Shared<N>,
-    ) -> Next<N::Stream> {
+    ) -> Next<N> {
+        if request.command == Command::UdpAssociate {
+            return self.associate(opening, request, shared);
+        }
+        opening.command = request.command;
         opening.race.set_port(request.port);
         match &request.address {
             Address::Ip(addr) => {
                 let mut addresses = Addresses::default();
                 addresses.push(*addr);
                 opening.race.enter(addresses);
-                self.advance(opening, shared)
+                self.set_out(opening, shared)
             }
             Address::Name(name) => {
                 let source = self.record.source();
@@ -40,8 +45,20 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// The lookup has come to its end.
-    pub fn resolved(&mut self, answer: &Answer, shared: &mut Shared<N>) -> Verdict {
+    /// The destination's addresses are known.
+    fn set_out(&self, opening: Box<Opening<N::Stream>>, shared: &mut Shared<N>) -> Next<N> {
+        match opening.command {
+            Command::Bind => self.bind(opening, shared),
+            _ => self.advance(opening, shared),
+        }
+    }
+
+    /// The lookup of name `number` has come to its end; a tunnel has only one.
+    pub fn resolved(&mut self, number: u8, answer: &Answer, shared: &mut Shared<N>) -> Verdict {
+        if self.is_associated() {
+            self.name_resolved(number, answer, shared);
+            return Verdict::Idle;
+        }
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
         let Phase::Resolving(mut opening) = phase else {
             self.phase = phase;
@@ -50,7 +67,7 @@ impl<N: Net> Session<N> {
         let next = match answer {
             Answer::Found(addresses) => {
                 opening.race.enter(*addresses);
-                self.advance(opening, shared)
+                self.set_out(opening, shared)
             }
             Answer::NoSuchName | Answer::Failed => self.fail(opening, Reason::NoSuchName, shared),
             Answer::TimedOut => self.fail(opening, Reason::LookupTimeout, shared),
@@ -60,6 +77,10 @@ impl<N: Net> Session<N> {
 
     /// It is time for the next attempt of the race, whatever the others do.
     pub fn stagger(&mut self, shared: &mut Shared<N>) -> Verdict {
+        if self.is_associated() {
+            self.reopen_port();
+            return Verdict::Idle;
+        }
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
         let Phase::Connecting(opening) = phase else {
             self.phase = phase;
@@ -70,7 +91,7 @@ impl<N: Net> Session<N> {
     }
 
     /// A lookup is under way: only the client has something to say.
-    pub(super) fn resolving(&mut self, mut opening: Box<Opening<N::Stream>>) -> Next<N::Stream> {
+    pub(super) fn resolving(&mut self, mut opening: Box<Opening<N::Stream>>) -> Next<N> {
         match self.absorb(&mut opening) {
             Some(reason) => Next::Close(Phase::Resolving(opening), reason),
             None => Next::Wait(Phase::Resolving(opening)),
@@ -82,7 +103,7 @@ impl<N: Net> Session<N> {
         &self,
         opening: Box<Opening<N::Stream>>,
         shared: &mut Shared<N>,
-    ) -> Next<N::Stream> {
+    ) -> Next<N> {
         shared.names.cancel(self.key);
         self.fail(opening, Reason::LookupTimeout, shared)
     }
@@ -92,7 +113,7 @@ impl<N: Net> Session<N> {
         &self,
         mut opening: Box<Opening<N::Stream>>,
         shared: &mut Shared<N>,
-    ) -> Next<N::Stream> {
+    ) -> Next<N> {
         opening.race.note(Reason::ConnectTimeout);
         let reason = opening.race.failure();
         self.fail(opening, reason, shared)
@@ -103,7 +124,7 @@ impl<N: Net> Session<N> {
         &mut self,
         mut opening: Box<Opening<N::Stream>>,
         shared: &mut Shared<N>,
-    ) -> Next<N::Stream> {
+    ) -> Next<N> {
         if let Some(reason) = self.absorb(&mut opening) {
             return Next::Close(Phase::Connecting(opening), reason);
         }
@@ -119,7 +140,7 @@ impl<N: Net> Session<N> {
 
     /// Reads what the client sends early. A reason: it has given up. Its end of stream with
     /// nothing sent means that nobody waits any more; behind payload it is a half-close.
-    fn absorb(&mut self, opening: &mut Opening<N::Stream>) -> Option<Reason> {
+    pub(super) fn absorb(&mut self, opening: &mut Opening<N::Stream>) -> Option<Reason> {
         while !opening.client_ended {
             match opening.inbox.read(&mut self.client) {
                 Ok(None) => return None,
@@ -128,16 +149,12 @@ impl<N: Net> Session<N> {
                 Err(_) => return Some(Reason::ClientReset),
             }
         }
-        let nothing_sent = opening.inbox.unread().is_empty();
+        let nothing_sent = opening.early().is_empty();
         nothing_sent.then_some(Reason::ClientLeft)
     }
 
     /// Starts the next attempt that can be started.
-    fn advance(
-        &self,
-        mut opening: Box<Opening<N::Stream>>,
-        shared: &mut Shared<N>,
-    ) -> Next<N::Stream> {
+    fn advance(&self, mut opening: Box<Opening<N::Stream>>, shared: &mut Shared<N>) -> Next<N> {
         // Bounded by the number of candidates.
         while let Some(to) = opening.race.next_candidate() {
             match self.attempt(to, shared) {
@@ -189,15 +206,17 @@ impl<N: Net> Session<N> {
         stream: N::Stream,
         to: SocketAddr,
         shared: &mut Shared<N>,
-    ) -> Next<N::Stream> {
+    ) -> Next<N> {
         shared.stagger.disarm(self.key);
         self.record.set_reached(to);
         let Ok(bound) = stream.local_addr() else {
             return self.fail(opening, Reason::Failed, shared);
         };
-        let mut reply = [0; REPLY_MAX];
-        let len = write_reply(ReplyCode::Succeeded, bound, &mut reply);
-        opening.outbox.put(&reply[..usize::from(len)]);
+        if opening.measure().is_err() {
+            let refuse = Refuse::Status(Status::BadRequest);
+            return self.refuse(opening, refuse, Reason::BadRequest, shared);
+        }
+        opening.answer(bound);
         let target = Peer {
             stream,
             ready: opening.race.ready,
@@ -207,12 +226,12 @@ impl<N: Net> Session<N> {
     }
 
     /// The request cannot be served; the reply says why.
-    fn fail(
+    pub(super) fn fail(
         &self,
         opening: Box<Opening<N::Stream>>,
         reason: Reason,
         shared: &mut Shared<N>,
-    ) -> Next<N::Stream> {
+    ) -> Next<N> {
         let refuse = Refuse::Reply(reason.reply_code());
         self.refuse(opening, refuse, reason, shared)
     }

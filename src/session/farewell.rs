@@ -4,14 +4,20 @@
 //! the client reads it. So: reply, FIN, then discard for a while (RFC 1928 §6 asks to close
 //! within ten seconds).
 
+use std::io;
 use std::mem;
+use std::net::Ipv4Addr;
 
 use super::opening::{Opening, Outbox};
 use super::shared::Class;
-use super::{Next, Phase, Reason, Session, Shared};
+use super::web::status;
+use super::{Next, Phase, Reason, Session, Shared, Verdict};
 use crate::net::{Net, Stream};
-use crate::state::handshake::{self, Refuse};
+use crate::state::flow::Peer;
+use crate::state::handshake::{self, Dialect, Refuse};
+use crate::wire::http::ANSWER_MAX;
 use crate::wire::socks::REPLY_MAX;
+use crate::wire::socks4;
 
 /// How much of a refused client's input is discarded before it is closed all the same: what a
 /// pipelining client may have under way.
@@ -20,12 +26,17 @@ const DISCARD_MAX: usize = 64 * 1024;
 /// A refused client's connection: what it is still to be told, and what it has sent since.
 #[derive(Debug)]
 pub(super) struct Farewell {
-    /// Begins with what was said before and is not delivered yet.
+    /// What was said before and is not delivered yet.
     outbox: Outbox,
-    refuse: Refuse,
+    dialect: Dialect,
+    /// `None`: there is nothing more to say.
+    refuse: Option<Refuse>,
     reason: Reason,
+    /// How much of the last words has gone out.
+    sent: usize,
     shut: bool,
     discarded: usize,
+    moved: (u64, u64),
 }
 
 impl Farewell {
@@ -34,11 +45,59 @@ impl Farewell {
         self.reason
     }
 
-    /// Adds the refusal itself to what is to be said.
-    fn speak(&mut self) {
-        let mut reply = [0; REPLY_MAX];
-        let len = handshake::refusal(self.refuse, &mut reply);
-        self.outbox.put(&reply[..usize::from(len)]);
+    /// Bytes that a tunnel had carried before this.
+    pub(super) fn moved(&self) -> (u64, u64) {
+        self.moved
+    }
+
+    /// For a client that has its answer, and may have sent more than belongs to its request.
+    pub(super) fn silent(reason: Reason, moved: (u64, u64)) -> Self {
+        Self {
+            outbox: Outbox::default(),
+            dialect: Dialect::Http,
+            refuse: None,
+            reason,
+            sent: 0,
+            shut: true,
+            discarded: 0,
+            moved,
+        }
+    }
+
+    /// The last words, in the client's dialect. They are the same each time.
+    fn words(&self, out: &mut [u8; ANSWER_MAX]) -> usize {
+        let Some(refuse) = self.refuse else { return 0 };
+        match self.dialect {
+            Dialect::Socks5 => {
+                let mut reply = [0; REPLY_MAX];
+                let len = usize::from(handshake::refusal(refuse, &mut reply));
+                out[..len].copy_from_slice(&reply[..len]);
+                len
+            }
+            Dialect::Socks4 => {
+                let nowhere = (Ipv4Addr::UNSPECIFIED, 0).into();
+                let reply = socks4::reply(false, nowhere);
+                out[..reply.len()].copy_from_slice(&reply);
+                reply.len()
+            }
+            Dialect::Http => status(refuse, self.reason).write(&self.reason.to_string(), out),
+        }
+    }
+
+    /// Says what is left to say. Whether the client has taken everything.
+    fn speak<S: Stream>(&mut self, client: &mut Peer<S>) -> io::Result<bool> {
+        if !self.outbox.flush(client)? {
+            return Ok(false);
+        }
+        let mut words = [0; ANSWER_MAX];
+        let len = self.words(&mut words);
+        while self.sent < len {
+            if !client.ready.writable {
+                return Ok(false);
+            }
+            self.sent += client.write(&words[self.sent..len])?.unwrap_or(0);
+        }
+        Ok(true)
     }
 }
 
@@ -50,16 +109,20 @@ impl<N: Net> Session<N> {
         refuse: Refuse,
         reason: Reason,
         shared: &mut Shared<N>,
-    ) -> Next<N::Stream> {
+    ) -> Next<N> {
         shared.stagger.disarm(self.key);
         let outbox = mem::take(&mut opening.outbox);
+        let dialect = opening.dialect;
         shared.give_opening(opening, self.source());
         let farewell = Farewell {
             outbox,
-            refuse,
+            dialect,
+            refuse: Some(refuse),
             reason,
+            sent: 0,
             shut: false,
             discarded: 0,
+            moved: (0, 0),
         };
         if let Refuse::Login(step) = refuse {
             let class = Class::Penalty as u8 + step;
@@ -69,8 +132,23 @@ impl<N: Net> Session<N> {
         self.pardon(farewell, shared)
     }
 
+    /// A forwarded request has its answer; what the client has sent beyond is discarded.
+    pub(super) fn see_off(
+        &mut self,
+        phase: Phase<N>,
+        farewell: Farewell,
+        shared: &mut Shared<N>,
+    ) -> Verdict {
+        if let Phase::Relaying(mut relay) = phase {
+            relay.release(&mut shared.buffers);
+        }
+        shared.timers.arm(self.key, Class::Linger as u8, shared.now);
+        let next = self.refusing(farewell, shared);
+        self.follow(next, shared)
+    }
+
     /// The penalty waits for its timer; what was said before it may still have to go out.
-    pub(super) fn penalty(&mut self, mut farewell: Farewell) -> Next<N::Stream> {
+    pub(super) fn penalty(&mut self, mut farewell: Farewell) -> Next<N> {
         let reason = farewell.reason;
         match farewell.outbox.flush(&mut self.client) {
             Ok(_) => Next::Wait(Phase::Penalty(farewell)),
@@ -79,36 +157,31 @@ impl<N: Net> Session<N> {
     }
 
     /// Nothing holds back the refusal any more.
-    pub(super) fn pardon(&self, mut farewell: Farewell, shared: &mut Shared<N>) -> Next<N::Stream> {
-        farewell.speak();
+    pub(super) fn pardon(&self, farewell: Farewell, shared: &mut Shared<N>) -> Next<N> {
         shared.timers.arm(self.key, Class::Linger as u8, shared.now);
         Next::Go(Phase::Refusing(farewell))
     }
 
     /// Says what is left to say, then discards until the client has closed too.
-    pub(super) fn refusing(
-        &mut self,
-        mut farewell: Farewell,
-        shared: &mut Shared<N>,
-    ) -> Next<N::Stream> {
+    pub(super) fn refusing(&mut self, mut farewell: Farewell, shared: &mut Shared<N>) -> Next<N> {
         let reason = farewell.reason;
-        match farewell.outbox.flush(&mut self.client) {
+        match farewell.speak(&mut self.client) {
             Ok(true) => {}
             Ok(false) => return Next::Wait(Phase::Refusing(farewell)),
-            Err(_) => return Next::Close(Phase::Over, reason),
+            Err(_) => return Next::Close(Phase::Refusing(farewell), reason),
         }
         if !farewell.shut {
             farewell.shut = true;
             if self.client.stream.shutdown_write().is_err() {
-                return Next::Close(Phase::Over, reason);
+                return Next::Close(Phase::Refusing(farewell), reason);
             }
         }
         while self.client.ready.readable {
             if farewell.discarded >= DISCARD_MAX {
-                return Next::Close(Phase::Over, reason);
+                return Next::Close(Phase::Refusing(farewell), reason);
             }
             match self.client.read(shared.buffers.scratch()) {
-                Ok(Some(0)) | Err(_) => return Next::Close(Phase::Over, reason),
+                Ok(Some(0)) | Err(_) => return Next::Close(Phase::Refusing(farewell), reason),
                 Ok(len) => farewell.discarded += len.unwrap_or(0),
             }
         }

@@ -4,7 +4,8 @@ use super::opening::Opening;
 use super::shared::Class;
 use super::{Next, Phase, Reason, Session, Shared};
 use crate::net::Net;
-use crate::state::handshake::{self, Progress, Refuse, Stage};
+use crate::state::handshake::{self, Dialect, Progress, Refuse, Stage};
+use crate::wire::http::Status;
 
 impl<N: Net> Session<N> {
     /// Feeds what has come, and reads more, until bytes are missing.
@@ -12,12 +13,20 @@ impl<N: Net> Session<N> {
         &mut self,
         mut opening: Box<Opening<N::Stream>>,
         shared: &mut Shared<N>,
-    ) -> Next<N::Stream> {
+    ) -> Next<N> {
         let client = self.record.client().ip();
         // Bounded: each round consumes a message of the inbox, or reads, and without bytes
         // to read it returns.
         loop {
             let bytes = opening.inbox.unread();
+            if opening.stage == Stage::Greeting
+                && let Some(dialect) = Dialect::of(bytes, shared.gate.protocols)
+            {
+                opening.dialect = dialect;
+            }
+            if opening.dialect == Dialect::Http {
+                return self.browse(opening, shared);
+            }
             let (used, progress) =
                 handshake::feed(opening.stage, bytes, client, &mut shared.gate, shared.now);
             opening.inbox.consume(used);
@@ -65,20 +74,34 @@ impl<N: Net> Session<N> {
         }
     }
 
+    /// The handshake takes too long. Only HTTP has a word for it.
+    pub(super) fn handshake_timeout(
+        &self,
+        opening: Box<Opening<N::Stream>>,
+        shared: &mut Shared<N>,
+    ) -> Next<N> {
+        if opening.dialect != Dialect::Http {
+            return Next::Close(Phase::Handshake(opening), Reason::HandshakeTimeout);
+        }
+        let refuse = Refuse::Status(Status::RequestTimeout);
+        self.refuse(opening, refuse, Reason::HandshakeTimeout, shared)
+    }
+
     /// The bytes deserve no tunnel.
-    fn turn_away(
+    pub(super) fn turn_away(
         &self,
         opening: Box<Opening<N::Stream>>,
         refuse: Refuse,
         shared: &mut Shared<N>,
-    ) -> Next<N::Stream> {
+    ) -> Next<N> {
         let reason = match refuse {
             Refuse::Protocol => {
                 shared.totals.garbage += 1;
                 return Next::Close(Phase::Handshake(opening), Reason::Garbage);
             }
             Refuse::Method => Reason::NoMethod,
-            Refuse::LoginVersion | Refuse::Reply(_) => Reason::BadRequest,
+            Refuse::Status(Status::ProxyAuthenticationRequired) => Reason::NoMethod,
+            Refuse::LoginVersion | Refuse::Reply(_) | Refuse::Status(_) => Reason::BadRequest,
             Refuse::Login(_) => {
                 shared.totals.logins_refused += 1;
                 Reason::BadLogin

@@ -1,11 +1,13 @@
 //! The life of one client, from accept to close, in one pass:
 //!
 //! ```text
-//! Handshake   read what is there, feed, send short replies     greet.rs
+//! Handshake   read what is there, feed, send short replies     greet.rs, web.rs for HTTP
 //! Resolving   only for names                                   dial.rs
 //! Connecting  candidates race, the first to stand wins         dial.rs, race.rs
+//! Binding     or: a listener waits for one peer                binding.rs
 //! Answering   the reply to the client, its early bytes on      relay.rs
 //! Relaying    two flows, until both have ended                 relay.rs
+//! Associated  or: datagrams, until the connection ends         assoc/
 //!
 //! Penalty     a wrong password waits                           farewell.rs
 //! Refusing    a last reply, FIN, input discarded for a while   farewell.rs
@@ -14,6 +16,8 @@
 //! Each phase owns what only it needs, and leaving it gives that back. [`Session::turn`] goes
 //! from phase to phase until one has to wait.
 
+mod assoc;
+mod binding;
 mod dial;
 mod farewell;
 mod greet;
@@ -22,10 +26,12 @@ mod race;
 mod record;
 mod relay;
 mod shared;
+mod web;
 
 use std::mem;
 use std::net::SocketAddr;
 
+use self::assoc::Association;
 use self::farewell::Farewell;
 use self::opening::Opening;
 use self::record::Record;
@@ -47,7 +53,7 @@ pub struct Session<N: Net> {
     client: Peer<N::Stream>,
     record: Record,
     queued: bool,
-    phase: Phase<N::Stream>,
+    phase: Phase<N>,
 }
 
 /// What a turn says to the server.
@@ -62,13 +68,14 @@ pub enum Verdict {
 }
 
 /// Where in its life a session is.
-#[derive(Debug)]
-enum Phase<S> {
-    Handshake(Box<Opening<S>>),
-    Resolving(Box<Opening<S>>),
-    Connecting(Box<Opening<S>>),
-    Answering(Box<Opening<S>>, Peer<S>),
-    Relaying(Relay<S>),
+enum Phase<N: Net> {
+    Handshake(Box<Opening<N::Stream>>),
+    Resolving(Box<Opening<N::Stream>>),
+    Connecting(Box<Opening<N::Stream>>),
+    Binding(Box<Opening<N::Stream>>, N::Listener),
+    Answering(Box<Opening<N::Stream>>, Peer<N::Stream>),
+    Relaying(Relay<N::Stream>),
+    Associated(Box<Association<N::Datagram>>),
     Penalty(Farewell),
     Refusing(Farewell),
     /// Between two phases, and behind the last.
@@ -76,13 +83,15 @@ enum Phase<S> {
 }
 
 /// Where a phase leads.
-enum Next<S> {
+enum Next<N: Net> {
     /// On with that phase at once.
-    Go(Phase<S>),
+    Go(Phase<N>),
     /// Stay in that phase until something happens.
-    Wait(Phase<S>),
+    Wait(Phase<N>),
+    /// Stay in that phase, but there is more to do at once.
+    Yield(Phase<N>),
     /// The end; the phase still holds what has to be given back.
-    Close(Phase<S>, Reason),
+    Close(Phase<N>, Reason),
 }
 
 impl<N: Net> Session<N> {
@@ -125,9 +134,12 @@ impl<N: Net> Session<N> {
     pub fn mark(&mut self, role: Role, event: &Event) {
         match (role, &mut self.phase) {
             (Role::Client, _) => self.client.ready.mark(event),
-            (_, Phase::Connecting(opening)) => opening.race.ready.mark(event),
+            (_, Phase::Connecting(opening) | Phase::Binding(opening, _)) => {
+                opening.race.ready.mark(event);
+            }
             (_, Phase::Answering(_, target)) => target.ready.mark(event),
             (_, Phase::Relaying(relay)) => relay.mark(event),
+            (role, Phase::Associated(association)) => association.mark(role, event),
             // Of an attempt that is no more.
             _ => {}
         }
@@ -147,6 +159,9 @@ impl<N: Net> Session<N> {
         if let Phase::Relaying(_) = self.phase {
             return self.relay(shared);
         }
+        if let Phase::Associated(_) = self.phase {
+            return self.relay_datagrams(shared);
+        }
         let next = Next::Go(mem::replace(&mut self.phase, Phase::Over));
         self.follow(next, shared)
     }
@@ -160,28 +175,44 @@ impl<N: Net> Session<N> {
             Verdict::Closed(reason @ (Reason::ClientReset | Reason::TargetReset)) => {
                 self.broken(reason)
             }
+            Verdict::Closed(reason) if relay.has_excess() => {
+                let farewell = Farewell::silent(reason, relay.moved());
+                let phase = mem::replace(&mut self.phase, Phase::Over);
+                self.see_off(phase, farewell, shared)
+            }
             verdict => verdict,
         }
     }
 
     /// Goes on from phase to phase until one has to wait. Phases only lead forwards, so this
     /// ends.
-    fn follow(&mut self, mut next: Next<N::Stream>, shared: &mut Shared<N>) -> Verdict {
+    fn follow(&mut self, mut next: Next<N>, shared: &mut Shared<N>) -> Verdict {
         loop {
             next = match next {
                 Next::Go(phase @ Phase::Relaying(_)) => {
                     self.phase = phase;
                     return self.relay(shared);
                 }
+                Next::Go(phase @ Phase::Associated(_)) => {
+                    self.phase = phase;
+                    return self.relay_datagrams(shared);
+                }
                 Next::Go(Phase::Handshake(opening)) => self.greet(opening, shared),
                 Next::Go(Phase::Resolving(opening)) => self.resolving(opening),
                 Next::Go(Phase::Connecting(opening)) => self.connecting(opening, shared),
+                Next::Go(Phase::Binding(opening, listener)) => {
+                    self.binding(opening, listener, shared)
+                }
                 Next::Go(Phase::Answering(opening, target)) => self.answer(opening, target, shared),
                 Next::Go(Phase::Refusing(farewell)) => self.refusing(farewell, shared),
                 Next::Go(Phase::Penalty(farewell)) => self.penalty(farewell),
                 Next::Go(phase @ Phase::Over) | Next::Wait(phase) => {
                     self.phase = phase;
                     return Verdict::Idle;
+                }
+                Next::Yield(phase) => {
+                    self.phase = phase;
+                    return Verdict::Again;
                 }
                 Next::Close(phase, reason) => {
                     self.phase = phase;
@@ -197,7 +228,8 @@ impl<N: Net> Session<N> {
     /// The session's timer has run out.
     pub fn expire(&mut self, shared: &mut Shared<N>) -> Verdict {
         let next = match mem::replace(&mut self.phase, Phase::Over) {
-            phase @ Phase::Handshake(_) => Next::Close(phase, Reason::HandshakeTimeout),
+            Phase::Handshake(opening) => self.handshake_timeout(opening, shared),
+            Phase::Binding(opening, _) => self.bind_timeout(opening, shared),
             Phase::Resolving(opening) => self.lookup_timeout(opening, shared),
             Phase::Connecting(opening) => self.connect_timeout(opening, shared),
             phase @ Phase::Answering(..) => Next::Close(phase, Reason::ConnectTimeout),
@@ -205,6 +237,7 @@ impl<N: Net> Session<N> {
                 let reason = relay.timeout();
                 Next::Close(Phase::Relaying(relay), reason)
             }
+            phase @ Phase::Associated(_) => Next::Close(phase, Reason::IdleTimeout),
             Phase::Penalty(farewell) => self.pardon(farewell, shared),
             Phase::Refusing(farewell) => {
                 let reason = farewell.reason();
@@ -239,7 +272,12 @@ impl<N: Net> Session<N> {
             Phase::Handshake(opening)
             | Phase::Connecting(opening)
             | Phase::Answering(opening, _) => shared.give_opening(opening, self.source()),
+            Phase::Binding(opening, _) => {
+                shared.end_bind(self.source());
+                shared.give_opening(opening, self.source());
+            }
             Phase::Relaying(mut relay) => relay.release(&mut shared.buffers),
+            Phase::Associated(mut association) => self.dissociate(&mut association, shared),
             Phase::Penalty(_) | Phase::Refusing(_) | Phase::Over => {}
         }
         shared.totals.up_bytes += moved.0;
@@ -269,11 +307,16 @@ impl<N: Net> Session<N> {
 
     /// Whether it holds an entry of the table of openings.
     pub fn is_opening(&self) -> bool {
-        use Phase::{Answering, Connecting, Handshake, Resolving};
+        use Phase::{Answering, Binding, Connecting, Handshake, Resolving};
         matches!(
             self.phase,
-            Handshake(_) | Resolving(_) | Connecting(_) | Answering(..)
+            Handshake(_) | Resolving(_) | Connecting(_) | Binding(..) | Answering(..)
         )
+    }
+
+    /// Whether it is a UDP association.
+    pub fn is_associated(&self) -> bool {
+        matches!(self.phase, Phase::Associated(_))
     }
 
     fn token(&self, role: Role) -> Token {
@@ -284,6 +327,8 @@ impl<N: Net> Session<N> {
     fn moved(&self) -> (u64, u64) {
         match &self.phase {
             Phase::Relaying(relay) => relay.moved(),
+            Phase::Associated(association) => association.moved(),
+            Phase::Penalty(farewell) | Phase::Refusing(farewell) => farewell.moved(),
             _ => (0, 0),
         }
     }

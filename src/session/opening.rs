@@ -2,24 +2,34 @@
 //! and the race for its target. An idle tunnel owns none of it.
 
 use std::io;
+use std::net::SocketAddr;
 
 use super::race::Race;
+use super::web::WebRequest;
 use crate::net::Stream;
 use crate::state::flow::Peer;
-use crate::state::handshake::Stage;
-use crate::wire::socks::REPLY_MAX;
+use crate::state::handshake::{Dialect, Stage};
+use crate::wire::http::{ANSWER_MAX, Malformed, Status};
+use crate::wire::socks::{Command, REPLY_MAX, ReplyCode, write_reply};
+use crate::wire::socks4;
 
 /// Room for what the client sends before its tunnel stands. The longest message is that of
 /// RFC 1929 with 513 bytes; the rest of it is for payload that came along.
 const INBOX_BYTES: usize = 1024;
 
-/// Both two-byte answers and the reply: a client that sends everything at once gets them so.
-const OUTBOX_BYTES: usize = 2 + 2 + REPLY_MAX;
+/// Both two-byte answers and both replies to BIND: a client that sends everything at once, and
+/// reads nothing, has them all waiting. It is also enough for the 39 bytes of HTTP's 200.
+const OUTBOX_BYTES: usize = 2 + 2 + 2 * REPLY_MAX;
 
 /// One entry of the table of openings.
 #[derive(Debug)]
 pub(super) struct Opening<S> {
+    pub(super) dialect: Dialect,
     pub(super) stage: Stage,
+    /// What the request asks for: a connection to, or from, the destination.
+    pub(super) command: Command,
+    /// The head of an HTTP request, from its first byte until the target has it.
+    pub(super) web: Option<Box<WebRequest>>,
     pub(super) inbox: Inbox,
     pub(super) outbox: Outbox,
     /// The client's end of stream has been read.
@@ -32,7 +42,10 @@ pub(super) struct Opening<S> {
 impl<S: Stream> Opening<S> {
     pub(super) fn new() -> Self {
         Self {
+            dialect: Dialect::default(),
             stage: Stage::Greeting,
+            command: Command::Connect,
+            web: None,
             inbox: Inbox {
                 bytes: [0; INBOX_BYTES],
                 start: 0,
@@ -48,17 +61,64 @@ impl<S: Stream> Opening<S> {
     /// Makes a used entry as good as new. What the inbox held is only forgotten, not wiped:
     /// it is read as far as `end` says.
     pub(super) fn reset(&mut self) {
+        self.dialect = Dialect::default();
         self.stage = Stage::Greeting;
+        self.command = Command::Connect;
         (self.inbox.start, self.inbox.end) = (0, 0);
         self.outbox = Outbox::default();
         (self.client_ended, self.early_bytes) = (false, 0);
         self.race = Race::new();
     }
 
-    /// The target has taken `len` bytes of the early payload.
+    /// What the target is to get first: the head of a forwarded request, then what came along
+    /// with the handshake.
+    pub(super) fn early(&self) -> &[u8] {
+        let web = self.web.as_ref().map(|web| web.unread());
+        web.filter(|bytes| !bytes.is_empty())
+            .unwrap_or_else(|| self.inbox.unread())
+    }
+
+    /// The target has taken `len` bytes of [`Opening::early`].
     pub(super) fn carry(&mut self, len: usize) {
-        self.inbox.consume(len);
+        match &mut self.web {
+            Some(web) if !web.unread().is_empty() => web.consume(len),
+            _ => self.inbox.consume(len),
+        }
         self.early_bytes += len as u64;
+    }
+
+    /// Drops what lies behind the body of a forwarded request.
+    pub(super) fn measure(&mut self) -> Result<(), Malformed> {
+        if let Some(web) = &mut self.web {
+            let len = web.measure(self.inbox.unread())?;
+            self.inbox.truncate(len);
+        }
+        Ok(())
+    }
+
+    /// Tells the client, in its dialect, that its request has succeeded. The address is that
+    /// of our end, or of the peer that BIND has waited for.
+    pub(super) fn answer(&mut self, bound: SocketAddr) {
+        match self.dialect {
+            Dialect::Socks5 => {
+                let mut reply = [0; REPLY_MAX];
+                let len = write_reply(ReplyCode::Succeeded, bound, &mut reply);
+                self.outbox.put(&reply[..usize::from(len)]);
+            }
+            Dialect::Socks4 => self.outbox.put(&socks4::reply(true, bound)),
+            // The answer to a forwarded request is the server's.
+            Dialect::Http if self.is_forwarded() => {}
+            Dialect::Http => {
+                let mut answer = [0; ANSWER_MAX];
+                let len = Status::Established.write("", &mut answer);
+                self.outbox.put(&answer[..len]);
+            }
+        }
+    }
+
+    /// Whether it is an HTTP request that is forwarded, not a tunnel.
+    fn is_forwarded(&self) -> bool {
+        self.web.as_ref().is_some_and(|web| web.meter().is_some())
     }
 }
 
@@ -80,6 +140,16 @@ impl Inbox {
         self.start += len;
     }
 
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.truncate(0);
+    }
+
+    /// Forgets all but the first `len` bytes.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.end = self.end.min(self.start + len);
+    }
+
     /// Reads once, behind what is there. `Some(0)` is the end of stream; `None` means that
     /// nothing was there to read, or no room.
     pub(super) fn read<S: Stream>(&mut self, client: &mut Peer<S>) -> io::Result<Option<usize>> {
@@ -97,11 +167,21 @@ impl Inbox {
 }
 
 /// Bytes for the client that it has not taken yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
     bytes: [u8; OUTBOX_BYTES],
     start: usize,
     end: usize,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            bytes: [0; OUTBOX_BYTES],
+            start: 0,
+            end: 0,
+        }
+    }
 }
 
 impl Outbox {

@@ -1,6 +1,6 @@
 //! The race for a target: candidates, attempts, and which failure tells the most (RFC 8305).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Reason;
 use crate::net::Stream;
@@ -58,6 +58,16 @@ impl<S: Stream> Race<S> {
     /// Sets the port that every candidate will be tried at.
     pub(super) fn set_port(&mut self, port: u16) {
         self.port = port;
+    }
+
+    /// The port that every candidate will be tried at.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The addresses of the destination; for BIND those that its peer may have.
+    pub(super) fn expected(&self) -> &[IpAddr] {
+        self.candidates.as_slice()
     }
 
     /// Sets what there is to try, in this order.

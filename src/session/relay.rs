@@ -7,6 +7,7 @@ use crate::net::{Event, Net, Stream};
 use crate::state::flow::{Broken, Flow, Peer, Step};
 use crate::state::pool::Buffers;
 use crate::state::slots::Key;
+use crate::wire::http::BodyMeter;
 
 /// The target of a tunnel and both directions.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Relay<S> {
     target: Peer<S>,
     up: Flow,
     down: Flow,
+    /// Where the body of a forwarded request ends.
+    meter: Option<BodyMeter>,
 }
 
 impl<N: Net> Session<N> {
@@ -23,25 +26,30 @@ impl<N: Net> Session<N> {
         mut opening: Box<Opening<N::Stream>>,
         mut target: Peer<N::Stream>,
         shared: &mut Shared<N>,
-    ) -> Next<N::Stream> {
+    ) -> Next<N> {
         if target.take_error().is_some() {
             return Next::Close(Phase::Answering(opening, target), Reason::TargetReset);
         }
         let Ok(answered) = opening.outbox.flush(&mut self.client) else {
             return Next::Close(Phase::Answering(opening, target), Reason::ClientReset);
         };
-        while !opening.inbox.unread().is_empty() && target.ready.writable {
-            match target.write(opening.inbox.unread()) {
+        while !opening.early().is_empty() && target.ready.writable {
+            match target.write(opening.early()) {
                 Ok(len) => opening.carry(len.unwrap_or(0)),
                 Err(_) => {
                     return Next::Close(Phase::Answering(opening, target), Reason::TargetReset);
                 }
             }
         }
-        if !answered || !opening.inbox.unread().is_empty() {
+        if !answered || !opening.early().is_empty() {
             return Next::Wait(Phase::Answering(opening, target));
         }
-        let up = Flow::new(opening.client_ended, opening.early_bytes);
+        let meter = opening.web.as_ref().and_then(|web| web.meter());
+        let (ended, early_bytes) = (opening.client_ended, opening.early_bytes);
+        let up = match &meter {
+            Some(meter) => Flow::measured(meter, ended, early_bytes),
+            None => Flow::new(ended, early_bytes),
+        };
         shared.give_opening(opening, self.source());
         shared.totals.tunnels += 1;
         shared.timers.arm(self.key, Class::Idle as u8, shared.now);
@@ -49,6 +57,7 @@ impl<N: Net> Session<N> {
             target,
             up,
             down: Flow::default(),
+            meter,
         }))
     }
 }
@@ -65,14 +74,15 @@ impl<S: Stream> Relay<S> {
             return Verdict::Closed(Reason::TargetReset);
         }
         let before = self.progress();
-        let up = match self.up.pump(client, &mut self.target, &mut shared.buffers) {
+        let (meter, buffers) = (self.meter.as_mut(), &mut shared.buffers);
+        let up = match self.up.pump(client, &mut self.target, meter, buffers) {
             Ok(step) => step,
             Err(Broken::Source) => return Verdict::Closed(Reason::ClientReset),
             Err(Broken::Sink) => return Verdict::Closed(Reason::TargetReset),
         };
         let down = match self
             .down
-            .pump(&mut self.target, client, &mut shared.buffers)
+            .pump(&mut self.target, client, None, &mut shared.buffers)
         {
             Ok(step) => step,
             Err(Broken::Source) => return Verdict::Closed(Reason::TargetReset),
@@ -94,6 +104,12 @@ impl<S: Stream> Relay<S> {
         } else {
             Verdict::Idle
         }
+    }
+
+    /// Whether the client may have sent more than its request has: closing at once would reset
+    /// the connection, and it could lose the end of the answer.
+    pub(super) fn has_excess(&self) -> bool {
+        self.up.is_measured()
     }
 
     /// Remembers an event of the target.

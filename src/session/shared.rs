@@ -2,12 +2,16 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 
+use super::assoc::{Associations, LOOKUPS_MAX};
 use super::opening::Opening;
-use crate::config::{Config, Families, Timeouts};
+use super::web::WebRequest;
+use crate::config::{Config, Families, Relay, Timeouts};
 use crate::names::Names;
 use crate::net::{Millis, Net};
 use crate::state::access::{Access, Refusal, Source};
+use crate::state::association::{Loss, PORT_SILENCE_MS};
 use crate::state::clients::Clients;
 use crate::state::gate::{Gate, PENALTY_STEPS};
 use crate::state::pool::{Buffers, Pool};
@@ -23,6 +27,9 @@ const LINGER_MS: u32 = 2_000;
 /// Time between two connection attempts of one race (RFC 8305 §5: "Connection Attempt Delay").
 const STAGGER_MS: u32 = 250;
 
+/// The class of [`Shared::stagger`] for the silence of a UDP client.
+pub(super) const SILENCE: u8 = 1;
+
 /// Everything but the sessions themselves, which borrow it for a turn.
 pub struct Shared<N: Net> {
     /// The system.
@@ -33,7 +40,8 @@ pub struct Shared<N: Net> {
     pub buffers: Buffers,
     /// One timer per session; its classes are those of `Class`.
     pub timers: Timers,
-    /// The start of the next attempt, for sessions whose race has candidates left.
+    /// The start of the next attempt, for sessions whose race has candidates left; the silence
+    /// of the client, for UDP associations.
     pub stagger: Timers,
     /// Name lookups.
     pub names: Names<N>,
@@ -43,8 +51,17 @@ pub struct Shared<N: Net> {
     pub clients: Clients,
     /// Counters since the start.
     pub totals: Totals,
+    /// UDP.
+    pub associations: Associations,
     pub(super) families: Families,
+    pub(super) relay: Relay,
     pub(super) openings: Openings<N>,
+    /// Heads of HTTP requests being read.
+    pub(super) heads: Pool<Box<WebRequest>>,
+    /// BINDs that wait for their peer.
+    binds: usize,
+    binds_max: usize,
+    per_client_binds_max: u32,
 }
 
 /// The table of openings.
@@ -62,13 +79,19 @@ impl<N: Net> Shared<N> {
             net,
             buffers: Buffers::new(limits.buffers_max, limits.buffer_bytes),
             timers: Timers::new(&Class::durations(&config.timeouts), limits.sessions_max),
-            stagger: Timers::new(&[STAGGER_MS], limits.sessions_max),
-            names: Names::new(names, limits.openings_max),
-            gate: Gate::new(access, users, &config.policy),
+            stagger: Timers::new(&[STAGGER_MS, PORT_SILENCE_MS], limits.sessions_max),
+            names: Names::new(names, limits.openings_max + LOOKUPS_MAX),
+            gate: Gate::new(access, users, &config.policy, config.protocols),
             clients: Clients::default(),
             totals: Totals::default(),
+            associations: Associations::new(config),
             families: config.families,
+            relay: config.relay,
             openings: Pool::new(limits.openings_max),
+            heads: Pool::new(limits.heads_max),
+            binds: 0,
+            binds_max: limits.binds_max,
+            per_client_binds_max: u32::try_from(limits.per_client_binds_max).unwrap_or(u32::MAX),
         }
     }
 
@@ -82,8 +105,48 @@ impl<N: Net> Shared<N> {
         &self.openings
     }
 
+    /// Heads of HTTP requests in use.
+    pub fn heads_used(&self) -> usize {
+        self.heads.used()
+    }
+
+    /// BINDs that wait for their peer.
+    pub fn binds(&self) -> usize {
+        self.binds
+    }
+
+    /// Whether that client may have another listener.
+    pub(super) fn can_bind(&self, source: Source) -> bool {
+        let binds = self.clients.share(source).binds;
+        self.binds < self.binds_max && binds < self.per_client_binds_max
+    }
+
+    /// A listener of that client waits for its peer.
+    pub(super) fn begin_bind(&mut self, source: Source) {
+        self.binds += 1;
+        self.clients.change_binds(source, 1);
+    }
+
+    /// It waits no more.
+    pub(super) fn end_bind(&mut self, source: Source) {
+        self.binds -= 1;
+        self.clients.change_binds(source, -1);
+    }
+
+    /// The address to announce instead of a local one.
+    pub(super) fn public_addr(&self, local: IpAddr) -> IpAddr {
+        let public = match local {
+            IpAddr::V4(_) => self.relay.public_v4.map(IpAddr::V4),
+            IpAddr::V6(_) => self.relay.public_v6.map(IpAddr::V6),
+        };
+        public.unwrap_or(local)
+    }
+
     /// Takes back an entry of the table of openings.
     pub(super) fn give_opening(&mut self, mut opening: Box<Opening<N::Stream>>, source: Source) {
+        if let Some(web) = opening.web.take() {
+            self.heads.give(web);
+        }
         opening.reset();
         self.openings.give(opening);
         self.clients.opened(source);
@@ -99,6 +162,8 @@ pub(super) enum Class {
     Idle,
     HalfClosed,
     Linger,
+    Bind,
+    Udp,
     /// The first step of the penalty for wrong passwords; the others follow it.
     Penalty,
 }
@@ -114,6 +179,8 @@ impl Class {
             timeouts.idle_ms,
             timeouts.half_close_ms,
             LINGER_MS,
+            timeouts.bind_ms,
+            timeouts.udp_ms,
         ]);
         penalties.copy_from_slice(&PENALTIES_MS);
         durations
@@ -143,6 +210,12 @@ pub struct Totals {
     pub pauses: u64,
     /// Destinations refused, by cause.
     pub refused: [u64; Refusal::COUNT],
+    /// Datagrams from clients to remotes.
+    pub up_datagrams: u64,
+    /// Datagrams from remotes to clients.
+    pub down_datagrams: u64,
+    /// Datagrams that were not carried, by cause.
+    pub lost: [u64; Loss::COUNT],
 }
 
 impl Totals {
@@ -151,6 +224,13 @@ impl Totals {
         Refusal::ALL
             .into_iter()
             .map(|cause| (cause, self.refused[cause.index()]))
+    }
+
+    /// Why datagrams were not carried, with how often.
+    pub fn losses(&self) -> impl Iterator<Item = (Loss, u64)> {
+        Loss::ALL
+            .into_iter()
+            .map(|cause| (cause, self.lost[cause.index()]))
     }
 }
 
@@ -191,6 +271,8 @@ pub enum Reason {
     Refused,
     /// The connect timeout.
     ConnectTimeout,
+    /// Nobody has come to a BIND listener.
+    BindTimeout,
     /// Out of descriptors or table entries, or an error of the system without a code of its own.
     Failed,
     /// Nothing moved for the idle timeout.
@@ -211,7 +293,7 @@ impl Reason {
                 ReplyCode::HostUnreachable
             }
             Self::Refused => ReplyCode::ConnectionRefused,
-            Self::ConnectTimeout => ReplyCode::TtlExpired,
+            Self::ConnectTimeout | Self::BindTimeout => ReplyCode::TtlExpired,
             _ => ReplyCode::GeneralFailure,
         }
     }
@@ -256,6 +338,7 @@ impl fmt::Display for Reason {
             Self::HostUnreachable => "host unreachable",
             Self::Refused => "refused",
             Self::ConnectTimeout => "connect timeout",
+            Self::BindTimeout => "nobody came",
             Self::Failed => "failed (see -v)",
             Self::IdleTimeout => "idle timeout",
             Self::HalfCloseTimeout => "half-close timeout",

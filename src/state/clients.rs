@@ -12,6 +12,12 @@ pub struct Share {
     pub sessions: u32,
     /// Those of them that are still being opened.
     pub openings: u32,
+    /// BINDs that wait for their peer.
+    pub binds: u32,
+    /// UDP associations.
+    pub associations: u32,
+    /// Names that are being looked up for these.
+    pub lookups: u32,
 }
 
 /// The clients that have sessions.
@@ -25,6 +31,12 @@ impl Clients {
     pub fn share(&self, source: Source) -> Share {
         let at = self.position(source);
         at.map(|at| self.shares[at].1).unwrap_or_default()
+    }
+
+    /// The same, to be changed; `None` where it has no session.
+    pub fn share_mut(&mut self, source: Source) -> Option<&mut Share> {
+        let at = self.position(source).ok()?;
+        Some(&mut self.shares[at].1)
     }
 
     /// A session of `source` has come, and is being opened.
@@ -41,6 +53,14 @@ impl Clients {
     pub fn opened(&mut self, source: Source) {
         if let Ok(at) = self.position(source) {
             self.shares[at].1.openings -= 1;
+        }
+    }
+
+    /// `source` has one BIND more, or one less.
+    pub fn change_binds(&mut self, source: Source, by: i32) {
+        if let Ok(at) = self.position(source) {
+            let binds = &mut self.shares[at].1.binds;
+            *binds = binds.saturating_add_signed(by);
         }
     }
 
@@ -87,14 +107,16 @@ mod tests {
             clients.share(a),
             Share {
                 sessions: 2,
-                openings: 1
+                openings: 1,
+                ..Share::default()
             }
         );
         assert_eq!(
             clients.share(b),
             Share {
                 sessions: 1,
-                openings: 1
+                openings: 1,
+                ..Share::default()
             }
         );
         clients.opened(a);

@@ -9,6 +9,7 @@ use std::io;
 
 use super::pool::{Buffer, Buffers};
 use crate::net::{Event, Stream};
+use crate::wire::http::BodyMeter;
 
 /// What is known of a socket's readiness.
 ///
@@ -128,6 +129,8 @@ pub struct Flow {
     bytes: u64,
     ended: bool,
     done: bool,
+    /// It ended where a request body ends: the sink is told by the body, not by a FIN.
+    measured: bool,
     /// The last read filled its buffer: more is worth moving in larger pieces.
     bulk: bool,
 }
@@ -140,8 +143,21 @@ impl Flow {
             bytes,
             ended,
             done: false,
+            measured: false,
             bulk: false,
         }
+    }
+
+    /// A flow that carries a request body, as far as `meter` says, and has carried `bytes`.
+    pub fn measured(meter: &BodyMeter, ended: bool, bytes: u64) -> Self {
+        let mut flow = Self::new(ended, bytes);
+        flow.measure(meter);
+        flow
+    }
+
+    /// Whether it ended with a request body: more may be waiting at its source.
+    pub fn is_measured(&self) -> bool {
+        self.measured
     }
 
     /// Bytes passed on so far.
@@ -166,7 +182,8 @@ impl Flow {
         }
     }
 
-    /// Moves what can be moved, at most one buffer's worth of new bytes.
+    /// Moves what can be moved, at most one buffer's worth of new bytes, and of a request body
+    /// (`meter`) no more than it has.
     ///
     /// # Errors
     /// Either end broke: the session is over then.
@@ -174,15 +191,19 @@ impl Flow {
         &mut self,
         from: &mut Peer<S>,
         to: &mut Peer<S>,
+        meter: Option<&mut BodyMeter>,
         buffers: &mut Buffers,
     ) -> Result<Step, Broken> {
+        let mut meter = meter;
         let mut filled = false;
         while !self.done {
             if !self.drain(to, buffers)? {
                 return Ok(Step::Blocked);
             }
             if self.ended {
-                to.stream.shutdown_write().map_err(|_| Broken::Sink)?;
+                if !self.measured {
+                    to.stream.shutdown_write().map_err(|_| Broken::Sink)?;
+                }
                 self.done = true;
                 break;
             }
@@ -196,8 +217,8 @@ impl Flow {
             filled = true;
             let buffer = if self.bulk { None } else { buffers.take() };
             match buffer {
-                Some(buffer) => self.fill(from, buffer, buffers)?,
-                None => self.pass(from, to, buffers)?,
+                Some(buffer) => self.fill(from, buffer, meter.as_deref_mut(), buffers)?,
+                None => self.pass(from, to, meter.as_deref_mut(), buffers)?,
             }
         }
         Ok(Step::Done)
@@ -230,6 +251,7 @@ impl Flow {
         &mut self,
         from: &mut Peer<S>,
         mut buffer: Buffer,
+        meter: Option<&mut BodyMeter>,
         buffers: &mut Buffers,
     ) -> Result<(), Broken> {
         let space = buffer.space().len();
@@ -237,12 +259,25 @@ impl Flow {
         if let Ok(Some(len @ 1..)) = read {
             buffer.filled(len);
             self.bulk = len == space;
+            let mut body = Ok(len);
+            if let Some(meter) = meter {
+                body = meter.advance(buffer.unread());
+                self.measure(meter);
+            }
+            buffer.filled(body.unwrap_or(0));
             self.held = Some(buffer);
-            return Ok(());
+            return body.map(|_| ()).map_err(|_| Broken::Source);
         }
         buffers.give(buffer);
         self.ended = read.map_err(|_| Broken::Source)?.is_some();
         Ok(())
+    }
+
+    /// A request body that is complete ends the flow.
+    fn measure(&mut self, meter: &BodyMeter) {
+        if meter.is_done() {
+            (self.ended, self.measured) = (true, true);
+        }
     }
 
     /// Passes on what the sink takes, through the scratch buffer.
@@ -250,6 +285,7 @@ impl Flow {
         &mut self,
         from: &mut Peer<S>,
         to: &mut Peer<S>,
+        meter: Option<&mut BodyMeter>,
         buffers: &mut Buffers,
     ) -> Result<(), Broken> {
         let buffer_bytes = buffers.buffer_bytes();
@@ -262,13 +298,22 @@ impl Flow {
             return Ok(());
         }
         self.bulk = seen >= buffer_bytes;
-        let written = to
-            .write(&scratch[..seen])
-            .map_err(|_| Broken::Sink)?
-            .unwrap_or(0);
+        let mut part = &scratch[..seen];
+        if let Some(meter) = &meter {
+            // Only looked at: the meter moves on with what is written.
+            let mut ahead = **meter;
+            let body = ahead.advance(part);
+            part = &part[..body.map_err(|_| Broken::Source)?];
+        }
+        let written = to.write(part).map_err(|_| Broken::Sink)?.unwrap_or(0);
         if written < seen {
             // What was only looked at is still there, and no event will say so again.
             from.ready.readable = true;
+        }
+        if let Some(meter) = meter {
+            let counted = meter.advance(&scratch[..written]);
+            counted.map_err(|_| Broken::Source)?;
+            self.measure(meter);
         }
         let mut left = written;
         while left > 0 {

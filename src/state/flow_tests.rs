@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
 use super::*;
+use crate::wire::http::Body;
 
 /// A fake connection. Reads follow a script; writes are taken as far as `room` goes.
 #[derive(Debug, Default)]
@@ -112,7 +113,7 @@ fn a_transfer_holds_no_buffer_between_turns() {
     let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
     let mut flow = Flow::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut buffers),
         Ok(Step::Blocked)
     );
     assert_eq!(to.stream.written, b"hello");
@@ -127,7 +128,7 @@ fn a_short_read_says_drained_and_saves_the_second_read() {
     let mut buffers = Buffers::new(1, 8);
     let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
     let mut flow = Flow::default();
-    flow.pump(&mut from, &mut to, &mut buffers).unwrap();
+    flow.pump(&mut from, &mut to, None, &mut buffers).unwrap();
     assert_eq!(from.stream.reads, 1);
     assert!(!from.ready.readable);
 }
@@ -138,8 +139,14 @@ fn a_short_read_with_an_announced_end_reads_on() {
     let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
     (from.ready.ended, from.stream.at_end) = (true, true);
     let mut flow = Flow::default();
-    assert_eq!(flow.pump(&mut from, &mut to, &mut buffers), Ok(Step::More));
-    assert_eq!(flow.pump(&mut from, &mut to, &mut buffers), Ok(Step::Done));
+    assert_eq!(
+        flow.pump(&mut from, &mut to, None, &mut buffers),
+        Ok(Step::More)
+    );
+    assert_eq!(
+        flow.pump(&mut from, &mut to, None, &mut buffers),
+        Ok(Step::Done)
+    );
     assert_eq!(to.stream.written, b"hello");
     assert!(to.stream.shut);
 }
@@ -149,10 +156,13 @@ fn a_turn_fills_one_buffer_and_says_that_there_is_more() {
     let mut buffers = Buffers::new(1, 4);
     let (mut from, mut to) = (peer(b"abcdefgh", 100), peer(b"", 100));
     let mut flow = Flow::default();
-    assert_eq!(flow.pump(&mut from, &mut to, &mut buffers), Ok(Step::More));
+    assert_eq!(
+        flow.pump(&mut from, &mut to, None, &mut buffers),
+        Ok(Step::More)
+    );
     assert_eq!(to.stream.written, b"abcd");
     assert_eq!(
-        flow.pump(&mut from, &mut to, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut buffers),
         Ok(Step::Blocked)
     );
     assert_eq!(to.stream.written, b"abcdefgh");
@@ -164,16 +174,16 @@ fn a_slow_reader_pins_one_buffer_and_its_source_is_read_no_further() {
     let (mut from, mut to) = (peer(b"abcdefgh", 100), peer(b"", 2));
     let mut flow = Flow::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut buffers),
         Ok(Step::Blocked)
     );
     assert_eq!(
-        flow.pump(&mut from, &mut to, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut buffers),
         Ok(Step::Blocked)
     );
     assert_eq!((buffers.pool().used(), from.stream.reads), (1, 1));
     (to.stream.room, to.ready.writable) = (100, true);
-    while flow.pump(&mut from, &mut to, &mut buffers).unwrap() == Step::More {}
+    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Step::More {}
     assert_eq!(to.stream.written, b"abcdefgh");
     assert_eq!(buffers.pool().used(), 0);
 }
@@ -185,7 +195,7 @@ fn nothing_is_read_for_a_sink_without_room() {
     to.ready.writable = false;
     let mut flow = Flow::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut buffers),
         Ok(Step::Blocked)
     );
     assert_eq!((from.stream.reads, buffers.pool().used()), (0, 0));
@@ -198,12 +208,12 @@ fn half_close_reaches_the_sink_after_the_last_byte() {
     (from.ready.ended, from.stream.at_end) = (true, true);
     let mut flow = Flow::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut buffers),
         Ok(Step::Blocked)
     );
     assert!(!to.stream.shut);
     (to.stream.room, to.ready.writable) = (100, true);
-    while flow.pump(&mut from, &mut to, &mut buffers).unwrap() == Step::More {}
+    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Step::More {}
     assert_eq!(
         (to.stream.written.as_slice(), to.stream.shut),
         (&b"last"[..], true)
@@ -218,17 +228,20 @@ fn with_the_pool_empty_it_goes_on_through_the_scratch_buffer() {
     let (mut from, mut to) = (peer(b"abcdefghij", 100), peer(b"", 6));
     (from.ready.ended, from.stream.at_end) = (true, true);
     let mut flow = Flow::default();
-    assert_eq!(flow.pump(&mut from, &mut to, &mut buffers), Ok(Step::More));
+    assert_eq!(
+        flow.pump(&mut from, &mut to, None, &mut buffers),
+        Ok(Step::More)
+    );
     assert_eq!(to.stream.written, b"abcdef");
     assert_eq!(
-        flow.pump(&mut from, &mut to, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut buffers),
         Ok(Step::Blocked)
     );
     let left = from.stream.incoming.len();
     assert_eq!(left, 4, "only what was written is consumed");
     assert!(from.ready.readable && !flow.holds());
     (to.stream.room, to.ready.writable) = (100, true);
-    while flow.pump(&mut from, &mut to, &mut buffers).unwrap() == Step::More {}
+    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Step::More {}
     assert_eq!(
         (to.stream.written.as_slice(), to.stream.shut),
         (&b"abcdefghij"[..], true)
@@ -241,11 +254,48 @@ fn who_fills_a_buffer_goes_on_in_larger_pieces_and_holds_nothing() {
     let mut buffers = Buffers::new(4, 4);
     let (mut from, mut to) = (peer(&[7; 100], 1000), peer(b"", 50));
     let mut flow = Flow::default();
-    assert_eq!(flow.pump(&mut from, &mut to, &mut buffers), Ok(Step::More));
+    assert_eq!(
+        flow.pump(&mut from, &mut to, None, &mut buffers),
+        Ok(Step::More)
+    );
     assert_eq!(to.stream.written.len(), 4);
-    assert_eq!(flow.pump(&mut from, &mut to, &mut buffers), Ok(Step::More));
+    assert_eq!(
+        flow.pump(&mut from, &mut to, None, &mut buffers),
+        Ok(Step::More)
+    );
     assert_eq!(to.stream.written.len(), 36, "a buffer and eight more");
     assert!(!flow.holds());
+}
+
+#[test]
+fn a_request_body_ends_the_flow_without_a_fin_and_what_follows_stays_behind() {
+    // Through a buffer, and through the scratch buffer with a sink that is slow.
+    for (buffers_max, room) in [(1, 100), (0, 100), (0, 3)] {
+        let mut buffers = Buffers::new(buffers_max, 16);
+        let (mut from, mut to) = (peer(b"bodyNEXT", 100), peer(b"", room));
+        let mut meter = BodyMeter::new(Body::Length(4));
+        let mut flow = Flow::measured(&meter, false, 0);
+        for _ in 0..3 {
+            let step = flow.pump(&mut from, &mut to, Some(&mut meter), &mut buffers);
+            assert!(step.is_ok());
+            (to.stream.room, to.ready.writable) = (100, true);
+        }
+        assert_eq!(to.stream.written, b"body");
+        assert!(flow.is_done() && flow.is_measured() && !to.stream.shut);
+        assert_eq!(buffers.pool().used(), 0);
+    }
+}
+
+#[test]
+fn a_malformed_body_breaks_its_source() {
+    let mut buffers = Buffers::new(1, 16);
+    let (mut from, mut to) = (peer(b"no chunk", 100), peer(b"", 100));
+    let mut meter = BodyMeter::new(Body::Chunked);
+    let mut flow = Flow::measured(&meter, false, 0);
+    let step = flow.pump(&mut from, &mut to, Some(&mut meter), &mut buffers);
+    assert_eq!(step, Err(Broken::Source));
+    flow.release(&mut buffers);
+    assert_eq!((buffers.pool().used(), to.stream.written.len()), (0, 0));
 }
 
 #[test]
@@ -255,13 +305,13 @@ fn the_broken_end_is_named() {
     from.stream.broken = true;
     let mut flow = Flow::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut buffers),
         Err(Broken::Source)
     );
     from.stream.broken = false;
     to.stream.broken = true;
     assert_eq!(
-        flow.pump(&mut from, &mut to, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut buffers),
         Err(Broken::Sink)
     );
     flow.release(&mut buffers);
@@ -275,7 +325,7 @@ fn nothing_is_read_again_after_would_block() {
     let mut flow = Flow::default();
     for _ in 0..3 {
         assert_eq!(
-            flow.pump(&mut from, &mut to, &mut buffers),
+            flow.pump(&mut from, &mut to, None, &mut buffers),
             Ok(Step::Blocked)
         );
     }

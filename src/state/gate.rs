@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::access::{Access, Policy, Source};
 use super::users::{Failures, PENALTIES_MS, Remembered, Users};
+use crate::config::Protocols;
 use crate::net::Millis;
 use crate::wire::socks::Login;
 
@@ -23,11 +24,13 @@ pub struct Gate {
     /// become empty lets nobody in.
     credentials: bool,
     auth_once: bool,
+    /// What is spoken beside SOCKS5 CONNECT.
+    pub protocols: Protocols,
 }
 
 impl Gate {
     /// A gate with this policy and these users, nobody remembered.
-    pub fn new(access: Access, users: Users, policy: &Policy) -> Self {
+    pub fn new(access: Access, users: Users, policy: &Policy, protocols: Protocols) -> Self {
         Self {
             access,
             users,
@@ -35,6 +38,7 @@ impl Gate {
             remembered: Remembered::default(),
             credentials: policy.credentials,
             auth_once: policy.auth_once,
+            protocols,
         }
     }
 

@@ -1,15 +1,43 @@
 //! The handshake: which answer a client's bytes deserve, one message at a time.
 //!
 //! Pure: bytes in, [`Progress`] out. The session reads, writes and keeps what is left over.
+//! SOCKS5 and SOCKS4 are here; an HTTP head is another matter, see `session::web`.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::gate::Gate;
+use crate::config::Protocols;
 use crate::net::Millis;
+use crate::wire::http::{self, Status};
 use crate::wire::socks::{
     Command, Greeting, Login, Malformed, NO_ACCEPTABLE, NO_AUTHENTICATION, REPLY_MAX, ReplyCode,
     Request, USER_PASSWORD, VERSION, write_reply,
 };
+use crate::wire::socks4;
+
+/// What a client speaks, told by its first byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// RFC 1928.
+    #[default]
+    Socks5,
+    /// SOCKS4 and 4A.
+    Socks4,
+    /// HTTP: CONNECT or a request in absolute form.
+    Http,
+}
+
+impl Dialect {
+    /// What a client that begins with these bytes speaks, among what is switched on. `None`
+    /// while there is none. Anything unknown is a SOCKS5 greeting, and a malformed one.
+    pub fn of(bytes: &[u8], protocols: Protocols) -> Option<Self> {
+        Some(match *bytes.first()? {
+            socks4::VERSION if protocols.socks4 => Self::Socks4,
+            byte if protocols.http && http::starts(byte) => Self::Http,
+            _ => Self::Socks5,
+        })
+    }
+}
 
 /// Which message comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +80,8 @@ pub enum Refuse {
     Login(u8),
     /// A full reply with that code.
     Reply(ReplyCode),
+    /// HTTP: a status of its own.
+    Status(Status),
 }
 
 /// Looks at `bytes`, the next ones of `client`; how many were used up, and what follows.
@@ -63,9 +93,12 @@ pub fn feed(
     now: Millis,
 ) -> (usize, Progress) {
     let outcome = match stage {
-        Stage::Greeting => greeting(bytes, client, gate, now),
+        Stage::Greeting => match Dialect::of(bytes, gate.protocols) {
+            Some(Dialect::Socks4) => socks4(bytes, client, gate, now),
+            _ => greeting(bytes, client, gate, now),
+        },
         Stage::Login => login(bytes, client, gate, now),
-        Stage::Request => request(bytes),
+        Stage::Request => request(bytes, gate.protocols),
     };
     match outcome {
         Ok(Some((progress, len))) => (len, progress),
@@ -106,7 +139,27 @@ fn login(bytes: &[u8], client: IpAddr, gate: &mut Gate, now: Millis) -> Outcome 
     Ok(Some((Progress::Granted(Login::reply(true), user), len)))
 }
 
-fn request(bytes: &[u8]) -> Outcome {
+fn socks4(bytes: &[u8], client: IpAddr, gate: &mut Gate, now: Millis) -> Outcome {
+    let parsed = socks4::Request::parse(bytes).map_err(|malformed| match malformed {
+        socks4::Malformed::Version | socks4::Malformed::TooLong => Refuse::Protocol,
+        socks4::Malformed::Name => Refuse::Reply(ReplyCode::GeneralFailure),
+    })?;
+    let Some((request, len)) = parsed else {
+        return Ok(None);
+    };
+    if gate.trusts(client, now).is_none() {
+        // A user id proves nothing.
+        return Err(Refuse::Reply(ReplyCode::NotAllowed));
+    }
+    let request = Request {
+        command: request.command,
+        address: request.address,
+        port: request.port,
+    };
+    judged(request, len, gate.protocols)
+}
+
+fn request(bytes: &[u8], protocols: Protocols) -> Outcome {
     let parsed = Request::parse(bytes).map_err(|malformed| {
         Refuse::Reply(match malformed {
             Malformed::AddressType => ReplyCode::AddressTypeNotSupported,
@@ -116,17 +169,30 @@ fn request(bytes: &[u8]) -> Outcome {
     let Some((request, len)) = parsed else {
         return Ok(None);
     };
-    match request.command {
-        Command::Connect if request.port == 0 => Err(Refuse::Reply(ReplyCode::GeneralFailure)),
-        Command::Connect => Ok(Some((Progress::Done(request), len))),
-        _ => Err(Refuse::Reply(ReplyCode::CommandNotSupported)),
-    }
+    judged(request, len, protocols)
 }
 
-/// The bytes that tell a client so, written to the start of `out`; how many.
+/// A request in whichever dialect: is it one that is served?
+fn judged(request: Request, len: usize, protocols: Protocols) -> Outcome {
+    let served = match request.command {
+        Command::Connect if request.port == 0 => {
+            return Err(Refuse::Reply(ReplyCode::GeneralFailure));
+        }
+        Command::Connect => true,
+        Command::Bind => protocols.bind,
+        Command::UdpAssociate => protocols.udp,
+        Command::Unknown(_) => false,
+    };
+    if !served {
+        return Err(Refuse::Reply(ReplyCode::CommandNotSupported));
+    }
+    Ok(Some((Progress::Done(request), len)))
+}
+
+/// The bytes that tell a SOCKS5 client so, written to the start of `out`; how many.
 pub fn refusal(refuse: Refuse, out: &mut [u8; REPLY_MAX]) -> u8 {
     let [a, b] = match refuse {
-        Refuse::Protocol => return 0,
+        Refuse::Protocol | Refuse::Status(_) => return 0,
         Refuse::Method => [VERSION, NO_ACCEPTABLE],
         Refuse::LoginVersion | Refuse::Login(_) => Login::reply(false),
         Refuse::Reply(code) => {
@@ -146,6 +212,10 @@ mod tests {
     use crate::state::users::Users;
 
     fn gate(credentials: bool, trust: &str) -> Gate {
+        gate_with(credentials, trust, Protocols::default())
+    }
+
+    fn gate_with(credentials: bool, trust: &str, protocols: Protocols) -> Gate {
         let trust = trust.split(',').filter(|net| !net.is_empty());
         let policy = Policy {
             credentials,
@@ -160,6 +230,7 @@ mod tests {
             Access::new(policy.clone(), Vec::new(), Vec::new()),
             users,
             &policy,
+            protocols,
         )
     }
 
@@ -281,6 +352,46 @@ mod tests {
                 let (sent, progress, _) = converse(&mut gate, &input, bytewise);
                 assert_eq!(sent, expected, "row {at}");
                 assert_eq!(matches!(progress, Progress::Done(_)), done, "row {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn socks4_needs_trust_where_users_are_and_knows_two_commands() {
+        let input = |command: u8| [&[4, command, 0, 80, 192, 0, 2, 1][..], b"id\0"].concat();
+        let off = |protocols| gate_with(false, "", protocols);
+        let no_bind = Protocols {
+            bind: false,
+            ..Protocols::default()
+        };
+        let no_socks4 = Protocols {
+            socks4: false,
+            ..Protocols::default()
+        };
+        let refused = |code| Progress::Refuse(Refuse::Reply(code));
+        for (mut gate, command, expected) in [
+            (gate(false, ""), 1, None),
+            (gate(false, ""), 2, None),
+            (gate(true, "10.0.0.0/8"), 1, None),
+            (gate(true, ""), 1, Some(refused(ReplyCode::NotAllowed))),
+            (
+                gate(false, ""),
+                3,
+                Some(refused(ReplyCode::CommandNotSupported)),
+            ),
+            (
+                off(no_bind),
+                2,
+                Some(refused(ReplyCode::CommandNotSupported)),
+            ),
+            (off(no_socks4), 1, Some(Progress::Refuse(Refuse::Protocol))),
+        ] {
+            for bytewise in [false, true] {
+                let (_, progress, _) = converse(&mut gate, &input(command), bytewise);
+                match expected {
+                    Some(expected) => assert_eq!(progress, expected),
+                    None => assert!(matches!(progress, Progress::Done(_))),
+                }
             }
         }
     }

@@ -2,6 +2,8 @@
 
 pub mod acceptor;
 pub mod access;
+pub mod association;
+pub mod batch;
 pub mod clients;
 pub mod flow;
 pub mod gate;

@@ -59,6 +59,12 @@ pub enum Role {
     Signal = 3,
     /// A DNS socket (the key's index is its number).
     Dns = 4,
+    /// The socket of a UDP association that its client sends to.
+    Inner = 5,
+    /// Its socket towards IPv4 remotes.
+    Outer4 = 6,
+    /// Its socket towards IPv6 remotes.
+    Outer6 = 7,
 }
 
 /// What is registered with epoll: a key and a role in 32 bits.
@@ -82,7 +88,7 @@ impl Token {
         Key::new(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
     }
 
-    /// The role that was packed; `None` where the number was made by nobody here.
+    /// The role that was packed; always one, as long as there are eight.
     pub fn role(self) -> Option<Role> {
         match (self.0 >> GENERATION_BITS) & ((1 << ROLE_BITS) - 1) {
             0 => Some(Role::Client),
@@ -90,6 +96,9 @@ impl Token {
             2 => Some(Role::Listener),
             3 => Some(Role::Signal),
             4 => Some(Role::Dns),
+            5 => Some(Role::Inner),
+            6 => Some(Role::Outer4),
+            7 => Some(Role::Outer6),
             _ => None,
         }
     }
@@ -223,9 +232,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tokens_keep_what_was_packed(index: u16, generation in 0u16..8192, role in 0u8..5) {
-            let role = [Role::Client, Role::Target, Role::Listener, Role::Signal, Role::Dns]
-                [usize::from(role)];
+        fn tokens_keep_what_was_packed(index: u16, generation in 0u16..8192, role in 0u8..8) {
+            let role = [
+                Role::Client, Role::Target, Role::Listener, Role::Signal,
+                Role::Dns, Role::Inner, Role::Outer4, Role::Outer6,
+            ][usize::from(role)];
             let key = Key::new(index, generation);
             let token = Token::from_bits(Token::new(key, role).to_bits());
             prop_assert_eq!(token.key(), key);

@@ -31,6 +31,8 @@ pub(super) fn timeouts(matches: &Matches) -> Result<Timeouts, ConfigError> {
         connect_ms: read("connect-timeout", default.connect_ms, SECONDS_MAX)?,
         idle_ms: read("idle-timeout", default.idle_ms, SECONDS_MAX)?,
         half_close_ms: read("half-close-timeout", default.half_close_ms, SECONDS_MAX)?,
+        udp_ms: read("udp-timeout", default.udp_ms, SECONDS_MAX)?,
+        bind_ms: read("bind-timeout", default.bind_ms, SECONDS_MAX)?,
         peer_ms: read("peer-timeout", default.peer_ms, PEER_SECONDS_MAX)?,
     })
 }
@@ -46,9 +48,9 @@ pub(super) fn limits(matches: &Matches) -> Result<Limits, ConfigError> {
     let limits = Limits {
         sessions_max: read("max-sessions", 1, 65_535)?,
         per_client_max: read("max-per-client", 1, 65_535)?,
-        openings_max: 0,
         buffers_max: read("buffers", 4, 65_535)?,
         buffer_bytes: read("buffer-size", 256, 65_536)?,
+        ..Limits::default()
     };
     if limits.sessions_max > 0 && limits.per_client_max > limits.sessions_max {
         let value = limits.per_client_max.to_string();

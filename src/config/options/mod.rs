@@ -9,6 +9,7 @@ mod access;
 mod limits;
 mod lists;
 mod outgoing;
+mod relay;
 mod table;
 
 use std::ffi::OsString;
@@ -62,13 +63,17 @@ pub fn parse(args: &[OsString]) -> Result<Command, ConfigError> {
     };
     let families = outgoing::families(&matches)?;
     let outgoing = outgoing::outgoing(&matches, families)?;
+    let families = outgoing::confined(families, &outgoing);
+    let protocols = relay::protocols(&matches)?;
     Ok(Command::Run(Box::new(Config {
         listen: listen(&matches, port)?,
         port,
         retry_listen: matches.opt_present("retry-listen"),
         reuseport: matches.opt_present("reuseport"),
-        families: outgoing::confined(families, &outgoing),
         outgoing,
+        families,
+        protocols,
+        relay: relay::relay(&matches, protocols, families)?,
         policy: access::policy(&matches)?,
         sources: access::sources(&matches)?,
         timeouts: limits::timeouts(&matches)?,

@@ -20,7 +20,7 @@ pub(super) enum Form {
 }
 
 /// Every option: its letter, its name and its form.
-pub(super) const TABLE: [(&str, &str, Form); 32] = [
+pub(super) const TABLE: [(&str, &str, Form); 41] = [
     ("i", "listen", Form::Many),
     ("p", "port", Form::One),
     ("", "retry-listen", Form::Flag),
@@ -39,10 +39,19 @@ pub(super) const TABLE: [(&str, &str, Form); 32] = [
     ("6", "ipv6", Form::Flag),
     ("", "prefer", Form::One),
     ("", "dns", Form::Many),
+    ("", "no-udp", Form::Flag),
+    ("", "no-bind", Form::Flag),
+    ("", "no-socks4", Form::Flag),
+    ("", "no-http", Form::Flag),
+    ("", "relay-ports", Form::One),
+    ("", "public", Form::Many),
+    ("", "udp-strict", Form::Flag),
     ("", "handshake-timeout", Form::One),
     ("", "connect-timeout", Form::One),
     ("", "idle-timeout", Form::One),
     ("", "half-close-timeout", Form::One),
+    ("", "udp-timeout", Form::One),
+    ("", "bind-timeout", Form::One),
     ("", "peer-timeout", Form::One),
     ("", "max-sessions", Form::One),
     ("", "max-per-client", Form::One),

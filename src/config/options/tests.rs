@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
-use super::super::{Families, Limits};
+use super::super::{Families, Limits, Protocols, Relay};
 use super::table::{Form, TABLE};
 use super::*;
 
@@ -43,6 +43,10 @@ fn an_empty_command_line_gives_the_defaults() {
         }
     );
     assert_eq!(config.timeouts.idle_ms, 7_440_000);
+    assert_eq!(config.timeouts.udp_ms, 120_000);
+    assert_eq!(config.timeouts.bind_ms, 120_000);
+    assert_eq!(config.protocols, Protocols::default());
+    assert_eq!(config.relay, Relay::default());
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.verbosity, LevelFilter::Info);
     assert_eq!(
@@ -133,6 +137,57 @@ fn families_follow_the_options() {
 }
 
 #[test]
+fn each_protocol_has_a_switch_of_its_own() {
+    let all = Protocols {
+        udp: true,
+        bind: true,
+        socks4: true,
+        http: true,
+    };
+    let on = |args| config(args).protocols;
+    assert_eq!(on(&[]), all);
+    assert_eq!(on(&["--no-udp"]), Protocols { udp: false, ..all });
+    assert_eq!(on(&["--no-bind"]), Protocols { bind: false, ..all });
+    let socks4 = false;
+    assert_eq!(on(&["--no-socks4"]), Protocols { socks4, ..all });
+    assert_eq!(on(&["--no-http"]), Protocols { http: false, ..all });
+}
+
+#[test]
+fn relays_have_ports_and_one_public_address_per_family() {
+    let args = ["--relay-ports", "5000-5099", "--udp-strict"];
+    let public = ["--public", "192.0.2.1", "--public=2001:db8::1"];
+    let (v4, v6) = ([192, 0, 2, 1].into(), "2001:db8::1".parse().unwrap());
+    assert_eq!(
+        config(&[&args[..], &public].concat()).relay,
+        Relay {
+            ports: Some((5000, 5099)),
+            public_v4: Some(v4),
+            public_v6: Some(v6),
+            strict: true,
+        }
+    );
+    let relay = config(&["--public", "::ffff:192.0.2.1, 2001:db8::1"]).relay;
+    assert_eq!((relay.public_v4, relay.public_v6), (Some(v4), Some(v6)));
+}
+
+#[test]
+fn a_public_address_serves_clients_of_a_family_that_nothing_leaves_by() {
+    let relay = config(&["-4", "--public", "2001:db8::1"]).relay;
+    assert!(relay.public_v6.is_some());
+    let relay = config(&["-b", "::2", "--public", "192.0.2.1", "--no-bind"]).relay;
+    assert!(relay.public_v4.is_some());
+    assert_eq!(
+        error(&["-4", "--public", "2001:db8::1", "--no-udp"]),
+        "--public 2001:db8::1: BIND has no IPv6, and UDP is off"
+    );
+    assert_eq!(
+        error(&["-b", "::2", "--public", "192.0.2.1", "--no-udp"]),
+        "--public 192.0.2.1: BIND has no IPv4, and UDP is off"
+    );
+}
+
+#[test]
 fn name_servers_have_port_53_unless_another_is_given() {
     let dns = config(&["--dns", "9.9.9.9,[2620:fe::fe]:5353", "--dns", "2620:fe::9"])
         .sources
@@ -151,12 +206,15 @@ fn timeouts_are_seconds_up_to_their_bounds() {
         "--handshake-timeout=1",
         "--connect-timeout=2",
         "--half-close-timeout=3",
+        "--udp-timeout=4",
+        "--bind-timeout=2592000",
     ];
     let short = config(&args).timeouts;
     assert_eq!(
         (short.handshake_ms, short.connect_ms, short.half_close_ms),
         (1000, 2000, 3000)
     );
+    assert_eq!((short.udp_ms, short.bind_ms), (4000, 2_592_000_000));
 }
 
 #[test]
@@ -241,6 +299,31 @@ fn a_value_that_cannot_be_honoured_is_an_error_naming_it() {
             "--dns 1.1.1.4: one more than 3",
         ),
         (&["--users", ""], "--users: needs the name of a file"),
+        (
+            &["--relay-ports", "5000"],
+            "--relay-ports 5000: not two ports A-B from 1 to 65535",
+        ),
+        (
+            &["--relay-ports", "2-1"],
+            "--relay-ports 2-1: the first port is above the last",
+        ),
+        (
+            &["--public", "0.0.0.0"],
+            "--public 0.0.0.0: nobody answers there",
+        ),
+        (
+            &["--public", "192.0.2.1,ff02::1"],
+            "--public ff02::1: a multicast address",
+        ),
+        (&["--public", "wan"], "--public wan: not an address"),
+        (
+            &["--public", "192.0.2.1,192.0.2.2"],
+            "--public 192.0.2.2: a second IPv4 address",
+        ),
+        (
+            &["--public", "::2,::3"],
+            "--public ::3: a second IPv6 address",
+        ),
     ] {
         assert_eq!(error(args), line);
     }
@@ -258,6 +341,14 @@ fn a_number_out_of_its_range_is_an_error_naming_both() {
         (
             &["--peer-timeout=2073601"],
             "--peer-timeout 2073601: not a number from 1 to 2073600",
+        ),
+        (
+            &["--udp-timeout", "0"],
+            "--udp-timeout 0: not a number from 1 to 2592000",
+        ),
+        (
+            &["--bind-timeout=2592001"],
+            "--bind-timeout 2592001: not a number from 1 to 2592000",
         ),
         (
             &["--max-sessions", "65536"],
@@ -292,6 +383,26 @@ fn options_that_contradict_each_other_are_errors() {
         ),
         (&["-q", "-v"], "--quiet: contradicts --verbose"),
         (
+            &["--no-udp", "--udp-strict"],
+            "--udp-strict: contradicts --no-udp",
+        ),
+        (
+            &["--no-udp", "--udp-timeout=9"],
+            "--udp-timeout 9: contradicts --no-udp",
+        ),
+        (
+            &["--no-bind", "--bind-timeout=9"],
+            "--bind-timeout 9: contradicts --no-bind",
+        ),
+        (
+            &["--no-bind", "--no-udp", "--relay-ports=1-2"],
+            "--relay-ports 1-2: contradicts --no-udp with --no-bind",
+        ),
+        (
+            &["--no-bind", "--no-udp", "--public=192.0.2.1"],
+            "--public 192.0.2.1: contradicts --no-udp with --no-bind",
+        ),
+        (
             &["-w", "10.0.0.1"],
             "--trust 10.0.0.1: needs --user or --users",
         ),
@@ -321,7 +432,13 @@ fn words_that_are_no_options_or_come_wrongly_are_errors() {
         (&["stray"][..], "stray: belongs to no option"),
         (&["--", "-q"], "-q: belongs to no option"),
         (&["-x"], "-x: unknown option"),
-        (&["--no-udp"], "--no-udp: unknown option"),
+        (&["--no-socks5"], "--no-socks5: unknown option"),
+        (&["--no-udp=yes"], "--no-udp: takes no value"),
+        (&["--public"], "--public: needs a value"),
+        (
+            &["--relay-ports", "1-2", "--relay-ports", "3-4"],
+            "--relay-ports: given more than once",
+        ),
         (&["--run-as", "nobody"], "--run-as: unknown option"),
         (&["-p"], "--port: needs a value"),
         (&["-q", "--quiet"], "--quiet: given more than once"),

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::{SHARE_MAX, SLOTS_MAX, same};
+use super::{Asker, SHARE_MAX, SLOTS_MAX, same};
 use crate::state::access::Source;
 use crate::state::slots::Key;
 
@@ -14,7 +14,7 @@ const FULL_CLIENTS_MAX: usize = (SLOTS_MAX - 1) / SHARE_MAX;
 /// A name in line for a slot.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) session: Key,
+    pub(super) asker: Asker,
     pub(super) client: Source,
     pub(super) name: Box<[u8]>,
 }
@@ -42,13 +42,12 @@ impl Line {
         self.names.push_back(waiting);
     }
 
-    /// Takes a session out of the line; `false` if it is not there.
-    pub(super) fn remove(&mut self, session: Key) -> bool {
-        let place = self
-            .names
-            .iter()
-            .position(|waiting| waiting.session == session);
-        place.and_then(|place| self.names.remove(place)).is_some()
+    /// Takes a session out of the line; how often it was there.
+    pub(super) fn remove(&mut self, session: Key) -> usize {
+        let before = self.names.len();
+        self.names
+            .retain(|waiting| waiting.asker.session != session);
+        before - self.names.len()
     }
 
     /// Takes the first whose client is below its share, by `slots_of`. Only to be called while
@@ -71,12 +70,12 @@ impl Line {
         self.names.remove(place?)
     }
 
-    /// Moves every session that waits for `name` to `waiters`.
-    pub(super) fn take_same(&mut self, name: &[u8], waiters: &mut Vec<Key>) {
+    /// Moves everyone who waits for `name` to `waiters`.
+    pub(super) fn take_same(&mut self, name: &[u8], waiters: &mut Vec<Asker>) {
         self.names.retain(|waiting| {
             let joins = same(&waiting.name, name);
             if joins {
-                waiters.push(waiting.session);
+                waiters.push(waiting.asker);
             }
             !joins
         });

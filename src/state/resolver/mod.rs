@@ -65,11 +65,27 @@ pub struct Counters {
     pub refused: u64,
 }
 
+/// Who asks for a name: a session, which may ask for several at once by numbers of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The session.
+    pub session: Key,
+    /// Which of its names.
+    pub number: u8,
+}
+
+impl From<Key> for Asker {
+    /// A session that asks for one name.
+    fn from(session: Key) -> Self {
+        Self { session, number: 0 }
+    }
+}
+
 /// An answer and who still has to be told.
 #[derive(Debug)]
 struct Settled {
     answer: Answer,
-    waiters: Vec<Key>,
+    waiters: Vec<Asker>,
 }
 
 /// All names being looked up.
@@ -80,7 +96,7 @@ pub struct Resolver {
     slots: Vec<Option<Box<Query>>>,
     line: Line,
     settled: VecDeque<Settled>,
-    /// Sessions that have asked and not been answered, in slots, line and `settled` together.
+    /// Those who have asked and not been answered, in slots, line and `settled` together.
     waiters: usize,
     waiters_max: usize,
     pending: Pending,
@@ -91,7 +107,7 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// A resolver for at most `waiters_max` sessions at once. It allocates nothing yet.
+    /// A resolver for at most `waiters_max` askers at once. It allocates nothing yet.
     pub fn new(settings: Settings, waiters_max: usize) -> Self {
         Self {
             settings,
@@ -116,10 +132,10 @@ impl Resolver {
         }
     }
 
-    /// Starts to look up `name` for a session: 1 to 253 bytes, not a literal address, no NUL,
-    /// space or control characters. A session has one name at a time. `false`: too many wait.
+    /// Starts to look up `name` for an asker: 1 to 253 bytes, not a literal address, no NUL,
+    /// space or control characters. An asker has one name at a time. `false`: too many wait.
     #[must_use]
-    pub fn start(&mut self, session: Key, client: Source, name: &[u8]) -> bool {
+    pub fn start(&mut self, asker: Asker, client: Source, name: &[u8]) -> bool {
         if self.waiters >= self.waiters_max {
             return false;
         }
@@ -128,13 +144,13 @@ impl Resolver {
             let answer = Answer::Found(found);
             self.settled.push_back(Settled {
                 answer,
-                waiters: vec![session],
+                waiters: vec![asker],
             });
         } else if let Some(query) = self.in_flight(name) {
-            query.waiters.push(session);
+            query.waiters.push(asker);
         } else {
             self.line.push(Waiting {
-                session,
+                asker,
                 client,
                 name: name.into(),
             });
@@ -143,12 +159,9 @@ impl Resolver {
         true
     }
 
-    /// Forgets what a session asked for. The slot is free again if nobody else waits.
+    /// Forgets all that a session asked for. A slot is free again if nobody else waits.
     pub fn cancel(&mut self, session: Key) {
-        if self.line.remove(session) {
-            self.waiters -= 1;
-            return;
-        }
+        self.waiters -= self.line.remove(session);
         for settled in &mut self.settled {
             self.waiters -= take(&mut settled.waiters, session);
         }
@@ -269,21 +282,21 @@ impl Resolver {
         !self.settled.is_empty()
     }
 
-    /// The next answer and the session that it is for.
-    pub fn poll_answer(&mut self) -> Option<(Key, Answer)> {
+    /// The next answer and whom it is for.
+    pub fn poll_answer(&mut self) -> Option<(Asker, Answer)> {
         let settled = self.settled.front_mut()?;
-        let session = settled.waiters.pop()?;
+        let asker = settled.waiters.pop()?;
         self.waiters -= 1;
         if settled.waiters.is_empty() {
             return self
                 .settled
                 .pop_front()
-                .map(|settled| (session, settled.answer));
+                .map(|settled| (asker, settled.answer));
         }
-        Some((session, settled.answer.clone()))
+        Some((asker, settled.answer.clone()))
     }
 
-    /// Slots in use and sessions waiting: 0 when nothing is held for anyone.
+    /// Slots in use and askers waiting: 0 when nothing is held for anyone.
     pub fn live(&self) -> usize {
         self.slots.iter().flatten().count() + self.waiters
     }
@@ -304,12 +317,12 @@ impl Resolver {
             let servers = self.settings.servers.len().max(1);
             self.first = (self.first + usize::from(self.settings.rotate)) % servers;
             let Waiting {
-                session,
+                asker,
                 client,
                 name,
             } = waiting;
             let mut query = Box::new(Query::new(client, name, &self.settings, self.first));
-            query.waiters.push(session);
+            query.waiters.push(asker);
             self.line.take_same(&query.name, &mut query.waiters);
             if query.advance() {
                 self.slots[slot] = Some(query);
@@ -435,9 +448,9 @@ fn same(name: &[u8], other: &[u8]) -> bool {
 }
 
 /// Takes a session out of a list of waiters; gives how often it was there.
-fn take(waiters: &mut Vec<Key>, session: Key) -> usize {
+fn take(waiters: &mut Vec<Asker>, session: Key) -> usize {
     let before = waiters.len();
-    waiters.retain(|&waiter| waiter != session);
+    waiters.retain(|waiter| waiter.session != session);
     before - waiters.len()
 }
 
@@ -528,7 +541,7 @@ mod tests {
         fn start(&mut self, session: u16, name: &str) {
             assert!(
                 self.resolver
-                    .start(key(session), client(1), name.as_bytes())
+                    .start(key(session).into(), client(1), name.as_bytes())
             );
             self.resolver.check();
         }
@@ -587,7 +600,10 @@ mod tests {
         }
 
         fn answers(&mut self) -> Vec<(Key, Answer)> {
-            let answers = std::iter::from_fn(|| self.resolver.poll_answer()).collect();
+            let answers = std::iter::from_fn(|| self.resolver.poll_answer());
+            let answers = answers
+                .map(|(asker, answer)| (asker.session, answer))
+                .collect();
             self.resolver.check();
             answers
         }
@@ -956,6 +972,27 @@ mod tests {
     }
 
     #[test]
+    fn one_session_asks_for_several_names_and_cancels_all() {
+        let mut bench = Bench::new(settings(1));
+        let asker = |number| Asker {
+            session: key(1),
+            number,
+        };
+        for (number, name) in [(0, "a.example"), (3, "localhost"), (1, "b.example")] {
+            let name = name.as_bytes();
+            assert!(bench.resolver.start(asker(number), client(1), name));
+        }
+        let answer = bench.resolver.poll_answer();
+        assert_eq!(answer.map(|(asker, _)| asker), Some(asker(3)));
+        bench.start(2, "b.example");
+        bench.resolver.cancel(key(1));
+        bench.resolver.check();
+        assert_eq!(bench.resolver.live(), 2, "one slot and the other session");
+        bench.resolver.cancel(key(2));
+        bench.expect_idle();
+    }
+
+    #[test]
     fn cancel_reaches_the_line_and_answers_not_yet_taken() {
         let mut bench = Bench::new(only_v4(1));
         for session in 0..20 {
@@ -980,7 +1017,11 @@ mod tests {
             bench.start(session, &format!("dead{session}.example"));
         }
         assert_eq!(bench.sent().len(), 2 * SHARE_MAX);
-        assert!(bench.resolver.start(key(300), client(2), b"live.example"));
+        assert!(
+            bench
+                .resolver
+                .start(key(300).into(), client(2), b"live.example")
+        );
         let sent = bench.sent();
         assert_eq!(sent[0].name(), "live.example");
         bench.reply(&sent[0], 0, &["192.0.2.1"]);
@@ -1008,7 +1049,11 @@ mod tests {
             bench.start(session, &format!("n{session}.example"));
         }
         assert_eq!(bench.sent().len(), SHARE_MAX);
-        assert!(bench.resolver.start(key(50), client(2), b"n16.example"));
+        assert!(
+            bench
+                .resolver
+                .start(key(50).into(), client(2), b"n16.example")
+        );
         let sent = bench.one();
         bench.reply(&sent, 3, &[]);
         assert_eq!(bench.answers().len(), 2);
@@ -1023,7 +1068,7 @@ mod tests {
             assert!(
                 bench
                     .resolver
-                    .start(key(session), client(number), name.as_bytes())
+                    .start(key(session).into(), client(number), name.as_bytes())
             );
         }
         let sent = bench.sent();
@@ -1038,9 +1083,17 @@ mod tests {
         for session in 0..500 {
             bench.start(session, "a.example");
         }
-        assert!(!bench.resolver.start(key(500), client(2), b"b.example"));
+        assert!(
+            !bench
+                .resolver
+                .start(key(500).into(), client(2), b"b.example")
+        );
         bench.resolver.cancel(key(7));
-        assert!(bench.resolver.start(key(500), client(2), b"b.example"));
+        assert!(
+            bench
+                .resolver
+                .start(key(500).into(), client(2), b"b.example")
+        );
     }
 
     #[test]
@@ -1116,7 +1169,7 @@ mod tests {
                     (0..=2, _) => {
                         let name = format!("n{}", pick % 100);
                         let source = client(value % 3);
-                        prop_assert!(bench.resolver.start(key(session), source, name.as_bytes()));
+                        prop_assert!(bench.resolver.start(key(session).into(), source, name.as_bytes()));
                         open.push(session);
                     }
                     (3, _) if !open.is_empty() => {

@@ -5,9 +5,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Answer, Settings};
+use super::{Answer, Asker, Settings};
 use crate::state::access::Source;
-use crate::state::slots::Key;
 use crate::wire::dns::{self, ADDRESSES_MAX, Addresses, Family, Verdict};
 
 /// RFC 8305 §3: what the second family is given once the first has brought addresses.
@@ -83,7 +82,7 @@ pub(super) struct Query {
     /// Whose share the slot counts against: who asked first.
     pub(super) client: Source,
     /// Everyone who waits for this name; never empty while the query stands.
-    pub(super) waiters: Vec<Key>,
+    pub(super) waiters: Vec<Asker>,
     /// The name as it was asked for, before the search list.
     pub(super) name: Box<[u8]>,
     /// The settings have changed since: nobody joins any more.

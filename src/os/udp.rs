@@ -1,0 +1,183 @@
+//! The sockets of UDP associations, and the calls that move their datagrams in batches.
+//!
+//! nix resets neither the length of an address nor, once it has sent, where an address is to be
+//! put: headers that have sent must never receive, and each family receives with its own.
+
+use std::array;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::AsRawFd;
+
+use mio::net::UdpSocket;
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
+use socket2::{Protocol, Socket, Type};
+
+use super::socket::{open, set_mark};
+use crate::config::Outgoing;
+use crate::net::Purpose;
+use crate::state::batch::{BATCH_MAX, Batch};
+
+/// How many ports of a range are tried. As many as there can be associations, so that a free
+/// one is found in any range that nobody else uses.
+const PORTS_TRIED_MAX: u32 = 1024;
+
+/// What the kernel is handed with a batch, kept from call to call: 3 KiB each.
+#[derive(Debug)]
+pub(super) struct Headers {
+    from_v4: MultiHeaders<SockaddrStorage>,
+    from_v6: MultiHeaders<SockaddrStorage>,
+    to: MultiHeaders<SockaddrStorage>,
+}
+
+impl Headers {
+    pub(super) fn new() -> Self {
+        Self {
+            from_v4: MultiHeaders::preallocate(BATCH_MAX, None),
+            from_v6: MultiHeaders::preallocate(BATCH_MAX, None),
+            to: MultiHeaders::preallocate(BATCH_MAX, None),
+        }
+    }
+}
+
+/// A socket at `local`, with a port of `ports` or any, that hears `client` alone. Linux takes
+/// port 0 of a peer as "any port of that address".
+pub(super) fn inner(
+    local: SocketAddr,
+    client: SocketAddr,
+    ports: Option<(u16, u16)>,
+    random: u16,
+) -> io::Result<UdpSocket> {
+    let socket = open(local, Type::DGRAM, Protocol::UDP)?;
+    if local.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    bind_within(&socket, local, ports.unwrap_or((0, 0)), random)?;
+    socket.connect(&with_port(client, 0).into())?;
+    Ok(UdpSocket::from_std(socket.into()))
+}
+
+/// Binds to a free port from `first` to `last`, tried in turn from a random one on.
+fn bind_within(
+    socket: &Socket,
+    local: SocketAddr,
+    (first, last): (u16, u16),
+    random: u16,
+) -> io::Result<()> {
+    let count = u32::from(last.saturating_sub(first)) + 1;
+    let mut result = Err(io::ErrorKind::AddrInUse.into());
+    for step in 0..count.min(PORTS_TRIED_MAX) {
+        let offset = (u32::from(random) + step) % count;
+        let port = u16::try_from(u32::from(first) + offset).unwrap_or(last);
+        result = socket.bind(&with_port(local, port).into());
+        match &result {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            _ => break,
+        }
+    }
+    result
+}
+
+/// A socket towards all remotes of a family.
+pub(super) fn outer(is_v6: bool, outgoing: &Outgoing) -> io::Result<UdpSocket> {
+    let source: IpAddr = if is_v6 {
+        outgoing.v6.unwrap_or(Ipv6Addr::UNSPECIFIED).into()
+    } else {
+        outgoing.v4.unwrap_or(Ipv4Addr::UNSPECIFIED).into()
+    };
+    let local = SocketAddr::new(source, 0);
+    let socket = open(local, Type::DGRAM, Protocol::UDP)?;
+    set_mark(&socket, local, Purpose::Tunnel, outgoing)?;
+    if let Some(device) = &outgoing.device {
+        socket.bind_device(Some(device.as_bytes()))?;
+    }
+    if is_v6 {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&local.into())?;
+    Ok(UdpSocket::from_std(socket.into()))
+}
+
+/// Receives a batch at most.
+pub(super) fn receive(
+    headers: &mut Headers,
+    socket: &UdpSocket,
+    batch: &mut Batch,
+    is_v6: bool,
+) -> io::Result<usize> {
+    let kept = if is_v6 {
+        &mut headers.from_v6
+    } else {
+        &mut headers.from_v4
+    };
+    // Number, source, length, cut: noted once the batch's memory is free again.
+    let mut arrived = [None; BATCH_MAX];
+    let mut count = 0;
+    let mut slices = batch.spaces().map(|space| [IoSliceMut::new(space)]);
+    let results = recvmmsg(
+        socket.as_raw_fd(),
+        kept,
+        slices.iter_mut(),
+        MsgFlags::empty(),
+        None,
+    )?;
+    for (place, message) in arrived.iter_mut().zip(results) {
+        let cut = message.flags.contains(MsgFlags::MSG_TRUNC);
+        *place = message
+            .address
+            .and_then(source)
+            .map(|from| (from, message.bytes, cut));
+        count += 1;
+    }
+    for (number, message) in arrived.iter().enumerate().take(count) {
+        // The kernel names the source of every datagram; one without would be nobody's.
+        let (from, len, cut) = message.unwrap_or(((Ipv4Addr::UNSPECIFIED, 0).into(), 0, true));
+        batch.set_received(number, from, len, cut);
+    }
+    Ok(count)
+}
+
+/// Sends the datagrams of these numbers, each to its address or all to whom the socket is
+/// aimed at; how many of them, from the first.
+pub(super) fn send(
+    headers: &mut Headers,
+    socket: &UdpSocket,
+    batch: &Batch,
+    numbers: &[u8],
+    is_aimed: bool,
+) -> io::Result<usize> {
+    let len = numbers.len().min(BATCH_MAX);
+    let numbers = &numbers[..len];
+    let number = |at: usize| numbers.get(at).map(|number| usize::from(*number));
+    let slices: [_; BATCH_MAX] = array::from_fn(|at| {
+        let bytes = number(at).map(|number| batch.bytes(number));
+        [IoSlice::new(bytes.unwrap_or_default())]
+    });
+    let to: [Option<SockaddrStorage>; BATCH_MAX] = array::from_fn(|at| {
+        let number = number(at).filter(|_| !is_aimed)?;
+        Some(batch.addr(number).into())
+    });
+    let sent = sendmmsg(
+        socket.as_raw_fd(),
+        &mut headers.to,
+        &slices[..len],
+        &to[..len],
+        [],
+        MsgFlags::empty(),
+    )?;
+    Ok(sent.count())
+}
+
+fn source(addr: SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = addr.as_sockaddr_in() {
+        return Some(SocketAddr::from((v4.ip(), v4.port())));
+    }
+    let v6 = addr.as_sockaddr_in6()?;
+    let (ip, port, scope) = (v6.ip(), v6.port(), v6.scope_id());
+    Some(SocketAddrV6::new(ip, port, 0, scope).into())
+}
+
+/// The same address, scope included, with another port.
+fn with_port(mut addr: SocketAddr, port: u16) -> SocketAddr {
+    addr.set_port(port);
+    addr
+}

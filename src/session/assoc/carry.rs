@@ -1,0 +1,295 @@
+//! The datagrams of an association, batch by batch: in, judged, addressed, out.
+//!
+//! What cannot be carried is dropped and counted, never queued: UDP promises nothing, and a
+//! queue would only deliver it late.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use super::lookup::Lookup;
+use super::{Association, Wire};
+use crate::net::{Datagram, Net, Side};
+use crate::session::{Shared, Totals};
+use crate::state::access::Source;
+use crate::state::association::{Contacts, Loss};
+use crate::state::batch::{BATCH_MAX, Batch, Picks};
+use crate::state::slots::{Key, Role, Token};
+use crate::wire::socks::Address;
+use crate::wire::udp::{Dropped, Header, payload_max, write_header};
+
+/// Batches of one turn and direction: 64 datagrams, about what a tunnel moves in its turn.
+const BATCHES_PER_TURN: usize = 4;
+
+/// Errors in a row after which a socket counts as drained: one that did not go away would spin
+/// the loop. Those of ICMP each bring an event of their own.
+const ERRORS_MAX: u8 = 4;
+
+/// What was sent of some datagrams.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    datagrams: u64,
+    payload_bytes: u64,
+}
+
+impl<D: Datagram> Association<D> {
+    /// Carries datagrams from the client to remotes. Whether the client was heard of.
+    pub(super) fn up<N: Net<Datagram = D>>(
+        &mut self,
+        key: Key,
+        source: Source,
+        shared: &mut Shared<N>,
+    ) -> bool {
+        let mut heard = false;
+        let is_v6 = self.caller.ip().is_ipv6();
+        for _ in 0..BATCHES_PER_TURN {
+            if !self.inner.readable {
+                break;
+            }
+            let batch = &mut shared.associations.batch;
+            let count = self.inner.receive(&mut shared.net, batch, is_v6);
+            let mut picks = [Picks::default(); 2];
+            for number in 0..count {
+                heard |= match self.address(number, key, source, shared) {
+                    Ok(to) => {
+                        if let Some(to) = to {
+                            picks[usize::from(to.is_ipv6())].push(number);
+                        }
+                        true
+                    }
+                    Err(loss) => {
+                        shared.totals.lose(loss);
+                        is_heard(loss)
+                    }
+                };
+            }
+            for (family, picks) in picks.iter().enumerate() {
+                self.send_up(family, picks.as_slice(), shared);
+            }
+        }
+        heard
+    }
+
+    /// Decides where datagram `number` of the client goes, and strips it of its header. `None`:
+    /// it waits for its name.
+    fn address<N: Net<Datagram = D>>(
+        &mut self,
+        number: usize,
+        key: Key,
+        source: Source,
+        shared: &mut Shared<N>,
+    ) -> Result<Option<SocketAddr>, Loss> {
+        let batch = &shared.associations.batch;
+        let from = batch.addr(number);
+        if !self.caller.may_be(from) {
+            return Err(Loss::Stranger);
+        }
+        if batch.is_cut(number) {
+            return Err(Loss::TooLong);
+        }
+        let (header, start) =
+            Header::parse(batch.bytes(number)).map_err(|dropped| match dropped {
+                Dropped::Fragment => Loss::Fragment,
+                Dropped::Malformed => Loss::Malformed,
+            })?;
+        if self.caller.learn(from.port()) {
+            self.aim();
+        }
+        let ip = match &header.address {
+            Address::Ip(ip) => *ip,
+            Address::Name(name) => match self.find(name, key, source, shared)? {
+                Lookup::Found(ip) => ip,
+                Lookup::Pending(lookup) => {
+                    self.hold(lookup, (number, start), header.port, shared)?;
+                    return Ok(None);
+                }
+            },
+        };
+        let to = SocketAddr::new(ip, header.port);
+        self.permit(to, shared)?;
+        self.reach(to, key, shared)?;
+        shared.associations.batch.strip(number, start, to);
+        Ok(Some(to))
+    }
+
+    /// Whether the client may reach that remote, and be reached from there.
+    pub(super) fn permit<N: Net>(
+        &mut self,
+        remote: SocketAddr,
+        shared: &mut Shared<N>,
+    ) -> Result<(), Loss> {
+        if self.permitted == Some(remote) {
+            return Ok(());
+        }
+        let access = &shared.gate.access;
+        if let Err(refusal) = access.permits(self.caller.ip(), remote) {
+            shared.totals.refused[refusal.index()] += 1;
+            return Err(Loss::Refused);
+        }
+        self.permitted = Some(remote);
+        Ok(())
+    }
+
+    /// Sees to it that there is a socket of the remote's family, and that it may answer.
+    pub(super) fn reach<N: Net<Datagram = D>>(
+        &mut self,
+        to: SocketAddr,
+        key: Key,
+        shared: &mut Shared<N>,
+    ) -> Result<(), Loss> {
+        let (side, role, usable) = match to.ip() {
+            IpAddr::V4(_) => (Side::OuterV4, Role::Outer4, shared.families.v4),
+            IpAddr::V6(_) => (Side::OuterV6, Role::Outer6, shared.families.v6),
+        };
+        let outer = &mut self.outer[usize::from(to.is_ipv6())];
+        if outer.is_none() {
+            if !usable {
+                return Err(Loss::Unsendable);
+            }
+            let opened = shared.net.relay(side, Token::new(key, role));
+            *outer = Some(Wire::new(opened.map_err(|_| Loss::Unsendable)?));
+        }
+        if let Some(contacts) = &mut self.contacts {
+            contacts.note(to.ip());
+        }
+        Ok(())
+    }
+
+    /// Sends datagrams of the batch to remotes of one family.
+    pub(super) fn send_up<N: Net<Datagram = D>>(
+        &mut self,
+        family: usize,
+        numbers: &[u8],
+        shared: &mut Shared<N>,
+    ) {
+        if let Some(outer) = &mut self.outer[family] {
+            let sent = outer.send(numbers, false, shared);
+            self.up_bytes += sent.payload_bytes;
+            shared.totals.up_datagrams += sent.datagrams;
+        }
+    }
+
+    /// Carries datagrams from remotes to the client. Whether there was one.
+    pub(super) fn down<N: Net<Datagram = D>>(&mut self, shared: &mut Shared<N>) -> bool {
+        let mut delivered = false;
+        for family in 0..self.outer.len() {
+            for _ in 0..BATCHES_PER_TURN {
+                let Some(outer) = self.outer[family].as_mut().filter(|outer| outer.readable) else {
+                    break;
+                };
+                let batch = &mut shared.associations.batch;
+                let count = outer.receive(&mut shared.net, batch, family == 1);
+                let mut picks = Picks::default();
+                for number in 0..count {
+                    match self.lead(number, shared) {
+                        Ok(()) => picks.push(number),
+                        Err(loss) => shared.totals.lose(loss),
+                    }
+                }
+                let sent = self.inner.send(picks.as_slice(), self.is_aimed, shared);
+                self.down_bytes += sent.payload_bytes;
+                shared.totals.down_datagrams += sent.datagrams;
+                delivered |= sent.datagrams > 0;
+            }
+        }
+        delivered
+    }
+
+    /// Puts the header in front of datagram `number` of a remote, for the client.
+    fn lead<N: Net>(&mut self, number: usize, shared: &mut Shared<N>) -> Result<(), Loss> {
+        let batch = &shared.associations.batch;
+        let from = batch.addr(number);
+        let client = self.caller.addr().ok_or(Loss::Unknown)?;
+        let stranger = |contacts: &Contacts| !contacts.contains(from.ip());
+        if self.contacts.as_deref().is_some_and(stranger) {
+            return Err(Loss::Uncontacted);
+        }
+        if batch.is_cut(number) || batch.bytes(number).len() > payload_max(client.ip(), from.ip()) {
+            return Err(Loss::TooLong);
+        }
+        self.permit(from, shared)?;
+        let batch = &mut shared.associations.batch;
+        batch.lead(number, client, |headroom| write_header(from, headroom));
+        Ok(())
+    }
+}
+
+impl<D: Datagram> Wire<D> {
+    /// Receives a batch at most; how many. Errors are news of datagrams sent earlier, which
+    /// are lost like others: they are taken away and mean nothing (U13).
+    fn receive<N: Net<Datagram = D>>(
+        &mut self,
+        net: &mut N,
+        batch: &mut Batch,
+        is_v6: bool,
+    ) -> usize {
+        match net.receive_batch(&mut self.socket, batch, is_v6) {
+            Ok(count) => {
+                self.readable = count == BATCH_MAX;
+                self.errors = 0;
+                count
+            }
+            Err(error) => {
+                self.errors += 1;
+                if error.kind() == io::ErrorKind::WouldBlock || self.errors == ERRORS_MAX {
+                    self.readable = false;
+                    self.errors = 0;
+                }
+                0
+            }
+        }
+    }
+
+    /// Sends datagrams of the batch, as far as that is possible now.
+    fn send<N: Net<Datagram = D>>(
+        &mut self,
+        numbers: &[u8],
+        is_aimed: bool,
+        shared: &mut Shared<N>,
+    ) -> Sent {
+        let batch = &shared.associations.batch;
+        let mut total = Sent::default();
+        let (mut at, mut retried) = (0, false);
+        // Bounded: each round sends or drops a datagram, or tries one for the second time.
+        while at < numbers.len() {
+            let rest = &numbers[at..];
+            match shared
+                .net
+                .send_batch(&mut self.socket, batch, rest, is_aimed)
+            {
+                Ok(sent) if sent > 0 => {
+                    let sent = sent.min(rest.len());
+                    for number in &rest[..sent] {
+                        total.datagrams += 1;
+                        total.payload_bytes += batch.payload_len(usize::from(*number)) as u64;
+                    }
+                    (at, retried) = (at + sent, false);
+                }
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    // The first may be an earlier datagram's error, which is gone now.
+                    if retried {
+                        shared.totals.lose(Loss::Unsendable);
+                        at += 1;
+                    }
+                    retried = !retried;
+                }
+                _ => {
+                    rest.iter().for_each(|_| shared.totals.lose(Loss::Full));
+                    break;
+                }
+            }
+        }
+        total
+    }
+}
+
+impl Totals {
+    /// Counts a datagram that was not carried.
+    pub(super) fn lose(&mut self, loss: Loss) {
+        self.lost[loss.index()] += 1;
+    }
+}
+
+/// Whether a datagram lost so was one of the client's all the same: its header was understood.
+fn is_heard(loss: Loss) -> bool {
+    matches!(loss, Loss::Refused | Loss::Name | Loss::Unsendable)
+}
