@@ -1,11 +1,10 @@
 //! The client of a life: its handshake, the answers it expects, and the tunnel behind them.
 
-use std::net::{IpAddr, SocketAddr};
-
 use anklet::net::Millis;
 
+use crate::answers::{self, Answer};
 use crate::endpoint::Endpoint;
-use crate::lives::{End, Kind, Pace, Stop};
+use crate::lives::{Dialect, End, Kind, Pace, Stop};
 use crate::wires::{Happening, Wires};
 
 /// A transfer that could complete has this long, far less than any timeout of a tunnel. The
@@ -21,8 +20,11 @@ const CANCEL_MS: Millis = 1_000;
 /// How much later than its timeout a session may be closed, lingering included.
 const LATE_MS: Millis = 5_000;
 
-/// Between two bytes of a handshake that drips: the longest takes three seconds.
-const DRIP_MS: Millis = 50;
+/// Who comes to a listener does so within three seconds of its opening, and is let in at once.
+const VISIT_MS: Millis = 4_000;
+
+/// How long a handshake takes that drips, a quarter more or less.
+const DRIP_MS: Millis = 3_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -45,8 +47,11 @@ pub(crate) struct Client {
     leave_ms: Option<Millis>,
     stage: Stage,
     answer: Vec<u8>,
-    answered: bool,
+    /// The first reply to BIND has come.
+    bound: bool,
     timed: bool,
+    /// When it must have come somewhere.
+    due_ms: Option<Millis>,
     endpoint: Endpoint,
 }
 
@@ -59,10 +64,14 @@ impl Client {
             sent: 0,
             next_ms: 0,
             leave_ms: None,
-            stage: Stage::Method,
+            stage: match w.lives[life].plan.dialect {
+                Dialect::Socks5 => Stage::Method,
+                _ => Stage::Reply,
+            },
             answer: Vec::new(),
-            answered: false,
+            bound: false,
             timed: false,
+            due_ms: None,
             endpoint: Endpoint::new(w, life, 0, s),
         }
     }
@@ -81,13 +90,12 @@ impl Client {
         if !self.timed && w.sockets[self.s].accepted_at.is_some() {
             self.timed = true;
             if w.lives[self.life].plan.kind == Kind::Unfinished {
-                w.schedule(
-                    w.watch.timeouts_ms[0] + LATE_MS,
-                    Happening::Deadline(self.s),
-                );
+                self.due_in(w, w.watch.timeouts_ms[0] + LATE_MS);
             }
         }
-        let ahead = w.lives[self.life].plan.pace == Pace::Pipelined && self.has_said_all(w);
+        let plan = &w.lives[self.life].plan;
+        let ahead = plan.pace == Pace::Pipelined || plan.forward.is_some();
+        let ahead = ahead && self.has_said_all(w);
         match self.stage {
             Stage::Tunnel => self.endpoint.step(w, true),
             Stage::Method | Stage::Login | Stage::Reply if ahead => self.endpoint.step(w, false),
@@ -101,13 +109,23 @@ impl Client {
         }
     }
 
-    /// The time is up by which it must have come somewhere.
+    /// It must have come somewhere by then; what was due before no longer is.
+    fn due_in(&mut self, w: &mut Wires, in_ms: Millis) {
+        self.due_ms = Some(w.now + in_ms);
+        w.schedule(in_ms, Happening::Deadline(self.s));
+    }
+
+    /// The time may be up by which it must have come somewhere.
     pub(crate) fn deadline(&self, w: &mut Wires) {
         let life = &w.lives[self.life];
-        if life.excused || w.watch.closing {
+        let due = self.due_ms.is_some_and(|due_ms| due_ms <= w.now);
+        if !due || life.excused || w.watch.closing {
             return;
         }
-        let held = |s: &usize| !w.sockets[*s].dropped;
+        let held = |s: &usize| {
+            let socket = &w.sockets[*s];
+            !socket.dropped && (socket.accepted_at.is_some() || socket.token.is_some())
+        };
         let held = held(&self.s) || life.targets.iter().any(held);
         let late = match self.stage {
             Stage::Tunnel => !life.over,
@@ -165,47 +183,74 @@ impl Client {
         let end = if dripping { self.sent + 1 } else { end };
         self.sent += w.outside_send(self.s, &bytes[self.sent..end]);
         if dripping {
-            self.next_ms = w.now + w.rng.u64(1..=DRIP_MS);
+            let gap_ms = DRIP_MS / bytes.len() as u64;
+            self.next_ms = w.now + w.rng.u64(gap_ms * 3 / 4..=gap_ms * 5 / 4).max(1);
             w.wake(self.s, self.next_ms - w.now);
         }
     }
 
     /// Reads answers, never behind the reply: what follows belongs to the tunnel.
     fn listen(&mut self, w: &mut Wires) {
-        // At most one answer per stage, and the reply in two parts.
-        for _ in 0..4 {
-            let needed = match (self.stage, self.answer.get(3)) {
-                (Stage::Method | Stage::Login, _) => 2,
-                (Stage::Reply, None) => 4,
-                (Stage::Reply, Some(4)) => 22,
-                (Stage::Reply, Some(_)) => 10,
-                _ => return,
-            };
-            let mut bytes = [0; 22];
-            let missing = needed - self.answer.len();
-            let len = w.outside_receive(self.s, &mut bytes[..missing]);
-            self.answer.extend(&bytes[..len]);
-            self.answered |= len > 0;
-            if len < missing {
+        // Each round reads at least one byte, or takes an answer.
+        while let Some(len) = self.answer_len(w) {
+            let missing = len - self.answer.len();
+            if missing == 0 {
+                self.answer_read(w);
+                continue;
+            }
+            let mut bytes = [0; 256];
+            let len = w.outside_receive(self.s, &mut bytes[..missing.min(256)]);
+            if len == 0 {
                 return;
             }
-            if self.stage != Stage::Reply || needed > 4 {
-                self.answer_read(w);
+            self.answer.extend(&bytes[..len]);
+        }
+    }
+
+    /// How long the answer is that it waits for, as far as is known.
+    fn answer_len(&mut self, w: &mut Wires) -> Option<usize> {
+        let dialect = w.lives[self.life].plan.dialect;
+        match self.stage {
+            Stage::Method | Stage::Login => return Some(2),
+            Stage::Reply => {}
+            _ => return None,
+        }
+        if dialect == Dialect::Forward && self.answer.is_empty() {
+            let mut first = [0];
+            match w.sockets[self.s].outward.look(&mut first) {
+                0 => return None,
+                // What a target sends never begins with an H.
+                _ if first != *b"H" => {
+                    let target = w.lives[self.life].winner;
+                    self.enter(w, target);
+                    return None;
+                }
+                _ => {}
             }
         }
+        let len = answers::len(dialect, &self.answer);
+        if len.is_none() {
+            w.fail(format!("life {}: no end of the answer", self.life));
+            self.stage = Stage::Refused;
+        }
+        len
     }
 
     fn answer_read(&mut self, w: &mut Wires) {
         let answer = std::mem::take(&mut self.answer);
         let plan = &w.lives[self.life].plan;
         let with_login = plan.hello.len() == 3;
-        w.trace(|| format!("client {} gets {answer:?}", self.s));
+        w.trace(|| format!("client {} gets {}", self.s, answer.escape_ascii()));
+        if self.stage == Stage::Reply
+            && let Some(answer) = answers::read(plan.dialect, &answer)
+        {
+            return self.replied(w, answer);
+        }
         self.stage = match (self.stage, answer[0], answer[1]) {
             (Stage::Method, 5, 0) if !with_login => Stage::Reply,
             (Stage::Method, 5, 2) if with_login => Stage::Login,
             (Stage::Login, 1, 0) => Stage::Reply,
             (Stage::Login, 1, 1) if plan.kind == Kind::WrongPassword => Stage::Refused,
-            (Stage::Reply, 5, code) => return self.replied(w, code, &answer[3..]),
             (stage, ..) => {
                 let life = self.life;
                 w.fail(format!("life {life} is answered {answer:?} in {stage:?}"));
@@ -213,49 +258,114 @@ impl Client {
             }
         };
         if self.stage == Stage::Refused {
-            w.schedule(REFUSED_MS, Happening::Deadline(self.s));
+            self.due_in(w, REFUSED_MS);
         }
     }
 
-    fn replied(&mut self, w: &mut Wires, code: u8, bound: &[u8]) {
+    fn replied(&mut self, w: &mut Wires, answer: Answer) {
         let life = &w.lives[self.life];
-        let (kind, number) = (life.plan.kind, self.life);
-        let excused = code > 0 && life.excused;
-        if !life.plan.codes.contains(&code) && !excused && !w.watch.closing {
+        let (kind, number, dialect) = (life.plan.kind, self.life, life.plan.dialect);
+        let (code, granted) = (answer.code, answer.code == dialect.success());
+        if granted && life.plan.visits.is_some() && !self.bound {
+            return self.listens(w, answer);
+        }
+        let full = code == dialect.failure() && w.watch.scarce && self.wants_scarce(w);
+        let late = kind == Kind::Unfinished && dialect.is_http() && code == 408;
+        let excused = !granted && (life.excused || full);
+        if !life.plan.codes.contains(&code) && !excused && !late && !w.watch.closing {
             w.fail(format!(
                 "life {number} ({kind:?}) is answered with code {code}"
             ));
         }
-        let life = &w.lives[self.life];
-        if code > 0 {
+        if !granted {
             self.stage = Stage::Refused;
-            if *bound != [1, 0, 0, 0, 0, 0, 0] {
+            if answer
+                .bound
+                .is_some_and(|bound| bound.port() != 0 || !bound.ip().is_unspecified())
+            {
                 w.fail(format!(
-                    "life {number} is refused with an address: {bound:?}"
+                    "life {number} is refused with an address: {answer:?}"
                 ));
             }
-            return w.schedule(REFUSED_MS, Happening::Deadline(self.s));
+            return self.due_in(w, REFUSED_MS);
         }
-        self.stage = Stage::Tunnel;
-        let completes = life.plan.completes();
-        let bound = bound_addr(bound);
-        let target = life
-            .targets
+        let life = &w.lives[number];
+        let is_told = |s: &&usize| {
+            let socket = &w.sockets[**s];
+            let told = if self.bound {
+                socket.peer
+            } else {
+                socket.local
+            };
+            // SOCKS4 cannot say an IPv6 address.
+            let unsaid = dialect == Dialect::Socks4 && told.is_ipv6();
+            answer
+                .bound
+                .is_some_and(|bound| bound == told || (unsaid && bound.port() == told.port()))
+        };
+        let target = match dialect.is_http() {
+            true => life.winner,
+            false => life.targets.iter().find(is_told).copied(),
+        };
+        self.enter(w, target);
+    }
+
+    /// Whether what it asks for comes from a small table.
+    fn wants_scarce(&self, w: &Wires) -> bool {
+        let plan = &w.lives[self.life].plan;
+        plan.dialect.is_http() || plan.visits.is_some()
+    }
+
+    /// The first reply to BIND: the listener waits.
+    fn listens(&mut self, w: &mut Wires, answer: Answer) {
+        self.bound = true;
+        let life = &w.lives[self.life];
+        let door = life.door.map(|d| w.doors[d].local);
+        let unsaid = life.plan.dialect == Dialect::Socks4 && door.is_some_and(|at| at.is_ipv6());
+        let right = match (answer.bound, door) {
+            (Some(bound), Some(door)) => bound == door || (unsaid && bound.port() == door.port()),
+            _ => false,
+        };
+        let comes = life
+            .plan
+            .visits
             .iter()
-            .find(|s| Some(w.sockets[**s].local) == bound)
-            .copied();
-        w.lives[self.life].target = target;
-        if target.is_none() {
+            .flatten()
+            .any(|visit| visit.expected);
+        if !right {
+            let life = self.life;
             w.fail(format!(
-                "life {number} is told {bound:?}, no socket of its target"
+                "life {life} is told {answer:?}, its listener is at {door:?}"
             ));
         }
-        if completes {
-            w.schedule(TRANSFER_MS, Happening::Deadline(self.s));
-        } else if kind == Kind::Idler {
-            let half_closed = w.lives[number].plan.manners[0].end == End::Fin;
+        // The time of who comes in vain, and of who is to come, is up at some point.
+        let wait_ms = if comes {
+            VISIT_MS
+        } else {
+            w.watch.bind_ms + LATE_MS
+        };
+        if w.lives[self.life].plan.stop.is_none() {
+            self.due_in(w, wait_ms);
+        }
+    }
+
+    /// The tunnel stands.
+    fn enter(&mut self, w: &mut Wires, target: Option<usize>) {
+        let number = self.life;
+        self.stage = Stage::Tunnel;
+        w.lives[number].target = target;
+        if target.is_none() {
+            w.fail(format!("life {number} is told of no socket of its target"));
+        }
+        let plan = &w.lives[number].plan;
+        if plan.completes() {
+            self.due_in(w, TRANSFER_MS);
+        } else if plan.kind == Kind::Idler {
+            let half_closed = plan.manners[0].end == End::Fin;
             let timeout_ms = w.watch.timeouts_ms[if half_closed { 2 } else { 1 }];
-            w.schedule(timeout_ms + LATE_MS, Happening::Deadline(self.s));
+            self.due_in(w, timeout_ms + LATE_MS);
+        } else {
+            self.due_ms = None;
         }
     }
 
@@ -270,7 +380,10 @@ impl Client {
             return;
         };
         let early = matches!(self.stage, Stage::Method | Stage::Login | Stage::Reply);
-        if !early || self.sent < after || end == End::Never {
+        // Who gives up does so while the server works for him.
+        let kind = w.lives[self.life].plan.kind;
+        let alone = kind == Kind::GivesUp && w.sockets[self.s].accepted_at.is_none();
+        if !early || self.sent < after || end == End::Never || alone {
             return;
         }
         match self.leave_ms {
@@ -292,8 +405,9 @@ impl Client {
                     }
                 }
                 if w.lives[self.life].plan.kind == Kind::GivesUp {
-                    let travels_ms = w.odds.latency_ms * 2;
-                    w.schedule(CANCEL_MS + travels_ms, Happening::Deadline(self.s));
+                    // Of the last segments of the handshake, and of what it ends with.
+                    let travels_ms = w.odds.latency_ms * 8;
+                    self.due_in(w, CANCEL_MS + travels_ms);
                 }
                 w.lives[self.life].over = end != End::Fin;
             }
@@ -311,7 +425,9 @@ impl Client {
             || plan.stop.is_some()
             || plan.codes.is_empty()
             || life.targets.iter().any(|s| sockets[*s].side.left);
-        let excused = life.excused || w.watch.closing || (w.watch.scarce && !self.answered);
+        // With small tables a connection may be closed as it is accepted.
+        let turned_away = w.watch.scarce && sockets[self.s].token.is_none();
+        let excused = life.excused || w.watch.closing || turned_away;
         let (kind, number, stage) = (plan.kind, self.life, self.stage);
         if !planned && !excused {
             w.fail(format!(
@@ -320,21 +436,10 @@ impl Client {
         }
         let accepted_ms = w.sockets[self.s].accepted_at.unwrap_or(w.now);
         let early = w.now - accepted_ms + 100 < w.watch.timeouts_ms[0];
-        if kind == Kind::Unfinished && early && !excused {
+        if kind == Kind::Unfinished && stage != Stage::Refused && early && !excused {
             w.fail(format!(
                 "life {number} is closed before its handshake is late"
             ));
         }
     }
-}
-
-/// The address in a reply, from its type on.
-fn bound_addr(bytes: &[u8]) -> Option<SocketAddr> {
-    let (addr, port) = bytes.get(1..)?.split_last_chunk::<2>()?;
-    let addr = match *bytes.first()? {
-        1 => IpAddr::from(<[u8; 4]>::try_from(addr).ok()?),
-        4 => IpAddr::from(<[u8; 16]>::try_from(addr).ok()?),
-        _ => return None,
-    };
-    Some(SocketAddr::new(addr, u16::from_be_bytes(*port)))
 }

@@ -76,8 +76,7 @@ impl Endpoint {
         let side = &mut w.sockets[self.s].side;
         let at = side.received;
         side.received += len as u64;
-        let seed = self.stream(w, 1 - self.side);
-        payload(seed, at, &mut expected[..len]);
+        self.expect(w, at, &mut expected[..len]);
         let total = w.lives[self.life].plan.total(1 - self.side);
         if got[..len] != expected[..len] || at + len as u64 > total {
             let side = self.side;
@@ -89,16 +88,52 @@ impl Endpoint {
         len > 0
     }
 
+    /// What is to come from position `at` on.
+    fn expect(&self, w: &Wires, at: u64, out: &mut [u8]) {
+        let script = w.lives[self.life]
+            .plan
+            .forward
+            .as_ref()
+            .filter(|_| self.side == 1);
+        let Some(forward) = script else {
+            return payload(self.stream(w, 1 - self.side), at, out);
+        };
+        let rest = usize::try_from(at)
+            .ok()
+            .and_then(|at| forward.script.get(at..));
+        let rest = rest.unwrap_or_default();
+        let len = rest.len().min(out.len());
+        out[..len].copy_from_slice(&rest[..len]);
+    }
+
     fn send(&self, w: &mut Wires) -> bool {
         let side = w.sockets[self.s].side;
-        let limit = match self.manner {
-            Manner { echo: true, .. } => side.received,
-            Manner { waits: true, .. } if !self.ended => 0,
-            _ => self.manner.send,
+        let plan = &w.lives[self.life].plan;
+        let waits = self.manner.waits
+            && match plan.forward {
+                Some(_) => side.received < plan.total(0),
+                None => !self.ended,
+            };
+        let limit = match self.manner.echo {
+            true => side.received,
+            false if waits => 0,
+            false => self.manner.send,
         };
-        let left = usize::try_from(limit - side.sent).unwrap_or(usize::MAX);
-        let seed = self.stream(w, self.side);
-        let len = w.outside_stream(self.s, seed, side.sent, left.min(self.manner.chunk));
+        let left = usize::try_from(limit - side.sent)
+            .unwrap_or(usize::MAX)
+            .min(self.manner.chunk);
+        let upload = plan
+            .forward
+            .as_ref()
+            .filter(|_| self.side == 0)
+            .map(|forward| {
+                let at = usize::try_from(side.sent).unwrap_or(usize::MAX);
+                forward.upload[at..at + left].to_vec()
+            });
+        let len = match upload {
+            Some(bytes) => w.outside_send(self.s, &bytes),
+            None => w.outside_stream(self.s, self.stream(w, self.side), side.sent, left),
+        };
         w.sockets[self.s].side.sent += len as u64;
         len > 0
     }
@@ -118,7 +153,7 @@ impl Endpoint {
         };
         let fin = match self.manner.end {
             // Without payload in front, an end of stream would give the dial up (T5).
-            End::Fin => all_sent && (open || side.sent > 0),
+            End::Fin => all_sent && (open || side.sent > 0 || self.is_forwarded(w)),
             End::AfterOther => all_sent && self.ended,
             End::Never => false,
             End::Reset(at) | End::Vanish(at) => {
@@ -158,7 +193,21 @@ impl Endpoint {
         if self.has_lost(w) {
             return;
         }
-        if (other.fin && other.sent == received) || self.is_timed_out(w) || w.watch.closing {
+        let forward = w.lives[self.life]
+            .plan
+            .forward
+            .as_ref()
+            .filter(|_| self.side == 1);
+        let (sent, ended) = match forward {
+            None => (other.sent, other.fin),
+            // Whose request is forwarded is told of its end by the answer's.
+            Some(forward) => {
+                let sent = (forward.head_len as u64 + other.sent).min(forward.script.len() as u64);
+                let whole = sent == forward.script.len() as u64;
+                (sent, other.fin || (whole && w.sockets[self.s].side.fin))
+            }
+        };
+        if (ended && sent == received) || self.is_timed_out(w) || w.watch.closing {
             return;
         }
         w.fail(format!(
@@ -195,8 +244,15 @@ impl Endpoint {
     fn has_lost(&self, w: &Wires) -> bool {
         let life = &w.lives[self.life];
         let unused = w.sockets[self.s].side.received == 0 && life.target != Some(self.s);
-        let late = life.targets.len() > 1 || life.excused || self.other(w).left;
+        let socket = &w.sockets[self.s];
+        // Somebody who comes to a listener may find it closed.
+        let visitor = life.door.is_some() && socket.accepted_at.is_none();
+        let late = visitor || life.targets.len() > 1 || life.excused || self.other(w).left;
         self.side == 1 && unused && late
+    }
+
+    fn is_forwarded(&self, w: &Wires) -> bool {
+        w.lives[self.life].plan.forward.is_some()
     }
 
     fn is_timed_out(&self, w: &Wires) -> bool {

@@ -16,7 +16,11 @@ use crate::wires::{Happening, Source, Way, Wires};
 
 /// Linux gives every socket a send buffer of more than 4 KiB, so a new connection takes all of
 /// a handshake's leftover payload (1 KiB at most) at once.
-const TARGET_ROOM_BYTES: usize = 1024;
+pub(crate) const TARGET_ROOM_BYTES: usize = 1024;
+
+/// Connected it is larger than 16 KiB, which takes the head of a forwarded request, and what
+/// came along with one (8 KiB, what rewriting adds, and 1 KiB), at once.
+const WEB_ROOM_BYTES: usize = 10 * 1024;
 
 impl Wires {
     /// A read, or a peek.
@@ -54,7 +58,7 @@ impl Wires {
         }
         socket.sure = socket.sure.saturating_sub(len);
         socket.inward.consume(len);
-        self.count_moved(s);
+        self.watch.progress();
         self.wake(s, 0);
         self.set_off(s, Way::Inward);
         Ok(len)
@@ -124,9 +128,28 @@ impl Wires {
             return Err(Errno::EAGAIN);
         }
         socket.outward.put(&buf[..len]);
+        socket.written += len as u64;
         self.count_moved(s);
+        self.note_winner(s);
         self.set_off(s, Way::Outward);
         Ok(len)
+    }
+
+    /// The first write to a client with a connection at hand: the others have been given up.
+    fn note_winner(&mut self, s: usize) {
+        let Some(life) = self.sockets[s]
+            .life
+            .filter(|life| self.lives[*life].client == Some(s))
+        else {
+            return;
+        };
+        if self.lives[life].winner.is_none() {
+            let stands = |s: &&usize| {
+                let socket = &self.sockets[**s];
+                socket.token.is_some() && !socket.connecting && !socket.dropped
+            };
+            self.lives[life].winner = self.lives[life].targets.iter().find(stands).copied();
+        }
     }
 
     fn hold_write(&mut self, s: usize) {
@@ -236,7 +259,13 @@ impl Wires {
             return Err(Errno::ENETUNREACH);
         }
         let port = self.rng.u16(1024..);
-        let s = self.open(life, (SocketAddr::new(local, port), to), TARGET_ROOM_BYTES);
+        let is_web = life.is_some_and(|life| self.lives[life].plan.dialect.is_http());
+        let room = if is_web {
+            WEB_ROOM_BYTES
+        } else {
+            TARGET_ROOM_BYTES
+        };
+        let s = self.open(life, (SocketAddr::new(local, port), to), room);
         self.sockets[s].token = Some(token);
         self.sockets[s].connecting = true;
         self.trace(|| format!("server connects socket {s} to {to}: {reach:?}"));
@@ -263,10 +292,13 @@ impl Wires {
             self.fail(format!("the server dials {to}, which nobody asked for"));
             return None;
         };
-        let client = self.lives[life].client.map(|s| &self.sockets[s]);
         let holds = |socket: &Socket| {
             !socket.dropped && socket.token.is_some_and(|own| own.key() == token.key())
         };
+        if self.lives[life].plan.visits.is_some() {
+            self.fail(format!("the server dials {to}, which was to come to it"));
+        }
+        let client = self.lives[life].client.map(|s| &self.sockets[s]);
         if !client.is_some_and(holds) {
             self.fail(format!(
                 "the server dials {to} for another session than life {life}"

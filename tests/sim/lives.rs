@@ -93,6 +93,66 @@ pub(crate) enum Kind {
     Forbidden,
 }
 
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// RFC 1928.
+    Socks5,
+    /// SOCKS4 and 4A.
+    Socks4,
+    /// HTTP CONNECT.
+    Connect,
+    /// An HTTP request that is forwarded.
+    Forward,
+}
+
+impl Dialect {
+    /// The code of its answers that grants.
+    pub(crate) fn success(self) -> u16 {
+        match self {
+            Self::Socks5 => 0,
+            Self::Socks4 => 90,
+            Self::Connect | Self::Forward => 200,
+        }
+    }
+
+    /// The code that says "some failure": tables full, out of descriptors.
+    pub(crate) fn failure(self) -> u16 {
+        match self {
+            Self::Socks5 => 1,
+            Self::Socks4 => 91,
+            Self::Connect | Self::Forward => 503,
+        }
+    }
+
+    /// Whether it is HTTP.
+    pub(crate) fn is_http(self) -> bool {
+        matches!(self, Self::Connect | Self::Forward)
+    }
+}
+
+/// Somebody who comes to the listener of a BIND.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visit {
+    /// Where from.
+    pub(crate) from: SocketAddr,
+    /// So long after the listener was opened.
+    pub(crate) after_ms: Millis,
+    /// It is the peer that the client expects.
+    pub(crate) expected: bool,
+}
+
+/// A forwarded request, in full.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    /// What the client sends behind its head: the body, and bytes that belong to nothing.
+    pub(crate) upload: Vec<u8>,
+    /// What the target is to get: its head and the body.
+    pub(crate) script: Vec<u8>,
+    /// How much of that is the head.
+    pub(crate) head_len: usize,
+}
+
 /// How the handshake is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
@@ -123,6 +183,14 @@ pub(crate) struct Plan {
     pub(crate) start_ms: Millis,
     /// Where it comes from.
     pub(crate) from: SocketAddr,
+    /// What it speaks.
+    pub(crate) dialect: Dialect,
+    /// It asks for BIND, and these come.
+    pub(crate) visits: Option<Vec<Visit>>,
+    /// It does not say who is to come.
+    pub(crate) from_anywhere: bool,
+    /// Its request is forwarded.
+    pub(crate) forward: Option<Forward>,
     /// The messages of its handshake.
     pub(crate) hello: Vec<Vec<u8>>,
     /// How it sends them.
@@ -135,8 +203,8 @@ pub(crate) struct Plan {
     pub(crate) sites: Vec<(SocketAddr, Reach)>,
     /// The class of its target's name; an address is asked for if there is none.
     pub(crate) name: Option<&'static str>,
-    /// The reply codes that may come; none: it is closed without a reply.
-    pub(crate) codes: Vec<u8>,
+    /// The codes that may come with the last reply; none: it is closed without a reply.
+    pub(crate) codes: Vec<u16>,
 }
 
 impl Plan {
@@ -151,7 +219,9 @@ impl Plan {
     /// Whether both ends are to get everything, in time.
     pub(crate) fn completes(&self) -> bool {
         use Kind::{Dripper, HalfCloser, Pipeliner, Transfer};
-        self.stop.is_none() && matches!(self.kind, Transfer | Dripper | Pipeliner | HalfCloser)
+        self.stop.is_none()
+            && self.codes.contains(&self.dialect.success())
+            && matches!(self.kind, Transfer | Dripper | Pipeliner | HalfCloser)
     }
 
     /// Whether only its own two ends may end the tunnel.
@@ -159,9 +229,11 @@ impl Plan {
         self.completes() || self.kind == Kind::Trickler
     }
 
-    /// Bytes that side sends in all.
+    /// Bytes of that side that reach the other in all.
     pub(crate) fn total(&self, side: usize) -> u64 {
-        if self.manners[side].echo {
+        if let (Some(forward), 0) = (&self.forward, side) {
+            forward.script.len() as u64
+        } else if self.manners[side].echo {
             self.manners[1 - side].send
         } else {
             self.manners[side].send
@@ -192,9 +264,13 @@ pub(crate) struct Life {
     pub(crate) targets: Vec<usize>,
     /// The one of them that the client was told of.
     pub(crate) target: Option<usize>,
+    /// The one that was left when the server first wrote to the client with one at hand.
+    pub(crate) winner: Option<usize>,
+    /// The listener of its BIND.
+    pub(crate) door: Option<usize>,
     /// A fault has struck that may keep it from succeeding.
     pub(crate) excused: bool,
-    /// When the server last moved a byte of it.
+    /// When the server last passed on a byte of it.
     pub(crate) moved_ms: Millis,
     /// Its client is done.
     pub(crate) over: bool,

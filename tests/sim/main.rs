@@ -7,11 +7,14 @@
 //! `ANKLET_SIM_SEEDS=N` runs seeds 0 to N-1 (256 unless told), `ANKLET_SIM_SEED=N` replays one
 //! and prints all that happens.
 
+mod answers;
 mod channel;
 mod clients;
 mod dns;
+mod doors;
 mod endpoint;
 mod faults;
+mod hellos;
 mod inside;
 mod lives;
 mod outside;
@@ -19,6 +22,7 @@ mod plans;
 mod seam;
 mod socket;
 mod watch;
+mod web;
 mod wires;
 mod world;
 
@@ -187,6 +191,7 @@ fn pass(world: &World, server: &mut Server<World>) -> Result<(), String> {
         openings,
         timers,
         queries,
+        ..
     } = server.census();
     // Per opening a lookup, a place in its line and two sockets; per session a timeout and the
     // next attempt of a race; per flow a buffer.

@@ -64,6 +64,16 @@ impl Wires {
         self.schedule(latency, Happening::Break(s, Errno::ECONNRESET));
     }
 
+    /// A stranger at the listener of a BIND: closed or reset, without a word.
+    pub(crate) fn be_refused(&mut self, s: usize) {
+        if self.outside_receive(s, &mut [0; 16]) > 0 {
+            self.fail(format!("stranger {s} is told something"));
+        }
+        if self.outside_failed(s) || self.outside_ended(s) {
+            self.outside_close(s);
+        }
+    }
+
     /// Vanishes without a word.
     pub(crate) fn outside_vanish(&mut self, s: usize) {
         self.sockets[s].silent = true;

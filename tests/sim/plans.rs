@@ -3,12 +3,13 @@
 //! What a client and its target do follows from the seed alone, never from what the server
 //! does: so each plan knows which outcomes are right.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fastrand::Rng;
 
+use crate::channel::payload;
 use crate::faults::Odds;
-use crate::lives::{End, Kind, Life, Manner, Pace, Plan, Reach, Stop};
+use crate::lives::{Dialect, End, Kind, Life, Manner, Pace, Plan, Reach, Stop, Visit};
 
 /// The one user of worlds with passwords, and his password.
 pub(crate) const CREDENTIAL: (&[u8], &[u8]) = (b"someone", b"open sesame");
@@ -44,6 +45,10 @@ impl Life {
                 Ipv4Addr::new(192, 168, 1, rng.u8(10..14)).into(),
                 1024 + u16::from(number),
             ),
+            dialect: dialect(rng, kind, number),
+            visits: None,
+            from_anywhere: false,
+            forward: None,
             hello: Vec::new(),
             pace: if rng.u8(..3) == 0 {
                 Pace::Pipelined
@@ -56,8 +61,12 @@ impl Life {
             name: None,
             codes: vec![0],
         };
+        if plan.dialect == Dialect::Forward {
+            plan.answer_at_once(rng);
+        }
         plan.destination(rng, number);
         plan.forgive(odds);
+        plan.expect(rng, number);
         plan.handshake(rng, number, secured);
         plan.leave(rng);
         let dns = odds.dns_loss > 0 || odds.dns_slow > 0 || !odds.exhausted.is_empty();
@@ -68,6 +77,8 @@ impl Life {
             client: None,
             targets,
             target: None,
+            winner: None,
+            door: None,
             excused,
             moved_ms: 0,
             over: false,
@@ -86,6 +97,23 @@ fn draw(rng: &mut Rng) -> Kind {
         left -= weight;
     }
     Kind::Transfer
+}
+
+/// What a client of that kind speaks.
+fn dialect(rng: &mut Rng, kind: Kind, number: u8) -> Dialect {
+    use Kind::{HalfCloser, Idler, NeverReader, Trickler};
+    // A forwarded request is answered once, and its client takes a first byte that is an H for
+    // a refusal.
+    let mut first = [0];
+    payload(u64::from(number) * 2 + 1, 0, &mut first);
+    let tunnel = matches!(kind, HalfCloser | Idler | NeverReader | Trickler);
+    match rng.u8(..12) {
+        0..=1 => Dialect::Socks4,
+        2..=3 => Dialect::Connect,
+        4..=6 if !tunnel && first != *b"H" => Dialect::Forward,
+        4..=6 => Dialect::Connect,
+        _ => Dialect::Socks5,
+    }
 }
 
 fn manners(rng: &mut Rng, kind: Kind) -> [Manner; 2] {
@@ -152,6 +180,84 @@ fn manners(rng: &mut Rng, kind: Kind) -> [Manner; 2] {
 }
 
 impl Plan {
+    /// The target of a forwarded request answers, at once or when it has the request, and ends.
+    fn answer_at_once(&mut self, rng: &mut Rng) {
+        let dripping = self.kind == Kind::Dripper;
+        let target = &mut self.manners[1];
+        target.echo = false;
+        target.send = if dripping {
+            target.send / 8
+        } else {
+            target.send
+        }
+        .max(1);
+        target.waits = target.reads && rng.bool();
+        if target.end == End::AfterOther {
+            target.end = End::Fin;
+        }
+    }
+
+    /// Draws whether the target comes to the client: who comes, and when.
+    fn expect(&mut self, rng: &mut Rng, number: u8) {
+        let socks = matches!(self.dialect, Dialect::Socks5 | Dialect::Socks4);
+        let told = !matches!(self.kind, Kind::Garbage | Kind::WrongPassword);
+        if !socks || !told || rng.u8(..4) > 0 {
+            return;
+        }
+        let mut visits = Vec::new();
+        // Now and then they come together.
+        let crowd_ms = rng.u64(..3_000);
+        let when = |rng: &mut Rng| {
+            if rng.bool() {
+                crowd_ms
+            } else {
+                rng.u64(..3_000)
+            }
+        };
+        self.from_anywhere = rng.u8(..4) == 0;
+        for stranger in 0..rng.u8(..4) {
+            // Of the Internet, or of a private network, which nobody may reach.
+            let nets = [[10, 0, 0, 5], [45, 99, 0, number]];
+            let nets = if self.from_anywhere {
+                &nets[..1]
+            } else {
+                &nets
+            };
+            let from = SocketAddr::from((nets[rng.usize(..nets.len())], 999 + u16::from(stranger)));
+            visits.push(Visit {
+                from,
+                after_ms: when(rng),
+                expected: false,
+            });
+        }
+        // A peer that could be dialled comes; so does, for a name, only the one address.
+        let comes = !matches!(
+            self.kind,
+            Kind::Unreachable | Kind::GivesUp | Kind::Forbidden
+        );
+        if comes {
+            let good =
+                |(_, reach): &&(SocketAddr, Reach)| matches!(reach, Reach::Open | Reach::Slow(_));
+            self.sites = self.sites.iter().find(good).into_iter().copied().collect();
+            for again in 0..=u64::from(rng.u8(..4) == 0) {
+                let Some((site, _)) = self.sites.first() else {
+                    break;
+                };
+                let after_ms = when(rng) + again;
+                let from = SocketAddr::new(site.ip(), rng.u16(1024..));
+                visits.push(Visit {
+                    from,
+                    after_ms,
+                    expected: true,
+                });
+            }
+            self.codes = vec![0];
+        } else if self.name.is_none() && self.kind != Kind::Forbidden {
+            self.codes = vec![6];
+        }
+        self.visits = Some(visits);
+    }
+
     /// Draws the target: address or name, and what becomes of an attempt at it.
     fn destination(&mut self, rng: &mut Rng, number: u8) {
         let port = 2000 + u16::from(number);
@@ -161,6 +267,12 @@ impl Plan {
             port,
         );
         let named = rng.bool();
+        // SOCKS4 has no other addresses.
+        let v6 = if self.dialect == Dialect::Socks4 && !named {
+            v4(2)
+        } else {
+            v6
+        };
         let good = if rng.u8(..4) == 0 {
             Reach::Slow(rng.u64(50..1_500))
         } else {
@@ -220,80 +332,15 @@ impl Plan {
         }
     }
 
-    /// Draws the messages of the handshake.
-    fn handshake(&mut self, rng: &mut Rng, number: u8, secured: bool) {
-        if self.kind == Kind::Garbage && rng.bool() {
-            let mut noise: Vec<u8> = (0..rng.usize(1..300)).map(|_| rng.u8(..)).collect();
-            noise[0] = [0, 1, 6, 22, 255][rng.usize(..5)];
-            (self.hello, self.codes) = (vec![noise], Vec::new());
-            return;
-        }
-        let login = secured || rng.u8(..4) == 0;
-        self.hello.push(match login {
-            true if rng.bool() && secured => vec![5, 3, 0, 1, 2],
-            true => vec![5, 1, 2],
-            false => vec![5, 2, 0, 1],
-        });
-        if login {
-            let (name, mut password) = (CREDENTIAL.0, CREDENTIAL.1.to_vec());
-            if self.kind == Kind::WrongPassword && secured {
-                password[3] ^= 1;
-                self.codes.clear();
-            }
-            self.hello.push(fields(&[&[1], name, &password]));
-        }
-        self.hello.push(self.request(rng, number));
-        if self.kind == Kind::Garbage {
-            (self.codes, self.sites) = ((1..=8).collect(), Vec::new());
-            let request = self.hello.last_mut().expect("it has just been pushed");
-            request[[0, 1, 3][rng.usize(..3)]] = rng.u8(9..);
-        }
-        if self.kind == Kind::Dripper {
-            self.pace = Pace::Dripping;
-        } else if self.kind == Kind::Pipeliner {
-            self.pace = Pace::Pipelined;
-        }
-    }
-
-    fn request(&self, rng: &mut Rng, number: u8) -> Vec<u8> {
-        let forbidden = [
-            [127, 0, 0, 1],
-            [192, 168, 1, 1],
-            [10, 0, 0, 5],
-            [45, 66, 0, 2],
-            [224, 0, 0, 1],
-        ];
-        let (site, port) = match self.sites.last() {
-            Some((site, _)) => (site.ip(), site.port()),
-            None => (IpAddr::from(forbidden[rng.usize(..forbidden.len())]), 1080),
-        };
-        let mut request = vec![5, 1, 0];
-        match (self.name, site) {
-            (Some(class), _) => {
-                request.push(3);
-                let name = format!("{class}-{number}.example");
-                request.extend(fields(&[&[], name.as_bytes()]));
-            }
-            (None, IpAddr::V4(v4)) => {
-                request.push(1);
-                request.extend(v4.octets());
-            }
-            (None, IpAddr::V6(v6)) => {
-                request.push(4);
-                request.extend(v6.octets());
-            }
-        }
-        request.extend(port.to_be_bytes());
-        request
-    }
-
     /// Draws where the client stops early.
     fn leave(&mut self, rng: &mut Rng) {
         let len: usize = self.hello.iter().map(Vec::len).sum();
         let wait_ms = rng.u64(..1_500);
         self.stop = match self.kind {
             Kind::GivesUp => {
-                let end = if rng.bool() { End::Fin } else { End::Reset(0) };
+                // A forwarded request waits for its target, whatever its client still sends.
+                let fin = rng.bool() && self.forward.is_none();
+                let end = if fin { End::Fin } else { End::Reset(0) };
                 self.pace = Pace::Stepwise;
                 Some(Stop {
                     after: len,
@@ -318,14 +365,4 @@ impl Plan {
             _ => None,
         };
     }
-}
-
-/// A head, then each field with its length in front.
-fn fields(parts: &[&[u8]]) -> Vec<u8> {
-    let mut message = parts[0].to_vec();
-    for part in &parts[1..] {
-        message.push(u8::try_from(part.len()).unwrap_or(u8::MAX));
-        message.extend_from_slice(part);
-    }
-    message
 }

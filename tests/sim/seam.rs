@@ -4,7 +4,7 @@
 //! with no event to deliver jumps to what comes next: the server's timeout or the calendar.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anklet::net::{Datagram, Event, Millis, Net, Purpose, Signal, Stream};
@@ -13,17 +13,19 @@ use anklet::state::slots::Token;
 use nix::errno::Errno;
 
 use crate::dns::{self, NameServer};
+use crate::doors::{Entrance, route};
 use crate::endpoint::Endpoint;
 use crate::world::{Actor, INSIDE_V4, LISTENERS, OUTSIDE_V4, OUTSIDE_V6, World};
 
 /// A connection of the server.
-pub(crate) struct Connection(World, usize);
+pub(crate) struct Connection(pub(crate) World, pub(crate) usize);
 
 /// A UDP socket of the server.
 pub(crate) struct Mail(World, usize);
 
 impl Net for World {
     type Stream = Connection;
+    type Listener = Entrance;
     type Datagram = Mail;
 
     fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
@@ -110,6 +112,20 @@ impl Net for World {
             None => Actor::NameServer(NameServer::default()),
         });
         Ok(Connection(self.clone(), s))
+    }
+
+    fn listen(
+        &mut self,
+        addr: IpAddr,
+        _ports: Option<(u16, u16)>,
+        token: Token,
+    ) -> io::Result<Entrance> {
+        let d = self.wires().listen(addr, token)?;
+        Ok(Entrance(self.clone(), d))
+    }
+
+    fn route(&mut self, to: IpAddr) -> io::Result<IpAddr> {
+        Ok(route(to))
     }
 
     fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<Mail> {

@@ -34,6 +34,8 @@ pub(crate) struct Socket {
     pub(crate) broken: bool,
     /// The server has shut its sending direction.
     pub(crate) shut: bool,
+    /// Bytes that it has written.
+    pub(crate) written: u64,
     /// The server has closed it.
     pub(crate) dropped: bool,
     /// Its close will be an abort.
@@ -84,6 +86,7 @@ impl Socket {
             error: None,
             broken: false,
             shut: false,
+            written: 0,
             dropped: false,
             abort: false,
             held_read: false,

@@ -6,6 +6,7 @@ use anklet::state::slots::Token;
 
 use crate::socket::Socket;
 use crate::wires::{STALE_MAX, Wires};
+use crate::world::LISTENERS;
 
 /// Operations on one connection in one pass. A flow reads, peeks and writes a handful of times
 /// per turn; refusing and a handshake in one segment take a few more.
@@ -46,6 +47,8 @@ pub(crate) struct Watch {
     pub(crate) full: usize,
     /// Timeouts of the server: handshake, idle, half-closed.
     pub(crate) timeouts_ms: [Millis; 3],
+    /// That of a listener to which nobody comes.
+    pub(crate) bind_ms: Millis,
     /// Passes so far.
     pub(crate) passes: u64,
     /// Calls of accept since the last wait.
@@ -72,6 +75,7 @@ impl Watch {
             operations: 0,
             deaf: false,
             timeouts_ms: [0; 3],
+            bind_ms: 0,
             passes: 0,
             accepts: 0,
             moved: true,
@@ -125,9 +129,11 @@ impl Wires {
     /// The server has read, or peeked at, something.
     pub(crate) fn count_read(&mut self, s: usize) {
         self.sockets[s].spent.1 += 1;
-        let tunnel = self.sockets[s]
-            .life
-            .is_some_and(|life| self.lives[life].target.is_some());
+        // Behind a forwarded request everything is discarded at once.
+        let tunnel = self.sockets[s].life.is_some_and(|life| {
+            let life = &self.lives[life];
+            life.target.is_some() && life.plan.forward.is_none()
+        });
         if tunnel && self.sockets[s].spent.1 > READS_MAX {
             self.fail(format!(
                 "more than {READS_MAX} reads of socket {s} in one pass"
@@ -135,7 +141,7 @@ impl Wires {
         }
     }
 
-    /// The server has moved bytes.
+    /// The server has passed on bytes.
     pub(crate) fn count_moved(&mut self, s: usize) {
         self.watch.moved = true;
         if let Some(life) = self.sockets[s].life {
@@ -196,7 +202,13 @@ impl Wires {
             .iter()
             .flatten()
             .any(|backlog| !backlog.is_empty());
-        let held = |socket: &&Socket| socket.accepted_at.is_some() && !socket.dropped;
+        if let Some(text) = self.forgotten_visitor() {
+            self.fail(text);
+        }
+        let held = |socket: &&Socket| {
+            let client = LISTENERS.contains(&socket.local);
+            client && socket.accepted_at.is_some() && !socket.dropped
+        };
         let sessions = self.sockets.iter().filter(held).count();
         if longer(ACCEPT_MS) && waiting && sessions < self.watch.full {
             self.fail(format!("a connection waits with {sessions} sessions open"));
@@ -226,7 +238,14 @@ impl Wires {
                 ));
             }
             let (readable, writable) = (ends[from].is_readable(), ends[to].is_writable());
-            let passed_on = ends[from].inward.arrived() == 0 && ends[to].shut;
+            // Behind a request's body nothing is read until the answer has gone.
+            let script = life
+                .plan
+                .forward
+                .as_ref()
+                .map(|forward| forward.script.len());
+            let whole = script.is_some_and(|len| from == 0 && ends[to].written == len as u64);
+            let passed_on = whole || (ends[from].inward.arrived() == 0 && ends[to].shut);
             if readable && writable && !passed_on {
                 let names = [client, target];
                 return Some(format!(

@@ -14,6 +14,7 @@ use fastrand::Rng;
 use nix::errno::Errno;
 
 use crate::channel::Channel;
+use crate::doors::Door;
 use crate::faults::Odds;
 use crate::lives::Life;
 use crate::socket::{Mailbox, Socket};
@@ -54,6 +55,10 @@ pub(crate) enum Happening {
     Deadline(usize),
     /// A datagram arrives; `None` is a "port unreachable".
     Mail(usize, Option<Vec<u8>>),
+    /// Somebody comes to a listener: which, and which of the visits planned.
+    Visit(usize, usize),
+    /// An injected shortage at a listener is over.
+    Unveil(usize),
     /// A signal comes.
     Signal(Signal),
     /// All clients leave.
@@ -69,6 +74,8 @@ pub(crate) enum Source {
     Mailbox(usize),
     /// A listener.
     Listener(usize),
+    /// The listener of a BIND.
+    Door(usize),
     /// The signal descriptor.
     Signal,
 }
@@ -85,6 +92,8 @@ pub(crate) struct Wires {
     pub(crate) sockets: Vec<Socket>,
     /// Every UDP socket there ever was.
     pub(crate) mailboxes: Vec<Mailbox>,
+    /// Every listener of a BIND there ever was.
+    pub(crate) doors: Vec<Door>,
     /// Connections not yet accepted, per listener; `None` once they are closed.
     pub(crate) backlogs: Option<[VecDeque<usize>; 2]>,
     /// Signals not yet taken.
@@ -110,6 +119,7 @@ impl Wires {
             now: 0,
             sockets: Vec::new(),
             mailboxes: Vec::new(),
+            doors: Vec::new(),
             backlogs: Some([VecDeque::new(), VecDeque::new()]),
             signals: VecDeque::new(),
             lives: Vec::new(),
@@ -178,6 +188,7 @@ impl Wires {
             Source::Socket(s) => self.sockets[s].token.is_some() && !self.sockets[s].dropped,
             Source::Mailbox(m) => !self.mailboxes[m].dropped,
             Source::Listener(_) => self.backlogs.is_some(),
+            Source::Door(d) => !self.doors[d].dropped,
             Source::Signal => true,
         };
         if registered && !self.ready.contains(&source) {
@@ -207,6 +218,10 @@ impl Wires {
                     return None;
                 }
                 plain(mailbox.token, !mailbox.inbox.is_empty(), true)
+            }
+            Source::Door(d) => {
+                let door = &self.doors[d];
+                plain(door.token, door.is_readable(), false)
             }
             Source::Listener(n) => plain(special(n, Role::Listener), true, false),
             Source::Signal => plain(special(0, Role::Signal), true, false),
@@ -330,6 +345,7 @@ impl Wires {
             !socket.dropped && (socket.token.is_some() || socket.accepted_at.is_some())
         };
         self.sockets.iter().filter(held).count()
+            + self.doors.iter().filter(|door| !door.dropped).count()
             + self
                 .mailboxes
                 .iter()

@@ -18,6 +18,7 @@ use crate::clients::Client;
 use crate::dns::{NAME_SERVERS, NameServer};
 use crate::endpoint::Endpoint;
 use crate::faults::Odds;
+use crate::inside::TARGET_ROOM_BYTES;
 use crate::lives::Life;
 use crate::plans::CREDENTIAL;
 use crate::wires::{Happening, Source, Wires};
@@ -68,6 +69,8 @@ pub(crate) enum Actor {
     Client(Client),
     /// Of a tunnel's.
     Target(Endpoint),
+    /// Of a stranger's, who has come to the listener of a BIND.
+    Stranger,
     /// Of a DNS connection.
     NameServer(NameServer),
     /// Of one that a test holds by hand.
@@ -89,6 +92,11 @@ impl World {
             openings_max: few(&mut rng, 2, 12),
             buffers_max: rng.usize(1..=5),
             buffer_bytes: rng.usize(64..=512),
+            associations_max: few(&mut rng, 1, 3),
+            per_client_associations_max: few(&mut rng, 1, 3),
+            binds_max: few(&mut rng, 1, 3),
+            per_client_binds_max: few(&mut rng, 1, 3),
+            heads_max: few(&mut rng, 1, 3),
         };
         let mut wires = Wires::new(rng, odds, trace);
         for number in 0..lives {
@@ -115,7 +123,8 @@ impl World {
         let world = Self(Rc::new(RefCell::new(world)));
         let times = world.config().timeouts;
         let times_ms = [times.handshake_ms, times.idle_ms, times.half_close_ms].map(Millis::from);
-        world.0.borrow_mut().wires.watch.timeouts_ms = times_ms;
+        world.wires().watch.timeouts_ms = times_ms;
+        world.wires().watch.bind_ms = times.bind_ms.into();
         world
     }
 
@@ -145,6 +154,7 @@ impl World {
             timeouts: Timeouts {
                 idle_ms: 60_000,
                 half_close_ms: 30_000,
+                bind_ms: 20_000,
                 ..Timeouts::default()
             },
             limits: self.0.borrow().limits,
@@ -234,6 +244,8 @@ impl Inner {
                 w.mailboxes[m].inbox.push_back(message);
                 w.edge(Source::Mailbox(m));
             }
+            Happening::Visit(d, number) => self.visit(d, number),
+            Happening::Unveil(d) => w.unveil(d),
             Happening::Signal(signal) => {
                 w.signals.push_back(signal);
                 w.edge(Source::Signal);
@@ -259,6 +271,37 @@ impl Inner {
             .push(Actor::Client(Client::new(&self.wires, life, s)));
     }
 
+    /// Somebody comes to the listener of a BIND, unless it has closed.
+    fn visit(&mut self, d: usize, number: usize) {
+        let w = &mut self.wires;
+        let (life, local) = (w.doors[d].life, w.doors[d].local);
+        let visit = w.lives[life]
+            .plan
+            .visits
+            .as_ref()
+            .and_then(|visits| visits.get(number));
+        let Some(visit) = visit
+            .copied()
+            .filter(|visit| visit.from.is_ipv4() == local.is_ipv4())
+        else {
+            return;
+        };
+        if w.doors[d].dropped {
+            return;
+        }
+        let s = w.open(Some(life), (local, visit.from), TARGET_ROOM_BYTES);
+        if visit.expected {
+            w.lives[life].targets.push(s);
+            self.actors
+                .push(Actor::Target(Endpoint::new(w, life, 1, s)));
+        } else {
+            w.outside_stream(s, 0, 0, number * 7);
+            self.actors.push(Actor::Stranger);
+        }
+        w.knock(d, s);
+        w.wake(s, 0);
+    }
+
     /// A reset out of nowhere.
     fn strike(&mut self, s: usize) {
         let w = &mut self.wires;
@@ -280,6 +323,7 @@ impl Inner {
             Actor::Client(client) => client.step(w),
             Actor::Target(endpoint) => endpoint.step(w, true),
             Actor::NameServer(server) => server.step(w, s),
+            Actor::Stranger => w.be_refused(s),
             Actor::Nobody => {}
         }
     }

@@ -1,0 +1,226 @@
+//! The messages of a handshake, in each dialect, drawn to fit a plan.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use fastrand::Rng;
+
+use crate::channel::payload;
+use crate::lives::{Dialect, Kind, Pace, Plan};
+use crate::plans::CREDENTIAL;
+use crate::web;
+
+/// Addresses that nobody may reach, port 1080.
+const FORBIDDEN: [[u8; 4]; 5] = [
+    [127, 0, 0, 1],
+    [192, 168, 1, 1],
+    [10, 0, 0, 5],
+    [45, 66, 0, 2],
+    [224, 0, 0, 1],
+];
+
+/// Where a request goes to.
+enum Place {
+    Addr(SocketAddr),
+    Name(String, u16),
+}
+
+impl Plan {
+    /// Draws the messages of the handshake.
+    pub(crate) fn handshake(&mut self, rng: &mut Rng, number: u8, secured: bool) {
+        let place = self.place(rng, number);
+        match self.dialect {
+            Dialect::Socks5 => self.socks5(rng, &place, secured),
+            Dialect::Socks4 => self.socks4(rng, &place, secured),
+            Dialect::Connect | Dialect::Forward => self.http(rng, number, &place, secured),
+        }
+        if self.kind == Kind::Dripper {
+            self.pace = Pace::Dripping;
+        } else if self.kind == Kind::Trickler {
+            // It sleeps too long to see a refusal in time.
+            self.pace = Pace::Stepwise;
+        } else if self.kind == Kind::Pipeliner || self.forward.is_some() {
+            self.pace = Pace::Pipelined;
+        }
+    }
+
+    fn socks5(&mut self, rng: &mut Rng, place: &Place, secured: bool) {
+        if self.kind == Kind::Garbage && rng.bool() {
+            let mut noise: Vec<u8> = (0..rng.usize(1..300)).map(|_| rng.u8(..)).collect();
+            noise[0] = [0, 1, 6, 22, 255][rng.usize(..5)];
+            (self.hello, self.codes) = (vec![noise], Vec::new());
+            return;
+        }
+        let login = secured || rng.u8(..4) == 0;
+        self.hello.push(match login {
+            true if rng.bool() && secured => vec![5, 3, 0, 1, 2],
+            true => vec![5, 1, 2],
+            false => vec![5, 2, 0, 1],
+        });
+        if login {
+            let (name, mut password) = (CREDENTIAL.0, CREDENTIAL.1.to_vec());
+            if self.kind == Kind::WrongPassword && secured {
+                password[3] ^= 1;
+                self.codes.clear();
+            }
+            self.hello.push(fields(&[&[1], name, &password]));
+        }
+        let mut request = vec![5, self.command(), 0];
+        match place {
+            Place::Name(name, _) => {
+                request.push(3);
+                request.extend(fields(&[&[], name.as_bytes()]));
+            }
+            Place::Addr(SocketAddr::V4(addr)) => {
+                request.push(1);
+                request.extend(addr.ip().octets());
+            }
+            Place::Addr(SocketAddr::V6(addr)) => {
+                request.push(4);
+                request.extend(addr.ip().octets());
+            }
+        }
+        request.extend(place.port().to_be_bytes());
+        if self.kind == Kind::Garbage {
+            (self.codes, self.sites) = ((1..=8).collect(), Vec::new());
+            request[[0, 1, 3][rng.usize(..3)]] = rng.u8(9..);
+        }
+        self.hello.push(request);
+    }
+
+    /// The SOCKS4 memo, and 4A for names.
+    fn socks4(&mut self, rng: &mut Rng, place: &Place, secured: bool) {
+        let addr = match place {
+            Place::Addr(addr) => match addr.ip() {
+                IpAddr::V4(v4) => v4,
+                IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
+            },
+            Place::Name(..) => Ipv4Addr::new(0, 0, 0, rng.u8(1..)),
+        };
+        let mut request = vec![4, self.command()];
+        request.extend(place.port().to_be_bytes());
+        request.extend(addr.octets());
+        request.extend((0..rng.usize(..20)).map(|_| rng.u8(1..)));
+        request.push(0);
+        if let Place::Name(name, _) = place {
+            request.extend(name.as_bytes());
+            request.push(0);
+        }
+        if self.kind == Kind::Garbage && rng.bool() {
+            // A user id without an end: closed without a word.
+            request.truncate(8);
+            request.extend([b'x'; 300]);
+            (self.codes, self.sites) = (Vec::new(), Vec::new());
+        } else if self.kind == Kind::Garbage {
+            request[1] = rng.u8(3..);
+            (self.codes, self.sites) = (vec![91], Vec::new());
+        } else {
+            let granted = |code: &u16| if *code == 0 { 90 } else { 91 };
+            self.codes = self.codes.iter().map(granted).collect();
+        }
+        if secured && !self.codes.is_empty() {
+            // A user id proves nothing.
+            (self.codes, self.visits) = (vec![91], None);
+        }
+        self.hello = vec![request];
+    }
+
+    fn http(&mut self, rng: &mut Rng, number: u8, place: &Place, secured: bool) {
+        self.codes = self
+            .codes
+            .iter()
+            .flat_map(|code| statuses(*code))
+            .copied()
+            .collect();
+        let mut password = CREDENTIAL.1.to_vec();
+        let credential = secured || rng.u8(..4) == 0;
+        if self.kind == Kind::WrongPassword && secured {
+            password[3] ^= 1;
+            self.codes = vec![407];
+        }
+        let without = self.kind == Kind::WrongPassword && rng.bool();
+        let credential = (credential && !without).then_some((CREDENTIAL.0, &password[..]));
+        let login = web::login(credential);
+        let authority = place.authority();
+        if self.kind == Kind::Garbage {
+            let (head, status) = web::garbage(rng, &authority);
+            (self.hello, self.codes) = (vec![head], vec![status]);
+            self.sites.clear();
+        } else if self.dialect == Dialect::Connect {
+            self.hello = vec![web::connect(&authority, &login)];
+        } else {
+            let send = usize::try_from(self.manners[0].send).unwrap_or(0);
+            let mut body = vec![0; send];
+            payload(u64::from(number) * 2, 0, &mut body);
+            // Nobody listens for long to what comes behind the body.
+            let excess_max = if self.kind == Kind::Dripper { 20 } else { 600 };
+            let (head, forward) = web::forward(rng, &authority, &login, &body, excess_max);
+            self.manners[0].send = forward.upload.len() as u64;
+            (self.hello, self.forward) = (vec![head], Some(forward));
+        }
+    }
+
+    fn command(&self) -> u8 {
+        if self.visits.is_some() { 2 } else { 1 }
+    }
+
+    fn place(&self, rng: &mut Rng, number: u8) -> Place {
+        let last = self.sites.last().map(|(site, _)| *site);
+        match (self.name, last) {
+            (Some(class), site) => {
+                let port = site.map_or(1080, |site| site.port());
+                Place::Name(format!("{class}-{number}.example"), port)
+            }
+            (None, Some(site)) if self.visits.is_some() && self.from_anywhere => {
+                let nowhere: IpAddr = match site {
+                    SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                    SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+                };
+                Place::Addr((nowhere, 0).into())
+            }
+            (None, Some(site)) => Place::Addr(site),
+            (None, None) => {
+                let addr = FORBIDDEN[rng.usize(..FORBIDDEN.len())];
+                Place::Addr((addr, 1080).into())
+            }
+        }
+    }
+}
+
+impl Place {
+    fn port(&self) -> u16 {
+        match self {
+            Self::Addr(addr) => addr.port(),
+            Self::Name(_, port) => *port,
+        }
+    }
+
+    fn authority(&self) -> String {
+        match self {
+            Self::Addr(addr) => addr.to_string(),
+            Self::Name(name, port) => format!("{name}:{port}"),
+        }
+    }
+}
+
+/// What HTTP says where SOCKS5 has a code. A name that does not resolve, and one that nobody
+/// answers for in time, are one code and two statuses.
+fn statuses(code: u16) -> &'static [u16] {
+    match code {
+        0 => &[200],
+        2 => &[403],
+        4 => &[502, 504],
+        3 | 5 => &[502],
+        6 => &[504],
+        _ => &[503],
+    }
+}
+
+/// A head, then each field with its length in front.
+fn fields(parts: &[&[u8]]) -> Vec<u8> {
+    let mut message = parts[0].to_vec();
+    for part in &parts[1..] {
+        message.push(u8::try_from(part.len()).unwrap_or(u8::MAX));
+        message.extend_from_slice(part);
+    }
+    message
+}
