@@ -1,17 +1,22 @@
 //! Support for the integration tests: the proxy as a child process, its log, its figures.
 //!
-//! `wire` is the raw client, `targets` what a tunnel leads to, `name_server` a DNS server,
-//! `namespace` a network of one's own. Everything waits for a condition with a deadline; all
-//! ports are chosen by the kernel; a child ends with the value that holds it.
+//! `wire` is the raw client, `socks4` and `web` are its other dialects; `targets` is what a
+//! tunnel leads to, `site` what foreign programs (`foreign`) ask for, `name_server` a DNS
+//! server, `namespace` a network of one's own. Everything waits for a condition with a
+//! deadline; all ports are chosen by the kernel; a child ends with the value that holds it.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 #![allow(
     clippy::unwrap_used,
     reason = "a test tells what went wrong by panicking"
 )]
 
+pub(crate) mod foreign;
 pub(crate) mod name_server;
 pub(crate) mod namespace;
+pub(crate) mod site;
+pub(crate) mod socks4;
 pub(crate) mod targets;
+pub(crate) mod web;
 pub(crate) mod wire;
 
 use std::env;

@@ -1,0 +1,44 @@
+//! Programs of others: how they are started, and what they say.
+
+use std::process::{Command, Output, Stdio};
+
+use super::not_run;
+use super::site::PYTHON;
+
+/// A command without proxies and settings from the environment.
+pub(crate) fn foreign(program: &str) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["20", program]).stdin(Stdio::null());
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    command.env("LC_ALL", "C");
+    command
+}
+
+/// What `command` writes; it has to succeed.
+#[track_caller]
+pub(crate) fn output_of(command: &mut Command) -> Vec<u8> {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}\n{}", errors(&output));
+    output.stdout
+}
+
+/// What a program has said.
+pub(crate) fn errors(output: &Output) -> String {
+    let [stdout, stderr] =
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    format!("{}\n{stderr}\n{stdout:.2000}", output.status)
+}
+
+/// Whether the system's Python has a module; says so where it has not.
+pub(crate) fn has_module(module: &str, package: &str) -> bool {
+    let found = Command::new(PYTHON)
+        .args(["-W", "ignore", "-c", &format!("import {module}")])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !found {
+        not_run(&format!("{package} is not installed"));
+    }
+    found
+}
