@@ -25,7 +25,9 @@ pub struct Event {
     pub readable: bool,
     /// Room to write may be there, or a connect has come to its end.
     pub writable: bool,
-    /// The peer has closed its direction: an end of stream will follow the data.
+    /// The peer has closed its direction, and an end of stream will follow the data; or a read
+    /// may stop short for another reason. It is sticky, and only makes reads go on to
+    /// `WouldBlock`.
     pub ended: bool,
     /// An error or a full hang-up is pending: [`Stream::take_error`] tells which.
     pub failed: bool,

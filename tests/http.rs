@@ -18,7 +18,7 @@ use std::time::Duration;
 use common::Proxy;
 use common::name_server::{Answer, NameServer};
 use common::targets::{Target, Unanswering, echo, echo_at};
-use common::web::{ANSWER, connect, post};
+use common::web::{ANSWER, connect, post, requests};
 use common::wire::{Client, Way, abort, both_ways, loopback6, pattern};
 
 #[test]
@@ -451,4 +451,26 @@ fn an_http_client_that_gives_up_cancels_the_dial() {
         client.abort();
         proxy.wait_descriptors(descriptors);
     }
+}
+
+#[test]
+fn h2_a_client_that_waits_for_its_answer_has_not_half_closed() {
+    let proxy = Proxy::start(&["--half-close-timeout", "1"]);
+    let target = Target::new();
+    let [_, get] = requests(&target.addr.to_string(), "");
+    let mut client = proxy.client();
+    client.say(Way::Pipelined, get.as_bytes());
+    let mut server = target.accept();
+    // Closing with it unread would reset the connection.
+    assert!(server.read(&mut [0; 4096]).unwrap() > 0);
+    thread::sleep(Duration::from_millis(1500));
+    server.write_all(b"HTTP/1.1 200 OK\r\n\r\nlate").unwrap();
+    drop(server);
+    assert!(client.rest().ends_with(b"late"));
+    // One that has closed gets no more than that time.
+    let mut gone = proxy.client();
+    gone.say(Way::Pipelined, get.as_bytes());
+    let server = Client::from(target.accept());
+    gone.finish();
+    assert!(server.time_to_end() < Duration::from_secs(3));
 }

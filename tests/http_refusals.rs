@@ -321,24 +321,44 @@ fn h7_a_refusal_survives_payload_behind_the_head() {
 }
 
 #[test]
+fn h7_one_client_reads_a_quarter_of_the_heads_at_most() {
+    let (proxy, target) = (Proxy::start(&[]), echo());
+    let [connect, _] = requests(&target.to_string(), "");
+    let _slow: Vec<Client> = (0..HEADS / 4)
+        .map(|_| slow_head(&proxy, 1, &connect))
+        .collect();
+    wait_until("503", || is_full_for(&proxy, "127.0.0.1"));
+    let mut other = proxy.client_from("127.0.0.2");
+    other.ask_http(Way::Pipelined, connect.as_bytes());
+    other.echo(b"nobody else is harmed");
+}
+
+/// A client 127.0.0.`last` that has sent all of a head but its last byte.
+fn slow_head(proxy: &Proxy, last: usize, head: &str) -> Client {
+    let mut client = proxy.client_from(&format!("127.0.0.{last}"));
+    client.say(Way::Pipelined, &head.as_bytes()[..head.len() - 1]);
+    client
+}
+
+/// Whether a new head from there is refused at its first byte.
+fn is_full_for(proxy: &Proxy, source: &str) -> bool {
+    let mut client = proxy.client_from(source);
+    client.say(Way::Pipelined, b"C");
+    let is_full = !client.is_silent_for(Duration::from_millis(20));
+    is_full && client.refusal_http().status == 503
+}
+
+#[test]
 fn h7_503_while_too_many_heads_are_read_and_no_longer() {
     let (proxy, target) = (Proxy::start(&[]), echo());
     let [connect, _] = requests(&target.to_string(), "");
     let (most, last) = connect.split_at(connect.len() - 1);
+    // A client has a quarter of the places.
     let mut slow: Vec<Client> = (0..HEADS)
-        .map(|_| {
-            let mut client = proxy.client();
-            client.say(Way::Pipelined, most.as_bytes());
-            client
-        })
+        .map(|n| slow_head(&proxy, 2 + n % 4, &connect))
         .collect();
     // Once all of them have been read; a head that is complete frees its place at once.
-    wait_until("503", || {
-        let mut client = proxy.client();
-        client.say(Way::Pipelined, b"C");
-        let is_full = !client.is_silent_for(Duration::from_millis(20));
-        is_full && client.refusal_http().status == 503
-    });
+    wait_until("503", || is_full_for(&proxy, "127.0.0.1"));
     both_ways(|way| {
         let answer = proxy.refuses_http(way, &connect);
         assert_eq!(answer.status, 503);
@@ -404,13 +424,8 @@ fn h7_no_place_for_a_head_is_lost_however_its_request_ends() {
     };
     wait_until("a free place", || full(502));
     // All of them are there.
-    let (most, _) = connect.split_at(connect.len() - 1);
     let _slow: Vec<Client> = (1..HEADS)
-        .map(|_| {
-            let mut client = proxy.client();
-            client.say(Way::Pipelined, most.as_bytes());
-            client
-        })
+        .map(|n| slow_head(&proxy, 3 + n % 4, &connect))
         .collect();
     wait_until("the last place", || full(502));
 }

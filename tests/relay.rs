@@ -12,6 +12,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use socket2::SockRef;
 
 use common::name_server::{Answer, NameServer};
@@ -323,4 +324,19 @@ fn t5_a_client_may_end_while_its_name_is_looked_up() {
     client.finish();
     assert_eq!(client.rest(), b"");
     proxy.wait_descriptors(before);
+}
+
+#[test]
+fn urgent_bytes_keep_their_place_and_stall_nothing() {
+    let proxy = Proxy::start(&[]);
+    let (mut client, mut target, _) = tunnel(&proxy);
+    // All in one event: a read stops short at the urgent byte, with more behind it.
+    proxy.signal(Signal::SIGSTOP);
+    client.write_all(b"abc").unwrap();
+    SockRef::from(&client).send_out_of_band(b"X").unwrap();
+    client.write_all(b"def").unwrap();
+    proxy.signal(Signal::SIGCONT);
+    let mut received = [0; 7];
+    target.read_exact(&mut received).unwrap();
+    assert_eq!(&received, b"abcXdef");
 }

@@ -8,6 +8,7 @@
 mod common;
 
 use std::fs;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -61,9 +62,15 @@ fn term_without_tunnels_ends_at_once() {
 fn a_second_term_changes_nothing() {
     let mut proxy = Proxy::start(&[]);
     let _tunnel = proxy.tunnel(echo());
+    let start = Instant::now();
     proxy.signal(Signal::SIGTERM);
-    proxy.signal(Signal::SIGTERM);
+    // Within the time that the tunnel still has: it must not begin anew.
+    while start.elapsed() < Duration::from_millis(400) {
+        thread::sleep(Duration::from_millis(100));
+        proxy.signal(Signal::SIGTERM);
+    }
     assert_eq!(proxy.exit_within(END).code(), Some(0));
+    assert!(start.elapsed() < END, "{:?}", start.elapsed());
 }
 
 #[test]

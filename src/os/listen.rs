@@ -149,17 +149,21 @@ pub(super) fn for_peer(
     addr: IpAddr,
     ports: Option<(u16, u16)>,
     random: u16,
-    peer_ms: u32,
+    (mark, peer_ms): (Option<u32>, u32),
 ) -> io::Result<TcpListener> {
+    let listen = |port| {
+        let addr = SocketAddr::new(addr, port);
+        listen_at(addr, PEER_BACKLOG, false, mark, peer_ms)
+    };
     let Some((first, last)) = ports else {
-        return listen_at(SocketAddr::new(addr, 0), PEER_BACKLOG, false, peer_ms);
+        return listen(0);
     };
     let width = u32::from(last - first) + 1;
     let mut result = Err(io::ErrorKind::AddrInUse.into());
     for step in 0..width.min(RELAY_PORTS_TRIED_MAX) {
         let offset = (u32::from(random) + step) % width;
         let port = first + u16::try_from(offset).unwrap_or(0);
-        result = listen_at(SocketAddr::new(addr, port), PEER_BACKLOG, false, peer_ms);
+        result = listen(port);
         if result.is_ok() {
             break;
         }
@@ -172,7 +176,13 @@ fn open_one(mut addr: SocketAddr, free_port: &mut u16, config: &Config) -> io::R
     if addr.port() == 0 {
         addr.set_port(*free_port);
     }
-    let listener = listen_at(addr, BACKLOG, config.reuseport, config.timeouts.peer_ms)?;
+    let listener = listen_at(
+        addr,
+        BACKLOG,
+        config.reuseport,
+        None,
+        config.timeouts.peer_ms,
+    )?;
     if addr.port() == 0 {
         *free_port = listener.local_addr()?.port();
     }
@@ -183,6 +193,7 @@ fn listen_at(
     addr: SocketAddr,
     backlog: i32,
     reuseport: bool,
+    mark: Option<u32>,
     peer_ms: u32,
 ) -> io::Result<TcpListener> {
     let socket = Socket::new(
@@ -195,6 +206,10 @@ fn listen_at(
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
+    if let Some(mark) = mark {
+        // Inherited as well: what goes back to the peer of a BIND goes out marked.
+        socket.set_mark(mark)?;
+    }
     if reuseport {
         socket.set_reuse_port(true)?;
     }

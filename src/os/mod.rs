@@ -26,8 +26,10 @@ use crate::sys;
 /// Events taken from the kernel at once: 12 KiB on 64-bit machines, 16 elsewhere.
 const EVENTS_MAX: usize = 1024;
 
-/// Both directions, for the whole life of a socket.
-const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+/// Both directions, for the whole life of a socket, and urgent data.
+const BOTH: Interest = Interest::READABLE
+    .add(Interest::WRITABLE)
+    .add(Interest::PRIORITY);
 
 /// The operating system.
 #[derive(Debug)]
@@ -123,7 +125,9 @@ impl Net for Os {
             token: our_token(event.token()),
             readable: event.is_readable(),
             writable: event.is_writable(),
-            ended: event.is_read_closed(),
+            // A read stops short at urgent data too, with more behind it: as with an end of
+            // stream, a short read does not mean that the socket is drained.
+            ended: event.is_read_closed() || event.is_priority(),
             failed: event.is_error() || event.is_write_closed(),
         }));
         Ok(())
@@ -168,7 +172,8 @@ impl Net for Os {
             self.random(&mut random)?;
         }
         let random = u16::from_ne_bytes(random);
-        let mut listener = listen::for_peer(addr, ports, random, self.peer_ms)?;
+        let mark = self.outgoing.mark;
+        let mut listener = listen::for_peer(addr, ports, random, (mark, self.peer_ms))?;
         let (registry, token) = (self.poll.registry(), mio_token(token));
         registry.register(&mut listener, token, Interest::READABLE)?;
         Ok(listener)

@@ -28,6 +28,8 @@ pub(super) fn set_tcp_options(socket: &Socket, peer_ms: u32) -> io::Result<()> {
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(KEEPALIVE_RETRIES);
     socket.set_tcp_nodelay(true)?;
+    // Urgent bytes (FTP's ABOR, telnet's Synch) stay in their place in the stream.
+    socket.set_out_of_band_inline(true)?;
     socket.set_tcp_keepalive(&keepalive)?;
     // Old kernels and emulators lack some of these; a connection is worth more than they are.
     let _ = socket.set_tcp_user_timeout(Some(Duration::from_millis(peer_ms.into())));

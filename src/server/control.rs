@@ -95,6 +95,9 @@ impl<N: Net> Server<N> {
     }
 
     fn stop(&mut self) {
+        if self.stop_at.is_some() {
+            return;
+        }
         info!(target: "anklet", "stopping with {} sessions", self.sessions.len());
         self.shared.net.close_listeners();
         self.acceptor.close();

@@ -105,6 +105,10 @@ impl<N: Net> Server<N> {
         let timeout = self.timeout();
         self.shared.net.wait(&mut self.events, timeout)?;
         self.shared.now = self.shared.net.now();
+        if self.shared.associations.places().used() > 0 {
+            // Datagrams are judged as they come, with no accept before them.
+            self.survey();
+        }
         self.mark();
         self.accept();
         self.turns();

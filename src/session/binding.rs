@@ -9,10 +9,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use log::debug;
 
 use super::opening::Opening;
-use super::shared::Class;
+use super::shared::{Class, STAGGER};
 use super::{Next, Phase, Reason, Session, Shared};
 use crate::net::{Listener, Net, Stream};
 use crate::state::flow::{Peer, Ready};
+use crate::state::handshake::Dialect;
 use crate::state::slots::Role;
 
 /// Peers looked at in one turn; more of them wait in the listener's queue.
@@ -31,7 +32,9 @@ impl<N: Net> Session<N> {
         mut opening: Box<Opening<N::Stream>>,
         shared: &mut Shared<N>,
     ) -> Next<N> {
-        let Some(expected) = opening.race.expected().first().copied() else {
+        // SOCKS4 cannot say an IPv6 address, and who is not told where cannot tell the peer.
+        let can_say = |addr: &&IpAddr| addr.is_ipv4() || opening.dialect != Dialect::Socks4;
+        let Some(expected) = opening.race.expected().iter().find(can_say).copied() else {
             return self.fail(opening, Reason::NetworkUnreachable, shared);
         };
         let port = opening.race.port();
@@ -93,6 +96,10 @@ impl<N: Net> Session<N> {
         if let Some(reason) = self.absorb(&mut opening) {
             return Next::Close(Phase::Binding(opening, listener), reason);
         }
+        // The listener ends with the control connection, whatever was sent before its end.
+        if opening.client_ended {
+            return Next::Close(Phase::Binding(opening, listener), Reason::ClientLeft);
+        }
         if opening.outbox.flush(&mut self.client).is_err() {
             return Next::Close(Phase::Binding(opening, listener), Reason::ClientReset);
         }
@@ -109,11 +116,13 @@ impl<N: Net> Session<N> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     opening.race.ready.readable = false;
                 }
-                // A connection that broke before it was taken; out of descriptors there is
-                // nothing to wait for either, and the timer ends it.
+                // It broke before it was taken; there may be another.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // Out of descriptors: trying on at once would spin.
                 Err(error) => {
                     debug!(target: "anklet", "BIND: {error}");
-                    opening.race.ready.readable = false;
+                    shared.stagger.arm(self.key, STAGGER, shared.now);
+                    return Next::Wait(Phase::Binding(opening, listener));
                 }
             }
         }

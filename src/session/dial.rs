@@ -6,6 +6,7 @@ use log::debug;
 
 use super::opening::Opening;
 use super::race::Heat;
+use super::shared::STAGGER;
 use super::{Next, Phase, Reason, Session, Shared, Verdict};
 use crate::net::{Net, Purpose, Stream};
 use crate::state::flow::Peer;
@@ -82,11 +83,11 @@ impl<N: Net> Session<N> {
             return Verdict::Idle;
         }
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
-        let Phase::Connecting(opening) = phase else {
-            self.phase = phase;
-            return Verdict::Idle;
+        let next = match phase {
+            Phase::Connecting(opening) => self.advance(opening, shared),
+            phase @ Phase::Binding(..) => Next::Go(phase),
+            phase => Next::Wait(phase),
         };
-        let next = self.advance(opening, shared);
         self.follow(next, shared)
     }
 
@@ -131,7 +132,10 @@ impl<N: Net> Session<N> {
         if !opening.race.ready.writable {
             return Next::Wait(Phase::Connecting(opening));
         }
-        match opening.race.poll() {
+        let before = opening.race.spare();
+        let heat = opening.race.poll();
+        shared.recount(before, opening.race.spare());
+        match heat {
             Heat::Won(stream, to) => self.connected(opening, stream, to, shared),
             Heat::Failed => self.advance(opening, shared),
             Heat::Running => Next::Wait(Phase::Connecting(opening)),
@@ -155,8 +159,12 @@ impl<N: Net> Session<N> {
 
     /// Starts the next attempt that can be started.
     fn advance(&self, mut opening: Box<Opening<N::Stream>>, shared: &mut Shared<N>) -> Next<N> {
+        let before = opening.race.spare();
         // Bounded by the number of candidates.
-        while let Some(to) = opening.race.next_candidate() {
+        while !opening.race.is_running() || shared.can_race() {
+            let Some(to) = opening.race.next_candidate() else {
+                break;
+            };
             match self.attempt(to, shared) {
                 Ok(stream) => {
                     opening.race.add(stream, to);
@@ -165,12 +173,13 @@ impl<N: Net> Session<N> {
                 Err(failure) => opening.race.note(failure),
             }
         }
+        shared.recount(before, opening.race.spare());
         if !opening.race.is_running() {
             let failure = opening.race.failure();
             return self.fail(opening, failure, shared);
         }
         if opening.race.has_candidate() {
-            shared.stagger.arm(self.key, 0, shared.now);
+            shared.stagger.arm(self.key, STAGGER, shared.now);
         }
         Next::Wait(Phase::Connecting(opening))
     }
@@ -221,6 +230,7 @@ impl<N: Net> Session<N> {
             stream,
             ready: opening.race.ready,
         };
+        shared.recount(opening.race.spare(), 0);
         opening.race.end();
         Next::Go(Phase::Answering(opening, target))
     }

@@ -19,8 +19,8 @@ use crate::wire::http::ANSWER_MAX;
 use crate::wire::socks::REPLY_MAX;
 use crate::wire::socks4;
 
-/// How much of a refused client's input is discarded before it is closed all the same: what a
-/// pipelining client may have under way.
+/// How much of a refused client's input is discarded: what a pipelining client may have under
+/// way. Behind that nothing is read, and the timer closes.
 const DISCARD_MAX: usize = 64 * 1024;
 
 /// A refused client's connection: what it is still to be told, and what it has sent since.
@@ -178,7 +178,7 @@ impl<N: Net> Session<N> {
         }
         while self.client.ready.readable {
             if farewell.discarded >= DISCARD_MAX {
-                return Next::Close(Phase::Refusing(farewell), reason);
+                break;
             }
             match self.client.read(shared.buffers.scratch()) {
                 Ok(Some(0)) | Err(_) => return Next::Close(Phase::Refusing(farewell), reason),

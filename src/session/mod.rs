@@ -154,7 +154,12 @@ impl<N: Net> Session<N> {
     pub fn turn(&mut self, shared: &mut Shared<N>) -> Verdict {
         self.queued = false;
         if self.client.take_error().is_some() {
-            return self.broken(Reason::ClientReset);
+            // Who leaves before the refusal has still been refused.
+            let reason = match &self.phase {
+                Phase::Penalty(farewell) | Phase::Refusing(farewell) => farewell.reason(),
+                _ => Reason::ClientReset,
+            };
+            return self.broken(reason);
         }
         if let Phase::Relaying(_) = self.phase {
             return self.relay(shared);

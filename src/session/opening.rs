@@ -145,6 +145,16 @@ impl Inbox {
         self.truncate(0);
     }
 
+    /// Holds these bytes from now on, if there is room for them.
+    pub(super) fn refill(&mut self, bytes: &[u8]) -> bool {
+        let Some(space) = self.bytes.get_mut(..bytes.len()) else {
+            return false;
+        };
+        space.copy_from_slice(bytes);
+        (self.start, self.end) = (0, bytes.len());
+        true
+    }
+
     /// Forgets all but the first `len` bytes.
     pub(super) fn truncate(&mut self, len: usize) {
         self.end = self.end.min(self.start + len);

@@ -97,6 +97,11 @@ impl<S: Stream> Race<S> {
         self.attempts.iter().any(Option::is_some)
     }
 
+    /// How many attempts there are beside the first, which every session may have.
+    pub(super) fn spare(&self) -> usize {
+        self.attempts.iter().flatten().count().saturating_sub(1)
+    }
+
     /// Adds an attempt, in place of the oldest where there are too many.
     pub(super) fn add(&mut self, stream: S, to: SocketAddr) {
         if self.attempts[ATTEMPTS_MAX - 1].is_some() {
@@ -147,7 +152,7 @@ impl<S: Stream> Race<S> {
     }
 }
 
-/// With several addresses tried, the most telling failure: 05 > 06 > 04 > 03 > the rest.
+/// With several addresses tried, the most telling failure: 05 > 06 > 04 > 02 > 03.
 fn more_telling(old: Option<Reason>, new: Reason) -> Reason {
     old.filter(|old| rank(*old) >= rank(new)).unwrap_or(new)
 }
@@ -157,8 +162,9 @@ fn rank(reason: Reason) -> u8 {
         ReplyCode::ConnectionRefused => 5,
         ReplyCode::TtlExpired => 4,
         ReplyCode::HostUnreachable => 3,
-        ReplyCode::NetworkUnreachable => 2,
-        ReplyCode::NotAllowed => 1,
+        // Its line says what would open the way; a family that the router lacks says little.
+        ReplyCode::NotAllowed => 2,
+        ReplyCode::NetworkUnreachable => 1,
         _ => 0,
     }
 }

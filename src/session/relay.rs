@@ -17,6 +17,8 @@ pub(super) struct Relay<S> {
     down: Flow,
     /// Where the body of a forwarded request ends.
     meter: Option<BodyMeter>,
+    /// Which timeout is armed.
+    half: bool,
 }
 
 impl<N: Net> Session<N> {
@@ -58,6 +60,7 @@ impl<N: Net> Session<N> {
             up,
             down: Flow::default(),
             meter,
+            half: false,
         }))
     }
 }
@@ -91,8 +94,10 @@ impl<S: Stream> Relay<S> {
         if (up, down) == (Step::Done, Step::Done) {
             return Verdict::Closed(Reason::Done);
         }
-        if self.progress() != before {
-            let class = if self.is_half() {
+        let is_half = self.is_half(client.ready.ended);
+        if self.progress() != before || is_half != self.half {
+            self.half = is_half;
+            let class = if is_half {
                 Class::HalfClosed
             } else {
                 Class::Idle
@@ -124,7 +129,7 @@ impl<S: Stream> Relay<S> {
 
     /// What it means that nothing moved for so long.
     pub(super) fn timeout(&self) -> Reason {
-        if self.is_half() {
+        if self.half {
             Reason::HalfCloseTimeout
         } else {
             Reason::IdleTimeout
@@ -147,8 +152,11 @@ impl<S: Stream> Relay<S> {
         (self.up.bytes(), self.down.bytes())
     }
 
-    fn is_half(&self) -> bool {
-        self.up.is_done() || self.down.is_done()
+    /// Whether one side has ended, and waits for the other. A client whose request is complete
+    /// has not, as long as it waits for the answer.
+    fn is_half(&self, client_ended: bool) -> bool {
+        let up = self.up.is_done() && (client_ended || !self.up.is_measured());
+        up || self.down.is_done()
     }
 
     /// Differs whenever something has moved or ended.

@@ -24,11 +24,17 @@ use crate::wire::socks::ReplyCode;
 /// §6 asks for less than ten seconds.
 const LINGER_MS: u32 = 2_000;
 
+/// Descriptors that races may take beside one per session: what `config::limits` leaves over.
+const SPARE_ATTEMPTS_MAX: usize = 64;
+
 /// Time between two connection attempts of one race (RFC 8305 §5: "Connection Attempt Delay").
 const STAGGER_MS: u32 = 250;
 
 /// The class of [`Shared::stagger`] for the silence of a UDP client.
 pub(super) const SILENCE: u8 = 1;
+
+/// The class of `stagger` for the next attempt: of a race, or at accepting a BIND's peer.
+pub(super) const STAGGER: u8 = 0;
 
 /// Everything but the sessions themselves, which borrow it for a turn.
 pub struct Shared<N: Net> {
@@ -58,6 +64,9 @@ pub struct Shared<N: Net> {
     pub(super) openings: Openings<N>,
     /// Heads of HTTP requests being read.
     pub(super) heads: Pool<Box<WebRequest>>,
+    /// Connection attempts beside the first of each session, all races together.
+    spare_attempts: usize,
+    spare_attempts_max: usize,
     /// BINDs that wait for their peer.
     binds: usize,
     binds_max: usize,
@@ -89,6 +98,8 @@ impl<N: Net> Shared<N> {
             relay: config.relay,
             openings: Pool::new(limits.openings_max),
             heads: Pool::new(limits.heads_max),
+            spare_attempts: 0,
+            spare_attempts_max: (limits.sessions_max / 4).clamp(1, SPARE_ATTEMPTS_MAX),
             binds: 0,
             binds_max: limits.binds_max,
             per_client_binds_max: u32::try_from(limits.per_client_binds_max).unwrap_or(u32::MAX),
@@ -113,6 +124,36 @@ impl<N: Net> Shared<N> {
     /// BINDs that wait for their peer.
     pub fn binds(&self) -> usize {
         self.binds
+    }
+
+    /// Whether a race that is under way may have one attempt more.
+    pub(super) fn can_race(&self) -> bool {
+        self.spare_attempts < self.spare_attempts_max
+    }
+
+    /// The spare attempts of a race have changed.
+    pub(super) fn recount(&mut self, before: usize, after: usize) {
+        self.spare_attempts = self.spare_attempts + after - before;
+    }
+
+    /// An entry of the table of heads; `None` when all are in use, or a quarter by this client.
+    pub(super) fn take_head(&mut self, source: Source) -> Option<Box<WebRequest>> {
+        let own_max = self.heads.max().div_ceil(4);
+        let share = self.clients.share_mut(source)?;
+        if share.heads as usize >= own_max {
+            return None;
+        }
+        let web = self.heads.take(|| Box::new(WebRequest::new()))?;
+        share.heads += 1;
+        Some(web)
+    }
+
+    /// Takes back an entry of the table of heads.
+    pub(super) fn give_head(&mut self, web: Box<WebRequest>, source: Source) {
+        self.heads.give(web);
+        if let Some(share) = self.clients.share_mut(source) {
+            share.heads -= 1;
+        }
     }
 
     /// Whether that client may have another listener.
@@ -145,8 +186,9 @@ impl<N: Net> Shared<N> {
     /// Takes back an entry of the table of openings.
     pub(super) fn give_opening(&mut self, mut opening: Box<Opening<N::Stream>>, source: Source) {
         if let Some(web) = opening.web.take() {
-            self.heads.give(web);
+            self.give_head(web, source);
         }
+        self.recount(opening.race.spare(), 0);
         opening.reset();
         self.openings.give(opening);
         self.clients.opened(source);

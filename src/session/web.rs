@@ -148,7 +148,7 @@ impl<N: Net> Session<N> {
     ) -> Next<N> {
         let mut web = match opening.web.take() {
             Some(web) => web,
-            None => match shared.heads.take(|| Box::new(WebRequest::new())) {
+            None => match shared.take_head(self.source()) {
                 Some(mut web) => {
                     web.begin(opening.inbox.unread());
                     opening.inbox.clear();
@@ -161,7 +161,13 @@ impl<N: Net> Session<N> {
             },
         };
         let outcome = self.read_head(&mut web, shared);
-        opening.web = Some(web);
+        let is_tunnel = matches!(outcome, Ok(Some(_))) && web.meter().is_none();
+        if is_tunnel && opening.inbox.refill(web.unread()) {
+            // Nothing but the payload is needed any more: others wait for the entry.
+            shared.give_head(web, self.source());
+        } else {
+            opening.web = Some(web);
+        }
         match outcome {
             Ok(Some((request, user))) => {
                 self.record.set_user(user);

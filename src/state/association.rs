@@ -123,7 +123,9 @@ impl Caller {
 
     /// Whether a datagram from there may be the client's.
     pub fn may_be(&self, from: SocketAddr) -> bool {
-        from.ip() == self.addr.ip() && (self.open || from.port() == self.addr.port())
+        // Nobody can be answered at port 0.
+        let port = from.port();
+        from.ip() == self.addr.ip() && port != 0 && (self.open || port == self.addr.port())
     }
 
     /// A valid datagram came from `port` of the client's address. Whether that was news, and

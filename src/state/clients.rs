@@ -14,10 +14,14 @@ pub struct Share {
     pub openings: u32,
     /// BINDs that wait for their peer.
     pub binds: u32,
+    /// Heads of HTTP requests that are being read.
+    pub heads: u32,
     /// UDP associations.
     pub associations: u32,
     /// Names that are being looked up for these.
     pub lookups: u32,
+    /// Bytes of the datagrams that wait for them.
+    pub held_bytes: usize,
 }
 
 /// The clients that have sessions.

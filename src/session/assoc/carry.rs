@@ -99,7 +99,7 @@ impl<D: Datagram> Association<D> {
             Address::Name(name) => match self.find(name, key, source, shared)? {
                 Lookup::Found(ip) => ip,
                 Lookup::Pending(lookup) => {
-                    self.hold(lookup, (number, start), header.port, shared)?;
+                    self.hold((lookup, source), (number, start), header.port, shared)?;
                     return Ok(None);
                 }
             },

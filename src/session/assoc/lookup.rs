@@ -1,7 +1,8 @@
 //! Names in the headers of datagrams (U8): looked up once, with one datagram waiting for each.
 //!
 //! Bounds: an association has four names; a client has 16 being looked up, which is its share
-//! of the resolver, and all together 64; the datagrams that wait take 256 KiB at most.
+//! of the resolver, and all together 64; the datagrams that wait take 256 KiB at most, those
+//! of one client a quarter of it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -82,19 +83,25 @@ impl<D: Datagram> Association<D> {
     /// until the name of `lookup` has its address. The newest wins.
     pub(super) fn hold<N: Net<Datagram = D>>(
         &mut self,
-        lookup: u8,
+        (lookup, source): (u8, Source),
         (number, start): (usize, usize),
         port: u16,
         shared: &mut Shared<N>,
     ) -> Result<(), Loss> {
+        let (before, own) = (
+            self.names.held_bytes(lookup),
+            shared.clients.share(source).held_bytes,
+        );
         let associations = &mut shared.associations;
         let payload = &associations.batch.bytes(number)[start..];
-        let others = associations.held_bytes - self.names.held_bytes(lookup);
-        if others + payload.len() > HELD_BYTES_MAX {
+        let after = payload.len();
+        if associations.held_bytes - before + after > HELD_BYTES_MAX
+            || own - before + after > HELD_BYTES_MAX / 4
+        {
             return Err(Loss::Name);
         }
-        associations.held_bytes = others + payload.len();
         let payload = payload.into();
+        recount(before, after, source, shared);
         if self.names.hold(lookup, Held { port, payload }).is_some() {
             shared.totals.lose(Loss::Name);
         }
@@ -110,7 +117,7 @@ impl<D: Datagram> Association<D> {
         source: Source,
         shared: &mut Shared<N>,
     ) {
-        shared.associations.held_bytes -= self.names.held_bytes(number);
+        recount(self.names.held_bytes(number), 0, source, shared);
         end_lookup(source, shared);
         let mut loss = Loss::Name;
         let mut found = None;
@@ -152,7 +159,7 @@ impl<D: Datagram> Association<D> {
         let mut pending = false;
         for number in (0..).take(NAMES_MAX) {
             if self.names.is_pending(number) {
-                shared.associations.held_bytes -= self.names.held_bytes(number);
+                recount(self.names.held_bytes(number), 0, source, shared);
                 end_lookup(source, shared);
                 pending = true;
             }
@@ -160,6 +167,15 @@ impl<D: Datagram> Association<D> {
         if pending {
             shared.names.cancel(key);
         }
+    }
+}
+
+/// Counts the bytes that wait for one name, and did before.
+fn recount<N: Net>(before: usize, after: usize, source: Source, shared: &mut Shared<N>) {
+    let held = &mut shared.associations.held_bytes;
+    *held = *held - before + after;
+    if let Some(share) = shared.clients.share_mut(source) {
+        share.held_bytes = share.held_bytes - before + after;
     }
 }
 

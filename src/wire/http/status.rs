@@ -73,9 +73,10 @@ impl Status {
         let end: &[u8] = if cause.is_empty() { b"" } else { b"\n" };
         let len = u8::try_from(cause.len() + end.len()).ok()?;
         let digits = [b'0' + len / 10, b'0' + len % 10];
+        let digits = digits.strip_prefix(b"0").unwrap_or(&digits);
         for part in [
             b"Content-Type: text/plain\r\nContent-Length: ",
-            &digits[..],
+            digits,
             b"\r\nConnection: close\r\n\r\n",
             cause,
             end,
