@@ -62,6 +62,16 @@ pub struct Census {
     pub timers: usize,
     /// Lookups under way and those who wait for them.
     pub queries: usize,
+    /// Entries of the table of HTTP heads.
+    pub heads: usize,
+    /// BINDs that wait for their peer.
+    pub binds: usize,
+    /// UDP associations.
+    pub associations: usize,
+    /// Names being looked up for these, and bytes of the datagrams that wait for them.
+    pub waiting: (usize, usize),
+    /// Connection attempts beside the first of each race.
+    pub spare_attempts: usize,
 }
 
 impl<N: Net> Server<N> {
@@ -127,6 +137,11 @@ impl<N: Net> Server<N> {
             openings: self.shared.openings().used(),
             timers: self.shared.timers.armed() + self.shared.stagger.armed(),
             queries: self.shared.names.live(),
+            heads: self.shared.heads_used(),
+            binds: self.shared.binds(),
+            associations: self.shared.associations.places().used(),
+            waiting: self.shared.associations.waiting(),
+            spare_attempts: self.shared.spare_attempts(),
         }
     }
 

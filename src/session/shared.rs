@@ -121,6 +121,11 @@ impl<N: Net> Shared<N> {
         self.heads.used()
     }
 
+    /// Connection attempts beside the first of each race.
+    pub fn spare_attempts(&self) -> usize {
+        self.spare_attempts
+    }
+
     /// BINDs that wait for their peer.
     pub fn binds(&self) -> usize {
         self.binds

@@ -1,4 +1,5 @@
 //! The server's answers to a request, in each dialect: where they end, and what they say.
+//! Whether they are right is the client's business.
 
 use std::net::{IpAddr, SocketAddr};
 

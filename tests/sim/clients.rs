@@ -1,27 +1,19 @@
 //! The client of a life: its handshake, the answers it expects, and the tunnel behind them.
 
+mod replies;
+
 use anklet::net::Millis;
 
-use crate::answers::{self, Answer};
+use crate::correspondent::Correspondent;
 use crate::endpoint::Endpoint;
 use crate::lives::{Dialect, End, Kind, Pace, Stop};
 use crate::wires::{Happening, Wires};
-
-/// A transfer that could complete has this long, far less than any timeout of a tunnel. The
-/// slowest plan takes a quarter of it.
-const TRANSFER_MS: Millis = 25_000;
-
-/// RFC 1928 §6: a connection is closed within 10 s of a reply that refuses. With slack.
-const REFUSED_MS: Millis = 12_000;
 
 /// A client that leaves while its target is dialled is let go at once. With slack.
 const CANCEL_MS: Millis = 1_000;
 
 /// How much later than its timeout a session may be closed, lingering included.
 const LATE_MS: Millis = 5_000;
-
-/// Who comes to a listener does so within three seconds of its opening, and is let in at once.
-const VISIT_MS: Millis = 4_000;
 
 /// How long a handshake takes that drips, a quarter more or less.
 const DRIP_MS: Millis = 3_000;
@@ -32,6 +24,8 @@ enum Stage {
     Login,
     Reply,
     Tunnel,
+    /// A UDP association.
+    Associated,
     /// Refused with a reply, or with the answer to a method or a login.
     Refused,
     /// It has left.
@@ -53,6 +47,7 @@ pub(crate) struct Client {
     /// When it must have come somewhere.
     due_ms: Option<Millis>,
     endpoint: Endpoint,
+    correspondent: Option<Correspondent>,
 }
 
 impl Client {
@@ -73,6 +68,7 @@ impl Client {
             timed: false,
             due_ms: None,
             endpoint: Endpoint::new(w, life, 0, s),
+            correspondent: None,
         }
     }
 
@@ -95,9 +91,10 @@ impl Client {
         }
         let plan = &w.lives[self.life].plan;
         let ahead = plan.pace == Pace::Pipelined || plan.forward.is_some();
-        let ahead = ahead && self.has_said_all(w);
+        let ahead = ahead && plan.mail.is_none() && self.has_said_all(w);
         match self.stage {
             Stage::Tunnel => self.endpoint.step(w, true),
+            Stage::Associated => self.correspond(w),
             Stage::Method | Stage::Login | Stage::Reply if ahead => self.endpoint.step(w, false),
             _ => {}
         }
@@ -126,7 +123,11 @@ impl Client {
             let socket = &w.sockets[*s];
             !socket.dropped && (socket.accepted_at.is_some() || socket.token.is_some())
         };
-        let held = held(&self.s) || life.targets.iter().any(held);
+        let open = w
+            .posts
+            .iter()
+            .any(|post| post.life == self.life && !post.dropped);
+        let held = held(&self.s) || life.targets.iter().any(held) || open;
         let late = match self.stage {
             Stage::Tunnel => !life.over,
             _ => held,
@@ -189,186 +190,6 @@ impl Client {
         }
     }
 
-    /// Reads answers, never behind the reply: what follows belongs to the tunnel.
-    fn listen(&mut self, w: &mut Wires) {
-        // Each round reads at least one byte, or takes an answer.
-        while let Some(len) = self.answer_len(w) {
-            let missing = len - self.answer.len();
-            if missing == 0 {
-                self.answer_read(w);
-                continue;
-            }
-            let mut bytes = [0; 256];
-            let len = w.outside_receive(self.s, &mut bytes[..missing.min(256)]);
-            if len == 0 {
-                return;
-            }
-            self.answer.extend(&bytes[..len]);
-        }
-    }
-
-    /// How long the answer is that it waits for, as far as is known.
-    fn answer_len(&mut self, w: &mut Wires) -> Option<usize> {
-        let dialect = w.lives[self.life].plan.dialect;
-        match self.stage {
-            Stage::Method | Stage::Login => return Some(2),
-            Stage::Reply => {}
-            _ => return None,
-        }
-        if dialect == Dialect::Forward && self.answer.is_empty() {
-            let mut first = [0];
-            match w.sockets[self.s].outward.look(&mut first) {
-                0 => return None,
-                // What a target sends never begins with an H.
-                _ if first != *b"H" => {
-                    let target = w.lives[self.life].winner;
-                    self.enter(w, target);
-                    return None;
-                }
-                _ => {}
-            }
-        }
-        let len = answers::len(dialect, &self.answer);
-        if len.is_none() {
-            w.fail(format!("life {}: no end of the answer", self.life));
-            self.stage = Stage::Refused;
-        }
-        len
-    }
-
-    fn answer_read(&mut self, w: &mut Wires) {
-        let answer = std::mem::take(&mut self.answer);
-        let plan = &w.lives[self.life].plan;
-        let with_login = plan.hello.len() == 3;
-        w.trace(|| format!("client {} gets {}", self.s, answer.escape_ascii()));
-        if self.stage == Stage::Reply
-            && let Some(answer) = answers::read(plan.dialect, &answer)
-        {
-            return self.replied(w, answer);
-        }
-        self.stage = match (self.stage, answer[0], answer[1]) {
-            (Stage::Method, 5, 0) if !with_login => Stage::Reply,
-            (Stage::Method, 5, 2) if with_login => Stage::Login,
-            (Stage::Login, 1, 0) => Stage::Reply,
-            (Stage::Login, 1, 1) if plan.kind == Kind::WrongPassword => Stage::Refused,
-            (stage, ..) => {
-                let life = self.life;
-                w.fail(format!("life {life} is answered {answer:?} in {stage:?}"));
-                Stage::Refused
-            }
-        };
-        if self.stage == Stage::Refused {
-            self.due_in(w, REFUSED_MS);
-        }
-    }
-
-    fn replied(&mut self, w: &mut Wires, answer: Answer) {
-        let life = &w.lives[self.life];
-        let (kind, number, dialect) = (life.plan.kind, self.life, life.plan.dialect);
-        let (code, granted) = (answer.code, answer.code == dialect.success());
-        if granted && life.plan.visits.is_some() && !self.bound {
-            return self.listens(w, answer);
-        }
-        let full = code == dialect.failure() && w.watch.scarce && self.wants_scarce(w);
-        let late = kind == Kind::Unfinished && dialect.is_http() && code == 408;
-        let excused = !granted && (life.excused || full);
-        if !life.plan.codes.contains(&code) && !excused && !late && !w.watch.closing {
-            w.fail(format!(
-                "life {number} ({kind:?}) is answered with code {code}"
-            ));
-        }
-        if !granted {
-            self.stage = Stage::Refused;
-            if answer
-                .bound
-                .is_some_and(|bound| bound.port() != 0 || !bound.ip().is_unspecified())
-            {
-                w.fail(format!(
-                    "life {number} is refused with an address: {answer:?}"
-                ));
-            }
-            return self.due_in(w, REFUSED_MS);
-        }
-        let life = &w.lives[number];
-        let is_told = |s: &&usize| {
-            let socket = &w.sockets[**s];
-            let told = if self.bound {
-                socket.peer
-            } else {
-                socket.local
-            };
-            // SOCKS4 cannot say an IPv6 address.
-            let unsaid = dialect == Dialect::Socks4 && told.is_ipv6();
-            answer
-                .bound
-                .is_some_and(|bound| bound == told || (unsaid && bound.port() == told.port()))
-        };
-        let target = match dialect.is_http() {
-            true => life.winner,
-            false => life.targets.iter().find(is_told).copied(),
-        };
-        self.enter(w, target);
-    }
-
-    /// Whether what it asks for comes from a small table.
-    fn wants_scarce(&self, w: &Wires) -> bool {
-        let plan = &w.lives[self.life].plan;
-        plan.dialect.is_http() || plan.visits.is_some()
-    }
-
-    /// The first reply to BIND: the listener waits.
-    fn listens(&mut self, w: &mut Wires, answer: Answer) {
-        self.bound = true;
-        let life = &w.lives[self.life];
-        let door = life.door.map(|d| w.doors[d].local);
-        let unsaid = life.plan.dialect == Dialect::Socks4 && door.is_some_and(|at| at.is_ipv6());
-        let right = match (answer.bound, door) {
-            (Some(bound), Some(door)) => bound == door || (unsaid && bound.port() == door.port()),
-            _ => false,
-        };
-        let comes = life
-            .plan
-            .visits
-            .iter()
-            .flatten()
-            .any(|visit| visit.expected);
-        if !right {
-            let life = self.life;
-            w.fail(format!(
-                "life {life} is told {answer:?}, its listener is at {door:?}"
-            ));
-        }
-        // The time of who comes in vain, and of who is to come, is up at some point.
-        let wait_ms = if comes {
-            VISIT_MS
-        } else {
-            w.watch.bind_ms + LATE_MS
-        };
-        if w.lives[self.life].plan.stop.is_none() {
-            self.due_in(w, wait_ms);
-        }
-    }
-
-    /// The tunnel stands.
-    fn enter(&mut self, w: &mut Wires, target: Option<usize>) {
-        let number = self.life;
-        self.stage = Stage::Tunnel;
-        w.lives[number].target = target;
-        if target.is_none() {
-            w.fail(format!("life {number} is told of no socket of its target"));
-        }
-        let plan = &w.lives[number].plan;
-        if plan.completes() {
-            self.due_in(w, TRANSFER_MS);
-        } else if plan.kind == Kind::Idler {
-            let half_closed = plan.manners[0].end == End::Fin;
-            let timeout_ms = w.watch.timeouts_ms[if half_closed { 2 } else { 1 }];
-            self.due_in(w, timeout_ms + LATE_MS);
-        } else {
-            self.due_ms = None;
-        }
-    }
-
     /// Stops early, where that is the plan.
     fn stop(&mut self, w: &mut Wires) {
         let Some(Stop {
@@ -421,7 +242,10 @@ impl Client {
         w.lives[self.life].over = true;
         let (life, sockets) = (&w.lives[self.life], &w.sockets);
         let plan = &life.plan;
-        let planned = matches!(self.stage, Stage::Refused | Stage::Left)
+        let idle_ms = w.now - life.moved_ms + LATE_MS / 5;
+        let idle = self.stage == Stage::Associated && idle_ms >= w.watch.udp_ms;
+        let planned = idle
+            || matches!(self.stage, Stage::Refused | Stage::Left)
             || plan.stop.is_some()
             || plan.codes.is_empty()
             || life.targets.iter().any(|s| sockets[*s].side.left);

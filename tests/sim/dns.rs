@@ -148,7 +148,11 @@ impl Query {
             .name
             .strip_suffix(".example")
             .and_then(|name| name.split_once('-'));
-        let found = number.and_then(|(class, number)| Some((class, number.parse::<usize>().ok()?)));
+        let found = number.and_then(|(class, number)| {
+            // A correspondent has several names for one address.
+            let number = number.split('.').next()?;
+            Some((class, number.parse::<usize>().ok()?))
+        });
         let Some((class, number)) = found.filter(|(_, number)| *number < w.lives.len()) else {
             w.fail(format!(
                 "{:?} is asked for, no name of these lives",

@@ -110,6 +110,7 @@ impl Wires {
             spent: (0, 0),
         });
         self.trace(|| format!("server opens door {d} for life {life}"));
+        self.note_full();
         self.lives[life].door = Some(d);
         let visits = self.lives[life].plan.visits.clone().unwrap_or_default();
         for (number, visit) in visits.iter().enumerate() {
@@ -176,7 +177,7 @@ impl Wires {
         }
         let s = self.doors[d].backlog.pop_front().ok_or(Errno::EAGAIN)?;
         self.watch.progress();
-        if self.doors[d].backlog.is_empty() && self.chance(self.odds.aborted) {
+        if self.chance(self.odds.aborted) {
             self.trace(|| format!("visitor {s} is gone before it is accepted"));
             // A stranger's fate changes nothing.
             self.lives[life].excused |= self.lives[life].targets.contains(&s);
@@ -193,6 +194,7 @@ impl Wires {
     fn close_door(&mut self, d: usize) {
         self.watch.progress();
         self.trace(|| format!("server closes door {d}"));
+        self.note_full();
         self.doors[d].dropped = true;
         self.remember_stale(self.doors[d].token);
         self.ready.retain(|source| *source != Source::Door(d));
@@ -203,8 +205,11 @@ impl Wires {
 
     /// Somebody who could be let in, and is not.
     pub(crate) fn forgotten_visitor(&self) -> Option<String> {
-        let forgotten = |door: &&Door| !door.dropped && !door.given_up && door.is_readable();
-        let door = self.doors.iter().find(forgotten)?;
+        let forgotten = |(d, door): &(usize, &Door)| {
+            let told = !self.ready.contains(&Source::Door(*d));
+            told && !door.dropped && !door.given_up && door.is_readable()
+        };
+        let (_, door) = self.doors.iter().enumerate().find(forgotten)?;
         Some(format!("lost edge in life {}: a visitor waits", door.life))
     }
 }

@@ -152,8 +152,9 @@ impl Endpoint {
             false => side.sent == self.manner.send,
         };
         let fin = match self.manner.end {
-            // Without payload in front, an end of stream would give the dial up (T5).
-            End::Fin => all_sent && (open || side.sent > 0 || self.is_forwarded(w)),
+            // Without payload in front, an end of stream would give the dial up (T5); and it
+            // ends a BIND that waits (B5).
+            End::Fin => all_sent && (open || self.may_end_early(w)),
             End::AfterOther => all_sent && self.ended,
             End::Never => false,
             End::Reset(at) | End::Vanish(at) => {
@@ -251,8 +252,11 @@ impl Endpoint {
         self.side == 1 && unused && late
     }
 
-    fn is_forwarded(&self, w: &Wires) -> bool {
-        w.lives[self.life].plan.forward.is_some()
+    /// Whether the client may end its direction before it has a reply.
+    fn may_end_early(&self, w: &Wires) -> bool {
+        let plan = &w.lives[self.life].plan;
+        let payload = plan.forward.is_some() || w.sockets[self.s].side.sent > 0;
+        payload && plan.visits.is_none()
     }
 
     fn is_timed_out(&self, w: &Wires) -> bool {

@@ -36,6 +36,16 @@ pub(crate) struct Odds {
     pub(crate) dns_forged: u32,
     /// The first name server is dead.
     pub(crate) dns_dead_server: bool,
+    /// A datagram of an association is lost.
+    pub(crate) udp_loss: u32,
+    /// It comes twice.
+    pub(crate) udp_twice: u32,
+    /// The server is told that an earlier one has not arrived.
+    pub(crate) udp_error: u32,
+    /// It is overtaken by others.
+    pub(crate) udp_slow: u32,
+    /// Letters that the server's UDP sockets have room for, at least and at most.
+    pub(crate) post_letters: (usize, usize),
     /// The longest way of a segment.
     pub(crate) latency_ms: u64,
     /// Events in one batch at most.
@@ -75,6 +85,11 @@ impl Odds {
             dns_slow: often(200),
             dns_twice: often(300),
             dns_forged: often(500),
+            udp_loss: often(200),
+            udp_twice: often(200),
+            udp_error: often(100),
+            udp_slow: often(300),
+            post_letters: (0, 0),
             dns_dead_server: false,
             latency_ms: 0,
             batch_max: 0,
@@ -85,6 +100,8 @@ impl Odds {
         odds.batch_max = rng.usize(1..24);
         let least = rng.usize(48..256);
         odds.queue_bytes = (least, least * rng.usize(1..12));
+        let least = rng.usize(4..60);
+        odds.post_letters = (least, least * rng.usize(1..4));
         if rng.u8(..3) == 0 {
             for _ in 0..3 {
                 let from = rng.u64(..15_000);
@@ -101,7 +118,7 @@ impl Odds {
             .any(|(from, until)| (*from..*until).contains(&now))
     }
 
-    fn all(&mut self) -> [&mut u32; 12] {
+    fn all(&mut self) -> [&mut u32; 16] {
         [
             &mut self.short_read,
             &mut self.early_block,
@@ -115,6 +132,10 @@ impl Odds {
             &mut self.dns_slow,
             &mut self.dns_twice,
             &mut self.dns_forged,
+            &mut self.udp_loss,
+            &mut self.udp_twice,
+            &mut self.udp_error,
+            &mut self.udp_slow,
         ]
     }
 }

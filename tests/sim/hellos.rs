@@ -1,4 +1,5 @@
-//! The messages of a handshake, in each dialect, drawn to fit a plan.
+//! The messages of a handshake, in each dialect, drawn to fit a plan; and the codes with which
+//! each dialect may be answered. What HTTP clients send is put together in `web.rs`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -160,10 +161,23 @@ impl Plan {
     }
 
     fn command(&self) -> u8 {
-        if self.visits.is_some() { 2 } else { 1 }
+        match (&self.visits, &self.mail) {
+            (_, Some(_)) => 3,
+            (Some(_), _) => 2,
+            _ => 1,
+        }
     }
 
     fn place(&self, rng: &mut Rng, number: u8) -> Place {
+        if let Some(mail) = &self.mail {
+            let nobody = SocketAddr::from(([0; 4], 0));
+            let own = SocketAddr::new(self.from.ip(), mail.hint);
+            return Place::Addr(if mail.hint > 0 || rng.bool() {
+                own
+            } else {
+                nobody
+            });
+        }
         let last = self.sites.last().map(|(site, _)| *site);
         match (self.name, last) {
             (Some(class), site) => {

@@ -180,6 +180,7 @@ impl Wires {
     pub(crate) fn close(&mut self, s: usize) {
         self.watch.progress();
         self.trace(|| format!("server closes socket {s}"));
+        self.note_full();
         let socket = &mut self.sockets[s];
         socket.dropped = true;
         if let Some(token) = socket.token {
@@ -295,8 +296,9 @@ impl Wires {
         let holds = |socket: &Socket| {
             !socket.dropped && socket.token.is_some_and(|own| own.key() == token.key())
         };
-        if self.lives[life].plan.visits.is_some() {
-            self.fail(format!("the server dials {to}, which was to come to it"));
+        let plan = &self.lives[life].plan;
+        if plan.visits.is_some() || plan.mail.is_some() {
+            self.fail(format!("the server dials {to}, which nobody asked it to"));
         }
         let client = self.lives[life].client.map(|s| &self.sockets[s]);
         if !client.is_some_and(holds) {

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use anklet::net::Millis;
 
+use crate::mail::{Fate, Mail};
+
 /// How a connection attempt at a target goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
@@ -91,6 +93,8 @@ pub(crate) enum Kind {
     Unfinished,
     /// Wants what is forbidden.
     Forbidden,
+    /// Has a UDP association.
+    Correspondent,
 }
 
 /// What a client speaks.
@@ -189,6 +193,8 @@ pub(crate) struct Plan {
     pub(crate) visits: Option<Vec<Visit>>,
     /// It does not say who is to come.
     pub(crate) from_anywhere: bool,
+    /// It asks for UDP ASSOCIATE, and sends these.
+    pub(crate) mail: Option<Mail>,
     /// Its request is forwarded.
     pub(crate) forward: Option<Forward>,
     /// The messages of its handshake.
@@ -266,6 +272,10 @@ pub(crate) struct Life {
     pub(crate) target: Option<usize>,
     /// The one that was left when the server first wrote to the client with one at hand.
     pub(crate) winner: Option<usize>,
+    /// The letters that its client has sent.
+    pub(crate) fates: Vec<Fate>,
+    /// The socket that its client sends them to.
+    pub(crate) inner: Option<usize>,
     /// The listener of its BIND.
     pub(crate) door: Option<usize>,
     /// A fault has struck that may keep it from succeeding.

@@ -1,8 +1,8 @@
 //! The simulation: the real server in a seeded world, over virtual time.
 //!
-//! Each seed is a world of its own: a few dozen clients of all kinds, their targets, two name
-//! servers, and faults by odds. After each pass the properties of `watch.rs` and what the
-//! clients and targets see must hold; in the end nothing may be left.
+//! Each seed is a world of its own: a few dozen clients of all kinds and dialects, their targets
+//! and remotes, two name servers, and faults by odds. After each pass the properties of
+//! `watch.rs` and what the clients and targets see must hold; in the end nothing may be left.
 //!
 //! `ANKLET_SIM_SEEDS=N` runs seeds 0 to N-1 (256 unless told), `ANKLET_SIM_SEED=N` replays one
 //! and prints all that happens.
@@ -10,17 +10,23 @@
 mod answers;
 mod channel;
 mod clients;
+mod correspondent;
 mod dns;
 mod doors;
 mod endpoint;
 mod faults;
 mod hellos;
 mod inside;
+mod letters;
 mod lives;
+mod mail;
 mod outside;
 mod plans;
+mod posts;
+mod remotes;
 mod seam;
 mod socket;
+mod tables;
 mod watch;
 mod web;
 mod wires;
@@ -112,7 +118,40 @@ fn most_lives_that_can_complete_do() {
         complete += completing.filter(|life| life.complete).count();
     }
     // The rest has met a limit or a fault.
-    assert!(complete * 3 > able * 2, "{complete} of {able}");
+    assert!(complete * 5 > able * 3, "{complete} of {able}");
+}
+
+#[test]
+fn every_way_through_the_server_is_taken() {
+    use lives::Dialect::{Connect, Forward, Socks4, Socks5};
+    let (mut dialects, mut binds, mut letters) = ([0; 4], 0, [0; 3]);
+    for seed in 0..32 {
+        let world = World::new(seed, false);
+        live(&world).unwrap_or_else(|text| panic!("seed {seed}: {text}"));
+        for life in &world.wires().lives {
+            for (count, dialect) in dialects.iter_mut().zip([Socks5, Socks4, Connect, Forward]) {
+                *count += u32::from(life.complete && life.plan.dialect == dialect);
+            }
+            binds += u32::from(life.complete && life.plan.visits.is_some());
+            for fate in &life.fates {
+                let sure = fate.sure && !fate.excused;
+                for (count, is) in
+                    letters
+                        .iter_mut()
+                        .zip([fate.arrived > 0, fate.returned > 0, sure])
+                {
+                    *count += u32::from(is);
+                }
+            }
+        }
+    }
+    let few = |count: &u32| *count < 5;
+    assert!(
+        !dialects.iter().any(few) && binds > 10,
+        "{dialects:?} {binds}"
+    );
+    // Arrived at remotes, answered, and would have been missed.
+    assert!(letters.into_iter().all(|count| count > 400), "{letters:?}");
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -139,21 +178,13 @@ fn run(seed: u64, trace: bool) -> Result<(), String> {
 /// A world from its beginning to its orderly end.
 fn live(world: &World) -> Result<(), String> {
     let mut server = server(world);
+    let nothing = server.census();
     while !world.is_over() {
         pass(world, &mut server)?;
     }
     let census = server.census();
-    let left = [
-        census.sessions,
-        census.buffers,
-        census.openings,
-        census.timers,
-        census.queries,
-    ];
-    if left != [0; 5] {
-        return Err(format!(
-            "left: {left:?} (sessions, buffers, openings, timers, queries)"
-        ));
+    if census != nothing {
+        return Err(format!("left: {census:?}"));
     }
     let open = world.wires().open_sockets();
     if open > 0 {
@@ -193,9 +224,11 @@ fn pass(world: &World, server: &mut Server<World>) -> Result<(), String> {
         queries,
         ..
     } = server.census();
-    // Per opening a lookup, a place in its line and two sockets; per session a timeout and the
-    // next attempt of a race; per flow a buffer.
-    if openings > sessions || buffers.max(timers) > 2 * sessions || queries > 4 * openings {
+    // Per opening a lookup, a place in its line and two sockets, and the same for each of an
+    // association's four names; per session a timeout and the next attempt of a race, or the
+    // silence of an association's client; per flow a buffer.
+    let lookups = openings + 4 * wires.associations();
+    if openings > sessions || buffers.max(timers) > 2 * sessions || queries > 4 * lookups {
         return Err(format!(
             "at {} ms: more is in use than wanted: {:?}",
             wires.now,

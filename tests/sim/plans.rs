@@ -15,7 +15,7 @@ use crate::lives::{Dialect, End, Kind, Life, Manner, Pace, Plan, Reach, Stop, Vi
 pub(crate) const CREDENTIAL: (&[u8], &[u8]) = (b"someone", b"open sesame");
 
 /// Every kind with its weight.
-const KINDS: [(u32, Kind); 16] = [
+const KINDS: [(u32, Kind); 17] = [
     (30, Kind::Transfer),
     (8, Kind::Dripper),
     (10, Kind::Pipeliner),
@@ -32,6 +32,7 @@ const KINDS: [(u32, Kind); 16] = [
     (3, Kind::Trickler),
     (3, Kind::Unfinished),
     (3, Kind::Forbidden),
+    (20, Kind::Correspondent),
 ];
 
 impl Life {
@@ -48,6 +49,7 @@ impl Life {
             dialect: dialect(rng, kind, number),
             visits: None,
             from_anywhere: false,
+            mail: None,
             forward: None,
             hello: Vec::new(),
             pace: if rng.u8(..3) == 0 {
@@ -61,16 +63,24 @@ impl Life {
             name: None,
             codes: vec![0],
         };
+        if plan.kind == Kind::Correspondent {
+            plan.dialect = Dialect::Socks5;
+        }
         if plan.dialect == Dialect::Forward {
             plan.answer_at_once(rng);
         }
         plan.destination(rng, number);
         plan.forgive(odds);
-        plan.expect(rng, number);
+        if plan.kind == Kind::Correspondent {
+            plan.correspond(rng, number);
+        } else {
+            plan.expect(rng, number);
+        }
         plan.handshake(rng, number, secured);
         plan.leave(rng);
         let dns = odds.dns_loss > 0 || odds.dns_slow > 0 || !odds.exhausted.is_empty();
-        let excused = dns && plan.name.is_some();
+        // Nothing is expected of a letter to a name.
+        let excused = dns && plan.name.is_some() && plan.mail.is_none();
         let targets = Vec::new();
         Self {
             plan,
@@ -78,6 +88,8 @@ impl Life {
             targets,
             target: None,
             winner: None,
+            fates: Vec::new(),
+            inner: None,
             door: None,
             excused,
             moved_ms: 0,
@@ -107,11 +119,11 @@ fn dialect(rng: &mut Rng, kind: Kind, number: u8) -> Dialect {
     let mut first = [0];
     payload(u64::from(number) * 2 + 1, 0, &mut first);
     let tunnel = matches!(kind, HalfCloser | Idler | NeverReader | Trickler);
-    match rng.u8(..12) {
-        0..=1 => Dialect::Socks4,
-        2..=3 => Dialect::Connect,
-        4..=6 if !tunnel && first != *b"H" => Dialect::Forward,
-        4..=6 => Dialect::Connect,
+    match rng.u8(..13) {
+        0..=2 => Dialect::Socks4,
+        3..=4 => Dialect::Connect,
+        5..=7 if !tunnel && first != *b"H" => Dialect::Forward,
+        5..=7 => Dialect::Connect,
         _ => Dialect::Socks5,
     }
 }
@@ -252,6 +264,12 @@ impl Plan {
                 });
             }
             self.codes = vec![0];
+            // SOCKS4 cannot say where else a listener is; who is not told does not come.
+            if self.dialect == Dialect::Socks4 && self.sites.iter().any(|(site, _)| site.is_ipv6())
+            {
+                visits.retain(|visit| !visit.expected);
+                self.codes = vec![6];
+            }
         } else if self.name.is_none() && self.kind != Kind::Forbidden {
             self.codes = vec![6];
         }

@@ -7,8 +7,9 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anklet::net::{Datagram, Event, Millis, Net, Purpose, Signal, Stream};
+use anklet::net::{Datagram, Event, Millis, Net, Purpose, Side, Signal, Stream};
 use anklet::state::access::Interface;
+use anklet::state::batch::Batch;
 use anklet::state::slots::Token;
 use nix::errno::Errno;
 
@@ -21,7 +22,16 @@ use crate::world::{Actor, INSIDE_V4, LISTENERS, OUTSIDE_V4, OUTSIDE_V6, World};
 pub(crate) struct Connection(pub(crate) World, pub(crate) usize);
 
 /// A UDP socket of the server.
-pub(crate) struct Mail(World, usize);
+pub(crate) struct Mail(World, Use);
+
+/// What a UDP socket is for.
+#[derive(Clone, Copy)]
+enum Use {
+    /// A query: mailbox number.
+    Query(usize),
+    /// An association: post number.
+    Relay(usize),
+}
 
 impl Net for World {
     type Stream = Connection;
@@ -130,7 +140,32 @@ impl Net for World {
 
     fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<Mail> {
         let m = self.wires().mailbox(to, token)?;
-        Ok(Mail(self.clone(), m))
+        Ok(Mail(self.clone(), Use::Query(m)))
+    }
+
+    fn relay(&mut self, side: Side, token: Token) -> io::Result<Mail> {
+        let p = self.wires().open_post(side, token)?;
+        Ok(Mail(self.clone(), Use::Relay(p)))
+    }
+
+    fn receive_batch(
+        &mut self,
+        socket: &mut Mail,
+        batch: &mut Batch,
+        is_v6: bool,
+    ) -> io::Result<usize> {
+        Ok(self.wires().receive_letters(socket.post()?, batch, is_v6)?)
+    }
+
+    fn send_batch(
+        &mut self,
+        socket: &mut Mail,
+        batch: &Batch,
+        numbers: &[u8],
+        is_aimed: bool,
+    ) -> io::Result<usize> {
+        let p = socket.post()?;
+        Ok(self.wires().send_letters(p, batch, numbers, is_aimed)?)
     }
 
     fn listeners(&self) -> &[SocketAddr] {
@@ -238,22 +273,50 @@ impl Drop for Connection {
     }
 }
 
+impl Mail {
+    fn post(&self) -> io::Result<usize> {
+        match self.1 {
+            Use::Relay(p) => Ok(p),
+            Use::Query(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn mailbox(&self) -> io::Result<usize> {
+        match self.1 {
+            Use::Query(m) => Ok(m),
+            Use::Relay(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
+
 impl Datagram for Mail {
     fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        let m = self.mailbox()?;
         self.0.wires().watch.progress();
-        dns::answer_datagram(&mut self.0.wires(), self.1, message);
+        dns::answer_datagram(&mut self.0.wires(), m, message);
         Ok(())
     }
 
     fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(self.0.wires().receive(self.1, buf)?)
+        Ok(self.0.wires().receive(self.mailbox()?, buf)?)
+    }
+
+    fn aim(&mut self, peer: SocketAddr) -> io::Result<()> {
+        Ok(self.0.wires().aim_post(self.post()?, peer)?)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.0.wires().posts[self.post()?].local)
     }
 }
 
 impl Drop for Mail {
     fn drop(&mut self) {
         if let Ok(mut inner) = self.0.0.try_borrow_mut() {
-            inner.wires.close_mailbox(self.1);
+            match self.1 {
+                Use::Query(m) => inner.wires.close_mailbox(m),
+                Use::Relay(p) => inner.wires.close_post(p),
+            }
         }
     }
 }

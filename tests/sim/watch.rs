@@ -49,6 +49,10 @@ pub(crate) struct Watch {
     pub(crate) timeouts_ms: [Millis; 3],
     /// That of a listener to which nobody comes.
     pub(crate) bind_ms: Millis,
+    /// That of an association without datagrams.
+    pub(crate) udp_ms: Millis,
+    /// Only remotes that were written to may answer.
+    pub(crate) strict: bool,
     /// Passes so far.
     pub(crate) passes: u64,
     /// Calls of accept since the last wait.
@@ -76,6 +80,8 @@ impl Watch {
             deaf: false,
             timeouts_ms: [0; 3],
             bind_ms: 0,
+            udp_ms: 0,
+            strict: false,
             passes: 0,
             accepts: 0,
             moved: true,
@@ -172,6 +178,11 @@ impl Wires {
         for s in std::mem::take(&mut self.watch.touched) {
             self.sockets[s].spent = (0, 0);
         }
+        if timeout_ms != Some(0)
+            && let Some(text) = self.forgotten_visitor().or_else(|| self.forgotten_letter())
+        {
+            self.fail(text);
+        }
         let (moved, heard) = (self.watch.moved, self.watch.heard);
         (self.watch.moved, self.watch.heard) = (false, false);
         // A timeout of one millisecond, again and again, is a busy loop as well.
@@ -202,9 +213,6 @@ impl Wires {
             .iter()
             .flatten()
             .any(|backlog| !backlog.is_empty());
-        if let Some(text) = self.forgotten_visitor() {
-            self.fail(text);
-        }
         let held = |socket: &&Socket| {
             let client = LISTENERS.contains(&socket.local);
             client && socket.accepted_at.is_some() && !socket.dropped

@@ -16,8 +16,11 @@ use nix::errno::Errno;
 use crate::channel::Channel;
 use crate::doors::Door;
 use crate::faults::Odds;
+use crate::letters::Letter;
 use crate::lives::Life;
+use crate::posts::Post;
 use crate::socket::{Mailbox, Socket};
+use crate::tables::Tables;
 use crate::watch::Watch;
 
 /// How many tokens of closed sockets are remembered, to be delivered once more.
@@ -59,6 +62,12 @@ pub(crate) enum Happening {
     Visit(usize, usize),
     /// An injected shortage at a listener is over.
     Unveil(usize),
+    /// A datagram of an association comes to its end.
+    Letter(Box<Letter>),
+    /// News of a datagram sent earlier reaches a socket of an association.
+    PostError(usize, Errno),
+    /// An injected shortage at one is over.
+    PostRelease(usize),
     /// A signal comes.
     Signal(Signal),
     /// All clients leave.
@@ -76,6 +85,8 @@ pub(crate) enum Source {
     Listener(usize),
     /// The listener of a BIND.
     Door(usize),
+    /// A UDP socket of an association.
+    Post(usize),
     /// The signal descriptor.
     Signal,
 }
@@ -94,6 +105,8 @@ pub(crate) struct Wires {
     pub(crate) mailboxes: Vec<Mailbox>,
     /// Every listener of a BIND there ever was.
     pub(crate) doors: Vec<Door>,
+    /// Every UDP socket of an association there ever was.
+    pub(crate) posts: Vec<Post>,
     /// Connections not yet accepted, per listener; `None` once they are closed.
     pub(crate) backlogs: Option<[VecDeque<usize>; 2]>,
     /// Signals not yet taken.
@@ -104,6 +117,8 @@ pub(crate) struct Wires {
     pub(crate) ready: Vec<Source>,
     /// The properties that hold at all times.
     pub(crate) watch: Watch,
+    /// Which of the server's small tables were full.
+    pub(crate) tables: Tables,
     /// Tokens of sockets closed lately.
     pub(crate) stale: VecDeque<Token>,
     calendar: BTreeMap<(Millis, u64), Happening>,
@@ -120,11 +135,13 @@ impl Wires {
             sockets: Vec::new(),
             mailboxes: Vec::new(),
             doors: Vec::new(),
+            posts: Vec::new(),
             backlogs: Some([VecDeque::new(), VecDeque::new()]),
             signals: VecDeque::new(),
             lives: Vec::new(),
             ready: Vec::new(),
             watch: Watch::new(trace),
+            tables: Tables::default(),
             stale: VecDeque::new(),
             calendar: BTreeMap::new(),
             serial: 0,
@@ -189,6 +206,7 @@ impl Wires {
             Source::Mailbox(m) => !self.mailboxes[m].dropped,
             Source::Listener(_) => self.backlogs.is_some(),
             Source::Door(d) => !self.doors[d].dropped,
+            Source::Post(p) => !self.posts[p].dropped,
             Source::Signal => true,
         };
         if registered && !self.ready.contains(&source) {
@@ -219,6 +237,7 @@ impl Wires {
                 }
                 plain(mailbox.token, !mailbox.inbox.is_empty(), true)
             }
+            Source::Post(p) => self.posts[p].event(),
             Source::Door(d) => {
                 let door = &self.doors[d];
                 plain(door.token, door.is_readable(), false)
@@ -346,6 +365,7 @@ impl Wires {
         };
         self.sockets.iter().filter(held).count()
             + self.doors.iter().filter(|door| !door.dropped).count()
+            + self.posts.iter().filter(|post| !post.dropped).count()
             + self
                 .mailboxes
                 .iter()

@@ -5,7 +5,7 @@ use std::cell::{RefCell, RefMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
-use anklet::config::{Config, Limits, Sources, Timeouts};
+use anklet::config::{Config, Limits, Relay, Sources, Timeouts};
 use anklet::net::{Event, Millis, Signal};
 use anklet::state::access::Policy;
 use anklet::state::resolver::Settings;
@@ -110,8 +110,10 @@ impl World {
                 wires.schedule(at, Happening::Signal(signal));
             }
         }
+        wires.watch.strict = wires.rng.bool();
         wires.schedule(LEAVE_MS, Happening::Leave);
         wires.watch.scarce = scarce;
+        wires.tables.limits = limits;
         wires.watch.full = (limits.sessions_max * 9 / 10).min(limits.openings_max);
         let world = Inner {
             wires,
@@ -125,6 +127,7 @@ impl World {
         let times_ms = [times.handshake_ms, times.idle_ms, times.half_close_ms].map(Millis::from);
         world.wires().watch.timeouts_ms = times_ms;
         world.wires().watch.bind_ms = times.bind_ms.into();
+        world.wires().watch.udp_ms = times.udp_ms.into();
         world
     }
 
@@ -139,6 +142,7 @@ impl World {
     /// What the server is told to do.
     pub(crate) fn config(&self) -> Config {
         let secured = self.0.borrow().secured;
+        let strict = self.0.borrow().wires.watch.strict;
         Config {
             policy: Policy {
                 credentials: secured,
@@ -155,9 +159,14 @@ impl World {
                 idle_ms: 60_000,
                 half_close_ms: 30_000,
                 bind_ms: 20_000,
+                udp_ms: 45_000,
                 ..Timeouts::default()
             },
             limits: self.0.borrow().limits,
+            relay: Relay {
+                strict,
+                ..Relay::default()
+            },
             ..Config::default()
         }
     }
@@ -246,6 +255,9 @@ impl Inner {
             }
             Happening::Visit(d, number) => self.visit(d, number),
             Happening::Unveil(d) => w.unveil(d),
+            Happening::Letter(letter) => w.arrive(*letter),
+            Happening::PostError(p, error) => w.post_fails(p, error),
+            Happening::PostRelease(p) => w.post_released(p),
             Happening::Signal(signal) => {
                 w.signals.push_back(signal);
                 w.edge(Source::Signal);
@@ -392,7 +404,10 @@ impl Inner {
             .collect();
         let reused = |token: &&Token| {
             let key = token.key();
-            let session = matches!(token.role(), Some(Role::Client | Role::Target));
+            let session = !matches!(
+                token.role(),
+                Some(Role::Listener | Role::Signal | Role::Dns)
+            );
             // An attempt that has lost its race has the token of the one that has won.
             session && keys.iter().any(|own| own.index() == key.index()) && !keys.contains(&key)
         };

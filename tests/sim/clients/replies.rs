@@ -1,0 +1,246 @@
+//! What a client makes of the answers that it gets: refused, on with the handshake, through to
+//! its tunnel, or to its UDP association.
+
+use anklet::net::Millis;
+
+use super::{CANCEL_MS, Client, LATE_MS, Stage};
+use crate::answers::{self, Answer};
+use crate::correspondent::Correspondent;
+use crate::lives::{Dialect, End, Kind};
+use crate::wires::Wires;
+
+/// A transfer that could complete has this long, far less than any timeout of a tunnel. The
+/// slowest plan takes a quarter of it.
+const TRANSFER_MS: Millis = 25_000;
+
+/// RFC 1928 §6: a connection is closed within 10 s of a reply that refuses. With slack.
+const REFUSED_MS: Millis = 12_000;
+
+/// Who comes to a listener does so within three seconds of its opening, and is let in at once.
+const VISIT_MS: Millis = 4_000;
+
+/// The last letter may wait so long for its name.
+const LOOKUP_MS: Millis = 20_000;
+
+impl Client {
+    /// Reads answers, never behind the reply: what follows belongs to the tunnel.
+    pub(super) fn listen(&mut self, w: &mut Wires) {
+        // Each round reads at least one byte, or takes an answer.
+        while let Some(len) = self.answer_len(w) {
+            let missing = len - self.answer.len();
+            if missing == 0 {
+                self.answer_read(w);
+                continue;
+            }
+            let mut bytes = [0; 256];
+            let len = w.outside_receive(self.s, &mut bytes[..missing.min(256)]);
+            if len == 0 {
+                return;
+            }
+            self.answer.extend(&bytes[..len]);
+        }
+    }
+
+    /// How long the answer is that it waits for, as far as is known.
+    fn answer_len(&mut self, w: &mut Wires) -> Option<usize> {
+        let dialect = w.lives[self.life].plan.dialect;
+        match self.stage {
+            Stage::Method | Stage::Login => return Some(2),
+            Stage::Reply => {}
+            _ => return None,
+        }
+        if dialect == Dialect::Forward && self.answer.is_empty() {
+            let mut first = [0];
+            match w.sockets[self.s].outward.look(&mut first) {
+                0 => return None,
+                // What a target sends never begins with an H.
+                _ if first != *b"H" => {
+                    let target = w.lives[self.life].winner;
+                    self.enter(w, target);
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        let len = answers::len(dialect, &self.answer);
+        if len.is_none() {
+            w.fail(format!("life {}: no end of the answer", self.life));
+            self.stage = Stage::Refused;
+        }
+        len
+    }
+
+    fn answer_read(&mut self, w: &mut Wires) {
+        let answer = std::mem::take(&mut self.answer);
+        let plan = &w.lives[self.life].plan;
+        let with_login = plan.hello.len() == 3;
+        w.trace(|| format!("client {} gets {}", self.s, answer.escape_ascii()));
+        if self.stage == Stage::Reply
+            && let Some(answer) = answers::read(plan.dialect, &answer)
+        {
+            return self.replied(w, answer);
+        }
+        self.stage = match (self.stage, answer[0], answer[1]) {
+            (Stage::Method, 5, 0) if !with_login => Stage::Reply,
+            (Stage::Method, 5, 2) if with_login => Stage::Login,
+            (Stage::Login, 1, 0) => Stage::Reply,
+            (Stage::Login, 1, 1) if plan.kind == Kind::WrongPassword => Stage::Refused,
+            (stage, ..) => {
+                let life = self.life;
+                w.fail(format!("life {life} is answered {answer:?} in {stage:?}"));
+                Stage::Refused
+            }
+        };
+        if self.stage == Stage::Refused {
+            self.due_in(w, REFUSED_MS);
+        }
+    }
+
+    fn replied(&mut self, w: &mut Wires, answer: Answer) {
+        let (life, number) = (&w.lives[self.life], self.life);
+        let (kind, dialect) = (life.plan.kind, life.plan.dialect);
+        let (code, granted) = (answer.code, answer.code == dialect.success());
+        if granted && life.plan.visits.is_some() && !self.bound {
+            return self.listens(w, answer);
+        }
+        let full = code == dialect.failure() && w.was_full(number);
+        let life = &w.lives[number];
+        let late = kind == Kind::Unfinished && dialect.is_http() && code == 408;
+        let excused = !granted && (life.excused || full);
+        if !life.plan.codes.contains(&code) && !excused && !late && !w.watch.closing {
+            w.fail(format!(
+                "life {number} ({kind:?}) is answered with code {code}"
+            ));
+        }
+        if !granted {
+            self.stage = Stage::Refused;
+            if answer
+                .bound
+                .is_some_and(|bound| bound.port() != 0 || !bound.ip().is_unspecified())
+            {
+                w.fail(format!(
+                    "life {number} is refused with an address: {answer:?}"
+                ));
+            }
+            return self.due_in(w, REFUSED_MS);
+        }
+        let life = &w.lives[number];
+        if life.plan.mail.is_some() {
+            return self.associated(w, answer);
+        }
+        let is_told = |s: &&usize| {
+            let socket = &w.sockets[**s];
+            let told = if self.bound {
+                socket.peer
+            } else {
+                socket.local
+            };
+            // SOCKS4 cannot say an IPv6 address.
+            let unsaid = dialect == Dialect::Socks4 && told.is_ipv6();
+            answer
+                .bound
+                .is_some_and(|bound| bound == told || (unsaid && bound.port() == told.port()))
+        };
+        let target = match dialect.is_http() {
+            true => life.winner,
+            false => life.targets.iter().find(is_told).copied(),
+        };
+        self.enter(w, target);
+    }
+
+    /// The first reply to BIND: the listener waits.
+    fn listens(&mut self, w: &mut Wires, answer: Answer) {
+        self.bound = true;
+        let life = &w.lives[self.life];
+        let door = life.door.map(|d| w.doors[d].local);
+        let right = answer.bound.is_some() && answer.bound == door;
+        let comes = life
+            .plan
+            .visits
+            .iter()
+            .flatten()
+            .any(|visit| visit.expected);
+        if !right {
+            let life = self.life;
+            w.fail(format!(
+                "life {life} is told {answer:?}, its listener is at {door:?}"
+            ));
+        }
+        // The time of who comes in vain, and of who is to come, is up at some point.
+        let wait_ms = if comes {
+            VISIT_MS
+        } else {
+            w.watch.bind_ms + LATE_MS
+        };
+        if w.lives[self.life].plan.stop.is_none() {
+            self.due_in(w, wait_ms);
+        }
+    }
+
+    /// The association stands.
+    fn associated(&mut self, w: &mut Wires, answer: Answer) {
+        self.stage = Stage::Associated;
+        let inner = w.lives[self.life].inner.map(|p| w.posts[p].local);
+        match answer.bound.filter(|bound| inner == Some(*bound)) {
+            Some(relay) => {
+                self.correspondent = Some(Correspondent::new(self.life, self.s, relay));
+            }
+            None => {
+                let life = self.life;
+                w.fail(format!(
+                    "life {life} is told {answer:?}, its socket is at {inner:?}"
+                ));
+            }
+        }
+    }
+
+    /// Sends letters, and ends when all are sent.
+    pub(super) fn correspond(&mut self, w: &mut Wires) {
+        let Some(correspondent) = &mut self.correspondent else {
+            return;
+        };
+        if !correspondent.step(w) || self.due_ms.is_some() {
+            return;
+        }
+        w.settle_letters(self.life);
+        let end = w.lives[self.life].plan.mail.as_ref().map(|mail| mail.end);
+        w.trace(|| format!("client {} has sent its letters: {end:?}", self.s));
+        match end {
+            Some(End::Vanish(_)) => w.outside_vanish(self.s),
+            Some(End::Reset(_)) => w.outside_reset(self.s),
+            Some(End::Fin) => w.outside_fin(self.s),
+            _ => {}
+        }
+        let ends = matches!(end, Some(End::Reset(_) | End::Fin));
+        if ends {
+            self.stage = Stage::Left;
+        }
+        let wait_ms = if ends {
+            CANCEL_MS
+        } else {
+            w.watch.udp_ms + LOOKUP_MS + LATE_MS
+        };
+        self.due_in(w, wait_ms);
+    }
+
+    /// The tunnel stands.
+    fn enter(&mut self, w: &mut Wires, target: Option<usize>) {
+        let number = self.life;
+        self.stage = Stage::Tunnel;
+        w.note_full();
+        w.lives[number].target = target;
+        if target.is_none() {
+            w.fail(format!("life {number} is told of no socket of its target"));
+        }
+        let plan = &w.lives[number].plan;
+        if plan.completes() {
+            self.due_in(w, TRANSFER_MS);
+        } else if plan.kind == Kind::Idler {
+            let half_closed = plan.manners[0].end == End::Fin;
+            let timeout_ms = w.watch.timeouts_ms[if half_closed { 2 } else { 1 }];
+            self.due_in(w, timeout_ms + LATE_MS);
+        } else {
+            self.due_ms = None;
+        }
+    }
+}

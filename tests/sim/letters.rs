@@ -1,0 +1,131 @@
+//! Datagrams of UDP associations: what is in them, and the header in front (RFC 1928 §7).
+//!
+//! All of a letter's bytes follow from its stamp and its length, so one that is cut, mixed up
+//! or somebody else's shows.
+
+use std::net::SocketAddr;
+
+use crate::answers::bound;
+use crate::channel::payload;
+
+/// The shortest letter.
+pub(crate) const STAMP_BYTES: usize = 7;
+
+/// The number of a letter that must arrive nowhere.
+pub(crate) const NOWHERE: u32 = u32::MAX;
+
+/// A datagram on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Letter {
+    /// Who sends it.
+    pub(crate) from: SocketAddr,
+    /// Whom to.
+    pub(crate) to: SocketAddr,
+    /// All of it.
+    pub(crate) bytes: Vec<u8>,
+    /// Whose it is, and which of his, where that is known: its fate is that letter's.
+    pub(crate) number: Option<(usize, u32)>,
+}
+
+/// What a letter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Whose correspondence it belongs to.
+    pub(crate) life: usize,
+    /// To, or from, which of his remotes.
+    pub(crate) remote: usize,
+    /// It is from the remote.
+    pub(crate) back: bool,
+    /// Its number, or that of the letter which it answers.
+    pub(crate) number: u32,
+}
+
+impl Stamp {
+    /// The letter with this stamp, `len` bytes of it, [`STAMP_BYTES`] at least.
+    pub(crate) fn write(self, len: usize) -> Vec<u8> {
+        let byte = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
+        let mut bytes = vec![0; len.max(STAMP_BYTES)];
+        bytes[..3].copy_from_slice(&[byte(self.life), byte(self.remote), u8::from(self.back)]);
+        bytes[3..STAMP_BYTES].copy_from_slice(&self.number.to_be_bytes());
+        let seed = u64::from(self.number) << 16 | (self.life as u64) << 8 | self.remote as u64;
+        payload(seed ^ len as u64, 0, &mut bytes[STAMP_BYTES..]);
+        bytes
+    }
+
+    /// The stamp of a letter, if that is whole.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let (head, _) = bytes.split_first_chunk::<STAMP_BYTES>()?;
+        let [life, remote, back, number @ ..] = *head;
+        let stamp = Self {
+            life: life.into(),
+            remote: remote.into(),
+            back: back == 1,
+            number: u32::from_be_bytes(number),
+        };
+        (stamp.write(bytes.len()) == bytes).then_some(stamp)
+    }
+}
+
+/// The header for a destination that is an address.
+pub(crate) fn header(to: SocketAddr) -> Vec<u8> {
+    let mut header = vec![0, 0, 0];
+    match to {
+        SocketAddr::V4(to) => {
+            header.push(1);
+            header.extend(to.ip().octets());
+        }
+        SocketAddr::V6(to) => {
+            header.push(4);
+            header.extend(to.ip().octets());
+        }
+    }
+    header.extend(to.port().to_be_bytes());
+    header
+}
+
+/// The header for a destination that is a name.
+pub(crate) fn named_header(name: &str, port: u16) -> Vec<u8> {
+    let mut header = vec![0, 0, 0, 3, u8::try_from(name.len()).unwrap_or(u8::MAX)];
+    header.extend(name.as_bytes());
+    header.extend(port.to_be_bytes());
+    header
+}
+
+/// The source that a header names, and what is behind it. The server never sends names.
+pub(crate) fn open(bytes: &[u8]) -> Option<(SocketAddr, &[u8])> {
+    let len = match bytes.get(..4)? {
+        [0, 0, 0, 1] => 10,
+        [0, 0, 0, 4] => 22,
+        _ => return None,
+    };
+    let (header, rest) = bytes.split_at_checked(len)?;
+    Some((bound(&header[3..])?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_that_is_cut_or_changed_has_no_stamp() {
+        let stamp = Stamp {
+            life: 3,
+            remote: 1,
+            back: true,
+            number: 9,
+        };
+        let mut bytes = stamp.write(100);
+        assert_eq!(Stamp::read(&bytes), Some(stamp));
+        assert_eq!(Stamp::read(&bytes[..99]), None);
+        bytes[50] ^= 1;
+        assert_eq!(Stamp::read(&bytes), None);
+    }
+
+    #[test]
+    fn a_header_that_is_written_can_be_opened() {
+        for addr in ["1.2.3.4:5", "[2a00::1]:5"].map(|text| text.parse().expect("an address")) {
+            let bytes = [&header(addr)[..], b"rest"].concat();
+            assert_eq!(open(&bytes), Some((addr, &b"rest"[..])));
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The correspondence of a UDP client: with whom, what it sends and when, and what becomes of
+//! each letter. Drawn from the seed alone, like all that a life is up to.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use anklet::net::Millis;
+use fastrand::Rng;
+
+use crate::letters::{NOWHERE, STAMP_BYTES, Stamp, header};
+use crate::lives::{End, Plan, Reach};
+
+/// Where the ports of clients begin; each life has four.
+pub(crate) const PORTS_FIRST: u16 = 20_000;
+/// How many ports a life has.
+pub(crate) const PORTS: u16 = 4;
+
+/// A client that has been silent so long may come back with another port (30 s, and the way).
+const SILENCE_MS: (Millis, Millis) = (32_000, 36_000);
+
+/// What is not there after so long is lost: four ways at their slowest, and shortages.
+pub(crate) const ARRIVAL_MS: Millis = 1_800;
+
+/// What a remote does with a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Sends one back.
+    Echo,
+    /// Nothing.
+    Silent,
+    /// Sends one back, from its next port.
+    OtherPort,
+    /// Sends one back, and one that is too long for any client.
+    Loud,
+    /// Is not there: an error comes back.
+    Unreachable,
+    /// Cannot be sent to: a firewall.
+    Unsendable,
+    /// Writes to the client when others have got a letter, without having been written to.
+    Uninvited,
+}
+
+/// Somebody a client corresponds with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Remote {
+    /// Where it is written to.
+    pub(crate) site: SocketAddr,
+    /// What it does then.
+    pub(crate) manner: Manner,
+}
+
+/// What a client does next.
+#[derive(Clone, Debug)]
+pub(crate) enum Errand {
+    /// Nothing, for so long.
+    Wait(Millis),
+    /// Sends a letter to that remote, from its port of that number.
+    Letter {
+        /// The remote's number.
+        remote: usize,
+        /// The name it is called by, if not its address.
+        name: Option<String>,
+        /// Bytes behind the header.
+        len: usize,
+        /// Which of the client's ports.
+        port: u16,
+        /// It arrives, unless a fault strikes.
+        sure: bool,
+    },
+    /// A datagram that must arrive nowhere, from that port of its own, or (`None`) somebody
+    /// else's.
+    Noise(Vec<u8>, Option<u16>),
+    /// The same, from a port that nobody has announced, once a letter from another has arrived.
+    Rival(Vec<u8>),
+    /// So many bytes over the TCP connection, which mean nothing.
+    Chatter(usize),
+}
+
+/// A correspondence.
+#[derive(Debug)]
+pub(crate) struct Mail {
+    /// With whom; the first is there, and the one that may have a name.
+    pub(crate) remotes: Vec<Remote>,
+    /// What the client does, in this order.
+    pub(crate) errands: Vec<Errand>,
+    /// Its port, in the request; 0: not said.
+    pub(crate) hint: u16,
+    /// How it ends.
+    pub(crate) end: End,
+}
+
+/// What has become of a letter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fate {
+    /// When it was sent.
+    pub(crate) sent_ms: Millis,
+    /// It arrives, unless a fault strikes.
+    pub(crate) sure: bool,
+    /// A fault has struck it, or an answer to it.
+    pub(crate) excused: bool,
+    /// How often it has arrived.
+    pub(crate) arrived: u32,
+    /// How often it was answered.
+    pub(crate) answered: u32,
+    /// How often the answer has arrived.
+    pub(crate) returned: u32,
+}
+
+impl Plan {
+    /// Draws the correspondence.
+    pub(crate) fn correspond(&mut self, rng: &mut Rng, number: u8) {
+        let mut remotes = remotes(rng, number);
+        self.sites.clear();
+        self.name = None;
+        if rng.u8(..3) == 0 {
+            let names = [
+                "good", "good", "alias", "long", "plain", "none", "fail", "dead",
+            ];
+            self.name = Some(names[rng.usize(..names.len())]);
+            remotes[0].manner = Manner::Echo;
+            self.sites = vec![(remotes[0].site, Reach::Open)];
+        }
+        // Two programs of one host, of which the first gets the association: who knows.
+        let rivals = rng.u8(..5) == 0;
+        let hint = match rng.u8(..3) {
+            0 => PORTS_FIRST + PORTS * u16::from(number),
+            _ => 0,
+        };
+        let mut errands = Vec::new();
+        let phases = rng.u16(1..=2);
+        for phase in 0..phases {
+            if phase > 0 {
+                errands.push(Errand::Wait(rng.u64(SILENCE_MS.0..SILENCE_MS.1)));
+            }
+            for _ in 0..rng.u8(1..6) {
+                let burst = if rng.u8(..5) == 0 { 40 } else { 5 };
+                for _ in 0..rng.u8(1..=burst) {
+                    let port = if rivals { rng.u16(..2) } else { phase };
+                    errands.push(self.errand(rng, number, &remotes, port, !rivals));
+                }
+                errands.push(Errand::Wait(rng.u64(..400)));
+            }
+        }
+        errands.push(Errand::Wait(rng.u64(ARRIVAL_MS..2 * ARRIVAL_MS)));
+        let ends = [
+            End::Fin,
+            End::Fin,
+            End::Reset(0),
+            End::Vanish(0),
+            End::Never,
+        ];
+        let end = ends[rng.usize(..if rivals { 3 } else { 5 })];
+        self.mail = Some(Mail {
+            remotes,
+            errands,
+            hint,
+            end,
+        });
+    }
+
+    fn errand(&self, rng: &mut Rng, life: u8, remotes: &[Remote], port: u16, calm: bool) -> Errand {
+        let letter = |rng: &mut Rng| loop {
+            let remote = rng.usize(..remotes.len());
+            // The first is always there to be written to.
+            if remote == 0 || remotes[remote].manner != Manner::Uninvited {
+                break remote;
+            }
+        };
+        match rng.u8(..16) {
+            0 => Errand::Noise(noise(rng, life.into(), remotes[0].site), Some(port)),
+            1 => {
+                let stamp = Stamp {
+                    life: life.into(),
+                    remote: 0,
+                    back: false,
+                    number: NOWHERE,
+                };
+                let bytes = [header(remotes[0].site), stamp.write(50)].concat();
+                // While the association is its first port's.
+                if calm && port == 0 && rng.bool() {
+                    Errand::Rival(bytes)
+                } else {
+                    Errand::Noise(bytes, None)
+                }
+            }
+            2 => Errand::Chatter(rng.usize(1..100)),
+            _ => {
+                let remote = letter(rng);
+                let class = self.name.filter(|_| remote == 0);
+                // More names than an association has places for.
+                let name = class.map(|class| format!("{class}-{life}.n{}.example", rng.u8(..6)));
+                let most = match rng.u8(..64) {
+                    0 => 65_485,
+                    1..=8 => 9_000,
+                    _ => 1_500,
+                };
+                Errand::Letter {
+                    remote,
+                    len: rng.usize(STAMP_BYTES..=most),
+                    port,
+                    sure: calm && name.is_none() && remotes[remote].manner != Manner::Unsendable,
+                    name,
+                }
+            }
+        }
+    }
+}
+
+fn remotes(rng: &mut Rng, number: u8) -> Vec<Remote> {
+    use Manner::{Echo, Loud, OtherPort, Silent, Uninvited, Unreachable, Unsendable};
+    let manners = [
+        Echo,
+        Echo,
+        Echo,
+        Echo,
+        Silent,
+        OtherPort,
+        Loud,
+        Unreachable,
+        Unsendable,
+        Uninvited,
+    ];
+    let remote = |at: u8, rng: &mut Rng| {
+        let (v4, v6) = (
+            Ipv4Addr::new(45, 68, at, number),
+            Ipv6Addr::new(0x2a00, 0x5678, 0, 0, 0, 0, at.into(), number.into()),
+        );
+        let port = 3000 + 2 * u16::from(number);
+        let v4 = SocketAddr::from((v4, port));
+        let site = if rng.u8(..3) == 0 {
+            (v6, port).into()
+        } else {
+            v4
+        };
+        // Somebody has to be written to.
+        let manners = if at == 0 { &manners[..6] } else { &manners };
+        Remote {
+            site,
+            manner: manners[rng.usize(..manners.len())],
+        }
+    };
+    (0..rng.u8(1..5)).map(|at| remote(at, rng)).collect()
+}
+
+/// A datagram with which something is wrong, for a remote of the life.
+fn noise(rng: &mut Rng, life: usize, site: SocketAddr) -> Vec<u8> {
+    let stamp = Stamp {
+        life,
+        remote: 0,
+        back: false,
+        number: NOWHERE,
+    };
+    let mut bytes = [header(site), stamp.write(50)].concat();
+    let header_len = bytes.len() - 50;
+    match rng.u8(..7) {
+        0 => bytes.truncate(rng.usize(..header_len)),
+        1 => bytes[2] = rng.u8(1..),
+        2 => bytes[3] = [0, 2, 5, 255][rng.usize(..4)],
+        3 => bytes[rng.usize(..2)] = rng.u8(1..),
+        4 => bytes[header_len - 2..header_len].fill(0),
+        5 => bytes
+            .splice(..header_len, header(([127, 0, 0, 1], 53).into()))
+            .for_each(drop),
+        _ => bytes
+            .splice(..header_len, header(([224, 0, 0, 251], 5353).into()))
+            .for_each(drop),
+    }
+    bytes
+}

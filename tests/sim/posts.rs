@@ -1,0 +1,396 @@
+//! The server's sockets of UDP associations, and the way of datagrams between them, the
+//! clients and the remotes.
+//!
+//! Edges are those of Linux: each arrival and each error puts a socket on the ready list, and
+//! nothing else does. An error is told once, before anything that is queued.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use anklet::net::{Event, Side};
+use anklet::state::batch::{BATCH_MAX, Batch};
+use anklet::state::slots::Token;
+use nix::errno::Errno;
+
+use crate::letters::Letter;
+use crate::mail::Manner;
+use crate::wires::{Happening, Source, Wires};
+use crate::world::{OUTSIDE_V4, OUTSIDE_V6};
+
+/// Where the ports of these sockets begin; each has its own.
+const PORT_FIRST: u16 = 40_000;
+
+/// Batches received from one socket in one pass: four, as its turn is bounded.
+const RECEIVES_MAX: u32 = 4;
+
+/// Calls to send from one socket in one pass: for each of four batches two per datagram at
+/// worst, and as many again for answers to lookups.
+const SENDS_MAX: usize = 2 * 4 * 2 * BATCH_MAX;
+
+/// All that an IPv4 packet carries over UDP, and all that an IPv6 one does.
+const BYTES_MAX: [usize; 2] = [65_507, 65_527];
+
+/// A UDP socket of an association.
+pub(crate) struct Post {
+    /// Whose association it is.
+    pub(crate) life: usize,
+    /// Where it is bound.
+    pub(crate) local: SocketAddr,
+    /// The server has closed it.
+    pub(crate) dropped: bool,
+    token: Token,
+    /// Whom it hears, with port 0 any port there; `None`: everybody.
+    heard: Option<SocketAddr>,
+    queue: VecDeque<Letter>,
+    room: usize,
+    error: Option<Errno>,
+    /// An injected shortage hides what is queued.
+    held: bool,
+    /// The pass, and what was received and sent in it, in calls.
+    spent: (u64, u32, usize),
+}
+
+impl Post {
+    /// Whether it is the one that the client sends to.
+    pub(crate) fn is_inner(&self) -> bool {
+        self.heard.is_some()
+    }
+
+    /// Whether a receive would give something.
+    fn is_readable(&self) -> bool {
+        self.error.is_some() || (!self.held && !self.queue.is_empty())
+    }
+
+    /// What epoll would report now.
+    pub(crate) fn event(&self) -> Option<Event> {
+        let event = Event {
+            token: self.token,
+            readable: self.is_readable(),
+            writable: false,
+            ended: false,
+            failed: self.error.is_some(),
+        };
+        (event.readable && !self.dropped).then_some(event)
+    }
+}
+
+impl Wires {
+    /// The server opens a socket of an association.
+    pub(crate) fn open_post(&mut self, side: Side, token: Token) -> Result<usize, Errno> {
+        self.watch.progress();
+        let life = self.owner(token);
+        let Some(life) = life.filter(|life| self.lives[*life].plan.mail.is_some()) else {
+            self.fail(format!("a UDP socket is opened for nobody ({life:?})"));
+            return Err(Errno::EACCES);
+        };
+        if self.odds.is_exhausted(self.now) {
+            self.lives[life].excused = true;
+            return Err(Errno::EMFILE);
+        }
+        let p = self.posts.len();
+        let (addr, heard) = match side {
+            Side::Inner { local, client } => {
+                let control = self.lives[life].client.map(|s| &self.sockets[s]);
+                let right = control.is_some_and(|control| {
+                    control.local.ip() == local.ip() && control.peer.ip() == client.ip()
+                });
+                if !right {
+                    self.fail(format!("life {life} has a socket at {local} for {client}"));
+                }
+                self.lives[life].inner = Some(p);
+                (local.ip(), Some(SocketAddr::new(client.ip(), 0)))
+            }
+            Side::OuterV4 => (OUTSIDE_V4, None),
+            Side::OuterV6 => (OUTSIDE_V6, None),
+        };
+        let twin = |post: &Post| {
+            let same = post.local.ip() == addr;
+            same && post.life == life && !post.dropped && post.is_inner() == heard.is_some()
+        };
+        if self.posts.iter().any(twin) {
+            self.fail(format!("life {life} has two sockets at {addr}"));
+        }
+        let local = SocketAddr::new(addr, PORT_FIRST + u16::try_from(p).unwrap_or(0));
+        let room = self
+            .rng
+            .usize(self.odds.post_letters.0..=self.odds.post_letters.1);
+        self.posts.push(Post {
+            life,
+            local,
+            dropped: false,
+            token,
+            heard,
+            queue: VecDeque::new(),
+            room,
+            error: None,
+            held: false,
+            spent: (0, 0, 0),
+        });
+        self.trace(|| format!("server opens post {p} at {local} for life {life}"));
+        self.note_full();
+        Ok(p)
+    }
+
+    /// The server narrows whom a socket hears, and says whom it sends to.
+    pub(crate) fn aim_post(&mut self, p: usize, peer: SocketAddr) -> Result<(), Errno> {
+        self.watch.progress();
+        let post = &mut self.posts[p];
+        let (life, right) = (
+            post.life,
+            post.heard.is_some_and(|own| own.ip() == peer.ip()),
+        );
+        post.heard = Some(peer);
+        if !right {
+            self.fail(format!("a socket of life {life} is aimed at {peer}"));
+        }
+        Ok(())
+    }
+
+    /// The server closes a socket of an association.
+    pub(crate) fn close_post(&mut self, p: usize) {
+        self.watch.progress();
+        self.trace(|| format!("server closes post {p}"));
+        self.note_full();
+        self.posts[p].dropped = true;
+        self.remember_stale(self.posts[p].token);
+        self.ready.retain(|source| *source != Source::Post(p));
+    }
+
+    /// A letter reaches a socket of the server.
+    pub(crate) fn post_arrives(&mut self, p: usize, letter: Letter) {
+        let post = &mut self.posts[p];
+        let hears = post.heard.is_none_or(|heard| {
+            heard.ip() == letter.from.ip() && [0, letter.from.port()].contains(&heard.port())
+        });
+        if post.dropped || !hears {
+            return;
+        }
+        post.held = false;
+        if post.queue.len() >= post.room {
+            self.trace(|| format!("post {p} is full"));
+            self.excuse(letter.number);
+        } else {
+            post.queue.push_back(letter);
+        }
+        self.edge(Source::Post(p));
+    }
+
+    /// News of a datagram sent earlier reaches a socket.
+    pub(crate) fn post_fails(&mut self, p: usize, error: Errno) {
+        self.trace(|| format!("post {p} is told {error}"));
+        self.posts[p].error = Some(error);
+        self.edge(Source::Post(p));
+    }
+
+    /// An injected shortage is over.
+    pub(crate) fn post_released(&mut self, p: usize) {
+        if std::mem::replace(&mut self.posts[p].held, false) {
+            self.edge(Source::Post(p));
+        }
+    }
+
+    /// The server receives a batch.
+    pub(crate) fn receive_letters(
+        &mut self,
+        p: usize,
+        batch: &mut Batch,
+        is_v6: bool,
+    ) -> Result<usize, Errno> {
+        self.spend(p, true);
+        let post = &mut self.posts[p];
+        if let Some(error) = post.error.take() {
+            self.watch.progress();
+            return Err(error);
+        }
+        if !post.is_readable() {
+            return Err(Errno::EAGAIN);
+        }
+        let (mut count, life, inner) =
+            (post.queue.len().min(BATCH_MAX), post.life, post.is_inner());
+        let right = post.local.is_ipv6() == is_v6;
+        if self.chance(self.odds.early_block) {
+            // As if the rest came a moment later.
+            count = self.rng.usize(..count);
+            self.posts[p].held = true;
+            let latency = self.latency();
+            self.schedule(latency, Happening::PostRelease(p));
+        }
+        if !right {
+            self.fail(format!("post {p} is taken for one of the other family"));
+        }
+        if count == 0 {
+            return Err(Errno::EAGAIN);
+        }
+        let letters: Vec<Letter> = self.posts[p].queue.drain(..count).collect();
+        self.watch.progress();
+        self.trace(|| format!("server receives {count} letters from post {p}"));
+        for (number, letter) in letters.iter().enumerate() {
+            let space = &mut *batch.spaces()[number];
+            let len = letter.bytes.len().min(space.len());
+            space[..len].copy_from_slice(&letter.bytes[..len]);
+            batch.set_received(number, letter.from, len, len < letter.bytes.len());
+            if inner && letter.number.is_some() {
+                self.lives[life].moved_ms = self.now;
+            }
+        }
+        Ok(count)
+    }
+
+    /// The server sends datagrams of a batch.
+    pub(crate) fn send_letters(
+        &mut self,
+        p: usize,
+        batch: &Batch,
+        numbers: &[u8],
+        is_aimed: bool,
+    ) -> Result<usize, Errno> {
+        self.spend(p, false);
+        self.watch.progress();
+        if let Some(error) = self.posts[p].error.take() {
+            return Err(error);
+        }
+        let post = &self.posts[p];
+        let (from, heard, life) = (post.local, post.heard, post.life);
+        let letters = numbers.iter().map(|number| {
+            let number = usize::from(*number);
+            let to = heard
+                .filter(|_| is_aimed)
+                .unwrap_or_else(|| batch.addr(number));
+            Letter {
+                from,
+                to,
+                bytes: batch.bytes(number).to_vec(),
+                number: None,
+            }
+        });
+        let mut letters: Vec<Letter> = letters.map(|letter| self.numbered(letter)).collect();
+        if self.chance(self.odds.early_block) {
+            letters.iter().for_each(|letter| self.excuse(letter.number));
+            return Err(Errno::EAGAIN);
+        }
+        if letters.len() > 1 && self.chance(self.odds.short_write) {
+            letters.truncate(self.rng.usize(1..letters.len()));
+        }
+        let count = letters.len();
+        for (sent, letter) in letters.into_iter().enumerate() {
+            if let Err(error) = self.may_send(life, &letter, heard) {
+                return if sent > 0 { Ok(sent) } else { Err(error) };
+            }
+            if heard.is_some() {
+                self.lives[life].moved_ms = self.now;
+            }
+            self.trace(|| format!("server sends {:?} to {}", letter.number, letter.to));
+            self.carry(letter);
+        }
+        Ok(count)
+    }
+
+    /// Whether the system lets a letter go; and whether anybody has asked for it.
+    fn may_send(
+        &mut self,
+        life: usize,
+        letter: &Letter,
+        heard: Option<SocketAddr>,
+    ) -> Result<(), Errno> {
+        let Some(heard) = heard else {
+            let remote = self
+                .remote_at(letter.to)
+                .filter(|(owner, _)| *owner == life);
+            let Some((_, remote)) = remote else {
+                self.fail(format!(
+                    "life {life} sends to {}, which it never asked for",
+                    letter.to
+                ));
+                return Err(Errno::EACCES);
+            };
+            let manner = self.lives[life]
+                .plan
+                .mail
+                .as_ref()
+                .map(|mail| mail.remotes[remote].manner);
+            return if manner == Some(Manner::Unsendable) {
+                Err(Errno::EPERM)
+            } else {
+                Ok(())
+            };
+        };
+        if letter.to.port() == 0 || letter.to.ip() != heard.ip() {
+            self.fail(format!("life {life} is sent something at {}", letter.to));
+            return Err(Errno::EDESTADDRREQ);
+        }
+        let max = BYTES_MAX[usize::from(letter.to.is_ipv6())];
+        if letter.bytes.len() > max {
+            Err(Errno::EMSGSIZE)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sends a letter on its way through the network: it may be lost, late or doubled.
+    pub(crate) fn carry(&mut self, letter: Letter) {
+        if self.chance(self.odds.udp_loss) {
+            return self.excuse(letter.number);
+        }
+        if self.chance(self.odds.udp_error)
+            && let Some(p) = self.posts.iter().position(|post| post.local == letter.from)
+        {
+            // Of an earlier one: this one arrives.
+            let latency = self.latency();
+            self.schedule(latency, Happening::PostError(p, Errno::EHOSTUNREACH));
+        }
+        let late = self.chance(self.odds.udp_slow);
+        let delay = self.latency() + if late { self.rng.u64(1..300) } else { 0 };
+        if self.chance(self.odds.udp_twice) {
+            let again = delay + self.latency();
+            self.schedule(again, Happening::Letter(Box::new(letter.clone())));
+        }
+        self.schedule(delay, Happening::Letter(Box::new(letter)));
+    }
+
+    /// How many associations have a socket to their client.
+    pub(crate) fn associations(&self) -> usize {
+        let open = |post: &&Post| post.is_inner() && !post.dropped;
+        self.posts.iter().filter(open).count()
+    }
+
+    fn spend(&mut self, p: usize, receives: bool) {
+        self.watch.operations += 1;
+        let passes = self.watch.passes;
+        let spent = &mut self.posts[p].spent;
+        if spent.0 != passes {
+            *spent = (passes, 0, 0);
+        }
+        if receives {
+            spent.1 += 1;
+        } else {
+            spent.2 += 1;
+        }
+        let (_, received, sent) = *spent;
+        if received > RECEIVES_MAX || sent > SENDS_MAX {
+            self.fail(format!(
+                "{received} receives, {sent} sends at post {p} in one pass"
+            ));
+        }
+    }
+
+    /// Something that has come for an association, and is left there.
+    pub(crate) fn forgotten_letter(&self) -> Option<String> {
+        let told = |source: Source| !self.ready.contains(&source);
+        let forgotten = |(p, post): &(usize, &Post)| {
+            let control = self.lives[post.life]
+                .client
+                .filter(|s| told(Source::Socket(*s)));
+            let control = control
+                .map(|s| &self.sockets[s])
+                .filter(|_| post.is_inner());
+            let unread = control.is_some_and(|control| control.is_readable() && !control.dropped);
+            let waiting = post.is_readable() && told(Source::Post(*p));
+            !post.dropped && (waiting || unread)
+        };
+        let (_, post) = self.posts.iter().enumerate().find(forgotten)?;
+        let (life, local) = (post.life, post.local);
+        Some(format!(
+            "lost edge in life {life}: something waits at {local} or its control"
+        ))
+    }
+}

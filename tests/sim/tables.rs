@@ -1,0 +1,79 @@
+//! The server's small tables, counted from outside: a refusal "for want of room" is only right
+//! where a table may have been full since its client came.
+
+use std::net::IpAddr;
+
+use anklet::config::Limits;
+use anklet::net::Millis;
+
+use crate::wires::Wires;
+
+/// When each table was last seen full, for whomever: BINDs, associations, heads.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tables {
+    /// How large they are.
+    pub(crate) limits: Limits,
+    full_ms: [Option<Millis>; 3],
+}
+
+impl Wires {
+    /// Looks which tables are full: to be called before anything leaves one.
+    pub(crate) fn note_full(&mut self) {
+        let limits = &self.tables.limits;
+        let ip = |life: usize| self.lives[life].plan.from.ip();
+        let doors = self.doors.iter().filter(|door| !door.dropped);
+        let binds: Vec<IpAddr> = doors.map(|door| ip(door.life)).collect();
+        let posts = self.posts.iter();
+        let inner = posts.filter(|post| post.is_inner() && !post.dropped);
+        let associations: Vec<IpAddr> = inner.map(|post| ip(post.life)).collect();
+        let heads = (0..self.lives.len()).filter(|life| self.may_hold_head(*life));
+        let heads: Vec<IpAddr> = heads.map(ip).collect();
+        let full = [
+            is_full(&binds, limits.binds_max, limits.per_client_binds_max),
+            is_full(
+                &associations,
+                limits.associations_max,
+                limits.per_client_associations_max,
+            ),
+            // A quarter of the heads are one client's.
+            is_full(&heads, limits.heads_max, limits.heads_max.div_ceil(4)),
+        ];
+        for (last, full) in self.tables.full_ms.iter_mut().zip(full) {
+            if full {
+                *last = Some(self.now);
+            }
+        }
+    }
+
+    /// Whether the table that a life needs may have been full since its client was accepted.
+    pub(crate) fn was_full(&mut self, life: usize) -> bool {
+        self.note_full();
+        let plan = &self.lives[life].plan;
+        let table = match (&plan.visits, &plan.mail) {
+            (Some(_), _) => 0,
+            (_, Some(_)) => 1,
+            _ if plan.dialect.is_http() => 2,
+            _ => return false,
+        };
+        let client = self.lives[life].client.map(|s| &self.sockets[s]);
+        let since = client.and_then(|client| client.accepted_at);
+        self.tables.full_ms[table] >= since && since.is_some()
+    }
+
+    /// Whether an HTTP client's head may be kept: from accept, as its first bytes may be there,
+    /// until its target has taken what came along.
+    fn may_hold_head(&self, life: usize) -> bool {
+        let life = &self.lives[life];
+        let client = life.client.map(|s| &self.sockets[s]);
+        let open = client.is_some_and(|client| client.accepted_at.is_some() && !client.dropped);
+        let passed_on = life.target.map(|s| &self.sockets[s]);
+        let over = passed_on.is_some_and(|target| !target.starved && !target.held_write);
+        life.plan.dialect.is_http() && open && !over
+    }
+}
+
+/// Whether there is no room for one more of all, or of somebody's.
+fn is_full(owners: &[IpAddr], max: usize, per_client_max: usize) -> bool {
+    let of = |ip: &IpAddr| owners.iter().filter(|owner| *owner == ip).count();
+    owners.len() >= max || owners.iter().any(|ip| of(ip) >= per_client_max)
+}
