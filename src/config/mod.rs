@@ -18,6 +18,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::state::access::Policy;
+pub use crate::state::handshake::Protocols;
+pub use crate::state::resolver::Families;
 
 /// The port of SOCKS (IANA).
 pub const PORT_DEFAULT: u16 = 1080;
@@ -76,31 +78,6 @@ pub struct Outgoing {
     pub device: Option<String>,
     /// fwmark (SO_MARK).
     pub mark: Option<u32>,
-}
-
-/// Which address families outgoing connections may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Families {
-    /// IPv4 may be used.
-    pub v4: bool,
-    /// IPv6 may be used.
-    pub v6: bool,
-    /// IPv6 is tried first (RFC 8305's default).
-    pub v6_first: bool,
-}
-
-/// What clients may use beside SOCKS5 CONNECT, which is always there. What is switched off is
-/// answered as an unknown command (reply 07, SOCKS4's 91), or closed as an unknown protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Protocols {
-    /// UDP ASSOCIATE (RFC 1928 §7).
-    pub udp: bool,
-    /// BIND, of SOCKS5 and of SOCKS4.
-    pub bind: bool,
-    /// SOCKS4 and SOCKS4A.
-    pub socks4: bool,
-    /// HTTP: CONNECT and requests in absolute form.
-    pub http: bool,
 }
 
 /// How UDP relays and BIND listeners appear to the outside.
@@ -346,28 +323,6 @@ impl Default for Timeouts {
             udp_ms: 120_000,
             bind_ms: 120_000,
             peer_ms: 900_000,
-        }
-    }
-}
-
-impl Default for Protocols {
-    /// All of them.
-    fn default() -> Self {
-        Self {
-            udp: true,
-            bind: true,
-            socks4: true,
-            http: true,
-        }
-    }
-}
-
-impl Default for Families {
-    fn default() -> Self {
-        Self {
-            v4: true,
-            v6: true,
-            v6_first: true,
         }
     }
 }

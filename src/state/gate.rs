@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use super::access::{Access, Policy, Source};
+use super::handshake::Protocols;
 use super::users::{Failures, PENALTIES_MS, Remembered, Users};
-use crate::config::Protocols;
 use crate::net::Millis;
 use crate::wire::socks::Login;
 

@@ -6,7 +6,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::gate::Gate;
-use crate::config::Protocols;
 use crate::net::Millis;
 use crate::wire::http::{self, Status};
 use crate::wire::socks::{
@@ -14,6 +13,32 @@ use crate::wire::socks::{
     Request, USER_PASSWORD, VERSION, write_reply,
 };
 use crate::wire::socks4;
+
+/// What clients may use beside SOCKS5 CONNECT, which is always there. What is switched off is
+/// answered as an unknown command (reply 07, SOCKS4's 91), or closed as an unknown protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocols {
+    /// UDP ASSOCIATE (RFC 1928 §7).
+    pub udp: bool,
+    /// BIND, of SOCKS5 and of SOCKS4.
+    pub bind: bool,
+    /// SOCKS4 and SOCKS4A.
+    pub socks4: bool,
+    /// HTTP: CONNECT and requests in absolute form.
+    pub http: bool,
+}
+
+impl Default for Protocols {
+    /// All of them.
+    fn default() -> Self {
+        Self {
+            udp: true,
+            bind: true,
+            socks4: true,
+            http: true,
+        }
+    }
+}
 
 /// What a client speaks, told by its first byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,12 +4,28 @@
 
 use std::collections::VecDeque;
 
-use super::{Asker, SHARE_MAX, SLOTS_MAX, same};
+use super::{SHARE_MAX, SLOTS_MAX, same};
 use crate::state::access::Source;
 use crate::state::slots::Key;
 
 /// Clients that can have their full share while a slot is free.
 const FULL_CLIENTS_MAX: usize = (SLOTS_MAX - 1) / SHARE_MAX;
+
+/// Who asks for a name: a session, which may ask for several at once by numbers of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The session.
+    pub session: Key,
+    /// Which of its names.
+    pub number: u8,
+}
+
+impl From<Key> for Asker {
+    /// A session that asks for one name.
+    fn from(session: Key) -> Self {
+        Self { session, number: 0 }
+    }
+}
 
 /// A name in line for a slot.
 #[derive(Debug)]

@@ -18,9 +18,10 @@ use std::net::SocketAddr;
 
 pub use self::action::Action;
 use self::action::Pending;
+pub use self::line::Asker;
 use self::line::{Line, Waiting};
 use self::query::{Query, Stand, Step};
-pub use self::settings::Settings;
+pub use self::settings::{Families, Settings};
 use crate::state::access::Source;
 use crate::state::slots::Key;
 pub use crate::wire::dns::Addresses;
@@ -63,22 +64,6 @@ pub struct Counters {
     pub timed_out: u64,
     /// Messages refused: forged, late or malformed.
     pub refused: u64,
-}
-
-/// Who asks for a name: a session, which may ask for several at once by numbers of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asker {
-    /// The session.
-    pub session: Key,
-    /// Which of its names.
-    pub number: u8,
-}
-
-impl From<Key> for Asker {
-    /// A session that asks for one name.
-    fn from(session: Key) -> Self {
-        Self { session, number: 0 }
-    }
 }
 
 /// An answer and who still has to be told.
@@ -463,7 +448,6 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::config::Families;
     use crate::wire::dns::Family;
     use crate::wire::dns::replies::{family_of, name_of, reply};
     use proptest::prelude::*;

@@ -5,8 +5,28 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::query::interleave;
-use crate::config::Families;
 use crate::wire::dns::{ADDRESSES_MAX, Addresses};
+
+/// Which address families outgoing connections may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Families {
+    /// IPv4 may be used.
+    pub v4: bool,
+    /// IPv6 may be used.
+    pub v6: bool,
+    /// IPv6 is tried first (RFC 8305's default).
+    pub v6_first: bool,
+}
+
+impl Default for Families {
+    fn default() -> Self {
+        Self {
+            v4: true,
+            v6: true,
+            v6_first: true,
+        }
+    }
+}
 
 /// What resolv.conf, the hosts file and the command line say about names.
 #[derive(Clone, Debug)]
