@@ -186,7 +186,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_counts_agree_with_a_plain_list(steps in proptest::collection::vec(any::<bool>(), 0..100)) {
+        fn the_counts_agree_with_a_plain_list(
+            steps in proptest::collection::vec(any::<bool>(), 0..100)
+        ) {
             let mut pool = Pool::new(5);
             let mut held = Vec::new();
             for take in steps {

@@ -244,7 +244,9 @@ mod tests {
         }
 
         #[test]
-        fn slots_agree_with_a_plain_list(steps in proptest::collection::vec(any::<(bool, u8)>(), 0..200)) {
+        fn slots_agree_with_a_plain_list(
+            steps in proptest::collection::vec(any::<(bool, u8)>(), 0..200)
+        ) {
             let mut slots = Slots::new(16);
             let mut model: Vec<(Key, u32)> = Vec::new();
             let mut gone: Vec<Key> = Vec::new();

@@ -1153,7 +1153,8 @@ mod tests {
                     (0..=2, _) => {
                         let name = format!("n{}", pick % 100);
                         let source = client(value % 3);
-                        prop_assert!(bench.resolver.start(key(session).into(), source, name.as_bytes()));
+                        let asker = key(session).into();
+                        prop_assert!(bench.resolver.start(asker, source, name.as_bytes()));
                         open.push(session);
                     }
                     (3, _) if !open.is_empty() => {
