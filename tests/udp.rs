@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use common::name_server::{Answer, NameServer};
+use common::namespace::in_namespace;
 use common::wire::{Client, Way, both_ways, loopback, loopback6};
 use common::{Proxy, wait_until};
 use udp::{Association, echo, hello, is_silent, loopback_any, receive, remote, wrap, wrap_name};
@@ -235,6 +236,21 @@ fn u8_names_are_resolved_without_blocking_and_the_newest_datagram_waits() {
     association.send_raw(&wrap_name("Slow.test", target.port(), b"again"));
     assert_eq!(association.receive().1, b"again");
     assert_eq!(names.total(), asked);
+}
+
+#[test]
+fn u8_without_ipv6_a_name_with_both_families_is_reached_over_ipv4() {
+    let test = "u8_without_ipv6_a_name_with_both_families_is_reached_over_ipv4";
+    in_namespace(test, || {
+        let far: IpAddr = "2001:db8::1".parse().unwrap();
+        let both = Answer::Is(vec![far, LOCALHOST]);
+        let names = NameServer::start(vec![("both.test", both)]);
+        let proxy = Proxy::start(&["--dns", &names.option()]);
+        let association = Association::new(&proxy);
+        let target = echo(loopback(1, 0));
+        association.send_raw(&wrap_name("both.test", target.port(), b"hello"));
+        assert_eq!(association.receive(), (target, b"hello".to_vec()));
+    });
 }
 
 #[test]

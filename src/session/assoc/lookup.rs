@@ -122,11 +122,7 @@ impl<D: Datagram> Association<D> {
         let mut loss = Loss::Name;
         let mut found = None;
         if let Answer::Found(addresses) = answer {
-            let usable = |ip: &&IpAddr| match ip {
-                IpAddr::V4(_) => shared.families.v4,
-                IpAddr::V6(_) => shared.families.v6,
-            };
-            found = addresses.as_slice().iter().find(usable).copied();
+            found = first_reachable(addresses.as_slice(), shared);
         }
         let Some(held) = self.names.settle(number, found, shared.now) else {
             return;
@@ -168,6 +164,17 @@ impl<D: Datagram> Association<D> {
             shared.names.cancel(key);
         }
     }
+}
+
+/// The address that the datagrams for a name go to: the first to which there is a way. Without
+/// a connection there is no race, and many routers have no IPv6.
+fn first_reachable<N: Net>(addresses: &[IpAddr], shared: &mut Shared<N>) -> Option<IpAddr> {
+    let families = shared.families;
+    let mut usable = addresses.iter().copied().filter(|ip| match ip {
+        IpAddr::V4(_) => families.v4,
+        IpAddr::V6(_) => families.v6,
+    });
+    usable.find(|ip| shared.net.route(*ip).is_ok())
 }
 
 /// Counts the bytes that wait for one name, and did before.
