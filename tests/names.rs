@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 
 use common::name_server::{Answer, NXDOMAIN, NameServer};
 use common::namespace::{in_namespace, run};
-use common::targets::{Target, Unanswering, echo, echo_at};
+use common::targets::{Target, Unanswering, echo, echo_at, port_free_on};
 use common::wire::{Client, GREETING, Way, both_ways, connect_name, loopback, loopback6};
 use common::{Folder, Proxy, note, wait_until};
 
@@ -93,8 +93,8 @@ fn a_truncated_answer_is_asked_for_over_tcp() {
 #[test]
 fn forged_answers_are_not_believed() {
     let forged = loopback(66, 0).ip();
-    let trap = Target::at((forged, 0).into());
-    let port = trap.addr.port();
+    let port = port_free_on(&[forged, LOCALHOST]);
+    let trap = Target::at((forged, port).into());
     let (proxy, _names) = with_zone(vec![("name.test", Answer::Behind(forged, vec![LOCALHOST]))]);
     let target = Target::at(loopback(1, port));
     for n in 0..20 {
@@ -109,8 +109,8 @@ fn forged_answers_are_not_believed() {
 
 #[test]
 fn a_dead_ipv6_address_costs_less_than_half_a_second() {
-    let dead = Unanswering::at(loopback6(0));
-    let port = dead.target.addr.port();
+    let port = port_free_on(&[LOCALHOST6, LOCALHOST]);
+    let _dead = Unanswering::at(loopback6(port));
     echo_at(loopback(1, port));
     let both = Answer::Is(vec![LOCALHOST6, LOCALHOST]);
     let (proxy, _names) = with_zone(vec![("dual.test", both)]);

@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 
 use common::name_server::{Answer, NameServer};
 use common::namespace::{Router, in_namespace};
-use common::targets::{Target, echo, echo_at};
+use common::targets::{Target, echo, echo_at, port_free_on};
 use common::wire::{
     Client, GREETING_USER, Way, both_ways, connect, connect_name, loopback, loopback6, user_pass,
 };
@@ -133,10 +133,9 @@ fn a_name_is_judged_by_its_addresses() {
         ("bad.test", is(&[loopback(9, 0)])),
         ("mixed.test", is(&[loopback(9, 0), loopback(1, 0)])),
     ]);
-    let target = Target::new();
-    let trap = Target::at(loopback(9, target.addr.port()));
+    let port = port_free_on(&[loopback(1, 0).ip(), loopback(9, 0).ip()]);
+    let (target, trap) = (Target::at(loopback(1, port)), Target::at(loopback(9, port)));
     let proxy = Proxy::start(&["--dns", &names.option(), "--block", "127.0.0.9"]);
-    let port = target.addr.port();
     both_ways(|way| {
         assert_eq!(proxy.refuses(way, &connect_name("bad.test", port)), 2);
         proxy.client().ask(way, &connect_name("mixed.test", port));
@@ -195,9 +194,8 @@ fn the_outgoing_address_is_as_told() {
 fn one_family_alone_is_used_where_told() {
     let both = Answer::Is(vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]);
     let names = NameServer::start(vec![("dual.test", both)]);
-    let target = Target::new();
-    let port = target.addr.port();
-    let target6 = Target::at(loopback6(port));
+    let port = port_free_on(&[loopback(1, 0).ip(), loopback6(0).ip()]);
+    let (target, target6) = (Target::at(loopback(1, port)), Target::at(loopback6(port)));
     let cases = [("-4", &target, &target6), ("-6", &target6, &target)];
     for (option, used, unused) in cases {
         let proxy = Proxy::start(&[option, "--dns", &names.option()]);
