@@ -18,7 +18,7 @@ const DESCRIPTORS_FIXED: u64 =
 const DNS_SOCKETS_MAX: u64 = 64 * 2;
 
 /// Further connection attempts beside a session's first (RFC 8305), all sessions together.
-const SPARE_ATTEMPTS_MAX: u64 = 64;
+pub const SPARE_ATTEMPTS_MAX: usize = 64;
 
 /// A session's own descriptors: client and target, or client and the listener of a BIND.
 const SESSION_DESCRIPTORS: u64 = 2;
@@ -133,7 +133,7 @@ pub fn limits(
 fn carriers(descriptors: u64) -> u64 {
     let left = descriptors.saturating_sub(DESCRIPTORS_FIXED);
     let dns_sockets = (left / 4).min(DNS_SOCKETS_MAX);
-    let spare_attempts = (left / 8).min(SPARE_ATTEMPTS_MAX);
+    let spare_attempts = (left / 8).min(SPARE_ATTEMPTS_MAX as u64);
     left - dns_sockets - spare_attempts
 }
 

@@ -9,7 +9,7 @@ use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::OpenError;
-use super::socket::set_tcp_options;
+use super::socket::{at_free_port, set_tcp_options};
 use crate::config::{Config, Listen};
 use crate::net::Signal;
 use crate::sys::{self, Signals};
@@ -144,31 +144,17 @@ fn is_link_local(addr: IpAddr) -> bool {
     matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
 }
 
-/// A listener for the one peer of a BIND. Ports of a range are tried from a random one on.
+/// A listener for the one peer of a BIND.
 pub(super) fn for_peer(
     addr: IpAddr,
     ports: Option<(u16, u16)>,
     random: u16,
     (mark, peer_ms): (Option<u32>, u32),
 ) -> io::Result<TcpListener> {
-    let listen = |port| {
+    at_free_port(ports, random, RELAY_PORTS_TRIED_MAX, |port| {
         let addr = SocketAddr::new(addr, port);
         listen_at(addr, PEER_BACKLOG, false, mark, peer_ms)
-    };
-    let Some((first, last)) = ports else {
-        return listen(0);
-    };
-    let width = u32::from(last - first) + 1;
-    let mut result = Err(io::ErrorKind::AddrInUse.into());
-    for step in 0..width.min(RELAY_PORTS_TRIED_MAX) {
-        let offset = (u32::from(random) + step) % width;
-        let port = first + u16::try_from(offset).unwrap_or(0);
-        result = listen(port);
-        if result.is_ok() {
-            break;
-        }
-    }
-    result
+    })
 }
 
 /// One listener. Port 0 becomes the number that the first of them was given.

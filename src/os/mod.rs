@@ -86,6 +86,15 @@ impl Os {
             headers: udp::Headers::new(),
         })
     }
+
+    /// Where in a range of ports to begin; nothing has to be drawn without one.
+    fn random_port_offset(&mut self, ports: Option<(u16, u16)>) -> io::Result<u16> {
+        let mut random = [0; 2];
+        if ports.is_some() {
+            self.random(&mut random)?;
+        }
+        Ok(u16::from_ne_bytes(random))
+    }
 }
 
 /// Why the program cannot start.
@@ -167,11 +176,7 @@ impl Net for Os {
         ports: Option<(u16, u16)>,
         token: Token,
     ) -> io::Result<TcpListener> {
-        let mut random = [0; 2];
-        if ports.is_some() {
-            self.random(&mut random)?;
-        }
-        let random = u16::from_ne_bytes(random);
+        let random = self.random_port_offset(ports)?;
         let mark = self.outgoing.mark;
         let mut listener = listen::for_peer(addr, ports, random, (mark, self.peer_ms))?;
         let (registry, token) = (self.poll.registry(), mio_token(token));
@@ -192,13 +197,9 @@ impl Net for Os {
     }
 
     fn relay(&mut self, side: Side, token: Token) -> io::Result<UdpSocket> {
-        let mut random = [0; 2];
         let mut socket = match side {
             Side::Inner { local, client } => {
-                if self.relay_ports.is_some() {
-                    self.random(&mut random)?;
-                }
-                let random = u16::from_ne_bytes(random);
+                let random = self.random_port_offset(self.relay_ports)?;
                 udp::inner(local, client, self.relay_ports, random)?
             }
             Side::OuterV4 | Side::OuterV6 => udp::outer(side.is_v6(), &self.outgoing)?,

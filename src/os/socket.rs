@@ -58,6 +58,29 @@ pub(super) fn connect(
     Ok(TcpStream::from_std(socket.into()))
 }
 
+/// What `take` makes of a port of the range that is not in use: `tries_max` are tried in turn,
+/// from a random one on. Without a range the kernel picks (port 0).
+pub(super) fn at_free_port<T>(
+    ports: Option<(u16, u16)>,
+    random: u16,
+    tries_max: u32,
+    mut take: impl FnMut(u16) -> io::Result<T>,
+) -> io::Result<T> {
+    let (first, last) = ports.unwrap_or((0, 0));
+    let count = u32::from(last.saturating_sub(first)) + 1;
+    let mut result = Err(io::ErrorKind::AddrInUse.into());
+    for step in 0..count.min(tries_max) {
+        let offset = (u32::from(random) + step) % count;
+        let port = u16::try_from(u32::from(first) + offset).unwrap_or(last);
+        result = take(port);
+        match &result {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            _ => break,
+        }
+    }
+    result
+}
+
 /// The local address that the way to `to` starts from: what the kernel picks for a UDP socket
 /// that is connected there. Nothing is sent.
 pub(super) fn route(to: IpAddr, outgoing: &Outgoing) -> io::Result<IpAddr> {

@@ -10,9 +10,9 @@ use std::os::fd::AsRawFd;
 
 use mio::net::UdpSocket;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
-use socket2::{Protocol, Socket, Type};
+use socket2::{Protocol, Type};
 
-use super::socket::{open, set_mark};
+use super::socket::{at_free_port, open, set_mark};
 use crate::config::Outgoing;
 use crate::net::Purpose;
 use crate::state::batch::{BATCH_MAX, Batch};
@@ -51,30 +51,11 @@ pub(super) fn inner(
     if local.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    bind_within(&socket, local, ports.unwrap_or((0, 0)), random)?;
+    at_free_port(ports, random, PORTS_TRIED_MAX, |port| {
+        socket.bind(&with_port(local, port).into())
+    })?;
     socket.connect(&with_port(client, 0).into())?;
     Ok(UdpSocket::from_std(socket.into()))
-}
-
-/// Binds to a free port from `first` to `last`, tried in turn from a random one on.
-fn bind_within(
-    socket: &Socket,
-    local: SocketAddr,
-    (first, last): (u16, u16),
-    random: u16,
-) -> io::Result<()> {
-    let count = u32::from(last.saturating_sub(first)) + 1;
-    let mut result = Err(io::ErrorKind::AddrInUse.into());
-    for step in 0..count.min(PORTS_TRIED_MAX) {
-        let offset = (u32::from(random) + step) % count;
-        let port = u16::try_from(u32::from(first) + offset).unwrap_or(last);
-        result = socket.bind(&with_port(local, port).into());
-        match &result {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            _ => break,
-        }
-    }
-    result
 }
 
 /// A socket towards all remotes of a family.

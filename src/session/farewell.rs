@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use super::opening::{Opening, Outbox};
 use super::shared::Class;
 use super::web::status;
-use super::{Next, Phase, Reason, Session, Shared, Verdict};
+use super::{Next, Phase, Reason, Session, Shared};
 use crate::net::{Net, Stream};
 use crate::state::flow::Peer;
 use crate::state::handshake::{self, Dialect, Refuse};
@@ -132,21 +132,6 @@ impl<N: Net> Session<N> {
         self.pardon(farewell, shared)
     }
 
-    /// A forwarded request has its answer; what the client has sent beyond is discarded.
-    pub(super) fn see_off(
-        &mut self,
-        phase: Phase<N>,
-        farewell: Farewell,
-        shared: &mut Shared<N>,
-    ) -> Verdict {
-        if let Phase::Relaying(mut relay) = phase {
-            relay.release(&mut shared.buffers);
-        }
-        shared.timers.arm(self.key, Class::Linger as u8, shared.now);
-        let next = self.refusing(farewell, shared);
-        self.follow(next, shared)
-    }
-
     /// The penalty waits for its timer; what was said before it may still have to go out.
     pub(super) fn penalty(&mut self, mut farewell: Farewell) -> Next<N> {
         let reason = farewell.reason;
@@ -156,7 +141,7 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// Nothing holds back the refusal any more.
+    /// Nothing holds back the last words any more, if there are any.
     pub(super) fn pardon(&self, farewell: Farewell, shared: &mut Shared<N>) -> Next<N> {
         shared.timers.arm(self.key, Class::Linger as u8, shared.now);
         Next::Go(Phase::Refusing(farewell))

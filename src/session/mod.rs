@@ -181,9 +181,11 @@ impl<N: Net> Session<N> {
                 self.broken(reason)
             }
             Verdict::Closed(reason) if relay.has_excess() => {
+                relay.release(&mut shared.buffers);
                 let farewell = Farewell::silent(reason, relay.moved());
-                let phase = mem::replace(&mut self.phase, Phase::Over);
-                self.see_off(phase, farewell, shared)
+                self.phase = Phase::Over;
+                let next = self.pardon(farewell, shared);
+                self.follow(next, shared)
             }
             verdict => verdict,
         }

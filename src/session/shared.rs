@@ -7,25 +7,23 @@ use std::net::IpAddr;
 use super::assoc::{Associations, LOOKUPS_MAX};
 use super::opening::Opening;
 use super::web::WebRequest;
+use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, Relay, Timeouts};
 use crate::names::Names;
 use crate::net::{Millis, Net};
 use crate::state::access::{Access, Refusal, Source};
 use crate::state::association::{Loss, PORT_SILENCE_MS};
 use crate::state::clients::Clients;
-use crate::state::gate::{Gate, PENALTY_STEPS};
+use crate::state::gate::Gate;
 use crate::state::pool::{Buffers, Pool};
 use crate::state::resolver::Settings;
 use crate::state::timers::Timers;
-use crate::state::users::{PENALTIES_MS, Users};
+use crate::state::users::{PENALTIES_MS, PENALTY_STEPS, Users};
 use crate::wire::socks::ReplyCode;
 
 /// How long a refused client gets to read its reply before the connection is closed. RFC 1928
 /// §6 asks for less than ten seconds.
 const LINGER_MS: u32 = 2_000;
-
-/// Descriptors that races may take beside one per session: what `config::limits` leaves over.
-const SPARE_ATTEMPTS_MAX: usize = 64;
 
 /// Time between two connection attempts of one race (RFC 8305 §5: "Connection Attempt Delay").
 const STAGGER_MS: u32 = 250;
@@ -170,13 +168,17 @@ impl<N: Net> Shared<N> {
     /// A listener of that client waits for its peer.
     pub(super) fn begin_bind(&mut self, source: Source) {
         self.binds += 1;
-        self.clients.change_binds(source, 1);
+        if let Some(share) = self.clients.share_mut(source) {
+            share.binds += 1;
+        }
     }
 
     /// It waits no more.
     pub(super) fn end_bind(&mut self, source: Source) {
         self.binds -= 1;
-        self.clients.change_binds(source, -1);
+        if let Some(share) = self.clients.share_mut(source) {
+            share.binds -= 1;
+        }
     }
 
     /// The address to announce instead of a local one.

@@ -60,14 +60,6 @@ impl Clients {
         }
     }
 
-    /// `source` has one BIND more, or one less.
-    pub fn change_binds(&mut self, source: Source, by: i32) {
-        if let Ok(at) = self.position(source) {
-            let binds = &mut self.shares[at].1.binds;
-            *binds = binds.saturating_add_signed(by);
-        }
-    }
-
     /// A session of `source` has gone.
     pub fn leave(&mut self, source: Source) {
         if let Ok(at) = self.position(source) {

@@ -5,12 +5,9 @@ use std::net::IpAddr;
 
 use super::access::{Access, Policy, Source};
 use super::handshake::Protocols;
-use super::users::{Failures, PENALTIES_MS, Remembered, Users};
+use super::users::{Failures, Remembered, Users};
 use crate::net::Millis;
 use crate::wire::socks::Login;
-
-/// How many steps the penalty for wrong passwords has.
-pub const PENALTY_STEPS: usize = PENALTIES_MS.len();
 
 /// Access rules, users and the memory of logins.
 #[derive(Debug)]
