@@ -14,7 +14,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use common::foreign::{errors, foreign, has_module, output_of};
+use common::foreign::{chromium, errors, foreign, has_module, output_of};
 use common::site::{PYTHON, Site, tls_site};
 use common::targets::{Refusing, echo};
 use common::wire::pattern;
@@ -368,26 +368,8 @@ fn chromium_over_http_and_socks4() {
     let plain = format!("http://localhost:{}/page.html", site.addr.port());
     let secure = format!("https://localhost:{tls}/page.html");
     for (kind, url) in [("http", &plain), ("http", &secure), ("socks4", &plain)] {
-        let output = foreign("chromium")
-            .args([
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-            ])
-            .args([
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-sync",
-            ])
-            .args([
-                "--disable-component-update",
-                "--proxy-bypass-list=<-loopback>",
-            ])
-            .arg("--ignore-certificate-errors")
-            .arg(format!("--proxy-server={kind}://{}", proxy.addr))
-            .arg(format!("--user-data-dir={}", folder.path("profile")))
-            .args(["--dump-dom", url])
+        let through = format!("{kind}://{}", proxy.addr);
+        let output = chromium(&through, &folder.path("profile"), url)
             .output()
             .unwrap();
         let text = errors(&output);

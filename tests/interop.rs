@@ -12,6 +12,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Output, Stdio};
 
+use common::foreign::{chromium, foreign};
 use common::namespace::{in_namespace, run};
 use common::targets::{Refusing, Target, echo, serve};
 use common::wire::loopback;
@@ -36,16 +37,6 @@ fn origin() -> SocketAddr {
 
 fn locked() -> Proxy {
     Proxy::start(&["-u", "ann", "-P", "secret"])
-}
-
-/// A command without proxies from the environment.
-fn foreign(program: &str) -> Command {
-    let mut command = Command::new(program);
-    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
-        command.env_remove(name).env_remove(name.to_uppercase());
-    }
-    command.stdin(Stdio::null());
-    command
 }
 
 fn curl(options: &[&str], url: &str) -> Output {
@@ -267,27 +258,9 @@ fn chromium_loads_a_page() {
     let (proxy, origin) = (Proxy::start(&[]), origin());
     let folder = Folder::new("chromium");
     let host = format!("localhost:{}", origin.port());
-    let output = foreign("timeout")
-        .args([
-            "30",
-            "chromium",
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-        ])
-        .args([
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-sync",
-        ])
-        .args([
-            "--disable-component-update",
-            "--proxy-bypass-list=<-loopback>",
-        ])
-        .arg(format!("--proxy-server=socks5://{}", proxy.addr))
-        .arg(format!("--user-data-dir={}", folder.path("profile")))
-        .args(["--dump-dom", &format!("http://{host}/")])
+    let through = format!("socks5://{}", proxy.addr);
+    let url = format!("http://{host}/");
+    let output = chromium(&through, &folder.path("profile"), &url)
         .output()
         .unwrap();
     assert_page(&output);

@@ -133,6 +133,17 @@ fn quiet_means_no_line_per_session() {
     assert!(!text.contains("INFO"), "{text}");
 }
 
+/// Serves, and reports, whatever becomes of what it says.
+fn goes_on(proxy: &mut Proxy) {
+    let target = echo();
+    for _ in 0..20 {
+        use_tunnel(proxy, target);
+    }
+    proxy.signal(Signal::SIGUSR1);
+    use_tunnel(proxy, target);
+    assert!(proxy.is_running());
+}
+
 #[test]
 fn a_closed_standard_error_stops_no_service() {
     let mut proxy = Proxy::unread(on_loopback(&[], &["-v"]), Stdio::piped());
@@ -140,26 +151,14 @@ fn a_closed_standard_error_stops_no_service() {
     BufReader::new(proxy.take_stderr())
         .read_line(&mut line)
         .unwrap();
-    let target = echo();
-    for _ in 0..20 {
-        use_tunnel(&proxy, target);
-    }
-    proxy.signal(Signal::SIGUSR1);
-    use_tunnel(&proxy, target);
-    assert!(proxy.is_running());
+    goes_on(&mut proxy);
 }
 
 #[test]
 fn a_full_device_as_standard_error_stops_no_service() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let mut proxy = Proxy::unread(on_loopback(&[], &["-v"]), full.into());
-    let target = echo();
-    for _ in 0..20 {
-        use_tunnel(&proxy, target);
-    }
-    proxy.signal(Signal::SIGUSR1);
-    use_tunnel(&proxy, target);
-    assert!(proxy.is_running());
+    goes_on(&mut proxy);
 }
 
 #[test]

@@ -16,6 +16,27 @@ pub(crate) fn foreign(program: &str) -> Command {
     command
 }
 
+/// Headless Chromium behind a proxy, to print what it makes of a page.
+pub(crate) fn chromium(proxy: &str, profile: &str, url: &str) -> Command {
+    let mut command = foreign("chromium");
+    command.args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-sync",
+        "--disable-component-update",
+        "--ignore-certificate-errors",
+        "--proxy-bypass-list=<-loopback>",
+    ]);
+    command.arg(format!("--proxy-server={proxy}"));
+    command.arg(format!("--user-data-dir={profile}"));
+    command.args(["--dump-dom", url]);
+    command
+}
+
 /// What `command` writes; it has to succeed.
 #[track_caller]
 pub(crate) fn output_of(command: &mut Command) -> Vec<u8> {

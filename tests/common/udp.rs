@@ -173,20 +173,8 @@ pub(crate) fn echo(addr: SocketAddr) -> SocketAddr {
 
 /// A datagram with the header of RFC 1928 §7.
 pub(crate) fn wrap(to: SocketAddr, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0, 0, 0];
-    match to.ip() {
-        IpAddr::V4(ip) => {
-            bytes.push(1);
-            bytes.extend(ip.octets());
-        }
-        IpAddr::V6(ip) => {
-            bytes.push(4);
-            bytes.extend(ip.octets());
-        }
-    }
-    bytes.extend(to.port().to_be_bytes());
-    bytes.extend(payload);
-    bytes
+    // ATYP and what follows are those of a request.
+    [&[0, 0, 0], &request(0, to)[3..], payload].concat()
 }
 
 /// The same for a name.
