@@ -7,8 +7,9 @@ use std::fmt::{Display, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Config, Families, Listen, Outgoing, Protocols, Relay, Timeouts};
-use crate::state::access::{Interface, Nets, Policy, Prefix};
+use crate::state::access::{Interface, Nets, Policy};
 use crate::state::pool::SCRATCH_BUFFERS;
+use crate::state::prefix::SERVED;
 use crate::state::resolver::Settings;
 
 /// Memory of an idle session outside the kernel: 0.4 KiB, rounded up.
@@ -26,19 +27,6 @@ const BATCH_BYTES: u64 = 16 * (64 << 10);
 /// Memory of an HTTP head that is being read: 8 KiB as it came, 8 KiB as it goes on, and where
 /// its fields are.
 const HEAD_BYTES: u64 = 17 << 10;
-
-/// The networks that are served without a password unless `--clients` says otherwise, those
-/// of interfaces apart; `state::access` has the rule.
-const LOCAL: [Prefix; 8] = [
-    Prefix::v4(Ipv4Addr::new(127, 0, 0, 0), 8),
-    Prefix::v4(Ipv4Addr::new(10, 0, 0, 0), 8),
-    Prefix::v4(Ipv4Addr::new(172, 16, 0, 0), 12),
-    Prefix::v4(Ipv4Addr::new(192, 168, 0, 0), 16),
-    Prefix::v4(Ipv4Addr::new(169, 254, 0, 0), 16),
-    Prefix::v6(Ipv6Addr::LOCALHOST, 128),
-    Prefix::v6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
-    Prefix::v6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
-];
 
 /// The whole text, each line ended. `users` are those of `Sources::load_users`, `names` and
 /// `found` what `load_names` and `limits` came with, `interfaces` the machine's; the limits in
@@ -105,11 +93,11 @@ pub fn warnings(config: &Config, interfaces: &[Interface]) -> Vec<String> {
     warnings
 }
 
-/// Whether a network reaches beyond [`LOCAL`]: a larger or another prefix, or an interface that
+/// Whether a network reaches beyond [`SERVED`]: a larger or another prefix, or an interface that
 /// carries a default route.
 fn is_wide(net: &Nets, interfaces: &[Interface]) -> bool {
     match net {
-        Nets::Prefix(prefix) => !LOCAL
+        Nets::Prefix(prefix) => !SERVED
             .iter()
             .any(|local| local.bits() <= prefix.bits() && local.contains(prefix.addr())),
         Nets::Interface(name) => interfaces

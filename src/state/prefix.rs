@@ -266,7 +266,7 @@ pub(super) const SHARED: Prefix = v4(100, 64, 0, 10);
 
 /// Whom a proxy without credentials serves, beside the subnets of the router: loopback,
 /// private (RFC 1918 §3, RFC 4193 §3.1) and link-local (RFC 3927 §2.1) addresses.
-pub(super) const SERVED: [Prefix; 8] = [
+pub const SERVED: [Prefix; 8] = [
     v4(127, 0, 0, 8),
     v4(10, 0, 0, 8),
     v4(172, 16, 0, 12),
