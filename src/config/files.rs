@@ -4,8 +4,8 @@
 //! Reading is bounded, parsing is pure. SIGHUP goes through [`Sources`] again; what to do with
 //! a file that has become bad is for the caller to decide.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 
@@ -13,6 +13,7 @@ use super::values::{self, Scopes};
 use super::{ConfigError, Families, Sources};
 use crate::state::resolver::Settings;
 use crate::state::users::Users;
+use crate::sys::file::{self, Words, lines};
 use crate::sys::scope::interface_index;
 
 /// The port of name servers (RFC 1035 §4.2).
@@ -51,11 +52,7 @@ impl Sources {
         if let Some((name, password)) = &self.credential {
             users
                 .add(name, password)
-                .map_err(|why| ConfigError::Value {
-                    option: "user",
-                    value: String::from_utf8_lossy(name).into_owned(),
-                    why,
-                })?;
+                .map_err(|why| ConfigError::about("user", str::from_utf8(name).ok(), why))?;
         }
         Ok(users)
     }
@@ -70,13 +67,13 @@ impl Sources {
         let mut warnings = Vec::new();
         if let Some(path) = &self.resolv_conf {
             if let Some(text) = read_optional(path, &mut warnings) {
-                let faults = parse_resolv_conf(&text, &mut settings, interface_index);
-                name_lines(path, &faults, &mut warnings);
+                for (line, why) in parse_resolv_conf(&text, &mut settings, interface_index) {
+                    warnings.push(format!("{path}: line {line}: {why}"));
+                }
             }
             if settings.servers.is_empty() {
-                settings
-                    .servers
-                    .push(SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT)));
+                let local = SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT));
+                settings.servers.push(local);
             }
         }
         if !self.dns.is_empty() {
@@ -86,10 +83,7 @@ impl Sources {
             && let Some(text) = read_optional(path, &mut warnings)
             && !parse_hosts(&text, &mut settings.hosts)
         {
-            warnings.push(format!(
-                "{}: only {HOSTS_MAX} names are used",
-                path.display()
-            ));
+            warnings.push(format!("{path}: only {HOSTS_MAX} names are used"));
         }
         (settings, warnings)
     }
@@ -98,47 +92,39 @@ impl Sources {
 /// The machine's memory in bytes, less what the kernel keeps for itself; 64 MiB where
 /// /proc/meminfo does not tell.
 pub fn memory_bytes() -> u64 {
-    let text = fs::read("/proc/meminfo").unwrap_or_default();
-    parse_memory(&text).unwrap_or(MEMORY_BYTES_FALLBACK)
+    let text = file::read(Path::new("/proc/meminfo"), FILE_BYTES_MAX);
+    text.ok()
+        .and_then(|(text, _)| parse_memory(&text))
+        .unwrap_or(MEMORY_BYTES_FALLBACK)
 }
 
 /// Reads and parses the users file.
-fn read_users(path: &Path) -> Result<Users, ConfigError> {
-    let error = |line, why| {
-        Err(ConfigError::File {
-            option: "users",
-            path: path.to_path_buf(),
-            line,
-            why,
-        })
+fn read_users(path: &str) -> Result<Users, ConfigError> {
+    let why = match read_bounded(path) {
+        Err(failure) => failure.to_string(),
+        Ok((_, false)) => String::from("larger than 1 MiB"),
+        Ok((text, true)) => match Users::parse(&text) {
+            Ok(users) if users.is_empty() => String::from("no user in it"),
+            Ok(users) => return Ok(users),
+            Err((line, why)) => format!("line {line}: {why}"),
+        },
     };
-    let (text, whole) = match read_bounded(path) {
-        Ok(read) => read,
-        Err(failure) => return error(None, failure.to_string()),
-    };
-    if !whole {
-        return error(None, String::from("larger than 1 MiB"));
-    }
-    match Users::parse(&text) {
-        Ok(users) if users.is_empty() => error(None, String::from("no user in it")),
-        Ok(users) => Ok(users),
-        Err((line, why)) => error(Some(line), why.to_string()),
-    }
+    Err(ConfigError::about("users", Some(path), &why))
 }
 
 /// A file that may be missing, cut to whole lines. What else is wrong goes to `warnings`.
-fn read_optional(path: &Path, warnings: &mut Vec<String>) -> Option<Vec<u8>> {
+fn read_optional(path: &str, warnings: &mut Vec<String>) -> Option<Vec<u8>> {
     match read_bounded(path) {
         Ok((text, true)) => Some(text),
         Ok((mut text, false)) => {
-            warnings.push(format!("{}: only the first 1 MiB is read", path.display()));
+            warnings.push(format!("{path}: only the first 1 MiB is read"));
             let end = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
             text.truncate(end);
             Some(text)
         }
         Err(failure) => {
             if failure.kind() != io::ErrorKind::NotFound {
-                warnings.push(format!("{}: {failure}", path.display()));
+                warnings.push(format!("{path}: {failure}"));
             }
             None
         }
@@ -147,24 +133,11 @@ fn read_optional(path: &Path, warnings: &mut Vec<String>) -> Option<Vec<u8>> {
 
 /// At most 1 MiB of a regular file, and whether that is all of it. Anything else than a
 /// regular file could block, and could not be read again on SIGHUP.
-fn read_bounded(path: &Path) -> io::Result<(Vec<u8>, bool)> {
+fn read_bounded(path: &str) -> io::Result<(Vec<u8>, bool)> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    let mut text = Vec::new();
-    File::open(path)?
-        .take(FILE_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut text)?;
-    let whole = text.len() <= FILE_BYTES_MAX;
-    text.truncate(FILE_BYTES_MAX);
-    Ok((text, whole))
-}
-
-/// Puts the file's name and line before each fault.
-fn name_lines(path: &Path, faults: &[(usize, &'static str)], warnings: &mut Vec<String>) {
-    for (line, why) in faults {
-        warnings.push(format!("{}: line {line}: {why}", path.display()));
-    }
+    file::read(Path::new(path), FILE_BYTES_MAX)
 }
 
 /// Reads resolv.conf as resolv.conf(5) says: keywords at the start of a line, # and ; begin
@@ -177,15 +150,15 @@ fn parse_resolv_conf(
     scopes: Scopes,
 ) -> Vec<(usize, &'static str)> {
     let mut faults = Vec::new();
-    for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+    for (number, line) in lines(text).enumerate() {
         if line.first().is_none_or(u8::is_ascii_whitespace) {
             continue;
         }
-        let mut words = words(line, b"#;");
+        let mut words = words(line, b';');
         let outcome = match words.next() {
             Some(b"nameserver") => name_server(words.next(), settings, scopes),
-            Some(b"domain") => search(words.take(1), settings),
-            Some(b"search") => search(words, settings),
+            Some(b"domain") => search(words, 1, settings),
+            Some(b"search") => search(words, SEARCH_MAX, settings),
             Some(b"options") => {
                 words.for_each(|word| option(word, settings));
                 Ok(())
@@ -201,15 +174,11 @@ fn parse_resolv_conf(
     faults
 }
 
-/// The words of a line up to a comment.
-fn words<'a>(line: &'a [u8], comments: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
-    let end = line
-        .iter()
-        .position(|byte| comments.contains(byte))
-        .unwrap_or(line.len());
-    line[..end]
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty())
+/// The words of a line up to a comment, which # begins, and `comment`.
+fn words(line: &[u8], comment: u8) -> Words<'_> {
+    let begins = |byte: &u8| *byte == b'#' || *byte == comment;
+    let end = line.iter().position(begins).unwrap_or(line.len());
+    Words(&line[..end])
 }
 
 /// One `nameserver` line. Those behind the third are passed over, as in glibc.
@@ -232,20 +201,23 @@ fn name_server(
     Ok(())
 }
 
-/// A `search` or `domain` line, which takes the place of the ones before. The root, as
-/// systemd-resolved writes it, adds nothing to a name and is left out.
-fn search<'a>(
-    words: impl Iterator<Item = &'a [u8]>,
-    settings: &mut Settings,
-) -> Result<(), &'static str> {
+/// A `search` or `domain` line, which takes the place of the ones before; of a `domain` line
+/// the first word counts. The root, as systemd-resolved writes it, adds nothing to a name and
+/// is left out.
+fn search(words: Words<'_>, words_max: usize, settings: &mut Settings) -> Result<(), &'static str> {
     settings.search.clear();
     for word in words {
         if word == b"." {
             continue;
         }
         let name = name(word).ok_or("not a domain")?;
-        if settings.search.len() == SEARCH_MAX {
-            return Err("only 6 search domains are used");
+        if settings.search.len() == words_max {
+            // glibc passes over what follows the domain, so that is no fault.
+            return if words_max == 1 {
+                Ok(())
+            } else {
+                Err("only 6 search domains are used")
+            };
         }
         settings.search.push(name);
     }
@@ -254,25 +226,20 @@ fn search<'a>(
 
 /// One word of an `options` line; numbers are brought into glibc's bounds.
 fn option(word: &[u8], settings: &mut Settings) {
-    let Ok(text) = str::from_utf8(word) else {
+    let colon = word.iter().position(|byte| *byte == b':');
+    let (key, value) = word.split_at(colon.unwrap_or(word.len()));
+    let digits = value.get(1..).unwrap_or_default();
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        settings.rotate |= key == b"rotate";
         return;
-    };
-    let (key, value) = text.split_once(':').unwrap_or((text, ""));
-    let number = |most: u8| {
-        // A number beyond 64 bits is as good as the largest.
-        let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        let number = value.parse::<u64>().unwrap_or(u64::MAX);
-        digits.then(|| u8::try_from(number).unwrap_or(u8::MAX).min(most))
-    };
+    }
+    // A number beyond 64 bits is as good as the largest.
+    let number = file::number(digits, 10).unwrap_or(u64::MAX);
+    let at_most = |most: u8| u8::try_from(number).unwrap_or(u8::MAX).min(most);
     match key {
-        "ndots" => settings.ndots = number(15).unwrap_or(settings.ndots),
-        "attempts" => settings.attempts = number(5).unwrap_or(settings.attempts).max(1),
-        "timeout" => {
-            if let Some(seconds) = number(30) {
-                settings.timeout_ms = u32::from(seconds.max(1)) * 1000;
-            }
-        }
-        "rotate" => settings.rotate = true,
+        b"ndots" => settings.ndots = at_most(15),
+        b"attempts" => settings.attempts = at_most(5).max(1),
+        b"timeout" => settings.timeout_ms = u32::from(at_most(30).max(1)) * 1000,
         _ => {}
     }
 }
@@ -280,8 +247,8 @@ fn option(word: &[u8], settings: &mut Settings) {
 /// Reads a hosts file: an address and its names on each line. Lines that are something else
 /// are passed over, as in glibc. `false` when not all names fit.
 fn parse_hosts(text: &[u8], hosts: &mut Vec<(Box<[u8]>, IpAddr)>) -> bool {
-    for line in text.split(|byte| *byte == b'\n') {
-        let mut words = words(line, b"#");
+    for line in lines(text) {
+        let mut words = words(line, b'#');
         let addr = words.next().and_then(|word| str::from_utf8(word).ok());
         let Some(Ok(addr)) = addr.map(str::parse::<IpAddr>) else {
             continue;
@@ -306,17 +273,14 @@ fn name(word: &[u8]) -> Option<Box<[u8]>> {
 
 /// `MemTotal` of /proc/meminfo, in bytes.
 fn parse_memory(text: &[u8]) -> Option<u64> {
-    let mut lines = text.split(|byte| *byte == b'\n');
-    let figure = lines.find_map(|line| line.strip_prefix(b"MemTotal:"))?;
-    let kib = str::from_utf8(words(figure, b"").next()?).ok()?;
-    values::decimal(kib)?.checked_mul(1024)
+    let figure = lines(text).find_map(|line| line.strip_prefix(b"MemTotal:"))?;
+    file::number(Words(figure).next()?, 10)?.checked_mul(1024)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::path::PathBuf;
 
     fn scopes(name: &str) -> Option<u32> {
         (name == "wan").then_some(4)
@@ -340,14 +304,18 @@ mod tests {
     }
 
     /// A file in the temporary folder that goes when its test ends.
-    struct Scratch(PathBuf);
+    struct Scratch(String);
 
     impl Scratch {
         fn new(name: &str, contents: &[u8]) -> Self {
             let file = format!("anklet-files-{}-{name}", std::process::id());
             let path = std::env::temp_dir().join(file);
             fs::write(&path, contents).unwrap();
-            Self(path)
+            Self(path.into_os_string().into_string().unwrap())
+        }
+
+        fn name(&self) -> String {
+            self.0.clone()
         }
     }
 
@@ -483,8 +451,8 @@ mod tests {
     #[test]
     fn missing_files_stand_for_a_server_on_this_machine_and_no_hosts() {
         let sources = Sources {
-            resolv_conf: Some(PathBuf::from("/nonexistent/resolv.conf")),
-            hosts: Some(PathBuf::from("/nonexistent/hosts")),
+            resolv_conf: Some(String::from("/nonexistent/resolv.conf")),
+            hosts: Some(String::from("/nonexistent/hosts")),
             ..Sources::default()
         };
         let families = Families {
@@ -507,7 +475,7 @@ mod tests {
         );
         let sources = Sources {
             dns: vec!["10.0.0.1:5353".parse().unwrap()],
-            resolv_conf: Some(file.0.clone()),
+            resolv_conf: Some(file.name()),
             ..Sources::default()
         };
         let (settings, _) = sources.load_names(Families::default());
@@ -522,7 +490,7 @@ mod tests {
         text.extend_from_slice(b"\n10.0.0.1 partly");
         let file = Scratch::new("hosts", &text);
         let sources = Sources {
-            hosts: Some(file.0.clone()),
+            hosts: Some(file.name()),
             ..Sources::default()
         };
         let (settings, warnings) = sources.load_names(Families::default());
@@ -537,7 +505,7 @@ mod tests {
         let credential = Some((b"me".to_vec(), b"secret".to_vec()));
         let sources = Sources {
             credential,
-            users: Some(file.0.clone()),
+            users: Some(file.name()),
             ..Sources::default()
         };
         assert_eq!(sources.load_users().unwrap().len(), 2);
@@ -549,11 +517,11 @@ mod tests {
         let line = |name, contents: &[u8]| {
             let file = Scratch::new(name, contents);
             let sources = Sources {
-                users: Some(file.0.clone()),
+                users: Some(file.name()),
                 ..Sources::default()
             };
             let line = sources.load_users().unwrap_err().to_string();
-            let place = format!("--users {}: ", file.0.display());
+            let place = format!("--users {}: ", file.0);
             line.strip_prefix(&place).unwrap().to_string()
         };
         assert!(line("bad", b"you:word\nhunter2\n").starts_with("line 2: "));
@@ -569,7 +537,7 @@ mod tests {
     fn a_users_file_that_is_missing_or_no_file_is_an_error() {
         let line = |path: &str| {
             let sources = Sources {
-                users: Some(PathBuf::from(path)),
+                users: Some(String::from(path)),
                 ..Sources::default()
             };
             sources.load_users().unwrap_err().to_string()

@@ -92,10 +92,10 @@ pub fn limits(
     let afforded = (memory_bytes / SESSION_MEMORY_SHARE / SESSION_BYTES).clamp(1, SESSIONS_MAX);
     let possible = to_usize((carriers / SESSION_DESCRIPTORS).min(SESSIONS_MAX));
     if possible == 0 || asked.sessions_max > possible {
-        return Err(ConfigError::Sessions {
-            asked: asked.sessions_max,
-            possible,
-            descriptors,
+        let why = format!("{descriptors} descriptors (ulimit -n) carry {possible} sessions");
+        return Err(match asked.sessions_max {
+            0 => ConfigError(why),
+            asked => ConfigError::about("max-sessions", Some(&asked.to_string()), &why),
         });
     }
     let sessions_max = or_default(asked.sessions_max, carried.min(afforded));
@@ -167,11 +167,8 @@ fn buffers(
 ) -> Result<usize, ConfigError> {
     let fitting = |share| memory_bytes / share / buffer_bytes as u64;
     if asked as u64 > fitting(POOL_MEMORY_SHARE_MAX) {
-        return Err(ConfigError::Value {
-            option: "buffers",
-            value: asked.to_string(),
-            why: "they take more than half of the memory",
-        });
+        let why = "they take more than half of the memory";
+        return Err(ConfigError::about("buffers", Some(&asked.to_string()), why));
     }
     let wanted = sessions_max as u64 / 4 + BUFFERS_MIN;
     let default = wanted

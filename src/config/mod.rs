@@ -15,7 +15,6 @@ pub use options::{Command, parse};
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 
 use crate::state::access::Policy;
 pub use crate::state::handshake::Protocols;
@@ -102,13 +101,13 @@ pub struct Sources {
     /// `--user` and `--password`.
     pub credential: Option<(Vec<u8>, Vec<u8>)>,
     /// `--users`.
-    pub users: Option<PathBuf>,
+    pub users: Option<String>,
     /// `--dns`; empty: those of `resolv_conf`.
     pub dns: Vec<SocketAddr>,
     /// /etc/resolv.conf; `None` in the simulation.
-    pub resolv_conf: Option<PathBuf>,
+    pub resolv_conf: Option<String>,
     /// /etc/hosts; `None` in the simulation.
-    pub hosts: Option<PathBuf>,
+    pub hosts: Option<String>,
 }
 
 /// How long each state may last, in milliseconds.
@@ -155,123 +154,43 @@ pub struct Limits {
     pub heads_max: usize,
 }
 
-/// Why the program cannot start as it was told to. `Display` gives one line without the
-/// program's name and without a password; `main` prints it and ends with status 2.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfigError {
-    /// An option as a whole, dashes included: unknown, incomplete, doubled, contradicted.
-    Option {
-        /// The option, `--port` or `-x`.
-        option: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// A value that cannot be honoured.
-    Value {
-        /// The option's long name without dashes.
-        option: &'static str,
-        /// What was typed; one item where the option takes a list.
-        value: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// A value that is no number of the range.
-    Range {
-        /// The option's long name without dashes.
-        option: &'static str,
-        /// What was typed.
-        value: String,
-        /// The smallest number possible.
-        least: u64,
-        /// The largest number possible.
-        most: u64,
-    },
-    /// The argument of this number, counted from 1, is not UTF-8.
-    Encoding(usize),
-    /// An argument that belongs to no option; `None` where it may be part of a password.
-    Stray(Option<String>),
-    /// A file that cannot be used.
-    File {
-        /// The option that named it, without dashes.
-        option: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The line at fault, counted from 1.
-        line: Option<usize>,
-        /// What is wrong; never the line's contents.
-        why: String,
-    },
-    /// More sessions than the descriptor limit carries.
-    Sessions {
-        /// Sessions asked for; 0: as many as there can be.
-        asked: usize,
-        /// Sessions that would be possible.
-        possible: usize,
-        /// The descriptor limit.
-        descriptors: u64,
-    },
+/// Why the program cannot start as it was told to: one line without the program's name and
+/// without a password. `main` prints it and ends with status 2.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    /// An error about an option, given without dashes, and its value where that may be shown.
+    #[cold]
+    fn about(option: &str, value: Option<&str>, why: &str) -> Self {
+        let mut line = String::from(if option.len() == 1 { "-" } else { "--" });
+        show(&mut line, option);
+        if let Some(value) = value {
+            line.push(' ');
+            show(&mut line, value);
+        }
+        line.push_str(": ");
+        line.push_str(why);
+        Self(line)
+    }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Option { option, why } => write!(f, "{}: {why}", Shown(option)),
-            Self::Value { option, value, why } => write!(f, "--{option} {}: {why}", Shown(value)),
-            Self::Range {
-                option,
-                value,
-                least,
-                most,
-            } => {
-                let value = Shown(value);
-                write!(f, "--{option} {value}: not a number from {least} to {most}")
-            }
-            Self::Encoding(number) => write!(f, "argument {number}: not UTF-8"),
-            Self::Stray(Some(word)) => write!(f, "{}: belongs to no option", Shown(word)),
-            Self::Stray(None) => f.write_str("an argument that belongs to no option"),
-            Self::File {
-                option,
-                path,
-                line,
-                why,
-            } => {
-                write!(f, "--{option} {}: ", Shown(&path.to_string_lossy()))?;
-                if let Some(line) = line {
-                    write!(f, "line {line}: ")?;
-                }
-                f.write_str(why)
-            }
-            Self::Sessions {
-                asked,
-                possible,
-                descriptors,
-            } => {
-                if *asked > 0 {
-                    write!(f, "--max-sessions {asked}: ")?;
-                }
-                write!(
-                    f,
-                    "{descriptors} descriptors (ulimit -n) carry {possible} sessions"
-                )
-            }
-        }
+        f.write_str(&self.0)
     }
 }
 
-/// Typed text as an error line shows it: one line, bounded, nothing that steers a terminal.
-struct Shown<'a>(&'a str);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Longer than any sensible value, shorter than two lines of a terminal.
-        const SHOWN_MAX: usize = 120;
-        for (count, letter) in self.0.chars().enumerate() {
-            if count == SHOWN_MAX {
-                return f.write_str("...");
-            }
-            fmt::Write::write_char(f, if letter.is_control() { '?' } else { letter })?;
+/// Appends typed text as an error line shows it: bounded, nothing that steers a terminal.
+fn show(line: &mut String, text: &str) {
+    // Longer than any sensible value, shorter than two lines of a terminal.
+    const SHOWN_MAX: usize = 120;
+    for (count, letter) in text.chars().enumerate() {
+        if count == SHOWN_MAX {
+            line.push_str("...");
+            return;
         }
-        Ok(())
+        line.push(if letter.is_control() { '?' } else { letter });
     }
 }
 
@@ -334,33 +253,10 @@ mod tests {
     #[test]
     fn an_error_is_one_bounded_line() {
         let value = format!("a\nb\u{1b}[2J{}", "x".repeat(500));
-        let line = ConfigError::Value {
-            option: "users",
-            value,
-            why: "why",
-        }
-        .to_string();
+        let line = ConfigError::about("users", Some(&value), "why").to_string();
         assert!(line.starts_with("--users a?b?[2Jxxx"));
         assert!(line.ends_with("x...: why"));
         assert!(line.len() < 160);
-    }
-
-    #[test]
-    fn a_file_error_names_file_and_line() {
-        let error = |line| ConfigError::File {
-            option: "users",
-            path: PathBuf::from("/etc/anklet.users"),
-            line,
-            why: String::from("no colon"),
-        };
-        assert_eq!(
-            error(Some(3)).to_string(),
-            "--users /etc/anklet.users: line 3: no colon"
-        );
-        assert_eq!(
-            error(None).to_string(),
-            "--users /etc/anklet.users: no colon"
-        );
     }
 
     #[test]

@@ -3,63 +3,68 @@
 //! Pure but for scopes (`%br-lan`), whose numbers the system knows. Lists, options and their
 //! contradictions are the business of `options`.
 
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::{ConfigError, Listen};
 use crate::state::access::Nets;
+use crate::sys::file;
 
 /// How the number of an interface is found.
 pub(super) type Scopes = fn(&str) -> Option<u32>;
 
-/// A decimal number without sign; `None` for anything else or above 64 bits.
-pub(super) fn decimal(text: &str) -> Option<u64> {
-    // `parse` alone would let "+5" pass.
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
+/// A decimal number without sign; `None` for anything else or above 32 bits.
+pub(super) fn decimal(text: &str) -> Option<u32> {
+    u32::try_from(file::number(text.as_bytes(), 10)?).ok()
 }
 
-/// A decimal number from `least` to `most`.
-pub(super) fn number(
-    option: &'static str,
-    text: &str,
-    least: u64,
-    most: u64,
-) -> Result<u64, ConfigError> {
+/// A decimal number of 16 bits without sign.
+fn port(text: &str) -> Option<u16> {
+    u16::try_from(decimal(text)?).ok()
+}
+
+/// A decimal number from `least` to `most`, the value of `option`.
+pub(super) fn number(option: &str, text: &str, least: u32, most: u32) -> Result<u32, ConfigError> {
     match decimal(text) {
         Some(number) if (least..=most).contains(&number) => Ok(number),
-        _ => Err(ConfigError::Range {
-            option,
-            value: text.to_string(),
-            least,
-            most,
-        }),
+        _ => {
+            let why = format!("not a number from {least} to {most}");
+            Err(ConfigError::about(option, Some(text), &why))
+        }
     }
 }
 
 /// A firewall mark: 32 bits, decimal or hexadecimal behind 0x.
 pub(super) fn mark(text: &str) -> Result<u32, &'static str> {
-    let mark = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) if digits.starts_with('+') => None,
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => decimal(text).and_then(|number| u32::try_from(number).ok()),
+    let (digits, base) = match text.as_bytes() {
+        [b'0', b'x' | b'X', digits @ ..] => (digits, 16),
+        digits => (digits, 10),
     };
-    mark.ok_or("not a number of 32 bits, decimal or 0x hexadecimal")
+    file::number(digits, base)
+        .and_then(|number| u32::try_from(number).ok())
+        .ok_or("not a number of 32 bits, decimal or 0x hexadecimal")
 }
 
 /// A range of ports, both ends included: A-B, from 1 to 65,535.
 pub(super) fn ports(text: &str) -> Result<(u16, u16), &'static str> {
-    let port = |digits| match decimal(digits).map(u16::try_from) {
-        Some(Ok(port)) if port > 0 => Some(port),
-        _ => None,
-    };
     let (first, last) = text.split_once('-').unwrap_or((text, ""));
     match (port(first), port(last)) {
-        (Some(first), Some(last)) if first <= last => Ok((first, last)),
-        (Some(_), Some(_)) => Err("the first port is above the last"),
+        (Some(first @ 1..), Some(last @ 1..)) if first <= last => Ok((first, last)),
+        (Some(1..), Some(1..)) => Err("the first port is above the last"),
         _ => Err("not two ports A-B from 1 to 65535"),
     }
+}
+
+/// One address of each family at most.
+pub(super) fn one_per_family(
+    addr: IpAddr,
+    v4: &mut Option<Ipv4Addr>,
+    v6: &mut Option<Ipv6Addr>,
+) -> Result<(), &'static str> {
+    let (taken, why) = match addr {
+        IpAddr::V4(addr) => (v4.replace(addr).is_some(), "a second IPv4 address"),
+        IpAddr::V6(addr) => (v6.replace(addr).is_some(), "a second IPv6 address"),
+    };
+    if taken { Err(why) } else { Ok(()) }
 }
 
 /// An address that can be announced to a client, v4-mapped ones unwrapped.
@@ -79,13 +84,8 @@ pub(super) fn address(text: &str, scopes: Scopes) -> Result<(IpAddr, u32), &'sta
     let (text, scope) = match text.split_once('%') {
         None => (text, 0),
         Some((head, name)) => {
-            let scope = decimal(name).and_then(|number| u32::try_from(number).ok());
-            (
-                head,
-                scope
-                    .or_else(|| scopes(name))
-                    .ok_or("no such interface behind %")?,
-            )
+            let scope = decimal(name).or_else(|| scopes(name));
+            (head, scope.ok_or("no such interface behind %")?)
         }
     };
     let addr = text
@@ -152,11 +152,8 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {
     let digits = tail
         .strip_prefix(':')
         .ok_or("what follows the bracket is no port")?;
-    let port = decimal(digits).and_then(|number| u16::try_from(number).ok());
-    Ok((
-        host,
-        Some(port.ok_or("the port is not a number from 0 to 65535")?),
-    ))
+    let port = port(digits).ok_or("the port is not a number from 0 to 65535")?;
+    Ok((host, Some(port)))
 }
 
 #[cfg(test)]

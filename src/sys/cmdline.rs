@@ -8,13 +8,16 @@
 //! that case, made for setproctitle(3), it prints up to the first NUL. So the rest of the
 //! area is filled with blanks. `main` calls this once, after it has taken the arguments.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::file::{self, Words, number};
 
 /// Longest command line that is looked at: the kernel's usual bound for all arguments
 /// together (a quarter of an 8 MiB stack).
-const CMDLINE_BYTES_MAX: u64 = 2 << 20;
+const CMDLINE_BYTES_MAX: usize = 2 << 20;
 
 /// Position of `arg_start` in /proc/self/stat behind the program's name, which may contain
 /// anything and ends with the last parenthesis: it is field 48 of proc(5), counted from 1, and
@@ -30,42 +33,34 @@ pub fn hide_password(password: &[u8]) -> bool {
 
 /// Does the work of [`hide_password`]; an error stands for `false`.
 fn overwrite(password: &[u8]) -> io::Result<bool> {
-    let line = read_cmdline()?;
-    let (start, end) = area(&fs::read_to_string("/proc/self/stat")?).unwrap_or((0, 0));
+    let line = read("/proc/self/cmdline")?;
+    let (start, end) = area(&read("/proc/self/stat")?).unwrap_or((0, 0));
     // Where the two disagree (an emulator, an area overwritten before), nothing is touched.
     if end.checked_sub(start) != u64::try_from(line.len()).ok() {
         return Ok(false);
     }
-    let Some(shown) = without(&line, password) else {
+    let Some(mut shown) = without(&line, password) else {
         return Ok(false);
     };
-    let mut bytes = shown.clone();
-    bytes.push(0);
-    bytes.resize(line.len(), b' ');
+    shown.push(0);
+    shown.resize(line.len(), b' ');
     let memory = OpenOptions::new().write(true).open("/proc/self/mem")?;
-    memory.write_all_at(&bytes, start)?;
-    let seen = read_cmdline()?;
-    let seen = seen.strip_suffix(&[0]).unwrap_or(&seen);
-    // The kernel prints at most a page of such a string.
-    Ok(!seen.is_empty() && shown.starts_with(seen))
+    memory.write_all_at(&shown, start)?;
+    let seen = read("/proc/self/cmdline")?;
+    // The kernel prints at most a page of such a string, and a NUL behind it or not.
+    Ok(seen.len() > 1 && shown.starts_with(&seen))
 }
 
-/// The command line as others see it now.
-fn read_cmdline() -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    File::open("/proc/self/cmdline")?
-        .take(CMDLINE_BYTES_MAX)
-        .read_to_end(&mut line)?;
-    Ok(line)
+/// A file about this process as it is now.
+fn read(path: &str) -> io::Result<Vec<u8>> {
+    Ok(file::read(Path::new(path), CMDLINE_BYTES_MAX)?.0)
 }
 
 /// Where the arguments lie in memory: first byte and the one behind the last.
-fn area(stat: &str) -> Option<(u64, u64)> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace().skip(ARG_START_FIELD);
-    let start = fields.next()?.parse().ok()?;
-    let end = fields.next()?.parse().ok()?;
-    Some((start, end))
+fn area(stat: &[u8]) -> Option<(u64, u64)> {
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = Words(&stat[name_end + 1..]).skip(ARG_START_FIELD);
+    Some((number(fields.next()?, 10)?, number(fields.next()?, 10)?))
 }
 
 /// The NUL-ended arguments of `line` joined by blanks, every `password` left out. `None` if
@@ -159,16 +154,19 @@ mod tests {
         for field in 4..=52 {
             stat.push_str(&format!(" {}", field * 10));
         }
-        assert_eq!(area(&stat), Some((480, 490)));
-        assert_eq!(area("7 (anklet) S 1 2 3"), None);
-        assert_eq!(area(""), None);
+        assert_eq!(area(stat.as_bytes()), Some((480, 490)));
+        assert_eq!(area(b"7 (anklet) S 1 2 3"), None);
+        assert_eq!(area(b""), None);
     }
 
     #[test]
     fn the_running_process_shows_no_password() {
         if std::env::var_os(CHILD).is_some() {
             assert!(hide_password(SECRET.as_bytes()));
-            println!("<{}>", String::from_utf8(read_cmdline().unwrap()).unwrap());
+            println!(
+                "<{}>",
+                String::from_utf8(read("/proc/self/cmdline").unwrap()).unwrap()
+            );
             assert!(
                 !hide_password(SECRET.as_bytes()),
                 "a second time finds nothing"

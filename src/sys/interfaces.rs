@@ -13,8 +13,6 @@
 //! The price: a subnet taken for the outside is not refused as a destination by
 //! that reason. The router's own addresses and the private ranges are refused all the same.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -22,38 +20,45 @@ use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::SockaddrStorage;
 
+use super::file::{self, Words, lines, number};
 use crate::state::access::Interface;
 
 /// The most addresses that are read: a router has some ten, and each costs two rules.
 const ADDRS_MAX: usize = 256;
 
 /// The most bytes that are read of a table of routes, some 7,000 lines.
-const ROUTES_BYTES_MAX: u64 = 1 << 20;
+const ROUTES_BYTES_MAX: usize = 1 << 20;
 
 /// RTF_UP and RTF_REJECT of <linux/route.h>.
-const ROUTE_UP: u32 = 0x1;
-const ROUTE_REJECT: u32 = 0x200;
+const ROUTE_UP: u64 = 0x1;
+const ROUTE_REJECT: u64 = 0x200;
 
 /// The addresses of the interfaces that are up, 256 at most. Empty if they cannot be read:
 /// there is always a loopback one, so the caller can tell.
 pub fn interfaces() -> Vec<Interface> {
+    let mut found = Vec::new();
     let Ok(entries) = getifaddrs() else {
-        return Vec::new();
+        return found;
     };
     let v4 = devices(Path::new("/proc/net/route"), v4_default);
     let v6 = devices(Path::new("/proc/net/ipv6_route"), v6_default);
-    let up = entries.filter(|entry| entry.flags.contains(InterfaceFlags::IFF_UP));
-    up.filter_map(|entry| interface(&entry, v4.as_deref(), v6.as_deref()))
-        .take(ADDRS_MAX)
-        .collect()
+    for entry in entries {
+        if entry.flags.contains(InterfaceFlags::IFF_UP)
+            && found.len() < ADDRS_MAX
+            && let Some(interface) = interface(&entry, v4.as_deref(), v6.as_deref())
+        {
+            found.push(interface);
+        }
+    }
+    found
 }
 
 /// One address; `None` for what is neither IPv4 nor IPv6. `v4` and `v6` are the devices of the
 /// default routes, where they are known.
 fn interface(
     entry: &InterfaceAddress,
-    v4: Option<&[String]>,
-    v6: Option<&[String]>,
+    v4: Option<&[Device]>,
+    v6: Option<&[Device]>,
 ) -> Option<Interface> {
     let addr = ip_addr(entry.address.as_ref()?)?;
     let bits = match entry.netmask.as_ref().and_then(ip_addr) {
@@ -69,8 +74,8 @@ fn interface(
     } else {
         v6.is_none()
     };
-    let listed = |devices: Option<&[String]>| {
-        devices.is_some_and(|devices| devices.iter().any(|device| device == name))
+    let listed = |devices: Option<&[Device]>| {
+        devices.is_some_and(|devices| devices.iter().any(|device| device == name.as_bytes()))
     };
     Some(Interface {
         name: name.to_owned(),
@@ -88,29 +93,27 @@ fn ip_addr(addr: &SockaddrStorage) -> Option<IpAddr> {
     }
 }
 
+/// The name of an interface, as the kernel prints it.
+type Device = Vec<u8>;
+
+/// Finds the device of a line that is a default route.
+type Parse = fn(&[u8]) -> Option<&[u8]>;
+
 /// The devices that the default routes in a file of /proc use; `None` where it cannot be read
 /// to its end.
-fn devices(path: &Path, parse: fn(&str) -> Option<&str>) -> Option<Vec<String>> {
-    Some(default_devices(&contents(path).ok()?, parse))
-}
-
-fn contents(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let len = File::open(path)?
-        .take(ROUTES_BYTES_MAX)
-        .read_to_string(&mut text)?;
-    if len as u64 == ROUTES_BYTES_MAX {
-        return Err(io::ErrorKind::FileTooLarge.into());
+fn devices(path: &Path, parse: Parse) -> Option<Vec<Device>> {
+    match file::read(path, ROUTES_BYTES_MAX) {
+        Ok((text, true)) => Some(default_devices(&text, parse)),
+        _ => None,
     }
-    Ok(text)
 }
 
 /// The devices for which `parse` finds a default route, each once.
-fn default_devices(text: &str, parse: fn(&str) -> Option<&str>) -> Vec<String> {
-    let mut devices: Vec<String> = Vec::new();
-    for device in text.lines().filter_map(parse) {
+fn default_devices(text: &[u8], parse: Parse) -> Vec<Device> {
+    let mut devices = Vec::<Device>::new();
+    for device in lines(text).filter_map(parse) {
         if devices.len() < ADDRS_MAX && !devices.iter().any(|known| known == device) {
-            devices.push(device.to_owned());
+            devices.push(device.to_vec());
         }
     }
     devices
@@ -118,31 +121,27 @@ fn default_devices(text: &str, parse: fn(&str) -> Option<&str>) -> Vec<String> {
 
 /// The device of a line of /proc/net/route that is a default route. The mask is in the byte
 /// order of the machine, so only its ones are counted: none, or one for a half.
-fn v4_default(line: &str) -> Option<&str> {
-    let mut fields = line.split_ascii_whitespace();
+fn v4_default(line: &[u8]) -> Option<&[u8]> {
+    let mut fields = Words(line);
     let device = fields.next()?;
-    let flags = hex(fields.nth(2)?)?;
-    let mask = hex(fields.nth(3)?)?;
+    let flags = number(fields.nth(2)?, 16)?;
+    let mask = number(fields.nth(3)?, 16)?;
     (is_usable(flags, device) && mask.count_ones() <= 1).then_some(device)
 }
 
 /// The device of a line of /proc/net/ipv6_route that is a default route, for whatever source:
 /// OpenWrt's hold for the delegated prefix only.
-fn v6_default(line: &str) -> Option<&str> {
-    let mut fields = line.split_ascii_whitespace();
-    let bits = hex(fields.nth(1)?)?;
-    let flags = hex(fields.nth(6)?)?;
+fn v6_default(line: &[u8]) -> Option<&[u8]> {
+    let mut fields = Words(line);
+    let bits = number(fields.nth(1)?, 16)?;
+    let flags = number(fields.nth(6)?, 16)?;
     let device = fields.next()?;
     // 2000::/3 is all that is assigned.
     (is_usable(flags, device) && bits <= 3).then_some(device)
 }
 
-fn is_usable(flags: u32, device: &str) -> bool {
-    flags & (ROUTE_UP | ROUTE_REJECT) == ROUTE_UP && device != "lo"
-}
-
-fn hex(text: &str) -> Option<u32> {
-    u32::from_str_radix(text, 16).ok()
+fn is_usable(flags: u64, device: &[u8]) -> bool {
+    flags & (ROUTE_UP | ROUTE_REJECT) == ROUTE_UP && device != b"lo"
 }
 
 #[cfg(test)]
@@ -176,23 +175,23 @@ ff000000000000000000000000000000 08 00000000000000000000000000000000 00 \
 
     #[test]
     fn default_routes_are_found_in_the_tables_of_a_real_system() {
-        assert_eq!(default_devices(V4, v4_default), ["eth0"]);
-        assert_eq!(default_devices(V6, v6_default), ["eth0"]);
+        assert_eq!(default_devices(V4.as_bytes(), v4_default), [b"eth0"]);
+        assert_eq!(default_devices(V6.as_bytes(), v6_default), [b"eth0"]);
     }
 
     #[test]
     fn a_default_route_for_one_source_prefix_counts() {
         let line = "00000000000000000000000000000000 00 20010db8000100000000000000000000 38 \
                     fe800000000000000000000000000001 00000200 00000001 00000000 00000003 wan6";
-        assert_eq!(v6_default(line), Some("wan6"));
+        assert_eq!(v6_default(line.as_bytes()), Some(&b"wan6"[..]));
     }
 
     #[test]
     fn halves_of_the_internet_count_in_either_byte_order() {
         let v4 = |mask| format!("tun0\t00000080\t0100080A\t0003\t0\t0\t0\t{mask}\t0\t0\t0");
-        assert_eq!(v4_default(&v4("00000080")), Some("tun0"));
-        assert_eq!(v4_default(&v4("80000000")), Some("tun0"));
-        assert_eq!(v4_default(&v4("000000C0")), None);
+        assert_eq!(v4_default(v4("00000080").as_bytes()), Some(&b"tun0"[..]));
+        assert_eq!(v4_default(v4("80000000").as_bytes()), Some(&b"tun0"[..]));
+        assert_eq!(v4_default(v4("000000C0").as_bytes()), None);
         let zeros = "0".repeat(32);
         let v6 = |bits, flags| {
             format!(
@@ -200,19 +199,22 @@ ff000000000000000000000000000000 08 00000000000000000000000000000000 00 \
                 &zeros[1..]
             )
         };
-        assert_eq!(v6_default(&v6("03", "00000001")), Some("wg0"));
-        assert_eq!(v6_default(&v6("04", "00000001")), None);
-        assert_eq!(v6_default(&v6("03", "00000201")), None);
+        assert_eq!(
+            v6_default(v6("03", "00000001").as_bytes()),
+            Some(&b"wg0"[..])
+        );
+        assert_eq!(v6_default(v6("04", "00000001").as_bytes()), None);
+        assert_eq!(v6_default(v6("03", "00000201").as_bytes()), None);
     }
 
     #[test]
     fn routes_that_are_down_or_reject_are_none() {
         assert_eq!(
-            v4_default("wan\t00000000\t010200C0\t0002\t0\t0\t0\t00000000\t0\t0\t0"),
+            v4_default(b"wan\t00000000\t010200C0\t0002\t0\t0\t0\t00000000\t0\t0\t0"),
             None
         );
         assert_eq!(
-            v4_default("*\t00000000\t00000000\t0200\t0\t0\t0\t00000000\t0\t0\t0"),
+            v4_default(b"*\t00000000\t00000000\t0200\t0\t0\t0\t00000000\t0\t0\t0"),
             None
         );
         for line in [
@@ -222,8 +224,8 @@ ff000000000000000000000000000000 08 00000000000000000000000000000000 00 \
             "Iface Destination Gateway Flags a b c Mask",
             "é ü",
         ] {
-            assert_eq!(v4_default(line), None);
-            assert_eq!(v6_default(line), None);
+            assert_eq!(v4_default(line.as_bytes()), None);
+            assert_eq!(v6_default(line.as_bytes()), None);
         }
     }
 
@@ -247,7 +249,7 @@ ff000000000000000000000000000000 08 00000000000000000000000000000000 00 \
             Ipv6Addr::LOCALHOST.into(),
             Ipv6Addr::from_bits(!0 << 64).into(),
         );
-        let (wan, none) = (["wan".to_owned()], []);
+        let (wan, none) = ([b"wan".to_vec()], []);
         for (v4_devices, v6_devices, outside) in [
             (&wan[..], &none[..], true),
             (&none, &wan, true),

@@ -1,6 +1,7 @@
 //! System calls that std lacks, wrapped. Knows the seam's plain types and nothing else of ours.
 
 pub mod cmdline;
+pub mod file;
 pub mod interfaces;
 pub mod limits;
 pub mod scope;

@@ -1,27 +1,20 @@
 //! The command line: words to [`Config`].
 //!
-//! getopts separates the words, `values` reads single values; `table` has the options, `lists`
-//! the lists, and one file per group what its options mean and what contradicts what. A value
-//! that cannot be honoured is an error, never ignored. Nothing is opened or asked of the system
-//! but the numbers of interfaces.
+//! getopts separates the words, `values` reads single values; `table` has the options,
+//! `meaning` what each of them changes, and here is what contradicts what. A value that cannot
+//! be honoured is an error, never ignored. Nothing is opened or asked of the system but the
+//! numbers of interfaces.
 
-mod access;
-mod limits;
-mod lists;
-mod outgoing;
-mod relay;
+mod meaning;
 mod table;
 
 use std::ffi::OsString;
 
 use getopts::Matches;
-use log::LevelFilter;
 
 use super::help::HELP;
-use super::values;
-use super::{Config, ConfigError, Listen, PORT_DEFAULT};
-use crate::sys::scope::interface_index;
-use lists::{against, bad, items};
+use super::{Config, ConfigError, values};
+use table::{Form, TABLE};
 
 /// Listeners at most. Their descriptors are part of the fixed share in `limits`; more
 /// addresses than these have one wildcard.
@@ -40,10 +33,17 @@ pub enum Command {
 
 /// Reads the arguments behind the program's name. The limits are still what was asked for:
 /// `limits::limits` settles them.
+///
+/// # Errors
+/// The first option that cannot be honoured.
 pub fn parse(args: &[OsString]) -> Result<Command, ConfigError> {
     let mut words = Vec::with_capacity(args.len());
-    for (index, arg) in args.iter().enumerate() {
-        words.push(arg.to_str().ok_or(ConfigError::Encoding(index + 1))?);
+    for arg in args {
+        let Some(word) = arg.to_str() else {
+            let number = words.len() + 1;
+            return Err(ConfigError(format!("argument {number}: not UTF-8")));
+        };
+        words.push(word);
     }
     let matches = table::table().parse(words).map_err(table::misuse)?;
     if matches.opt_present("help") {
@@ -53,64 +53,151 @@ pub fn parse(args: &[OsString]) -> Result<Command, ConfigError> {
         return Ok(Command::Version);
     }
     if let Some(word) = matches.free.first() {
-        // A password with a blank in it and no quotes around it ends up here.
-        let secret = matches.opt_present("password");
-        return Err(ConfigError::Stray((!secret).then(|| word.clone())));
+        return Err(stray(word, matches.opt_present("password")));
     }
-    let port = match matches.opt_str("port") {
-        Some(text) => to_u16(values::number("port", &text, 0, u16::MAX.into())?),
-        None => PORT_DEFAULT,
-    };
-    let families = outgoing::families(&matches)?;
-    let outgoing = outgoing::outgoing(&matches, families)?;
-    let families = outgoing::confined(families, &outgoing);
-    let protocols = relay::protocols(&matches)?;
-    Ok(Command::Run(Box::new(Config {
-        listen: listen(&matches, port)?,
-        port,
-        retry_listen: matches.opt_present("retry-listen"),
-        reuseport: matches.opt_present("reuseport"),
-        outgoing,
-        families,
-        protocols,
-        relay: relay::relay(&matches, protocols, families)?,
-        policy: access::policy(&matches)?,
-        sources: access::sources(&matches)?,
-        timeouts: limits::timeouts(&matches)?,
-        limits: limits::limits(&matches)?,
-        verbosity: verbosity(&matches)?,
-        check: matches.opt_present("check"),
-    })))
+    let mut config = Box::<Config>::default();
+    config.sources.resolv_conf = Some(String::from("/etc/resolv.conf"));
+    config.sources.hosts = Some(String::from("/etc/hosts"));
+    for (_, name, form) in TABLE {
+        honour(&mut config, &matches, name, form)?;
+    }
+    contradictions(&config, &matches)?;
+    confine(&mut config);
+    idle_families(&config)?;
+    Ok(Command::Run(config))
 }
 
-/// `--listen`. The same place twice could never be bound twice.
-fn listen(matches: &Matches, port: u16) -> Result<Vec<Listen>, ConfigError> {
-    let mut listeners = Vec::new();
-    for item in items(matches, "listen", LISTENERS_MAX, "one more than 8")? {
-        let listener = values::listen(&item, port, interface_index)
-            .map_err(|why| bad("listen", &item, why))?;
-        if listeners.contains(&listener) {
-            return Err(bad("listen", &item, "given more than once"));
+/// A word that belongs to no option. A password with a blank in it and no quotes around it
+/// ends up here, so with one the word is not shown.
+fn stray(word: &str, secret: bool) -> ConfigError {
+    let mut line = String::new();
+    if secret {
+        line.push_str("an argument that");
+    } else {
+        super::show(&mut line, word);
+        line.push(':');
+    }
+    line.push_str(" belongs to no option");
+    ConfigError(line)
+}
+
+/// One option as often as it was given.
+fn honour(
+    config: &mut Config,
+    matches: &Matches,
+    name: &'static str,
+    form: Form,
+) -> Result<(), ConfigError> {
+    if let Form::Flag | Form::Count = form {
+        for _ in 0..matches.opt_count(name) {
+            meaning::flag(config, name);
         }
-        listeners.push(listener);
+        return Ok(());
     }
-    Ok(listeners)
+    let mut items = 0;
+    for text in matches.opt_strs(name) {
+        match form {
+            Form::Number(least, most) => {
+                let number = values::number(name, &text, least, most)?;
+                meaning::number(config, name, number);
+            }
+            Form::Many(items_max) => each(config, name, &text, &mut items, items_max)?,
+            _ => {
+                let outcome = meaning::text(config, name, &text);
+                let shown = (name != "password").then_some(&*text);
+                outcome.map_err(|why| ConfigError::about(name, shown, why))?;
+            }
+        }
+    }
+    Ok(())
 }
 
-/// `--quiet` and `--verbose`. One line per finished session is the usual level.
-fn verbosity(matches: &Matches) -> Result<LevelFilter, ConfigError> {
-    match (matches.opt_present("quiet"), matches.opt_count("verbose")) {
-        (true, 0) => Ok(LevelFilter::Warn),
-        (true, _) => Err(against("quiet", "contradicts --verbose")),
-        (false, 0) => Ok(LevelFilter::Info),
-        (false, 1) => Ok(LevelFilter::Debug),
-        (false, _) => Ok(LevelFilter::Trace),
+/// The items of a list.
+fn each(
+    config: &mut Config,
+    name: &'static str,
+    list: &str,
+    items: &mut usize,
+    items_max: usize,
+) -> Result<(), ConfigError> {
+    for item in list.split(',') {
+        let item = item.trim_ascii();
+        if item.is_empty() {
+            let why = "an item of the list is empty";
+            return Err(ConfigError::about(name, Some(list), why));
+        }
+        *items += 1;
+        if *items > items_max {
+            let why = format!("one more than {items_max}");
+            return Err(ConfigError::about(name, Some(item), &why));
+        }
+        meaning::text(config, name, item)
+            .map_err(|why| ConfigError::about(name, Some(item), why))?;
     }
+    Ok(())
 }
 
-/// A number that is known to fit.
-fn to_u16(number: u64) -> u16 {
-    u16::try_from(number).unwrap_or(u16::MAX)
+/// Options that cannot stand together, or not alone. A value for something that is switched
+/// off could not be honoured; trust means to do without a password, so there must be one.
+fn contradictions(config: &Config, matches: &Matches) -> Result<(), ConfigError> {
+    let has = |option| matches.opt_present(option);
+    let (udp, bind) = (config.protocols.udp, config.protocols.bind);
+    let (ipv4, ipv6, users) = (has("ipv4"), has("ipv6"), has("user") || has("users"));
+    let (outgoing, limits) = (&config.outgoing, &config.limits);
+    let few = limits.sessions_max > 0 && limits.per_client_max > limits.sessions_max;
+    for (option, wrong, why) in [
+        ("user", !has("password"), "needs --password"),
+        ("password", !has("user"), "needs --user"),
+        ("trust", !users, "needs --user or --users"),
+        ("auth-once", !users, "needs --user or --users"),
+        ("ipv4", ipv6, "contradicts --ipv6"),
+        ("prefer", ipv4, "contradicts --ipv4"),
+        ("prefer", ipv6, "contradicts --ipv6"),
+        ("bind", ipv6 && outgoing.v4.is_some(), "contradicts --ipv6"),
+        ("bind", ipv4 && outgoing.v6.is_some(), "contradicts --ipv4"),
+        ("udp-strict", !udp, "contradicts --no-udp"),
+        ("udp-timeout", !udp, "contradicts --no-udp"),
+        ("bind-timeout", !bind, "contradicts --no-bind"),
+        (
+            "relay-ports",
+            !udp && !bind,
+            "contradicts --no-udp with --no-bind",
+        ),
+        (
+            "public",
+            !udp && !bind,
+            "contradicts --no-udp with --no-bind",
+        ),
+        ("max-per-client", few, "more than --max-sessions"),
+        ("quiet", has("verbose"), "contradicts --verbose"),
+    ] {
+        if wrong && has(option) {
+            let value = matches.opt_str(option).filter(|_| option != "password");
+            return Err(ConfigError::about(option, value.as_deref(), why));
+        }
+    }
+    Ok(())
+}
+
+/// Who chooses the way out for one family by a source address does not want the other to leave
+/// by another: it is not used.
+fn confine(config: &mut Config) {
+    let (v4, v6) = (config.outgoing.v4.is_some(), config.outgoing.v6.is_some());
+    config.families.v4 &= v4 || !v6;
+    config.families.v6 &= v6 || !v4;
+}
+
+/// Addresses to announce of a family that nothing leaves by. Clients of UDP may come over it
+/// all the same; BIND could not honour them.
+fn idle_families(config: &Config) -> Result<(), ConfigError> {
+    let (families, relay) = (config.families, &config.relay);
+    let (addr, why) = match (relay.public_v4, relay.public_v6) {
+        _ if config.protocols.udp => return Ok(()),
+        (Some(v4), _) if !families.v4 => (v4.to_string(), "BIND has no IPv4, and UDP is off"),
+        (_, Some(v6)) if !families.v6 => (v6.to_string(), "BIND has no IPv6, and UDP is off"),
+        _ => return Ok(()),
+    };
+    Err(ConfigError::about("public", Some(&addr), why))
 }
 
 #[cfg(test)]

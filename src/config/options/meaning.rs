@@ -1,0 +1,173 @@
+//! What each option means: one value more in the configuration.
+//!
+//! What a value must not be is said here; what contradicts what is the business of
+//! `contradictions`.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use log::LevelFilter;
+
+use super::super::files::DNS_PORT;
+use super::super::values;
+use super::super::{Config, Outgoing, Relay, Sources};
+use crate::sys::scope::interface_index;
+
+/// An option without a value.
+pub(super) fn flag(config: &mut Config, name: &str) {
+    match name {
+        "retry-listen" => config.retry_listen = true,
+        "reuseport" => config.reuseport = true,
+        "auth-once" => config.policy.auth_once = true,
+        "ipv4" => {
+            config.families.v6 = false;
+            config.families.v6_first = false;
+        }
+        "ipv6" => config.families.v4 = false,
+        "no-udp" => config.protocols.udp = false,
+        "no-bind" => config.protocols.bind = false,
+        "no-socks4" => config.protocols.socks4 = false,
+        "no-http" => config.protocols.http = false,
+        "udp-strict" => config.relay.strict = true,
+        "quiet" => config.verbosity = LevelFilter::Warn,
+        // One line per finished session is the usual level.
+        "verbose" if config.verbosity == LevelFilter::Info => config.verbosity = LevelFilter::Debug,
+        "verbose" => config.verbosity = LevelFilter::Trace,
+        "check" => config.check = true,
+        // The program does nothing else with --help and --version.
+        _ => {}
+    }
+}
+
+/// An option with a number, which is in its range.
+pub(super) fn number(config: &mut Config, name: &str, number: u32) {
+    let timeouts = &mut config.timeouts;
+    let limits = &mut config.limits;
+    let count = usize::try_from(number).unwrap_or(usize::MAX);
+    // A timeout; the table's bounds keep its milliseconds within 32 bits.
+    let ms = number.saturating_mul(1000);
+    match name {
+        "port" => config.port = u16::try_from(number).unwrap_or(u16::MAX),
+        "handshake-timeout" => timeouts.handshake_ms = ms,
+        "connect-timeout" => timeouts.connect_ms = ms,
+        "idle-timeout" => timeouts.idle_ms = ms,
+        "half-close-timeout" => timeouts.half_close_ms = ms,
+        "udp-timeout" => timeouts.udp_ms = ms,
+        "bind-timeout" => timeouts.bind_ms = ms,
+        "peer-timeout" => timeouts.peer_ms = ms,
+        "max-sessions" => limits.sessions_max = count,
+        "max-per-client" => limits.per_client_max = count,
+        "buffers" => limits.buffers_max = count,
+        _ => limits.buffer_bytes = count,
+    }
+}
+
+/// An option with a text, or with one item of its list.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn text(config: &mut Config, name: &str, text: &str) -> Result<(), &'static str> {
+    let policy = &mut config.policy;
+    match name {
+        "listen" => listen(config, text),
+        "user" | "password" => {
+            policy.credentials = true;
+            credential(&mut config.sources, name == "user", text)
+        }
+        "users" if text.is_empty() => Err("needs the name of a file"),
+        "users" => {
+            policy.credentials = true;
+            config.sources.users = Some(text.into());
+            Ok(())
+        }
+        "trust" => add(&mut policy.trust, text),
+        "clients" => add(&mut policy.clients, text),
+        "permit" => add(&mut policy.permit, text),
+        "block" => add(&mut policy.block, text),
+        "prefer" => match text {
+            "4" | "6" => {
+                config.families.v6_first = text == "6";
+                Ok(())
+            }
+            _ => Err("neither 4 nor 6"),
+        },
+        "bind" => bind(&mut config.outgoing, text),
+        "mark" => {
+            config.outgoing.mark = Some(values::mark(text)?);
+            Ok(())
+        }
+        "dns" => name_server(&mut config.sources, text),
+        "relay-ports" => {
+            config.relay.ports = Some(values::ports(text)?);
+            Ok(())
+        }
+        _ => public(&mut config.relay, text),
+    }
+}
+
+/// `--listen`. The same place twice could never be bound twice.
+fn listen(config: &mut Config, text: &str) -> Result<(), &'static str> {
+    let listener = values::listen(text, config.port, interface_index)?;
+    if config.listen.contains(&listener) {
+        return Err("given more than once");
+    }
+    config.listen.push(listener);
+    Ok(())
+}
+
+/// `--user` and `--password`. RFC 1929 §2 has a byte for each length.
+fn credential(sources: &mut Sources, is_name: bool, text: &str) -> Result<(), &'static str> {
+    if !(1..=255).contains(&text.len()) {
+        return Err("not 1 to 255 bytes long");
+    }
+    let (name, password) = sources.credential.get_or_insert_default();
+    *if is_name { name } else { password } = text.into();
+    Ok(())
+}
+
+/// A list of networks or destinations.
+fn add<T: FromStr<Err = &'static str>>(list: &mut Vec<T>, text: &str) -> Result<(), &'static str> {
+    list.push(text.parse()?);
+    Ok(())
+}
+
+/// `--bind`: an interface on its own, or an address of either family.
+fn bind(outgoing: &mut Outgoing, text: &str) -> Result<(), &'static str> {
+    let addressed = outgoing.v4.is_some() || outgoing.v6.is_some();
+    let device = values::interface(text);
+    if outgoing.device.is_some() || (addressed && device.is_some()) {
+        return Err("an interface stands alone");
+    }
+    if device.is_some() {
+        outgoing.device = device;
+        return Ok(());
+    }
+    let addr: IpAddr = text
+        .parse()
+        .map_err(|_| "neither an address nor an interface name")?;
+    let addr = addr.to_canonical();
+    if addr.is_unspecified() || addr.is_multicast() {
+        return Err("not the address of an interface");
+    }
+    match addr {
+        IpAddr::V4(v4) if v4.is_broadcast() => Err("not the address of an interface"),
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Err("a link-local address reaches nothing"),
+        addr => values::one_per_family(addr, &mut outgoing.v4, &mut outgoing.v6),
+    }
+}
+
+/// `--dns`.
+fn name_server(sources: &mut Sources, text: &str) -> Result<(), &'static str> {
+    let server = values::endpoint(text, DNS_PORT, interface_index)?;
+    if server.port() == 0 || server.ip().is_unspecified() {
+        return Err("nobody answers there");
+    }
+    sources.dns.push(server);
+    Ok(())
+}
+
+/// `--public`: an address that can be announced to a client.
+fn public(relay: &mut Relay, text: &str) -> Result<(), &'static str> {
+    let addr = values::public(text)?;
+    values::one_per_family(addr, &mut relay.public_v4, &mut relay.public_v6)
+}

@@ -1,0 +1,99 @@
+//! Small files of /etc and /proc: bounded reading, and the lines and words in them.
+//!
+//! What the words mean is for those who read them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// How much room is made at a time: most of these files fit into one such piece.
+const PIECE_BYTES: usize = 4096;
+
+/// Reads a file up to `bytes_max`, and tells whether that was all of it.
+///
+/// # Errors
+/// It cannot be opened or read, or is a directory.
+pub fn read(path: &Path, bytes_max: usize) -> io::Result<(Vec<u8>, bool)> {
+    let mut file = File::open(path)?;
+    let mut text = Vec::new();
+    loop {
+        let len = text.len();
+        text.resize(len + PIECE_BYTES, 0);
+        let read = file.read(&mut text[len..])?;
+        text.truncate(len + read);
+        if text.len() > bytes_max {
+            text.truncate(bytes_max);
+            return Ok((text, false));
+        }
+        if read == 0 {
+            return Ok((text, true));
+        }
+    }
+}
+
+/// The lines of a text, without their ends.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n')
+}
+
+/// The words of a line: what blanks separate.
+#[derive(Clone)]
+pub struct Words<'a>(pub &'a [u8]);
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let line = self.0.trim_ascii_start();
+        let len = line.iter().position(u8::is_ascii_whitespace);
+        let (word, rest) = line.split_at(len.unwrap_or(line.len()));
+        self.0 = rest;
+        (!word.is_empty()).then_some(word)
+    }
+}
+
+/// A number of digits to the base of 10 or 16, without a sign; `None` for anything else or
+/// above 64 bits.
+pub fn number(digits: &[u8], base: u32) -> Option<u64> {
+    let mut number: u64 = 0;
+    for byte in digits {
+        let digit = char::from(*byte).to_digit(base)?;
+        number = number.checked_mul(base.into())?.checked_add(digit.into())?;
+    }
+    (!digits.is_empty()).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_whole_or_up_to_the_bound() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
+        let (text, whole) = read(&path, 1 << 20).unwrap();
+        assert!(whole && text == std::fs::read(&path).unwrap() && text.len() > PIECE_BYTES);
+        let (part, whole) = read(&path, 5000).unwrap();
+        assert!(!whole && part == text[..5000]);
+        assert_eq!(read(&path, text.len()).unwrap(), (text, true));
+        assert!(read(Path::new("/nonexistent"), 1).is_err());
+        assert!(read(Path::new("/proc"), 1).is_err());
+        assert!(!read(Path::new("/dev/zero"), 10_000).unwrap().1);
+    }
+
+    #[test]
+    fn words_are_what_blanks_separate() {
+        let words: Vec<_> = Words(b" one\ttwo  three\r").collect();
+        assert_eq!(words, [&b"one"[..], b"two", b"three"]);
+        assert_eq!(Words(b" \t").next(), None);
+        assert_eq!(lines(b"a\n\nb").count(), 3);
+    }
+
+    #[test]
+    fn a_number_is_digits_and_nothing_else() {
+        assert_eq!(number(b"0018446744073709551615", 10), Some(u64::MAX));
+        assert_eq!(number(b"fFff", 16), Some(65_535));
+        for bad in ["", "+1", "-1", " 1", "18446744073709551616", "f", "1_0"] {
+            assert_eq!(number(bad.as_bytes(), 10), None, "{bad}");
+        }
+    }
+}
