@@ -1,6 +1,7 @@
-//! What `--help` prints. A test holds it against the table of options.
+//! What `--help` prints, and where the program finds its options: `options::table` reads it.
 
-/// The text, at most 96 columns wide.
+/// The text, at most 96 columns wide. A line with an option has its letter in column 4, its name
+/// in column 9 and two blanks at least before the explanation.
 pub(super) const HELP: &str = "\
 Usage: anklet [OPTION]...
 The smallest complete SOCKS5 proxy, for routers.
@@ -10,8 +11,8 @@ prefixes on it. DEST is NET[:PORT[-PORT]]. IPv6 goes into brackets where a port 
 Lists are separated by commas; options with a list can be repeated. Defaults in parentheses.
 
 Listening
-  -i, --listen ADDR[:PORT],..   addresses or interfaces to listen on (0.0.0.0 and ::)
   -p, --port PORT               port of the listeners without one; 0: a free one (1080)
+  -i, --listen ADDR[:PORT],..   addresses or interfaces to listen on (0.0.0.0 and ::)
       --retry-listen            keep trying an address that is not there or a port that is taken
       --reuseport               let several processes listen on one port
 
@@ -37,7 +38,7 @@ Where to (everybody: the Internet and the client's own subnet)
 Outgoing
   -b, --bind ADDR,..            source address, one per family, or an interface
                                 (a family without an address is then not used)
-      --mark N                  firewall mark, decimal or 0x hexadecimal
+      --mark MARK               firewall mark, decimal or 0x hexadecimal
   -4, --ipv4                    use IPv4 only
   -6, --ipv6                    use IPv6 only
       --prefer 4|6              family that is tried first (6)

@@ -8,10 +8,27 @@ use std::str::FromStr;
 
 use log::LevelFilter;
 
-use super::super::files::DNS_PORT;
+use super::super::files::{DNS_PORT, NAME_SERVERS_MAX};
 use super::super::values;
 use super::super::{Config, Outgoing, Relay, Sources};
 use crate::sys::scope::interface_index;
+
+/// Listeners at most. Their descriptors are part of the fixed share in `limits`; more
+/// addresses than these have one wildcard.
+pub const LISTENERS_MAX: usize = 8;
+
+/// Rules of one kind at most. They are searched one after the other for each connection.
+const RULES_MAX: usize = 256;
+
+/// Longest timeout: 30 days. Its milliseconds fit 32 bits.
+const SECONDS_MAX: u32 = 30 * 24 * 3600;
+
+/// Longest --peer-timeout: 24 days. The kernel takes TCP_USER_TIMEOUT as a signed number of 32
+/// bits, in milliseconds, and refuses 25 days.
+const PEER_SECONDS_MAX: u32 = 24 * 24 * 3600;
+
+const _: () = assert!(SECONDS_MAX <= u32::MAX / 1000);
+const _: () = assert!(PEER_SECONDS_MAX <= i32::MAX as u32 / 1000);
 
 /// An option without a value.
 pub(super) fn flag(config: &mut Config, name: &str) {
@@ -39,12 +56,26 @@ pub(super) fn flag(config: &mut Config, name: &str) {
     }
 }
 
-/// An option with a number, which is in its range.
+/// The smallest and the largest number that an option takes.
+pub(super) fn bounds(name: &str) -> (u32, u32) {
+    match name {
+        "port" => (0, 65_535),
+        // A session's number has 16 bits; buffers come from the same range.
+        "max-sessions" | "max-per-client" => (1, 65_535),
+        "buffers" => (4, 65_535),
+        "buffer-size" => (256, 65_536),
+        "peer-timeout" => (1, PEER_SECONDS_MAX),
+        // The other timeouts.
+        _ => (1, SECONDS_MAX),
+    }
+}
+
+/// An option with a number, which is within its bounds.
 pub(super) fn number(config: &mut Config, name: &str, number: u32) {
     let timeouts = &mut config.timeouts;
     let limits = &mut config.limits;
     let count = usize::try_from(number).unwrap_or(usize::MAX);
-    // A timeout; the table's bounds keep its milliseconds within 32 bits.
+    // A timeout; its bounds keep its milliseconds within 32 bits.
     let ms = number.saturating_mul(1000);
     match name {
         "port" => config.port = u16::try_from(number).unwrap_or(u16::MAX),
@@ -111,6 +142,9 @@ fn listen(config: &mut Config, text: &str) -> Result<(), &'static str> {
     if config.listen.contains(&listener) {
         return Err("given more than once");
     }
+    if config.listen.len() == LISTENERS_MAX {
+        return Err("one more than 8");
+    }
     config.listen.push(listener);
     Ok(())
 }
@@ -127,6 +161,9 @@ fn credential(sources: &mut Sources, is_name: bool, text: &str) -> Result<(), &'
 
 /// A list of networks or destinations.
 fn add<T: FromStr<Err = &'static str>>(list: &mut Vec<T>, text: &str) -> Result<(), &'static str> {
+    if list.len() == RULES_MAX {
+        return Err("one more than 256");
+    }
     list.push(text.parse()?);
     Ok(())
 }
@@ -161,6 +198,9 @@ fn name_server(sources: &mut Sources, text: &str) -> Result<(), &'static str> {
     let server = values::endpoint(text, DNS_PORT, interface_index)?;
     if server.port() == 0 || server.ip().is_unspecified() {
         return Err("nobody answers there");
+    }
+    if sources.dns.len() == NAME_SERVERS_MAX {
+        return Err("one more than 3");
     }
     sources.dns.push(server);
     Ok(())

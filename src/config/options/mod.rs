@@ -14,11 +14,8 @@ use getopts::Matches;
 
 use super::help::HELP;
 use super::{Config, ConfigError, values};
-use table::{Form, TABLE};
-
-/// Listeners at most. Their descriptors are part of the fixed share in `limits`; more
-/// addresses than these have one wildcard.
-pub const LISTENERS_MAX: usize = 8;
+pub use meaning::LISTENERS_MAX;
+use table::{Entry, Form};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -58,8 +55,8 @@ pub fn parse(args: &[OsString]) -> Result<Command, ConfigError> {
     let mut config = Box::<Config>::default();
     config.sources.resolv_conf = Some(String::from("/etc/resolv.conf"));
     config.sources.hosts = Some(String::from("/etc/hosts"));
-    for (_, name, form) in TABLE {
-        honour(&mut config, &matches, name, form)?;
+    for entry in table::entries() {
+        honour(&mut config, &matches, &entry)?;
     }
     contradictions(&config, &matches)?;
     confine(&mut config);
@@ -82,57 +79,37 @@ fn stray(word: &str, secret: bool) -> ConfigError {
 }
 
 /// One option as often as it was given.
-fn honour(
-    config: &mut Config,
-    matches: &Matches,
-    name: &'static str,
-    form: Form,
-) -> Result<(), ConfigError> {
-    if let Form::Flag | Form::Count = form {
+fn honour(config: &mut Config, matches: &Matches, entry: &Entry) -> Result<(), ConfigError> {
+    let Entry { name, form, .. } = *entry;
+    if form == Form::Flag {
         for _ in 0..matches.opt_count(name) {
             meaning::flag(config, name);
         }
         return Ok(());
     }
-    let mut items = 0;
     for text in matches.opt_strs(name) {
         match form {
-            Form::Number(least, most) => {
+            Form::Many => {
+                for item in text.split(',') {
+                    let item = item.trim_ascii();
+                    let (shown, outcome) = match item {
+                        "" => (&*text, Err("an item of the list is empty")),
+                        item => (item, meaning::text(config, name, item)),
+                    };
+                    outcome.map_err(|why| ConfigError::about(name, Some(shown), why))?;
+                }
+            }
+            Form::Number => {
+                let (least, most) = meaning::bounds(name);
                 let number = values::number(name, &text, least, most)?;
                 meaning::number(config, name, number);
             }
-            Form::Many(items_max) => each(config, name, &text, &mut items, items_max)?,
             _ => {
-                let outcome = meaning::text(config, name, &text);
                 let shown = (name != "password").then_some(&*text);
-                outcome.map_err(|why| ConfigError::about(name, shown, why))?;
+                meaning::text(config, name, &text)
+                    .map_err(|why| ConfigError::about(name, shown, why))?;
             }
         }
-    }
-    Ok(())
-}
-
-/// The items of a list.
-fn each(
-    config: &mut Config,
-    name: &'static str,
-    list: &str,
-    items: &mut usize,
-    items_max: usize,
-) -> Result<(), ConfigError> {
-    for item in list.split(',') {
-        let item = item.trim_ascii();
-        if item.is_empty() {
-            let why = "an item of the list is empty";
-            return Err(ConfigError::about(name, Some(list), why));
-        }
-        *items += 1;
-        if *items > items_max {
-            let why = format!("one more than {items_max}");
-            return Err(ConfigError::about(name, Some(item), &why));
-        }
-        meaning::text(config, name, item)
-            .map_err(|why| ConfigError::about(name, Some(item), why))?;
     }
     Ok(())
 }

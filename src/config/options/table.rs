@@ -1,98 +1,66 @@
-//! The table of options, and what getopts says of words that do not fit it.
+//! The table of options, which is the help text: what stands there is what there is. And what
+//! getopts says of words that do not fit it.
 //!
 //! What the values mean is for `meaning`.
 
 use getopts::{Fail, Options};
 
-use super::super::files::NAME_SERVERS_MAX;
-use super::{ConfigError, LISTENERS_MAX};
+use super::super::help::HELP;
+use super::ConfigError;
 
-/// How an option appears on the command line.
-#[derive(Clone, Copy)]
+/// How an option appears on the command line, told by what stands behind its name in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Without a value, once.
+    /// Nothing. Once, but for `--verbose`.
     Flag,
-    /// Without a value, any number of times.
-    Count,
-    /// With a value, once.
+    /// PORT, N or BYTES: a number, once.
+    Number,
+    /// Something else: a value, once.
     One,
-    /// With a number from the first to the second, once.
-    Number(u32, u32),
-    /// With a list of at most so many values, all its occurrences together.
-    Many(usize),
+    /// Something and `,..`: a list of values, all its occurrences together.
+    Many,
 }
 
-use Form::{Count, Flag, Many, Number, One};
+/// One option.
+pub(super) struct Entry {
+    /// Its letter, if it has one.
+    pub(super) letter: &'static str,
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Its form.
+    pub(super) form: Form,
+}
 
-/// Items of most lists. Rules are searched one after the other for each connection.
-const ITEMS_MAX: usize = 256;
+/// The options in the order of the text, which is the one in which they are honoured: the port
+/// comes before the listeners.
+pub(super) fn entries() -> impl Iterator<Item = Entry> {
+    HELP.split('\n').filter_map(entry)
+}
 
-/// Longest timeout: 30 days. Its milliseconds fit 32 bits.
-const SECONDS_MAX: u32 = 30 * 24 * 3600;
+/// The option of a line like `  -i, --listen ADDR[:PORT],..   addresses`, if it has one.
+fn entry(line: &'static str) -> Option<Entry> {
+    let (head, tail) = line.split_at_checked(6)?;
+    let mut words = tail.strip_prefix("--")?.split(' ');
+    let name = words.next()?;
+    let form = match words.next()? {
+        "" => Form::Flag,
+        "N" | "PORT" | "BYTES" => Form::Number,
+        value if value.ends_with(",..") => Form::Many,
+        _ => Form::One,
+    };
+    let letter = if head == "      " { "" } else { &head[3..4] };
+    Some(Entry { letter, name, form })
+}
 
-/// Longest --peer-timeout: 24 days. The kernel takes TCP_USER_TIMEOUT as a signed number of 32
-/// bits, in milliseconds, and refuses 25 days.
-const PEER_SECONDS_MAX: u32 = 24 * 24 * 3600;
-
-const _: () = assert!(SECONDS_MAX <= u32::MAX / 1000);
-const _: () = assert!(PEER_SECONDS_MAX <= i32::MAX as u32 / 1000);
-
-/// Every option: its letter, its name and its form, in the order in which they are honoured:
-/// the port before the listeners, the families before the source addresses.
-pub(super) const TABLE: [(&str, &str, Form); 41] = [
-    ("p", "port", Number(0, 65_535)),
-    ("i", "listen", Many(LISTENERS_MAX)),
-    ("", "retry-listen", Flag),
-    ("", "reuseport", Flag),
-    ("u", "user", One),
-    ("P", "password", One),
-    ("", "users", One),
-    ("w", "trust", Many(ITEMS_MAX)),
-    ("1", "auth-once", Flag),
-    ("", "clients", Many(ITEMS_MAX)),
-    ("", "permit", Many(ITEMS_MAX)),
-    ("", "block", Many(ITEMS_MAX)),
-    ("4", "ipv4", Flag),
-    ("6", "ipv6", Flag),
-    ("", "prefer", One),
-    ("b", "bind", Many(ITEMS_MAX)),
-    ("", "mark", One),
-    ("", "dns", Many(NAME_SERVERS_MAX)),
-    ("", "no-udp", Flag),
-    ("", "no-bind", Flag),
-    ("", "no-socks4", Flag),
-    ("", "no-http", Flag),
-    ("", "relay-ports", One),
-    ("", "public", Many(ITEMS_MAX)),
-    ("", "udp-strict", Flag),
-    ("", "handshake-timeout", Number(1, SECONDS_MAX)),
-    ("", "connect-timeout", Number(1, SECONDS_MAX)),
-    ("", "idle-timeout", Number(1, SECONDS_MAX)),
-    ("", "half-close-timeout", Number(1, SECONDS_MAX)),
-    ("", "udp-timeout", Number(1, SECONDS_MAX)),
-    ("", "bind-timeout", Number(1, SECONDS_MAX)),
-    ("", "peer-timeout", Number(1, PEER_SECONDS_MAX)),
-    // A session's number has 16 bits; buffers come from the same range.
-    ("", "max-sessions", Number(1, 65_535)),
-    ("", "max-per-client", Number(1, 65_535)),
-    ("", "buffers", Number(4, 65_535)),
-    ("", "buffer-size", Number(256, 65_536)),
-    ("q", "quiet", Flag),
-    ("v", "verbose", Count),
-    ("", "check", Flag),
-    ("h", "help", Flag),
-    ("V", "version", Flag),
-];
-
-/// The table in the form of getopts. The help text is written by hand.
+/// The table in the form of getopts.
 pub(super) fn table() -> Options {
     let mut options = Options::new();
-    for (letter, name, form) in TABLE {
+    for Entry { letter, name, form } in entries() {
         match form {
-            Flag => options.optflag(letter, name, ""),
-            Count => options.optflagmulti(letter, name, ""),
-            One | Number(..) => options.optopt(letter, name, "", ""),
-            Many(_) => options.optmulti(letter, name, "", ""),
+            Form::Flag if name == "verbose" => options.optflagmulti(letter, name, ""),
+            Form::Flag => options.optflag(letter, name, ""),
+            Form::One | Form::Number => options.optopt(letter, name, "", ""),
+            Form::Many => options.optmulti(letter, name, "", ""),
         };
     }
     options
@@ -107,11 +75,9 @@ pub(super) fn misuse(fail: Fail) -> ConfigError {
         Fail::UnexpectedArgument(name) => (name, "takes no value"),
         Fail::OptionMissing(name) => (name, "is missing"),
     };
-    let known = TABLE
-        .iter()
-        .find(|(letter, long, _)| name == *letter || name == *long);
+    let known = entries().find(|entry| name == entry.letter || name == entry.name);
     let option = match known {
-        Some((_, long, _)) => long,
+        Some(entry) => entry.name,
         // "--password:secret" is an unknown option with a password in it.
         None if name.starts_with("pass") => "pass...",
         None => &name,

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use proptest::prelude::*;
 
 use super::super::{Families, Limits, Listen, Protocols, Relay};
-use super::table::{Form, TABLE};
+use super::table::{Form, entries};
 use super::*;
 use log::LevelFilter;
 
@@ -494,28 +494,54 @@ fn help_and_version_come_before_the_meaning_of_the_rest() {
 }
 
 #[test]
-fn the_help_text_names_every_option_and_fits_a_terminal() {
-    for (letter, name, form) in TABLE {
-        let long = format!("--{name} ");
-        let line = HELP.lines().find(|line| line.contains(&long));
-        let line = line.unwrap_or_else(|| panic!("{name} is not explained"));
-        assert_eq!(
-            line.contains(&format!("-{letter}, --")),
-            !letter.is_empty(),
-            "{name}"
-        );
-        assert_eq!(
-            line.contains(",.."),
-            matches!(form, Form::Many(_)),
-            "{name}"
-        );
-    }
-    assert!(HELP.lines().all(|line| line.len() <= 96));
+fn every_option_of_the_help_text_is_read_from_it() {
+    let table: Vec<_> = entries().collect();
     let options = HELP
         .lines()
         .filter(|line| line.trim_start().starts_with('-'))
         .count();
-    assert_eq!(options, TABLE.len());
+    assert_eq!((options, table.len()), (41, 41));
+    let form = |wanted| {
+        let names = table.iter().filter(|entry| entry.form == wanted);
+        names.map(|entry| entry.name).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        form(Form::Many),
+        "listen trust clients permit block bind dns public"
+    );
+    assert_eq!(
+        form(Form::One),
+        "user password users mark prefer relay-ports"
+    );
+    assert_eq!(
+        form(Form::Number),
+        "port handshake-timeout connect-timeout idle-timeout half-close-timeout udp-timeout \
+         bind-timeout peer-timeout max-sessions max-per-client buffers buffer-size"
+    );
+    let letters: String = table.iter().map(|entry| entry.letter).collect();
+    assert_eq!(letters, "piuPw1b46qvhV");
+    assert!(HELP.lines().all(|line| line.len() <= 96));
+}
+
+#[test]
+fn no_option_is_without_a_meaning() {
+    let plain = format!("{:?}", config(&[]));
+    for Entry { name, form, .. } in entries() {
+        let args: &[&str] = match (name, form) {
+            // The program ends with these, or they need each other.
+            ("help" | "version" | "user" | "password" | "trust" | "auth-once", _) => continue,
+            ("users" | "bind", _) => &["wan"],
+            ("prefer", _) => &["4"],
+            ("relay-ports", _) => &["1-2"],
+            (_, Form::Flag) => &[],
+            (_, Form::Number) => &["300"],
+            _ => &["7.7.7.7"],
+        };
+        let value = if name == "mark" { &["1"] } else { args };
+        let option = format!("--{name}");
+        let args = [&[&option[..]], value].concat();
+        assert_ne!(format!("{:?}", config(&args)), plain, "{name}");
+    }
 }
 
 proptest! {
