@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use anklet::config::{self, Command, Config, files, limits};
@@ -15,8 +16,7 @@ use log::{error, warn};
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let args: Vec<_> = std::env::args_os().skip(1).collect();
-    match config::parse(&args) {
+    match config::parse(std::env::args_os().skip(1)) {
         Ok(Command::Run(config)) => prepare(*config),
         Ok(Command::Help(text)) => print(text),
         Ok(Command::Version) => print(concat!("anklet ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -67,7 +67,9 @@ fn prepare(mut config: Config) -> ExitCode {
         Err(OpenError::Stopped) => return ExitCode::SUCCESS,
         Err(error) => return end(&error),
     };
-    match Server::new(config, users, names, net).run() {
+    // The program ends with it: nothing has to be taken apart.
+    let mut server = ManuallyDrop::new(Server::new(config, users, names, net));
+    match server.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => end(&error),
     }
@@ -75,7 +77,10 @@ fn prepare(mut config: Config) -> ExitCode {
 
 /// Prints what was asked for. A reader that has gone away has seen enough.
 fn print(text: &str) -> ExitCode {
-    let _ = io::stdout().write_all(text.as_bytes());
+    let mut rest = text.as_bytes();
+    while let Ok(written @ 1..) = nix::unistd::write(io::stdout(), rest) {
+        rest = &rest[written..];
+    }
     ExitCode::SUCCESS
 }
 

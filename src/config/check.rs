@@ -43,19 +43,19 @@ pub fn report(
     protocols(&mut text, config.protocols);
     policy(&mut text, &config.policy, users);
     for server in &names.servers {
-        line(&mut text, "name server", server);
+        line(&mut text, "name server", &server);
     }
     for domain in &names.search {
-        line(&mut text, "search", String::from_utf8_lossy(domain));
+        line(&mut text, "search", &domain.escape_ascii());
     }
-    line(&mut text, "names of the hosts file", names.hosts.len());
+    line(&mut text, "names of the hosts file", &names.hosts.len());
     outgoing(&mut text, &config.outgoing);
-    line(&mut text, "families", families(config.families));
+    line(&mut text, "families", &families(config.families));
     relay(&mut text, config.protocols, &config.relay);
     timeouts(&mut text, config);
     limits(&mut text, config);
     for warning in found.iter().chain(&warnings(config, interfaces)) {
-        line(&mut text, "warning", warning);
+        line(&mut text, "warning", &warning);
     }
     text
 }
@@ -128,7 +128,7 @@ fn is_inside(interface: &Interface) -> bool {
 }
 
 /// Appends one line.
-fn line(text: &mut String, key: &str, value: impl Display) {
+fn line(text: &mut String, key: &str, value: &dyn Display) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{key}: {value}");
 }
@@ -136,7 +136,7 @@ fn line(text: &mut String, key: &str, value: impl Display) {
 /// Appends one line per item.
 fn lines<T: Display>(text: &mut String, key: &str, items: &[T]) {
     for item in items {
-        line(text, key, item);
+        line(text, key, &item);
     }
 }
 
@@ -147,17 +147,17 @@ fn listeners(text: &mut String, config: &Config) {
         line(
             text,
             "listen",
-            format_args!("0.0.0.0:{port} and [::]:{port}, whichever there is"),
+            &format_args!("0.0.0.0:{port} and [::]:{port}, whichever there is"),
         );
     }
     for listener in &config.listen {
         match listener {
-            Listen::Addr(addr) => line(text, "listen", addr),
+            Listen::Addr(addr) => line(text, "listen", &addr),
             Listen::Interface(name, port) => {
                 line(
                     text,
                     "listen",
-                    format_args!("addresses of {name}, port {port}"),
+                    &format_args!("addresses of {name}, port {port}"),
                 );
             }
         }
@@ -178,7 +178,7 @@ fn protocols(text: &mut String, protocols: Protocols) {
             list.push_str(", ");
             list.push_str(name);
         }
-        line(text, key, list);
+        line(text, key, &list);
     };
     list("protocols", "SOCKS5", [("SOCKS4", socks4), ("HTTP", http)]);
     list(
@@ -197,19 +197,19 @@ fn policy(text: &mut String, policy: &Policy, users: usize) {
         } else {
             "loopback, link-local and private addresses, links without a default route"
         };
-        line(text, "clients", clients);
+        line(text, "clients", &clients);
     }
-    line(text, "users", users);
+    line(text, "users", &users);
     lines(text, "trust", &policy.trust);
     line(
         text,
         "auth-once",
-        if policy.auth_once { "on" } else { "off" },
+        &if policy.auth_once { "on" } else { "off" },
     );
     line(
         text,
         "destinations",
-        "the Internet and the client's own subnet",
+        &"the Internet and the client's own subnet",
     );
     lines(text, "permit", &policy.permit);
     lines(text, "block", &policy.block);
@@ -224,19 +224,19 @@ fn outgoing(text: &mut String, outgoing: &Outgoing) {
         mark,
     } = outgoing;
     if let Some(v4) = v4 {
-        line(text, "bind", v4);
+        line(text, "bind", &v4);
     }
     if let Some(v6) = v6 {
-        line(text, "bind", v6);
+        line(text, "bind", &v6);
     }
     if let Some(device) = device {
-        line(text, "bind", device);
+        line(text, "bind", &device);
     }
     if v4.is_none() && v6.is_none() && device.is_none() {
-        line(text, "bind", "the kernel's choice");
+        line(text, "bind", &"the kernel's choice");
     }
     if let Some(mark) = mark {
-        line(text, "mark", mark);
+        line(text, "mark", &mark);
     }
 }
 
@@ -258,20 +258,20 @@ fn relay(text: &mut String, protocols: Protocols, relay: &Relay) {
         return;
     }
     match relay.ports {
-        Some((first, last)) => line(text, "relay-ports", format_args!("{first}-{last}")),
-        None => line(text, "relay-ports", "the kernel's choice"),
+        Some((first, last)) => line(text, "relay-ports", &format_args!("{first}-{last}")),
+        None => line(text, "relay-ports", &"the kernel's choice"),
     }
     if let Some(v4) = relay.public_v4 {
-        line(text, "public", v4);
+        line(text, "public", &v4);
     }
     if let Some(v6) = relay.public_v6 {
-        line(text, "public", v6);
+        line(text, "public", &v6);
     }
     if relay.public_v4.is_none() && relay.public_v6.is_none() {
-        line(text, "public", "the local address");
+        line(text, "public", &"the local address");
     }
     if protocols.udp {
-        line(text, "udp-strict", if relay.strict { "on" } else { "off" });
+        line(text, "udp-strict", &if relay.strict { "on" } else { "off" });
     }
 }
 
@@ -291,19 +291,20 @@ fn timeouts(text: &mut String, config: &Config) {
         bind_ms,
         peer_ms,
     } = *timeouts;
-    for (key, milliseconds, on) in [
-        ("handshake-timeout", handshake_ms, true),
-        ("connect-timeout", connect_ms, true),
-        ("idle-timeout", idle_ms, true),
-        ("half-close-timeout", half_close_ms, true),
-        ("udp-timeout", udp_ms, protocols.udp),
-        ("bind-timeout", bind_ms, protocols.bind),
-        ("peer-timeout", peer_ms, true),
-    ] {
-        if on {
-            line(text, key, format_args!("{} s", milliseconds / 1000));
-        }
+    let mut seconds = |key, milliseconds: u32| {
+        line(text, key, &format_args!("{} s", milliseconds / 1000));
+    };
+    seconds("handshake-timeout", handshake_ms);
+    seconds("connect-timeout", connect_ms);
+    seconds("idle-timeout", idle_ms);
+    seconds("half-close-timeout", half_close_ms);
+    if protocols.udp {
+        seconds("udp-timeout", udp_ms);
     }
+    if protocols.bind {
+        seconds("bind-timeout", bind_ms);
+    }
+    seconds("peer-timeout", peer_ms);
 }
 
 /// The limits of what is on, and what they come to in memory if all of them are reached.
@@ -314,16 +315,10 @@ fn limits(text: &mut String, config: &Config) {
     let mut bytes = limits.sessions_max as u64 * SESSION_BYTES
         + limits.openings_max as u64 * OPENING_BYTES
         + (limits.buffers_max + SCRATCH_BUFFERS) as u64 * limits.buffer_bytes as u64;
-    for (key, number) in [
-        ("max-sessions", limits.sessions_max),
-        ("max-per-client", limits.per_client_max),
-        (
-            "handshakes, lookups and connects at once",
-            limits.openings_max,
-        ),
-    ] {
-        line(text, key, number);
-    }
+    line(text, "max-sessions", &limits.sessions_max);
+    line(text, "max-per-client", &limits.per_client_max);
+    let openings = "handshakes, lookups and connects at once";
+    line(text, openings, &limits.openings_max);
     if protocols.udp {
         bytes += limits.associations_max as u64 * ASSOCIATION_BYTES + BATCH_BYTES;
         let (all, one) = (limits.associations_max, limits.per_client_associations_max);
@@ -334,20 +329,20 @@ fn limits(text: &mut String, config: &Config) {
     }
     if protocols.http {
         bytes += limits.heads_max as u64 * HEAD_BYTES;
-        line(text, "HTTP heads at once", limits.heads_max);
+        line(text, "HTTP heads at once", &limits.heads_max);
     }
-    line(text, "buffers", limits.buffers_max);
-    line(text, "buffer-size", limits.buffer_bytes);
+    line(text, "buffers", &limits.buffers_max);
+    line(text, "buffer-size", &limits.buffer_bytes);
     line(
         text,
         "memory at most",
-        format_args!("{} KiB and the kernel's", bytes.div_ceil(1024)),
+        &format_args!("{} KiB and the kernel's", bytes.div_ceil(1024)),
     );
 }
 
 /// Appends one line for the bound of all clients and that of one.
 fn shares(text: &mut String, key: &str, all: usize, one: usize) {
-    line(text, key, format_args!("{all}, {one} of one client"));
+    line(text, key, &format_args!("{all}, {one} of one client"));
 }
 
 #[cfg(test)]

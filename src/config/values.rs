@@ -141,8 +141,9 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {
         }
         (host, tail)
     } else {
-        match text.find(':') {
-            Some(colon) if text.rfind(':') == Some(colon) => text.split_at(colon),
+        let mut colons = text.bytes().enumerate().filter(|(_, byte)| *byte == b':');
+        match (colons.next(), colons.next()) {
+            (Some((colon, _)), None) => text.split_at(colon),
             _ => (text, ""),
         }
     };

@@ -9,7 +9,7 @@ use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::OpenError;
-use super::socket::{at_free_port, set_tcp_options};
+use super::socket::{at_free_port, set_tcp_options, sock_addr};
 use crate::config::{Config, Listen};
 use crate::net::Signal;
 use crate::sys::{self, Signals};
@@ -126,13 +126,13 @@ fn addresses(listen: &Listen) -> Result<Vec<SocketAddr>, OpenError> {
         Listen::Addr(addr) => return Ok(vec![*addr]),
         Listen::Interface(name, port) => (name, *port),
     };
-    let found: Vec<SocketAddr> = sys::interfaces::interfaces()
-        .iter()
-        .filter(|interface| interface.name == *name)
+    let mut found = Vec::new();
+    for interface in sys::interfaces::interfaces() {
         // A link-local address needs a scope, which clients seldom give; the others do.
-        .filter(|interface| !is_link_local(interface.addr))
-        .map(|interface| SocketAddr::new(interface.addr, port))
-        .collect();
+        if interface.name == *name && !is_link_local(interface.addr) {
+            found.push(SocketAddr::new(interface.addr, port));
+        }
+    }
     if found.is_empty() {
         let error = io::Error::new(io::ErrorKind::NotFound, "no such interface, or no address");
         return Err(OpenError::Listen(name.clone(), error));
@@ -201,7 +201,7 @@ fn listen_at(
     }
     // Inherited by the connections: no system call for them later.
     set_tcp_options(&socket, peer_ms)?;
-    socket.bind(&addr.into())?;
+    socket.bind(&sock_addr(addr))?;
     socket.listen(backlog)?;
     Ok(TcpListener::from_std(socket.into()))
 }

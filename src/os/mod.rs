@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream, UdpSocket};
@@ -55,7 +56,7 @@ impl Os {
     /// What cannot be opened, with its name.
     pub fn new(config: &Config, signals: sys::Signals) -> Result<Self, OpenError> {
         let poll = Poll::new().map_err(OpenError::System)?;
-        let random = File::open("/dev/urandom").map_err(OpenError::System)?;
+        let random = File::open(Path::new("/dev/urandom")).map_err(OpenError::System)?;
         let mut listeners = listen::open(config, &signals)?;
         let mut addrs = Vec::with_capacity(listeners.len());
         for (number, listener) in (0..).zip(&mut listeners) {
@@ -300,7 +301,7 @@ impl Datagram for UdpSocket {
     }
 
     fn aim(&mut self, peer: SocketAddr) -> io::Result<()> {
-        self.connect(peer)
+        SockRef::from(&*self).connect(&socket::sock_addr(peer))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mio::net::{TcpStream, UdpSocket};
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::config::Outgoing;
 use crate::net::Purpose;
@@ -50,7 +50,7 @@ pub(super) fn connect(
     if purpose == Purpose::Tunnel {
         bind(&socket, to, outgoing)?;
     }
-    match socket.connect(&to.into()) {
+    match socket.connect(&sock_addr(to)) {
         Ok(()) => {}
         Err(error) if is_in_progress(&error) => {}
         Err(error) => return Err(error),
@@ -89,7 +89,7 @@ pub(super) fn route(to: IpAddr, outgoing: &Outgoing) -> io::Result<IpAddr> {
     let socket = open(to, Type::DGRAM, Protocol::UDP)?;
     set_mark(&socket, to, Purpose::Tunnel, outgoing)?;
     bind(&socket, to, outgoing)?;
-    socket.connect(&to.into())?;
+    socket.connect(&sock_addr(to))?;
     let local = socket.local_addr()?.as_socket();
     Ok(local.ok_or(io::ErrorKind::AddrNotAvailable)?.ip())
 }
@@ -98,8 +98,13 @@ pub(super) fn route(to: IpAddr, outgoing: &Outgoing) -> io::Result<IpAddr> {
 pub(super) fn datagram(to: SocketAddr, outgoing: &Outgoing) -> io::Result<UdpSocket> {
     let socket = open(to, Type::DGRAM, Protocol::UDP)?;
     set_mark(&socket, to, Purpose::Dns, outgoing)?;
-    socket.connect(&to.into())?;
+    socket.connect(&sock_addr(to))?;
     Ok(UdpSocket::from_std(socket.into()))
+}
+
+/// An address in the form of the system.
+pub(super) fn sock_addr(addr: SocketAddr) -> SockAddr {
+    addr.into()
 }
 
 /// A non-blocking socket, closed on exec.
@@ -140,7 +145,7 @@ fn bind(socket: &Socket, to: SocketAddr, outgoing: &Outgoing) -> io::Result<()> 
     let Some(source) = source else { return Ok(()) };
     // Without it every connect would use up a port of its own, TIME_WAIT included.
     let _ = setsockopt(socket, sockopt::IpBindAddressNoPort, &true);
-    socket.bind(&SocketAddr::new(source, 0).into())
+    socket.bind(&sock_addr(SocketAddr::new(source, 0)))
 }
 
 fn is_in_progress(error: &io::Error) -> bool {

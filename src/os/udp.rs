@@ -12,7 +12,7 @@ use mio::net::UdpSocket;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
 use socket2::{Protocol, Type};
 
-use super::socket::{at_free_port, open, set_mark};
+use super::socket::{at_free_port, open, set_mark, sock_addr};
 use crate::config::Outgoing;
 use crate::net::Purpose;
 use crate::state::batch::{BATCH_MAX, Batch};
@@ -52,9 +52,9 @@ pub(super) fn inner(
         socket.set_only_v6(true)?;
     }
     at_free_port(ports, random, PORTS_TRIED_MAX, |port| {
-        socket.bind(&with_port(local, port).into())
+        socket.bind(&sock_addr(with_port(local, port)))
     })?;
-    socket.connect(&with_port(client, 0).into())?;
+    socket.connect(&sock_addr(with_port(client, 0)))?;
     Ok(UdpSocket::from_std(socket.into()))
 }
 
@@ -74,7 +74,7 @@ pub(super) fn outer(is_v6: bool, outgoing: &Outgoing) -> io::Result<UdpSocket> {
     if is_v6 {
         socket.set_only_v6(true)?;
     }
-    socket.bind(&local.into())?;
+    socket.bind(&sock_addr(local))?;
     Ok(UdpSocket::from_std(socket.into()))
 }
 

@@ -38,7 +38,7 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
         printer,
         lines: Mutex::new(lines),
     };
-    log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
+    log::set_boxed_logger(Box::new(logger)).map_err(|_| io::ErrorKind::AlreadyExists)?;
     // A panic's last words would stay in the pipe.
     std::panic::set_hook(Box::new(|info| log::error!(target: "anklet", "{info}")));
     Ok(())

@@ -33,10 +33,10 @@ pub enum Command {
 ///
 /// # Errors
 /// The first option that cannot be honoured.
-pub fn parse(args: &[OsString]) -> Result<Command, ConfigError> {
-    let mut words = Vec::with_capacity(args.len());
+pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, ConfigError> {
+    let mut words = Vec::new();
     for arg in args {
-        let Some(word) = arg.to_str() else {
+        let Ok(word) = arg.into_string() else {
             let number = words.len() + 1;
             return Err(ConfigError(format!("argument {number}: not UTF-8")));
         };

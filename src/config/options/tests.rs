@@ -10,7 +10,7 @@ use super::*;
 use log::LevelFilter;
 
 fn command(args: &[&str]) -> Result<Command, ConfigError> {
-    parse(&args.iter().map(OsString::from).collect::<Vec<_>>())
+    parse(args.iter().map(OsString::from))
 }
 
 #[track_caller]
@@ -449,7 +449,7 @@ fn words_that_are_no_options_or_come_wrongly_are_errors() {
     }
     let args = [OsString::from("-q"), OsString::from_vec(vec![b'-', 0xff])];
     assert_eq!(
-        parse(&args).unwrap_err().to_string(),
+        parse(args.into_iter()).unwrap_err().to_string(),
         "argument 2: not UTF-8"
     );
 }
@@ -552,8 +552,7 @@ proptest! {
             0..8,
         ),
     ) {
-        let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
-        if let Err(error) = parse(&words) {
+        if let Err(error) = parse(words.into_iter().map(OsString::from)) {
             prop_assert!(!error.to_string().contains('\n'));
         }
     }
