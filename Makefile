@@ -30,9 +30,9 @@ sim: SEEDS ?= 4096
 sim:
 	$(CARGO) test --release --test sim
 
-# bytes of the program as cargo builds it here
-size: all
-	@stat -c '%s bytes  %n' target/release/anklet
+# bytes of the routers' binaries that are built, beside the last recorded ones; RECORD=1 records
+size:
+	@cross/check-size
 
 # copy the program to PREFIX/bin
 install: all
@@ -41,5 +41,7 @@ install: all
 # forget everything that was built
 clean:
 	$(CARGO) clean
+
+include cross/targets.mk
 
 .PHONY: all run test check lint sim size install clean

@@ -336,12 +336,18 @@ pub(crate) fn listening_addr(line: &str) -> SocketAddr {
     addr.parse().unwrap()
 }
 
+/// The program that is tested: cargo's, or `ANKLET_BINARY`, which may be for another processor
+/// that `ANKLET_RUNNER` emulates ("qemu-mips-static -cpu 24Kc").
+pub(crate) fn binary() -> String {
+    env::var("ANKLET_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_anklet").into())
+}
+
 /// The command that starts the proxy, with the runner in front of it, behind `wrapper`.
 pub(crate) fn command(wrapper: &[&str], options: &[&str]) -> Command {
     let runner = env::var("ANKLET_RUNNER").unwrap_or_default();
     let mut words: Vec<OsString> = wrapper.iter().map(OsString::from).collect();
     words.extend(runner.split_whitespace().map(OsString::from));
-    words.push(env!("CARGO_BIN_EXE_anklet").into());
+    words.push(binary().into());
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).args(options);
     command
@@ -357,7 +363,7 @@ pub(crate) fn on_loopback(wrapper: &[&str], options: &[&str]) -> Command {
 
 /// Whether the proxy runs on an emulated processor: its memory and time are the emulator's.
 pub(crate) fn is_emulated() -> bool {
-    env::var_os("ANKLET_RUNNER").is_some()
+    env::var_os("ANKLET_RUNNER").is_some_and(|runner| !runner.is_empty())
 }
 
 /// Says that a test was not run, past the capture of the test harness.

@@ -1,0 +1,86 @@
+# Binaries for routers, and what is made of them. Included by the Makefile at the top; README.md
+# says which router wants which. Everything lands in target/router, target/cross, target/packages.
+#
+#   make router-TRIPLE            build directly: zig links, Debian's compiler brings std's sources
+#   make routers                  all of them, and their sizes
+#   make cross TARGET=TRIPLE      build in a container, through `cross`
+#   make smoke-TRIPLE             run it on its oldest processor, emulated: options, tunnels, UDP
+#   make qemu-test-TRIPLE         the same with all integration tests
+#   make vm-test VM=mipsel        a whole router in QEMU (also armhf, arm64)
+#   make ipk IPK_ARCH=mips_24kc   an OpenWrt package (24.10 and older)
+#   make apk IPK_ARCH=mips_24kc   the same for OpenWrt 25.12 and later
+
+# Each triple, and its oldest processor in qemu-user.
+TRIPLES := \
+    mips-unknown-linux-musl \
+    mipsel-unknown-linux-musl \
+    armv7-unknown-linux-musleabihf \
+    arm-unknown-linux-musleabi \
+    armv5te-unknown-linux-musleabi \
+    aarch64-unknown-linux-musl \
+    x86_64-unknown-linux-musl
+
+RUNNER_mips-unknown-linux-musl        := qemu-mips-static -cpu 24Kc
+RUNNER_mipsel-unknown-linux-musl      := qemu-mipsel-static -cpu 24KEc
+RUNNER_armv7-unknown-linux-musleabihf := qemu-arm-static -cpu cortex-a7
+RUNNER_arm-unknown-linux-musleabi     := qemu-arm-static -cpu arm1176
+RUNNER_armv5te-unknown-linux-musleabi := qemu-arm-static -cpu arm926
+RUNNER_aarch64-unknown-linux-musl     := qemu-aarch64-static -cpu cortex-a53
+RUNNER_x86_64-unknown-linux-musl      :=
+
+# OpenWrt's package architectures.
+TRIPLE_mips_24kc                     := mips-unknown-linux-musl
+TRIPLE_mipsel_24kc                   := mipsel-unknown-linux-musl
+TRIPLE_mipsel_74kc                   := mipsel-unknown-linux-musl
+TRIPLE_arm_cortex-a5_vfpv4           := armv7-unknown-linux-musleabihf
+TRIPLE_arm_cortex-a7                 := armv7-unknown-linux-musleabihf
+TRIPLE_arm_cortex-a7_neon-vfpv4      := armv7-unknown-linux-musleabihf
+TRIPLE_arm_cortex-a7_vfpv4           := armv7-unknown-linux-musleabihf
+TRIPLE_arm_cortex-a8_vfpv3           := armv7-unknown-linux-musleabihf
+TRIPLE_arm_cortex-a9                 := armv7-unknown-linux-musleabihf
+TRIPLE_arm_cortex-a9_neon            := armv7-unknown-linux-musleabihf
+TRIPLE_arm_cortex-a9_vfpv3-d16       := armv7-unknown-linux-musleabihf
+TRIPLE_arm_cortex-a15_neon-vfpv4     := armv7-unknown-linux-musleabihf
+TRIPLE_arm_arm1176jzf-s_vfp          := arm-unknown-linux-musleabi
+TRIPLE_arm_arm926ej-s                := armv5te-unknown-linux-musleabi
+TRIPLE_arm_xscale                    := armv5te-unknown-linux-musleabi
+TRIPLE_aarch64_generic               := aarch64-unknown-linux-musl
+TRIPLE_aarch64_cortex-a53            := aarch64-unknown-linux-musl
+TRIPLE_aarch64_cortex-a72            := aarch64-unknown-linux-musl
+TRIPLE_aarch64_cortex-a76            := aarch64-unknown-linux-musl
+TRIPLE_x86_64                        := x86_64-unknown-linux-musl
+
+# The compiler whose std sources are installed: Debian's packages, or name another one.
+ROUTER_RUSTC ?= /usr/bin/rustc
+ROUTER_CARGO ?= /usr/bin/cargo
+ZIGBUILD := target/tools/bin/cargo-zigbuild
+ROUTER_ENV := env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS -u CARGO_BUILD_TARGET \
+    RUSTC=$(ROUTER_RUSTC) CARGO=$(ROUTER_CARGO) RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/target/tools/bin:$$PATH"
+ROUTER_FLAGS := --config cross/router.toml --release --bin anklet
+
+# cargo-zigbuild and zig, of the versions that cross/Dockerfile has too
+$(ZIGBUILD): cross/tools.txt
+	python3 -m venv target/tools
+	target/tools/bin/pip install --quiet --disable-pip-version-check -r cross/tools.txt
+	touch $@
+
+ROUTERS := $(addprefix router-,$(TRIPLES))
+routers: $(ROUTERS) size
+$(ROUTERS): router-%: $(ZIGBUILD)
+	@cross/check-tools $(ROUTER_RUSTC) $(ROUTER_CARGO)
+	$(ROUTER_ENV) $(ZIGBUILD) zigbuild $(ROUTER_FLAGS) --target $* --target-dir target/router
+	cross/check-elf $* target/router/$*/release/anklet
+	cross/check-size $* target/router/$*/release/anklet
+
+EMULATED = ANKLET_BINARY="$(abspath target/router/$*/release/anklet)" ANKLET_RUNNER="$(RUNNER_$*)" \
+    $(CARGO) test
+
+SMOKES := $(addprefix smoke-,$(TRIPLES))
+$(SMOKES): smoke-%: router-%
+	$(EMULATED) --test cli --test relay --test udp
+
+QEMU_TESTS := $(addprefix qemu-test-,$(TRIPLES))
+$(QEMU_TESTS): qemu-test-%: router-%
+	$(EMULATED) --test '*'
+
+.PHONY: routers $(ROUTERS) $(SMOKES) $(QEMU_TESTS)
