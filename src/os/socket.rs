@@ -102,7 +102,8 @@ pub(super) fn datagram(to: SocketAddr, outgoing: &Outgoing) -> io::Result<UdpSoc
     Ok(UdpSocket::from_std(socket.into()))
 }
 
-/// An address in the form of the system.
+/// An address in the form of the system. Once: it is larger than a call.
+#[inline(never)]
 pub(super) fn sock_addr(addr: SocketAddr) -> SockAddr {
     addr.into()
 }

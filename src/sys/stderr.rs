@@ -39,7 +39,8 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
         lines: Mutex::new(lines),
     };
     log::set_boxed_logger(Box::new(logger)).map_err(|_| io::ErrorKind::AlreadyExists)?;
-    // A panic's last words would stay in the pipe.
+    // A panic's last words would stay in the pipe. A router's program ends without any.
+    #[cfg(not(panic = "immediate-abort"))]
     std::panic::set_hook(Box::new(|info| log::error!(target: "anklet", "{info}")));
     Ok(())
 }
