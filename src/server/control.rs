@@ -6,8 +6,7 @@ use log::{info, warn};
 
 use super::Server;
 use crate::net::{Millis, Net, Signal};
-use crate::session::{Reason, Verdict};
-use crate::state::slots::Key;
+use crate::session::Reason;
 
 /// How long tunnels may go on after TERM. The promise is "within a second".
 const GRACE_MS: Millis = 500;
@@ -87,13 +86,15 @@ impl<N: Net> Server<N> {
         if !self.sessions.is_empty() && self.shared.now < stop_at {
             return false;
         }
-        let keys: Vec<Key> = self.sessions.keys().collect();
-        for key in keys {
-            self.finish(key, Verdict::Closed(Reason::Stopped));
+        for index in 0..=u16::MAX {
+            if let Some(key) = self.sessions.key(index) {
+                self.close(key, Reason::Stopped);
+            }
         }
         true
     }
 
+    #[inline(never)]
     fn stop(&mut self) {
         if self.stop_at.is_some() {
             return;
@@ -106,6 +107,7 @@ impl<N: Net> Server<N> {
 
     /// Reads users, name servers, hosts and interfaces again. What cannot be read stays as it
     /// was.
+    #[inline(never)]
     fn reload(&mut self) {
         match self.sources.load_users() {
             Ok(users) => {
@@ -148,10 +150,11 @@ impl<N: Net> Server<N> {
         found
     }
 
+    #[inline(never)]
     fn report(&self) {
         let shared = &self.shared;
         let (totals, buffers, openings) =
-            (&shared.totals, shared.buffers.pool(), shared.openings());
+            (&shared.totals, shared.buffers.places(), shared.openings());
         info!(
             target: "anklet",
             "totals: {} accepted, {} tunnels, {}/{} bytes, {} not allowed to connect, {} over \

@@ -16,7 +16,7 @@ use log::{debug, warn};
 use self::control::{Cause, Warnings};
 use crate::config::{Config, Families, Sources};
 use crate::net::{Event, Millis, Net};
-use crate::session::{Reason, Session, Shared, Verdict};
+use crate::session::{Reason, Session, Shared, Verdict, Wake};
 use crate::state::acceptor::Acceptor;
 use crate::state::access::Source;
 use crate::state::resolver::Settings;
@@ -133,7 +133,7 @@ impl<N: Net> Server<N> {
     pub fn census(&self) -> Census {
         Census {
             sessions: self.sessions.len(),
-            buffers: self.shared.buffers.pool().used(),
+            buffers: self.shared.buffers.places().used(),
             openings: self.shared.openings().used(),
             timers: self.shared.timers.armed() + self.shared.stagger.armed(),
             queries: self.shared.names.live(),
@@ -153,7 +153,7 @@ impl<N: Net> Server<N> {
         let held: usize = self.sessions.iter().map(Session::buffers_held).sum();
         assert_eq!(
             held,
-            self.shared.buffers.pool().used(),
+            self.shared.buffers.places().used(),
             "a buffer has no owner"
         );
         let opening = self
@@ -201,6 +201,7 @@ impl<N: Net> Server<N> {
     }
 
     /// Remembers what the events say, and queues whom they concern.
+    #[inline(never)]
     fn mark(&mut self) {
         for at in 0..self.events.len() {
             let event = self.events[at];
@@ -245,6 +246,7 @@ impl<N: Net> Server<N> {
         }
     }
 
+    #[inline(never)]
     fn accept_one(&mut self, listener: usize) {
         // Listeners are few: their number comes from the command line.
         let number = u16::try_from(listener).unwrap_or(u16::MAX);
@@ -269,6 +271,7 @@ impl<N: Net> Server<N> {
         }
     }
 
+    #[inline(never)]
     fn accept_failed(&mut self, listener: usize, error: &io::Error) {
         use io::ErrorKind as Kind;
         match error.kind() {
@@ -294,19 +297,17 @@ impl<N: Net> Server<N> {
     }
 
     /// Gives an accepted client its slot and registers it.
+    #[inline(never)]
     fn open(&mut self, stream: N::Stream, addr: SocketAddr) {
         let shared = &mut self.shared;
         let opened = self
             .sessions
             .insert(|key| Session::new(key, stream, addr, shared));
-        let Some(key) = opened else { return };
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
-        };
+        let Some((key, session)) = opened else { return };
         let token = Token::new(key, Role::Client);
         if let Err(error) = self.shared.net.watch(session.client_stream(), token) {
             debug!(target: "anklet", "cannot watch {addr}: {error}");
-            self.finish(key, Verdict::Closed(Reason::Failed));
+            self.close(key, Reason::Failed);
         }
     }
 
@@ -316,55 +317,52 @@ impl<N: Net> Server<N> {
             let Some(key) = self.ready.pop_front() else {
                 break;
             };
-            if let Some(session) = self.sessions.get_mut(key) {
-                let verdict = session.turn(&mut self.shared);
-                self.finish(key, verdict);
-            }
+            self.wake(key, Wake::Event);
         }
     }
 
     /// Timers that are due. Each either closes its session or arms one that is due later.
     fn expire(&mut self) {
         while let Some(key) = self.shared.timers.expire(self.shared.now) {
-            if let Some(session) = self.sessions.get_mut(key) {
-                let verdict = session.expire(&mut self.shared);
-                self.finish(key, verdict);
-            }
+            self.wake(key, Wake::Timeout);
         }
         while let Some(key) = self.shared.stagger.expire(self.shared.now) {
-            if let Some(session) = self.sessions.get_mut(key) {
-                let verdict = session.stagger(&mut self.shared);
-                self.finish(key, verdict);
-            }
+            self.wake(key, Wake::Stagger);
         }
     }
 
     /// Lookups: what is to be sent, what has come to its end.
+    #[inline(never)]
     fn names(&mut self) {
         self.shared.names.run(&mut self.shared.net);
         while let Some((asker, answer)) = self.shared.names.poll_answer() {
-            let key = asker.session;
-            if let Some(session) = self.sessions.get_mut(key) {
-                let verdict = session.resolved(asker.number, &answer, &mut self.shared);
-                self.finish(key, verdict);
-            }
+            self.wake(asker.session, Wake::Answer(asker.number, &answer));
         }
     }
 
-    /// Does what a turn asks for.
-    fn finish(&mut self, key: Key, verdict: Verdict) {
-        match verdict {
+    /// Gives a session its turn, and does what follows from it.
+    #[inline(never)]
+    fn wake(&mut self, key: Key, wake: Wake<'_>) {
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        match session.turn(wake, &mut self.shared) {
             Verdict::Idle => {}
             Verdict::Again => {
-                if self.sessions.get_mut(key).is_some_and(Session::queue) {
+                if session.queue() {
                     self.ready.push_back(key);
                 }
             }
-            Verdict::Closed(reason) => {
-                if let Some(session) = self.sessions.remove(key) {
-                    session.close(reason, &mut self.shared);
-                }
-            }
+            Verdict::Closed(reason) => self.close(key, reason),
+        }
+    }
+
+    /// The end of a session.
+    #[inline(never)]
+    fn close(&mut self, key: Key, reason: Reason) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.close(reason, &mut self.shared);
+            self.sessions.remove(key);
         }
     }
 

@@ -8,11 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use log::debug;
 
-use super::opening::Opening;
+use super::opening::{Opening, Step};
 use super::shared::{Class, STAGGER};
-use super::{Next, Phase, Reason, Session, Shared};
+use super::{Client, Next, Reason, Shared};
 use crate::net::{Listener, Net, Stream};
-use crate::state::flow::{Peer, Ready};
+use crate::state::flow::Ready;
 use crate::state::handshake::Dialect;
 use crate::state::slots::Role;
 
@@ -24,50 +24,43 @@ const PEERS_PER_TURN: usize = 8;
 const ANYWHERE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const ANYWHERE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
-impl<N: Net> Session<N> {
+impl<N: Net> Client<N> {
     /// Opens the listener and tells the client where. Whom it expects are the candidates of
     /// the race, one of them unspecified: anyone.
     pub(super) fn bind(
         &self,
-        mut opening: Box<Opening<N::Stream>>,
+        opening: &mut Opening<N>,
         shared: &mut Shared<N>,
-    ) -> Next<N> {
+    ) -> Result<(), Reason> {
         // SOCKS4 cannot say an IPv6 address, and who is not told where cannot tell the peer.
         let can_say = |addr: &&IpAddr| addr.is_ipv4() || opening.dialect != Dialect::Socks4;
-        let Some(expected) = opening.race.expected().iter().find(can_say).copied() else {
-            return self.fail(opening, Reason::NetworkUnreachable, shared);
-        };
-        let port = opening.race.port();
-        let client = self.record.client().ip();
-        if !expected.is_unspecified()
-            && let Err(refusal) = shared.gate.access.permits(client, (expected, port).into())
-        {
-            shared.totals.refused[refusal.index()] += 1;
-            return self.fail(opening, Reason::NotAllowed(refusal), shared);
+        let mut expected = opening.race.expected().iter();
+        let expected = *expected.find(can_say).ok_or(Reason::NetworkUnreachable)?;
+        if !expected.is_unspecified() {
+            let peer = SocketAddr::new(expected, opening.race.port());
+            shared.permit(self.record.client(), &peer)?;
         }
-        if !shared.can_bind(self.source()) {
-            return self.fail(opening, Reason::Failed, shared);
+        opening.binds = shared.begin_bind(self.source());
+        if !opening.binds {
+            return Err(Reason::Failed);
         }
-        let listener = match self.open_listener(expected, shared) {
-            Ok(listener) => listener,
-            Err(error) => {
-                debug!(target: "anklet", "BIND for {client}: {error}");
-                return self.fail(opening, Reason::from(&error), shared);
-            }
-        };
-        let Ok(bound) = listener.local_addr() else {
-            return self.fail(opening, Reason::Failed, shared);
-        };
-        let announced = shared.public_addr(bound.ip());
-        opening.answer(SocketAddr::new(announced, bound.port()));
+        let listener = self.open_listener(expected, shared).map_err(|error| {
+            debug!(target: "anklet", "BIND for {}: {error}", self.record.client());
+            Reason::from(&error)
+        })?;
+        let mut bound = listener.local_addr().map_err(|_| Reason::Failed)?;
+        opening.listener = Some(listener);
+        bound.set_ip(shared.public_addr(bound.ip()));
+        opening.answer(bound);
         // What was marked so far is not this listener's.
         opening.race.ready = Ready::default();
-        shared.begin_bind(self.source());
-        shared.timers.arm(self.key, Class::Bind as u8, shared.now);
-        Next::Go(Phase::Binding(opening, listener))
+        opening.step = Step::Binding;
+        shared.arm(self.key, Class::Bind);
+        Ok(())
     }
 
     /// A listener on the address that the way to `expected` starts from.
+    #[inline(never)]
     fn open_listener(&self, expected: IpAddr, shared: &mut Shared<N>) -> io::Result<N::Listener> {
         let towards = match expected {
             IpAddr::V4(addr) if addr.is_unspecified() => ANYWHERE_V4,
@@ -77,7 +70,7 @@ impl<N: Net> Session<N> {
         let local = match shared.net.route(towards) {
             Ok(local) => local,
             // Without a way to the Internet: where the client itself came in.
-            Err(error) => match self.client.stream.local_addr() {
+            Err(error) => match self.peer.stream.local_addr() {
                 Ok(local) if expected.is_unspecified() => local.ip().to_canonical(),
                 _ => return Err(error),
             },
@@ -87,99 +80,68 @@ impl<N: Net> Session<N> {
     }
 
     /// Waits for the expected peer. Others are refused, and the listener goes on.
-    pub(super) fn binding(
-        &mut self,
-        mut opening: Box<Opening<N::Stream>>,
-        mut listener: N::Listener,
-        shared: &mut Shared<N>,
-    ) -> Next<N> {
-        if let Some(reason) = self.absorb(&mut opening) {
-            return Next::Close(Phase::Binding(opening, listener), reason);
-        }
+    #[inline(never)]
+    pub(super) fn binding(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
         // The listener ends with the control connection, whatever was sent before its end.
         if opening.client_ended {
-            return Next::Close(Phase::Binding(opening, listener), Reason::ClientLeft);
+            return Next::Close(Reason::ClientLeft);
         }
-        if opening.outbox.flush(&mut self.client).is_err() {
-            return Next::Close(Phase::Binding(opening, listener), Reason::ClientReset);
+        if opening.outbox.flush(&mut self.peer).is_err() {
+            return Next::Close(Reason::ClientReset);
         }
         for _ in 0..PEERS_PER_TURN {
+            let Some(listener) = &mut opening.listener else {
+                break;
+            };
             if !opening.race.ready.readable {
-                return Next::Wait(Phase::Binding(opening, listener));
+                return Next::Wait;
             }
             match listener.accept() {
                 Ok((stream, peer)) => {
-                    if self.expects(&opening, peer, shared) {
+                    if self.expects(opening, &peer, shared) {
                         return self.bound(opening, stream, peer, shared);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    opening.race.ready.readable = false;
-                }
-                // It broke before it was taken; there may be another.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                // Out of descriptors: trying on at once would spin.
-                Err(error) => {
-                    debug!(target: "anklet", "BIND: {error}");
-                    shared.stagger.arm(self.key, STAGGER, shared.now);
-                    return Next::Wait(Phase::Binding(opening, listener));
-                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => opening.race.ready.readable = false,
+                    // It broke before it was taken; there may be another.
+                    io::ErrorKind::ConnectionAborted => {}
+                    // Out of descriptors: trying on at once would spin.
+                    _ => {
+                        debug!(target: "anklet", "BIND: {error}");
+                        shared.stagger.arm(self.key, STAGGER, shared.now);
+                        return Next::Wait;
+                    }
+                },
             }
         }
-        Next::Yield(Phase::Binding(opening, listener))
+        Next::Yield
     }
 
-    fn expects(
-        &self,
-        opening: &Opening<N::Stream>,
-        peer: SocketAddr,
-        shared: &mut Shared<N>,
-    ) -> bool {
+    #[inline(never)]
+    fn expects(&self, opening: &Opening<N>, peer: &SocketAddr, shared: &mut Shared<N>) -> bool {
         let addr = peer.ip().to_canonical();
         let mut expected = opening.race.expected().iter();
-        if !expected.any(|candidate| candidate.is_unspecified() || *candidate == addr) {
-            return false;
-        }
-        let client = self.record.client().ip();
-        let verdict = shared
-            .gate
-            .access
-            .permits(client, (addr, peer.port()).into());
-        if let Err(refusal) = verdict {
-            shared.totals.refused[refusal.index()] += 1;
-        }
-        verdict.is_ok()
+        let peer = SocketAddr::new(addr, peer.port());
+        expected.any(|candidate| candidate.is_unspecified() || *candidate == addr)
+            && shared.permit(self.record.client(), &peer).is_ok()
     }
 
     /// The peer has come: second reply, and the tunnel stands.
+    #[inline(never)]
     fn bound(
         &mut self,
-        mut opening: Box<Opening<N::Stream>>,
+        opening: &mut Opening<N>,
         mut stream: N::Stream,
         peer: SocketAddr,
         shared: &mut Shared<N>,
-    ) -> Next<N> {
-        shared.end_bind(self.source());
+    ) -> Next {
+        shared.end_bind(opening, self.source());
         self.record.set_reached(peer);
-        if shared
-            .net
-            .watch(&mut stream, self.token(Role::Target))
-            .is_err()
-        {
-            return self.fail(opening, Reason::Failed, shared);
+        let token = self.token(Role::Target);
+        if shared.net.watch(&mut stream, token).is_err() {
+            return Next::Fail(Reason::Failed);
         }
-        opening.answer(peer);
-        let ready = Ready::default();
-        Next::Go(Phase::Answering(opening, Peer { stream, ready }))
-    }
-
-    /// Nobody has come.
-    pub(super) fn bind_timeout(
-        &self,
-        opening: Box<Opening<N::Stream>>,
-        shared: &mut Shared<N>,
-    ) -> Next<N> {
-        shared.end_bind(self.source());
-        self.fail(opening, Reason::BindTimeout, shared)
+        opening.reach(stream, Ready::default(), &peer)
     }
 }

@@ -4,17 +4,17 @@
 //! the client reads it. So: reply, FIN, then discard for a while (RFC 1928 §6 asks to close
 //! within ten seconds).
 
-use std::io;
 use std::mem;
 use std::net::Ipv4Addr;
 
-use super::opening::{Opening, Outbox};
+use super::opening::Outbox;
 use super::shared::Class;
 use super::web::status;
-use super::{Next, Phase, Reason, Session, Shared};
+use super::{Client, Next, Phase, Reason, Session, Shared, Wake};
 use crate::net::{Net, Stream};
-use crate::state::flow::Peer;
+use crate::state::flow::{Gone, Peer};
 use crate::state::handshake::{self, Dialect, Refuse};
+use crate::state::pool::Buffers;
 use crate::wire::http::ANSWER_MAX;
 use crate::wire::socks::REPLY_MAX;
 use crate::wire::socks4;
@@ -32,6 +32,8 @@ pub(super) struct Farewell {
     /// `None`: there is nothing more to say.
     refuse: Option<Refuse>,
     reason: Reason,
+    /// The penalty is not over: the last words have to wait.
+    waits: bool,
     /// How much of the last words has gone out.
     sent: usize,
     shut: bool,
@@ -50,21 +52,8 @@ impl Farewell {
         self.moved
     }
 
-    /// For a client that has its answer, and may have sent more than belongs to its request.
-    pub(super) fn silent(reason: Reason, moved: (u64, u64)) -> Self {
-        Self {
-            outbox: Outbox::default(),
-            dialect: Dialect::Http,
-            refuse: None,
-            reason,
-            sent: 0,
-            shut: true,
-            discarded: 0,
-            moved,
-        }
-    }
-
     /// The last words, in the client's dialect. They are the same each time.
+    #[inline(never)]
     fn words(&self, out: &mut [u8; ANSWER_MAX]) -> usize {
         let Some(refuse) = self.refuse else { return 0 };
         match self.dialect {
@@ -84,92 +73,85 @@ impl Farewell {
         }
     }
 
-    /// Says what is left to say. Whether the client has taken everything.
-    fn speak<S: Stream>(&mut self, client: &mut Peer<S>) -> io::Result<bool> {
-        if !self.outbox.flush(client)? {
+    /// Says what is left to say, once that may be said. Whether the client has taken everything.
+    fn speak<S: Stream>(&mut self, client: &mut Peer<S>) -> Result<bool, Gone> {
+        if !self.outbox.flush(client)? || self.waits {
             return Ok(false);
         }
         let mut words = [0; ANSWER_MAX];
         let len = self.words(&mut words);
-        while self.sent < len {
-            if !client.ready.writable {
-                return Ok(false);
+        client.send(&words[..len], &mut self.sent)
+    }
+
+    /// Says what is left to say, then discards until the client has closed too. Nothing but an
+    /// event is waited for after [`Next::Wait`].
+    #[inline(never)]
+    pub(super) fn turn<N: Net>(
+        &mut self,
+        wake: Wake<'_>,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Next {
+        if let Wake::Timeout = wake {
+            if !mem::take(&mut self.waits) {
+                return Next::Close(self.reason);
             }
-            self.sent += client.write(&words[self.sent..len])?.unwrap_or(0);
+            shared.arm(client.key, Class::Linger);
         }
-        Ok(true)
+        match self.part(&mut client.peer, &mut shared.buffers) {
+            Ok(()) => Next::Wait,
+            Err(Gone) => Next::Close(self.reason),
+        }
+    }
+
+    /// As far as that is possible now. An error: the client has gone.
+    fn part<S: Stream>(&mut self, client: &mut Peer<S>, buffers: &mut Buffers) -> Result<(), Gone> {
+        if !self.speak(client)? {
+            return Ok(());
+        }
+        if !mem::replace(&mut self.shut, true) {
+            client.stream.shutdown_write().map_err(|_| Gone)?;
+        }
+        while client.ready.readable && self.discarded < DISCARD_MAX {
+            match client.read(buffers.scratch())? {
+                Some(0) => return Err(Gone),
+                len => self.discarded += len.unwrap_or(0),
+            }
+        }
+        Ok(())
     }
 }
 
 impl<N: Net> Session<N> {
-    /// Gives the opening back and says farewell, after a penalty where a password was wrong.
+    /// Gives back what the session holds and says farewell, after a penalty where a password
+    /// was wrong. Without `refuse` the client has its answer, and has not to be told the end.
+    #[inline(never)]
     pub(super) fn refuse(
-        &self,
-        mut opening: Box<Opening<N::Stream>>,
-        refuse: Refuse,
+        &mut self,
+        refuse: Option<Refuse>,
         reason: Reason,
         shared: &mut Shared<N>,
-    ) -> Next<N> {
-        shared.stagger.disarm(self.key);
-        let outbox = mem::take(&mut opening.outbox);
-        let dialect = opening.dialect;
-        shared.give_opening(opening, self.source());
-        let farewell = Farewell {
-            outbox,
-            dialect,
-            refuse: Some(refuse),
+    ) {
+        let mut farewell = Farewell {
+            outbox: Outbox::new(),
+            dialect: Dialect::Http,
+            refuse,
             reason,
+            waits: false,
             sent: 0,
-            shut: false,
+            shut: refuse.is_none(),
             discarded: 0,
-            moved: (0, 0),
+            moved: self.moved(),
         };
-        if let Refuse::Login(step) = refuse {
-            let class = Class::Penalty as u8 + step;
-            shared.timers.arm(self.key, class, shared.now);
-            return Next::Go(Phase::Penalty(farewell));
+        if let Phase::Opening(opening) = &self.phase {
+            (farewell.outbox, farewell.dialect) = (opening.outbox, opening.dialect);
         }
-        self.pardon(farewell, shared)
-    }
-
-    /// The penalty waits for its timer; what was said before it may still have to go out.
-    pub(super) fn penalty(&mut self, mut farewell: Farewell) -> Next<N> {
-        let reason = farewell.reason;
-        match farewell.outbox.flush(&mut self.client) {
-            Ok(_) => Next::Wait(Phase::Penalty(farewell)),
-            Err(_) => Next::Close(Phase::Over, reason),
+        let mut class = Class::Linger as u8;
+        if let Some(Refuse::Login(step)) = refuse {
+            farewell.waits = true;
+            class = Class::Penalty as u8 + step;
         }
-    }
-
-    /// Nothing holds back the last words any more, if there are any.
-    pub(super) fn pardon(&self, farewell: Farewell, shared: &mut Shared<N>) -> Next<N> {
-        shared.timers.arm(self.key, Class::Linger as u8, shared.now);
-        Next::Go(Phase::Refusing(farewell))
-    }
-
-    /// Says what is left to say, then discards until the client has closed too.
-    pub(super) fn refusing(&mut self, mut farewell: Farewell, shared: &mut Shared<N>) -> Next<N> {
-        let reason = farewell.reason;
-        match farewell.speak(&mut self.client) {
-            Ok(true) => {}
-            Ok(false) => return Next::Wait(Phase::Refusing(farewell)),
-            Err(_) => return Next::Close(Phase::Refusing(farewell), reason),
-        }
-        if !farewell.shut {
-            farewell.shut = true;
-            if self.client.stream.shutdown_write().is_err() {
-                return Next::Close(Phase::Refusing(farewell), reason);
-            }
-        }
-        while self.client.ready.readable {
-            if farewell.discarded >= DISCARD_MAX {
-                break;
-            }
-            match self.client.read(shared.buffers.scratch()) {
-                Ok(Some(0)) | Err(_) => return Next::Close(Phase::Refusing(farewell), reason),
-                Ok(len) => farewell.discarded += len.unwrap_or(0),
-            }
-        }
-        Next::Wait(Phase::Refusing(farewell))
+        self.enter(Phase::Refusing(farewell), shared);
+        shared.timers.arm(self.client.key, class, shared.now);
     }
 }

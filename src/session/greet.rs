@@ -1,20 +1,41 @@
 //! The handshake of a session: bytes in, answers out, until the request stands.
 
-use super::opening::Opening;
-use super::shared::Class;
-use super::{Next, Phase, Reason, Session, Shared};
+use super::opening::{Opening, Step};
+use super::{Client, Next, Reason, Shared, Wake};
 use crate::net::Net;
+use crate::state::flow::Gone;
 use crate::state::handshake::{self, Dialect, Progress, Refuse, Stage};
 use crate::wire::http::Status;
 
-impl<N: Net> Session<N> {
-    /// Feeds what has come, and reads more, until bytes are missing.
-    pub(super) fn greet(
+impl<N: Net> Client<N> {
+    /// One step on the way to a tunnel.
+    pub(super) fn open(
         &mut self,
-        mut opening: Box<Opening<N::Stream>>,
+        opening: &mut Opening<N>,
+        wake: Wake<'_>,
         shared: &mut Shared<N>,
-    ) -> Next<N> {
-        let client = self.record.client().ip();
+    ) -> Next {
+        if !matches!(opening.step, Step::Handshake | Step::Answering)
+            && let Some(reason) = self.absorb(opening)
+        {
+            return Next::Close(reason);
+        }
+        match (opening.step, wake) {
+            (step, Wake::Timeout) => late(step, opening),
+            (Step::Handshake, Wake::Event) => self.greet(opening, shared),
+            (Step::Resolving, Wake::Answer(_, answer)) => self.resolved(opening, answer, shared),
+            (Step::Connecting, Wake::Event) => self.connecting(opening, shared),
+            (Step::Connecting, Wake::Stagger) => self.advance(opening, shared),
+            (Step::Binding, _) => self.binding(opening, shared),
+            (Step::Answering, Wake::Event) => self.answer(opening),
+            _ => Next::Wait,
+        }
+    }
+
+    /// Feeds what has come, and reads more, until bytes are missing.
+    #[inline(never)]
+    fn greet(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
+        let client = self.record.ip();
         // Bounded: each round consumes a message of the inbox, or reads, and without bytes
         // to read it returns.
         loop {
@@ -30,83 +51,84 @@ impl<N: Net> Session<N> {
             let (used, progress) =
                 handshake::feed(opening.stage, bytes, client, &mut shared.gate, shared.now);
             opening.inbox.consume(used);
-            match progress {
-                Progress::More => match self.listen(&mut opening) {
-                    Ok(true) => {}
-                    Ok(false) => return Next::Wait(Phase::Handshake(opening)),
-                    Err(reason) => return Next::Close(Phase::Handshake(opening), reason),
+            let reply = match progress {
+                Progress::More => match self.listen(opening) {
+                    Next::Go => continue,
+                    next => return next,
                 },
                 Progress::Reply(reply, stage) => {
-                    opening.outbox.put(&reply);
                     opening.stage = stage;
+                    reply
                 }
                 Progress::Granted(reply, user) => {
-                    opening.outbox.put(&reply);
                     opening.stage = Stage::Request;
                     self.record.set_user(user);
+                    reply
                 }
-                Progress::Done(request) => {
-                    self.record.set_asked(&request);
-                    // The method shows as accepted before the target is known to answer.
-                    if opening.outbox.flush(&mut self.client).is_err() {
-                        return Next::Close(Phase::Handshake(opening), Reason::ClientReset);
-                    }
-                    shared
-                        .timers
-                        .arm(self.key, Class::Connect as u8, shared.now);
-                    return self.dial(opening, &request, shared);
-                }
-                Progress::Refuse(refuse) => return self.turn_away(opening, refuse, shared),
-            }
+                Progress::Done(request) => return self.dial(opening, &request, shared),
+                Progress::Refuse(refuse) => return turn_away(refuse, shared),
+            };
+            opening.outbox.put(&reply);
         }
     }
 
-    /// Writes what is to be said and reads once. Whether there is something new to look at.
-    fn listen(&mut self, opening: &mut Opening<N::Stream>) -> Result<bool, Reason> {
-        let flushed = opening.outbox.flush(&mut self.client);
-        if !flushed.map_err(|_| Reason::ClientReset)? {
-            return Ok(false);
+    /// Writes what is to be said and reads once; [`Next::Go`] where there is something new.
+    #[inline(never)]
+    fn listen(&mut self, opening: &mut Opening<N>) -> Next {
+        match opening.outbox.flush(&mut self.peer) {
+            Ok(true) => {}
+            Ok(false) => return Next::Wait,
+            Err(_) => return Next::Close(Reason::ClientReset),
         }
-        match opening.inbox.read(&mut self.client) {
-            Ok(Some(0)) => Err(Reason::ClientLeft),
-            Ok(read) => Ok(read.is_some()),
-            Err(_) => Err(Reason::ClientReset),
-        }
+        heard(opening.inbox.read(&mut self.peer))
     }
+}
 
-    /// The handshake takes too long. Only HTTP has a word for it.
-    pub(super) fn handshake_timeout(
-        &self,
-        opening: Box<Opening<N::Stream>>,
-        shared: &mut Shared<N>,
-    ) -> Next<N> {
-        if opening.dialect != Dialect::Http {
-            return Next::Close(Phase::Handshake(opening), Reason::HandshakeTimeout);
-        }
-        let refuse = Refuse::Status(Status::RequestTimeout);
-        self.refuse(opening, refuse, Reason::HandshakeTimeout, shared)
+/// What follows a read before the request stands.
+pub(super) fn heard(read: Result<Option<usize>, Gone>) -> Next {
+    match read {
+        Ok(Some(0)) => Next::Close(Reason::ClientLeft),
+        Ok(Some(_)) => Next::Go,
+        Ok(None) => Next::Wait,
+        Err(_) => Next::Close(Reason::ClientReset),
     }
+}
 
-    /// The bytes deserve no tunnel.
-    pub(super) fn turn_away(
-        &self,
-        opening: Box<Opening<N::Stream>>,
-        refuse: Refuse,
-        shared: &mut Shared<N>,
-    ) -> Next<N> {
-        let reason = match refuse {
-            Refuse::Protocol => {
-                shared.totals.garbage += 1;
-                return Next::Close(Phase::Handshake(opening), Reason::Garbage);
-            }
-            Refuse::Method => Reason::NoMethod,
-            Refuse::Status(Status::ProxyAuthenticationRequired) => Reason::NoMethod,
-            Refuse::LoginVersion | Refuse::Reply(_) | Refuse::Status(_) => Reason::BadRequest,
-            Refuse::Login(_) => {
-                shared.totals.logins_refused += 1;
-                Reason::BadLogin
-            }
-        };
-        self.refuse(opening, refuse, reason, shared)
-    }
+/// The step takes too long.
+fn late<N: Net>(step: Step, opening: &mut Opening<N>) -> Next {
+    Next::Fail(match step {
+        // Only HTTP has a word for it.
+        Step::Handshake => {
+            let reason = Reason::HandshakeTimeout;
+            return match opening.dialect {
+                Dialect::Http => Next::Refuse(Refuse::Status(Status::RequestTimeout), reason),
+                _ => Next::Close(reason),
+            };
+        }
+        Step::Resolving => Reason::LookupTimeout,
+        // An attempt that was refused tells more than one that is still under way.
+        Step::Connecting => {
+            opening.race.note(Reason::ConnectTimeout);
+            opening.race.failure()
+        }
+        Step::Binding => Reason::BindTimeout,
+        Step::Answering => return Next::Close(Reason::ConnectTimeout),
+    })
+}
+
+/// The bytes deserve no tunnel.
+pub(super) fn turn_away<N: Net>(refuse: Refuse, shared: &mut Shared<N>) -> Next {
+    let reason = match refuse {
+        Refuse::Protocol => {
+            shared.totals.garbage += 1;
+            return Next::Close(Reason::Garbage);
+        }
+        Refuse::Method | Refuse::Status(Status::ProxyAuthenticationRequired) => Reason::NoMethod,
+        Refuse::LoginVersion | Refuse::Reply(_) | Refuse::Status(_) => Reason::BadRequest,
+        Refuse::Login(_) => {
+            shared.totals.logins_refused += 1;
+            Reason::BadLogin
+        }
+    };
+    Next::Refuse(refuse, reason)
 }

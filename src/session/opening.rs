@@ -1,13 +1,14 @@
 //! What a session needs only until its tunnel stands: the bytes of the handshake, both ways,
 //! and the race for its target. An idle tunnel owns none of it.
 
-use std::io;
 use std::net::SocketAddr;
 
+use super::Next;
+use super::assoc::Association;
 use super::race::Race;
 use super::web::WebRequest;
-use crate::net::Stream;
-use crate::state::flow::Peer;
+use crate::net::{Net, Stream};
+use crate::state::flow::{Gone, Peer, Ready};
 use crate::state::handshake::{Dialect, Stage};
 use crate::wire::http::{ANSWER_MAX, Malformed, Status};
 use crate::wire::socks::{Command, REPLY_MAX, ReplyCode, write_reply};
@@ -21,9 +22,19 @@ const INBOX_BYTES: usize = 1024;
 /// reads nothing, has them all waiting. It is also enough for the 39 bytes of HTTP's 200.
 const OUTBOX_BYTES: usize = 2 + 2 + 2 * REPLY_MAX;
 
+/// How far a session has come on its way to a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Handshake,
+    Resolving,
+    Connecting,
+    Binding,
+    Answering,
+}
+
 /// One entry of the table of openings.
-#[derive(Debug)]
-pub(super) struct Opening<S> {
+pub(super) struct Opening<N: Net> {
+    pub(super) step: Step,
     pub(super) dialect: Dialect,
     pub(super) stage: Stage,
     /// What the request asks for: a connection to, or from, the destination.
@@ -36,12 +47,21 @@ pub(super) struct Opening<S> {
     pub(super) client_ended: bool,
     /// Bytes of payload that came along with the handshake and went to the target.
     pub(super) early_bytes: u64,
-    pub(super) race: Race<S>,
+    pub(super) race: Race<N::Stream>,
+    /// It is counted among the BINDs.
+    pub(super) binds: bool,
+    /// Where the peer of a BIND is waited for.
+    pub(super) listener: Option<N::Listener>,
+    /// The other end of the tunnel.
+    pub(super) target: Option<Peer<N::Stream>>,
+    /// What UDP ASSOCIATE has opened.
+    pub(super) association: Option<Box<Association<N::Datagram>>>,
 }
 
-impl<S: Stream> Opening<S> {
+impl<N: Net> Opening<N> {
     pub(super) fn new() -> Self {
         Self {
+            step: Step::Handshake,
             dialect: Dialect::default(),
             stage: Stage::Greeting,
             command: Command::Connect,
@@ -51,23 +71,15 @@ impl<S: Stream> Opening<S> {
                 start: 0,
                 end: 0,
             },
-            outbox: Outbox::default(),
+            outbox: Outbox::new(),
             client_ended: false,
             early_bytes: 0,
             race: Race::new(),
+            binds: false,
+            listener: None,
+            target: None,
+            association: None,
         }
-    }
-
-    /// Makes a used entry as good as new. What the inbox held is only forgotten, not wiped:
-    /// it is read as far as `end` says.
-    pub(super) fn reset(&mut self) {
-        self.dialect = Dialect::default();
-        self.stage = Stage::Greeting;
-        self.command = Command::Connect;
-        (self.inbox.start, self.inbox.end) = (0, 0);
-        self.outbox = Outbox::default();
-        (self.client_ended, self.early_bytes) = (false, 0);
-        self.race = Race::new();
     }
 
     /// What the target is to get first: the head of a forwarded request, then what came along
@@ -116,6 +128,14 @@ impl<S: Stream> Opening<S> {
         }
     }
 
+    /// The other end of the tunnel stands: the client is told, with `bound` as the address.
+    pub(super) fn reach(&mut self, stream: N::Stream, ready: Ready, bound: &SocketAddr) -> Next {
+        self.answer(*bound);
+        self.target = Some(Peer { stream, ready });
+        self.step = Step::Answering;
+        Next::Go
+    }
+
     /// Whether it is an HTTP request that is forwarded, not a tunnel.
     fn is_forwarded(&self) -> bool {
         self.web.as_ref().is_some_and(|web| web.meter().is_some())
@@ -162,11 +182,9 @@ impl Inbox {
 
     /// Reads once, behind what is there. `Some(0)` is the end of stream; `None` means that
     /// nothing was there to read, or no room.
-    pub(super) fn read<S: Stream>(&mut self, client: &mut Peer<S>) -> io::Result<Option<usize>> {
-        if self.start > 0 {
-            self.bytes.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
+    pub(super) fn read<S: Stream>(&mut self, client: &mut Peer<S>) -> Result<Option<usize>, Gone> {
+        self.bytes.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
         if !client.ready.readable || self.end == INBOX_BYTES {
             return Ok(None);
         }
@@ -177,40 +195,32 @@ impl Inbox {
 }
 
 /// Bytes for the client that it has not taken yet.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Outbox {
     bytes: [u8; OUTBOX_BYTES],
-    start: usize,
+    sent: usize,
     end: usize,
 }
 
-impl Default for Outbox {
-    fn default() -> Self {
+impl Outbox {
+    pub(super) fn new() -> Self {
         Self {
             bytes: [0; OUTBOX_BYTES],
-            start: 0,
+            sent: 0,
             end: 0,
         }
     }
-}
 
-impl Outbox {
     /// Adds a message. There is room for all that one handshake can say.
+    #[inline(never)]
     pub(super) fn put(&mut self, message: &[u8]) {
         self.bytes[self.end..][..message.len()].copy_from_slice(message);
         self.end += message.len();
     }
 
     /// Writes what the client takes. Whether it has taken everything.
-    pub(super) fn flush<S: Stream>(&mut self, client: &mut Peer<S>) -> io::Result<bool> {
-        while self.start < self.end {
-            if !client.ready.writable {
-                return Ok(false);
-            }
-            self.start += client
-                .write(&self.bytes[self.start..self.end])?
-                .unwrap_or(0);
-        }
-        Ok(true)
+    #[inline(never)]
+    pub(super) fn flush<S: Stream>(&mut self, client: &mut Peer<S>) -> Result<bool, Gone> {
+        client.send(&self.bytes[..self.end], &mut self.sent)
     }
 }

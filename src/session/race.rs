@@ -18,7 +18,10 @@ pub(super) struct Race<S> {
     candidates: Addresses,
     port: u16,
     next: usize,
-    attempts: [Option<Attempt<S>>; ATTEMPTS_MAX],
+    /// Oldest first.
+    attempts: Vec<Attempt<S>>,
+    /// How many of them beside the first are counted among those of all races.
+    pub(super) counted: usize,
     /// What the events of the attempts have said, all taken together: the winner may think
     /// itself readier than it is, never less ready.
     pub(super) ready: Ready,
@@ -26,21 +29,11 @@ pub(super) struct Race<S> {
     failure: Option<Reason>,
 }
 
-/// How the race stands.
-pub(super) enum Heat<S> {
-    /// This connection stands, to that address.
-    Won(S, SocketAddr),
-    /// At least one attempt has failed since the last look.
-    Failed,
-    /// Nothing has changed.
-    Running,
-}
-
 /// A connection under way.
 #[derive(Debug)]
-struct Attempt<S> {
-    stream: S,
-    to: SocketAddr,
+pub(super) struct Attempt<S> {
+    pub(super) stream: S,
+    pub(super) to: SocketAddr,
 }
 
 impl<S: Stream> Race<S> {
@@ -49,7 +42,8 @@ impl<S: Stream> Race<S> {
             candidates: Addresses::default(),
             port: 0,
             next: 0,
-            attempts: [const { None }; ATTEMPTS_MAX],
+            attempts: Vec::new(),
+            counted: 0,
             ready: Ready::default(),
             failure: None,
         }
@@ -75,9 +69,14 @@ impl<S: Stream> Race<S> {
         (self.candidates, self.next) = (candidates, 0);
     }
 
+    /// Sets the one address that there is to try.
+    pub(super) fn enter_one(&mut self, addr: IpAddr) {
+        self.candidates.push(addr);
+    }
+
     /// Drops the attempts that have not won.
     pub(super) fn end(&mut self) {
-        self.attempts = [const { None }; ATTEMPTS_MAX];
+        self.attempts.clear();
     }
 
     /// The next address to try.
@@ -92,57 +91,47 @@ impl<S: Stream> Race<S> {
         self.next < self.candidates.as_slice().len()
     }
 
-    /// Whether an attempt is under way.
-    pub(super) fn is_running(&self) -> bool {
-        self.attempts.iter().any(Option::is_some)
-    }
-
-    /// How many attempts there are beside the first, which every session may have.
-    pub(super) fn spare(&self) -> usize {
-        self.attempts.iter().flatten().count().saturating_sub(1)
+    /// How many attempts are under way.
+    pub(super) fn running(&self) -> usize {
+        self.attempts.len()
     }
 
     /// Adds an attempt, in place of the oldest where there are too many.
     pub(super) fn add(&mut self, stream: S, to: SocketAddr) {
-        if self.attempts[ATTEMPTS_MAX - 1].is_some() {
+        if self.attempts.len() == ATTEMPTS_MAX {
             self.note(Reason::ConnectTimeout);
-            self.attempts[0] = None;
-            self.attempts.rotate_left(1);
+            self.attempts.remove(0);
         }
-        let free = self
-            .attempts
-            .iter()
-            .position(Option::is_none)
-            .unwrap_or(ATTEMPTS_MAX - 1);
-        self.attempts[free] = Some(Attempt { stream, to });
+        self.attempts.push(Attempt { stream, to });
     }
 
-    /// Looks which attempts have come to their end: the first that stands, if one does, and
-    /// whether one has failed. (mio's three steps: event, error, peer address.)
-    pub(super) fn poll(&mut self) -> Heat<S> {
+    /// Drops the attempts that have failed, up to the first that stands, which is taken out.
+    /// (mio's three steps: event, error, peer address.)
+    pub(super) fn poll(&mut self) -> Option<Attempt<S>> {
         // Each attempt has an event of its own to come, or it would not be running.
         self.ready.writable = false;
-        let mut failed = false;
-        for slot in &mut self.attempts {
-            let Some(attempt) = slot else { continue };
+        let mut at = 0;
+        while let Some(attempt) = self.attempts.get_mut(at) {
             if let Some(error) = attempt.stream.take_error() {
-                *slot = None;
-                failed = true;
-                self.failure = Some(more_telling(self.failure, Reason::from(&error)));
+                self.note(Reason::from(&error));
+                self.attempts.remove(at);
             } else if attempt.stream.peer_addr().is_ok() {
-                let Some(winner) = slot.take() else { continue };
                 self.ready.writable = true;
-                return Heat::Won(winner.stream, winner.to);
+                return Some(self.attempts.remove(at));
+            } else {
+                at += 1;
             }
         }
-        // Oldest first, without gaps, is what `add` counts on.
-        self.attempts.sort_by_key(Option::is_none);
-        if failed { Heat::Failed } else { Heat::Running }
+        None
     }
 
     /// Remembers a failure, if it tells more than those before.
+    #[inline(never)]
     pub(super) fn note(&mut self, reason: Reason) {
-        self.failure = Some(more_telling(self.failure, reason));
+        // With several addresses tried, the most telling failure: 05 > 06 > 04 > 02 > 03.
+        if self.failure.is_none_or(|old| rank(old) < rank(reason)) {
+            self.failure = Some(reason);
+        }
     }
 
     /// What to tell the client when everything has failed.
@@ -150,11 +139,6 @@ impl<S: Stream> Race<S> {
         // No candidate at all: no address of a usable family.
         self.failure.unwrap_or(Reason::NetworkUnreachable)
     }
-}
-
-/// With several addresses tried, the most telling failure: 05 > 06 > 04 > 02 > 03.
-fn more_telling(old: Option<Reason>, new: Reason) -> Reason {
-    old.filter(|old| rank(*old) >= rank(new)).unwrap_or(new)
 }
 
 fn rank(reason: Reason) -> u8 {

@@ -1,7 +1,7 @@
 //! What is remembered of a session for its log line, bounded: an idle tunnel carries it.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use log::Level;
 
@@ -48,10 +48,16 @@ impl Record {
         }
     }
 
-    pub(super) fn client(&self) -> SocketAddr {
-        self.client
+    pub(super) fn client(&self) -> &SocketAddr {
+        &self.client
     }
 
+    #[inline(never)]
+    pub(super) fn ip(&self) -> IpAddr {
+        self.client.ip()
+    }
+
+    #[inline(never)]
     pub(super) fn source(&self) -> Source {
         Source::from(self.client.ip())
     }

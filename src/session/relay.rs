@@ -2,11 +2,10 @@
 
 use super::opening::Opening;
 use super::shared::Class;
-use super::{Next, Phase, Reason, Session, Shared, Verdict};
-use crate::net::{Event, Net, Stream};
-use crate::state::flow::{Broken, Flow, Peer, Step};
+use super::{Client, Next, Reason, Shared, Wake};
+use crate::net::{Net, Stream};
+use crate::state::flow::{Broken, Flow, Peer, Ready, Step};
 use crate::state::pool::Buffers;
-use crate::state::slots::Key;
 use crate::wire::http::BodyMeter;
 
 /// The target of a tunnel and both directions.
@@ -21,80 +20,87 @@ pub(super) struct Relay<S> {
     half: bool,
 }
 
-impl<N: Net> Session<N> {
+impl<N: Net> Client<N> {
     /// Replies to the client, and sends on what it had sent too early.
-    pub(super) fn answer(
-        &mut self,
-        mut opening: Box<Opening<N::Stream>>,
-        mut target: Peer<N::Stream>,
-        shared: &mut Shared<N>,
-    ) -> Next<N> {
-        if target.take_error().is_some() {
-            return Next::Close(Phase::Answering(opening, target), Reason::TargetReset);
-        }
-        let Ok(answered) = opening.outbox.flush(&mut self.client) else {
-            return Next::Close(Phase::Answering(opening, target), Reason::ClientReset);
+    pub(super) fn answer(&mut self, opening: &mut Opening<N>) -> Next {
+        let Some(mut target) = opening.target.take() else {
+            return Next::Wait;
         };
-        while !opening.early().is_empty() && target.ready.writable {
+        let next = self.pass_on(opening, &mut target);
+        opening.target = Some(target);
+        next
+    }
+
+    #[inline(never)]
+    fn pass_on(&mut self, opening: &mut Opening<N>, target: &mut Peer<N::Stream>) -> Next {
+        if target.is_broken() {
+            return Next::Close(Reason::TargetReset);
+        }
+        let Ok(answered) = opening.outbox.flush(&mut self.peer) else {
+            return Next::Close(Reason::ClientReset);
+        };
+        while !opening.early().is_empty() {
+            if !target.ready.writable {
+                return Next::Wait;
+            }
             match target.write(opening.early()) {
                 Ok(len) => opening.carry(len.unwrap_or(0)),
-                Err(_) => {
-                    return Next::Close(Phase::Answering(opening, target), Reason::TargetReset);
-                }
+                Err(_) => return Next::Close(Reason::TargetReset),
             }
         }
-        if !answered || !opening.early().is_empty() {
-            return Next::Wait(Phase::Answering(opening, target));
-        }
-        let meter = opening.web.as_ref().and_then(|web| web.meter());
-        let (ended, early_bytes) = (opening.client_ended, opening.early_bytes);
-        let up = match &meter {
-            Some(meter) => Flow::measured(meter, ended, early_bytes),
-            None => Flow::new(ended, early_bytes),
-        };
-        shared.give_opening(opening, self.source());
-        shared.totals.tunnels += 1;
-        shared.timers.arm(self.key, Class::Idle as u8, shared.now);
-        Next::Go(Phase::Relaying(Relay {
-            target,
-            up,
-            down: Flow::default(),
-            meter,
-            half: false,
-        }))
+        if answered { Next::Stand } else { Next::Wait }
     }
 }
 
 impl<S: Stream> Relay<S> {
+    /// The tunnel to `target`, with what the opening has carried already.
+    pub(super) fn new<N: Net<Stream = S>>(target: Peer<S>, opening: &Opening<N>) -> Self {
+        let meter = opening.web.as_ref().and_then(|web| web.meter());
+        Self {
+            target,
+            up: Flow::new(meter.as_ref(), opening.client_ended, opening.early_bytes),
+            down: Flow::default(),
+            meter,
+            half: false,
+        }
+    }
+
     /// Moves what can be moved, one buffer per direction at most.
+    #[inline(never)]
     pub(super) fn turn<N: Net<Stream = S>>(
         &mut self,
-        key: Key,
-        client: &mut Peer<S>,
+        wake: Wake<'_>,
+        client: &mut Client<N>,
         shared: &mut Shared<N>,
-    ) -> Verdict {
-        if self.target.take_error().is_some() {
-            return Verdict::Closed(Reason::TargetReset);
+    ) -> Next {
+        if let Wake::Timeout = wake {
+            return Next::Close(self.timeout());
+        }
+        if self.target.is_broken() {
+            return Next::Close(Reason::TargetReset);
         }
         let before = self.progress();
-        let (meter, buffers) = (self.meter.as_mut(), &mut shared.buffers);
-        let up = match self.up.pump(client, &mut self.target, meter, buffers) {
+        let (peer, buffers) = (&mut client.peer, &mut shared.buffers);
+        let (meter, target) = (self.meter.as_mut(), &mut self.target);
+        let up = match self.up.pump(peer, target, meter, buffers) {
             Ok(step) => step,
-            Err(Broken::Source) => return Verdict::Closed(Reason::ClientReset),
-            Err(Broken::Sink) => return Verdict::Closed(Reason::TargetReset),
+            Err(Broken::Source) => return Next::Close(Reason::ClientReset),
+            Err(Broken::Sink) => return Next::Close(Reason::TargetReset),
         };
-        let down = match self
-            .down
-            .pump(&mut self.target, client, None, &mut shared.buffers)
-        {
+        let down = match self.down.pump(target, peer, None, buffers) {
             Ok(step) => step,
-            Err(Broken::Source) => return Verdict::Closed(Reason::TargetReset),
-            Err(Broken::Sink) => return Verdict::Closed(Reason::ClientReset),
+            Err(Broken::Source) => return Next::Close(Reason::TargetReset),
+            Err(Broken::Sink) => return Next::Close(Reason::ClientReset),
         };
         if (up, down) == (Step::Done, Step::Done) {
-            return Verdict::Closed(Reason::Done);
+            // What lies behind a request: closing at once would reset the connection, and the
+            // client could lose the end of the answer.
+            return match self.up.is_measured() {
+                true => Next::Part(Reason::Done),
+                false => Next::Close(Reason::Done),
+            };
         }
-        let is_half = self.is_half(client.ready.ended);
+        let is_half = self.is_half(client.peer.ready.ended);
         if self.progress() != before || is_half != self.half {
             self.half = is_half;
             let class = if is_half {
@@ -102,33 +108,27 @@ impl<S: Stream> Relay<S> {
             } else {
                 Class::Idle
             };
-            shared.timers.arm(key, class as u8, shared.now);
+            shared.arm(client.key, class);
         }
         if up == Step::More || down == Step::More {
-            Verdict::Again
+            Next::Yield
         } else {
-            Verdict::Idle
+            Next::Wait
         }
     }
 
-    /// Whether the client may have sent more than its request has: closing at once would reset
-    /// the connection, and it could lose the end of the answer.
-    pub(super) fn has_excess(&self) -> bool {
-        self.up.is_measured()
+    /// What events have said of the target.
+    pub(super) fn target_ready(&mut self) -> &mut Ready {
+        &mut self.target.ready
     }
 
-    /// Remembers an event of the target.
-    pub(super) fn mark(&mut self, event: &Event) {
-        self.target.ready.mark(event);
-    }
-
-    /// Makes the close of the target an abort.
-    pub(super) fn abort(&mut self) {
-        self.target.stream.abort_on_close();
+    /// The connection to the target.
+    pub(super) fn target_stream(&mut self) -> &mut S {
+        &mut self.target.stream
     }
 
     /// What it means that nothing moved for so long.
-    pub(super) fn timeout(&self) -> Reason {
+    fn timeout(&self) -> Reason {
         if self.half {
             Reason::HalfCloseTimeout
         } else {

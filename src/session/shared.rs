@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::mem;
+use std::net::{IpAddr, SocketAddr};
 
 use super::assoc::{Associations, LOOKUPS_MAX};
-use super::opening::Opening;
+use super::opening::{Opening, Step};
+use super::race::Race;
 use super::web::WebRequest;
 use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, Relay, Timeouts};
@@ -15,8 +17,9 @@ use crate::state::access::{Access, Refusal, Source};
 use crate::state::association::{Loss, PORT_SILENCE_MS};
 use crate::state::clients::Clients;
 use crate::state::gate::Gate;
-use crate::state::pool::{Buffers, Pool};
+use crate::state::pool::{Buffers, Places};
 use crate::state::resolver::Settings;
+use crate::state::slots::Key;
 use crate::state::timers::Timers;
 use crate::state::users::{PENALTIES_MS, PENALTY_STEPS, Users};
 use crate::wire::socks::ReplyCode;
@@ -59,20 +62,17 @@ pub struct Shared<N: Net> {
     pub associations: Associations,
     pub(super) families: Families,
     pub(super) relay: Relay,
-    pub(super) openings: Openings<N>,
+    /// Sessions that are being opened.
+    pub(super) openings: Places,
     /// Heads of HTTP requests being read.
-    pub(super) heads: Pool<Box<WebRequest>>,
+    heads: Places,
     /// Connection attempts beside the first of each session, all races together.
     spare_attempts: usize,
     spare_attempts_max: usize,
     /// BINDs that wait for their peer.
-    binds: usize,
-    binds_max: usize,
+    binds: Places,
     per_client_binds_max: u32,
 }
-
-/// The table of openings.
-type Openings<N> = Pool<Box<Opening<<N as Net>::Stream>>>;
 
 impl<N: Net> Shared<N> {
     /// What a server with this configuration shares.
@@ -94,12 +94,11 @@ impl<N: Net> Shared<N> {
             associations: Associations::new(config),
             families: config.families,
             relay: config.relay,
-            openings: Pool::new(limits.openings_max),
-            heads: Pool::new(limits.heads_max),
+            openings: Places::new(limits.openings_max),
+            heads: Places::new(limits.heads_max),
             spare_attempts: 0,
             spare_attempts_max: (limits.sessions_max / 4).clamp(1, SPARE_ATTEMPTS_MAX),
-            binds: 0,
-            binds_max: limits.binds_max,
+            binds: Places::new(limits.binds_max),
             per_client_binds_max: u32::try_from(limits.per_client_binds_max).unwrap_or(u32::MAX),
         }
     }
@@ -110,7 +109,7 @@ impl<N: Net> Shared<N> {
     }
 
     /// The table of openings, for its counts.
-    pub fn openings(&self) -> &Pool<impl Sized> {
+    pub fn openings(&self) -> &Places {
         &self.openings
     }
 
@@ -126,7 +125,32 @@ impl<N: Net> Shared<N> {
 
     /// BINDs that wait for their peer.
     pub fn binds(&self) -> usize {
-        self.binds
+        self.binds.used()
+    }
+
+    /// Arms the timer of a session.
+    #[inline(never)]
+    pub(super) fn arm(&mut self, key: Key, class: Class) {
+        self.timers.arm(key, class as u8, self.now);
+    }
+
+    /// Whether a client may reach that destination. A refusal is counted.
+    #[inline(never)]
+    pub(super) fn permit(&mut self, client: &SocketAddr, to: &SocketAddr) -> Result<(), Reason> {
+        let verdict = self.gate.access.permits(client.ip(), *to);
+        verdict.map_err(|refusal| {
+            self.totals.refused[refusal.index()] += 1;
+            Reason::NotAllowed(refusal)
+        })
+    }
+
+    /// Whether targets of that family are tried at all.
+    pub(super) fn has_family(&self, is_v6: bool) -> bool {
+        if is_v6 {
+            self.families.v6
+        } else {
+            self.families.v4
+        }
     }
 
     /// Whether a race that is under way may have one attempt more.
@@ -134,50 +158,57 @@ impl<N: Net> Shared<N> {
         self.spare_attempts < self.spare_attempts_max
     }
 
-    /// The spare attempts of a race have changed.
-    pub(super) fn recount(&mut self, before: usize, after: usize) {
-        self.spare_attempts = self.spare_attempts + after - before;
+    /// The attempts of a race have changed: counts those beside the first, which every session
+    /// may have.
+    #[inline(never)]
+    pub(super) fn recount(&mut self, race: &mut Race<N::Stream>) {
+        let spare = race.running().saturating_sub(1);
+        self.spare_attempts = self.spare_attempts + spare - race.counted;
+        race.counted = spare;
     }
 
-    /// An entry of the table of heads; `None` when all are in use, or a quarter by this client.
-    pub(super) fn take_head(&mut self, source: Source) -> Option<Box<WebRequest>> {
+    /// Takes an entry of the table of heads; `false` when all are in use, or a quarter of them
+    /// by this client.
+    pub(super) fn take_head(&mut self, source: Source) -> bool {
         let own_max = self.heads.max().div_ceil(4);
-        let share = self.clients.share_mut(source)?;
-        if share.heads as usize >= own_max {
-            return None;
-        }
-        let web = self.heads.take(|| Box::new(WebRequest::new()))?;
-        share.heads += 1;
-        Some(web)
+        let Some(share) = self.clients.share_mut(source) else {
+            return false;
+        };
+        let taken = (share.heads as usize) < own_max && self.heads.take();
+        share.heads += u32::from(taken);
+        taken
     }
 
-    /// Takes back an entry of the table of heads.
-    pub(super) fn give_head(&mut self, web: Box<WebRequest>, source: Source) {
-        self.heads.give(web);
-        if let Some(share) = self.clients.share_mut(source) {
-            share.heads -= 1;
-        }
-    }
-
-    /// Whether that client may have another listener.
-    pub(super) fn can_bind(&self, source: Source) -> bool {
-        let binds = self.clients.share(source).binds;
-        self.binds < self.binds_max && binds < self.per_client_binds_max
-    }
-
-    /// A listener of that client waits for its peer.
-    pub(super) fn begin_bind(&mut self, source: Source) {
-        self.binds += 1;
-        if let Some(share) = self.clients.share_mut(source) {
-            share.binds += 1;
+    /// Takes back an entry of the table of heads, if there is one.
+    #[inline(never)]
+    pub(super) fn give_head(&mut self, web: &mut Option<Box<WebRequest>>, source: Source) {
+        if web.take().is_some() {
+            self.heads.give();
+            if let Some(share) = self.clients.share_mut(source) {
+                share.heads -= 1;
+            }
         }
     }
 
-    /// It waits no more.
-    pub(super) fn end_bind(&mut self, source: Source) {
-        self.binds -= 1;
-        if let Some(share) = self.clients.share_mut(source) {
-            share.binds -= 1;
+    /// A listener of that client is to wait for its peer; whether it may.
+    pub(super) fn begin_bind(&mut self, source: Source) -> bool {
+        let Some(share) = self.clients.share_mut(source) else {
+            return false;
+        };
+        let taken = share.binds < self.per_client_binds_max && self.binds.take();
+        share.binds += u32::from(taken);
+        taken
+    }
+
+    /// It waits no more, if it did.
+    #[inline(never)]
+    pub(super) fn end_bind(&mut self, opening: &mut Opening<N>, source: Source) {
+        opening.listener = None;
+        if mem::take(&mut opening.binds) {
+            self.binds.give();
+            if let Some(share) = self.clients.share_mut(source) {
+                share.binds -= 1;
+            }
         }
     }
 
@@ -190,14 +221,15 @@ impl<N: Net> Shared<N> {
         public.unwrap_or(local)
     }
 
-    /// Takes back an entry of the table of openings.
-    pub(super) fn give_opening(&mut self, mut opening: Box<Opening<N::Stream>>, source: Source) {
-        if let Some(web) = opening.web.take() {
-            self.give_head(web, source);
+    /// Takes back what an opening holds, and its place in the table.
+    pub(super) fn give_opening(&mut self, opening: &mut Opening<N>, key: Key, source: Source) {
+        if opening.step == Step::Resolving {
+            self.names.cancel(key);
         }
-        self.recount(opening.race.spare(), 0);
-        opening.reset();
-        self.openings.give(opening);
+        self.give_head(&mut opening.web, source);
+        self.end_bind(opening, source);
+        self.spare_attempts -= opening.race.counted;
+        self.openings.give();
         self.clients.opened(source);
     }
 }

@@ -3,14 +3,12 @@
 //! The head is read into an entry of a small table of its own, because it is eight times as
 //! large as a SOCKS handshake; what lies behind it stays there until the target takes it.
 
-use std::io;
-use std::net::IpAddr;
-
+use super::greet::{heard, turn_away};
 use super::opening::Opening;
-use super::shared::Class;
-use super::{Next, Phase, Reason, Session, Shared};
+use super::record::Record;
+use super::{Client, Next, Reason, Shared};
 use crate::net::{Millis, Net, Stream};
-use crate::state::flow::Peer;
+use crate::state::flow::{Gone, Peer};
 use crate::state::gate::Gate;
 use crate::state::handshake::Refuse;
 use crate::wire::http::{
@@ -43,15 +41,6 @@ impl WebRequest {
             forwarded_end: 0,
             meter: None,
         }
-    }
-
-    /// Makes a used entry as good as new, with these first bytes. What it held is only
-    /// forgotten: it is read as far as the ends say.
-    fn begin(&mut self, bytes: &[u8]) {
-        self.input[..bytes.len()].copy_from_slice(bytes);
-        (self.start, self.end) = (0, bytes.len());
-        (self.forwarded_start, self.forwarded_end) = (0, 0);
-        self.meter = None;
     }
 
     /// Bytes for the target: the rewritten head, then what came behind the head.
@@ -88,7 +77,7 @@ impl WebRequest {
     }
 
     /// Reads once. `Some(0)`: end of stream; `None`: nothing there.
-    fn read<S: Stream>(&mut self, client: &mut Peer<S>) -> io::Result<Option<usize>> {
+    fn read<S: Stream>(&mut self, client: &mut Peer<S>) -> Result<Option<usize>, Gone> {
         if !client.ready.readable {
             return Ok(None);
         }
@@ -97,17 +86,19 @@ impl WebRequest {
         Ok(len)
     }
 
-    /// The request, once its head is complete, and the user who sent it.
+    /// The request, once its head is complete; who sent it goes to `record`.
+    #[inline(never)]
     fn take(
         &mut self,
         gate: &mut Gate,
-        client: IpAddr,
+        record: &mut Record,
         now: Millis,
-    ) -> Result<Option<(Request, Option<u16>)>, Refuse> {
+    ) -> Result<Option<Request>, Refuse> {
         let Some((head, len)) = Head::parse(&self.input[..self.end]).map_err(Refuse::Status)?
         else {
             return Ok(None);
         };
+        let client = record.ip();
         let user = match gate.trusts(client, now) {
             Some(user) => user,
             None => {
@@ -117,6 +108,7 @@ impl WebRequest {
                 gate.login(client, login, now).map_err(Refuse::Login)?
             }
         };
+        record.set_user(user);
         let (address, port) = match head.target {
             Target::Tunnel { address, port } => (address, port),
             Target::Forward { address, port, .. } => {
@@ -127,95 +119,56 @@ impl WebRequest {
             }
         };
         self.start = len;
-        let command = Command::Connect;
-        Ok(Some((
-            Request {
-                command,
-                address,
-                port,
-            },
-            user,
-        )))
+        Ok(Some(Request {
+            command: Command::Connect,
+            address,
+            port,
+        }))
     }
 }
 
-impl<N: Net> Session<N> {
+impl<N: Net> Client<N> {
     /// Reads the head, judges it, and goes on to the target.
-    pub(super) fn browse(
-        &mut self,
-        mut opening: Box<Opening<N::Stream>>,
-        shared: &mut Shared<N>,
-    ) -> Next<N> {
-        let mut web = match opening.web.take() {
-            Some(web) => web,
-            None => match shared.take_head(self.source()) {
-                Some(mut web) => {
-                    web.begin(opening.inbox.unread());
-                    opening.inbox.clear();
-                    web
-                }
-                None => {
-                    let refuse = Refuse::Status(Status::ServiceUnavailable);
-                    return self.refuse(opening, refuse, Reason::Failed, shared);
-                }
-            },
-        };
-        let outcome = self.read_head(&mut web, shared);
-        let is_tunnel = matches!(outcome, Ok(Some(_))) && web.meter().is_none();
-        if is_tunnel && opening.inbox.refill(web.unread()) {
-            // Nothing but the payload is needed any more: others wait for the entry.
-            shared.give_head(web, self.source());
-        } else {
-            opening.web = Some(web);
-        }
-        match outcome {
-            Ok(Some((request, user))) => {
-                self.record.set_user(user);
-                self.record.set_asked(&request);
-                shared
-                    .timers
-                    .arm(self.key, Class::Connect as u8, shared.now);
-                self.dial(opening, &request, shared)
+    #[inline(never)]
+    pub(super) fn browse(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
+        if opening.web.is_none() {
+            if !shared.take_head(self.source()) {
+                let refuse = Refuse::Status(Status::ServiceUnavailable);
+                return Next::Refuse(refuse, Reason::Failed);
             }
-            Ok(None) => Next::Wait(Phase::Handshake(opening)),
-            Err(Stop::Close(reason)) => Next::Close(Phase::Handshake(opening), reason),
-            Err(Stop::Refuse(refuse)) => self.turn_away(opening, refuse, shared),
+            let web = opening.web.insert(Box::new(WebRequest::new()));
+            let bytes = opening.inbox.unread();
+            web.input[..bytes.len()].copy_from_slice(bytes);
+            web.end = bytes.len();
+            opening.inbox.clear();
         }
-    }
-
-    /// Reads until the head is complete (`Some`) or nothing is there (`None`).
-    fn read_head(
-        &mut self,
-        web: &mut WebRequest,
-        shared: &mut Shared<N>,
-    ) -> Result<Option<(Request, Option<u16>)>, Stop> {
-        let client = self.record.client().ip();
+        let Some(web) = &mut opening.web else {
+            return Next::Wait;
+        };
         let mut seen = 0;
         // Bounded: each round reads at least one byte of at most `HEAD_MAX`.
-        loop {
+        let request = loop {
             // What a head means changes only with a line's end, or when the room is full.
             let news = &web.input[seen..web.end];
             if news.contains(&b'\n') || web.end == HEAD_MAX {
-                let taken = web.take(&mut shared.gate, client, shared.now);
-                if let Some(request) = taken.map_err(Stop::Refuse)? {
-                    return Ok(Some(request));
+                match web.take(&mut shared.gate, &mut self.record, shared.now) {
+                    Ok(Some(request)) => break request,
+                    Ok(None) => {}
+                    Err(refuse) => return turn_away(refuse, shared),
                 }
             }
             seen = web.end;
-            match web.read(&mut self.client) {
-                Ok(None) => return Ok(None),
-                Ok(Some(0)) => return Err(Stop::Close(Reason::ClientLeft)),
-                Ok(Some(_)) => {}
-                Err(_) => return Err(Stop::Close(Reason::ClientReset)),
+            match heard(web.read(&mut self.peer)) {
+                Next::Go => {}
+                next => return next,
             }
+        };
+        if web.meter.is_none() && opening.inbox.refill(web.unread()) {
+            // Nothing but the payload is needed any more: others wait for the entry.
+            shared.give_head(&mut opening.web, self.source());
         }
+        self.dial(opening, &request, shared)
     }
-}
-
-/// Why a head is read no further.
-enum Stop {
-    Close(Reason),
-    Refuse(Refuse),
 }
 
 /// The status that tells an HTTP client why it is refused.

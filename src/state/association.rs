@@ -145,9 +145,9 @@ impl Caller {
         self.open = true;
     }
 
-    /// The client's address, without a port.
-    pub fn ip(&self) -> IpAddr {
-        self.addr.ip()
+    /// The client's address; its port may be unknown, or out of date.
+    pub fn host(&self) -> &SocketAddr {
+        &self.addr
     }
 
     /// Where datagrams for the client go, if that is known.

@@ -6,6 +6,7 @@
 //! flow that keeps filling its buffer goes that way too: twice the bytes per second.
 
 use std::io;
+use std::mem;
 
 use super::pool::{Buffer, Buffers};
 use crate::net::{Event, Stream};
@@ -49,42 +50,58 @@ pub struct Peer<S> {
     pub ready: Ready,
 }
 
+/// A connection broke. What the system said of it does not change what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
 impl<S: Stream> Peer<S> {
     /// Reads once. `None`: nothing there, an event will come. `Some(0)`: end of stream.
-    pub fn read(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+    #[inline(never)]
+    pub fn read(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Gone> {
         let result = self.stream.read(buf);
         self.note_read(result, buf.len())
     }
 
     /// Reads without consuming; otherwise as [`Peer::read`].
-    fn peek(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+    fn peek(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Gone> {
         let result = self.stream.peek(buf);
         self.note_read(result, buf.len())
     }
 
     /// Writes once. `None`: no room, an event will come.
-    pub fn write(&mut self, buf: &[u8]) -> io::Result<Option<usize>> {
+    #[inline(never)]
+    pub fn write(&mut self, buf: &[u8]) -> Result<Option<usize>, Gone> {
         match self.stream.write(buf) {
-            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Ok(0) => Err(Gone),
             Ok(len) => Ok(Some(len)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.ready.writable = false;
-                Ok(None)
+            Err(error) => blocked(&error, &mut self.ready.writable),
+        }
+    }
+
+    /// Writes what the peer takes of `bytes`, from `sent` on, which moves along. Whether it has
+    /// taken everything.
+    #[inline(never)]
+    pub fn send(&mut self, bytes: &[u8], sent: &mut usize) -> Result<bool, Gone> {
+        while let Some(rest @ [_, ..]) = bytes.get(*sent..) {
+            if !self.ready.writable {
+                return Ok(false);
             }
-            Err(error) => Err(error),
+            *sent += self.write(rest)?.unwrap_or(0);
         }
+        Ok(true)
     }
 
-    /// The announced error, if there is one. Asked once: taking it makes it vanish.
-    pub fn take_error(&mut self) -> Option<io::Error> {
-        if !self.ready.failed {
-            return None;
-        }
-        self.ready.failed = false;
-        self.stream.take_error()
+    /// Whether it has broken: looked up once after an event has announced it.
+    #[inline(never)]
+    pub fn is_broken(&mut self) -> bool {
+        mem::take(&mut self.ready.failed) && self.stream.take_error().is_some()
     }
 
-    fn note_read(&mut self, result: io::Result<usize>, asked: usize) -> io::Result<Option<usize>> {
+    fn note_read(
+        &mut self,
+        result: io::Result<usize>,
+        asked: usize,
+    ) -> Result<Option<usize>, Gone> {
         match result {
             Ok(len) => {
                 if len < asked && !self.ready.ended {
@@ -92,13 +109,18 @@ impl<S: Stream> Peer<S> {
                 }
                 Ok(Some(len))
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.ready.readable = false;
-                Ok(None)
-            }
-            Err(error) => Err(error),
+            Err(error) => blocked(&error, &mut self.ready.readable),
         }
     }
+}
+
+/// Nothing can be moved now: `None`, and not ready until an event says so; or the end.
+fn blocked(error: &io::Error, ready: &mut bool) -> Result<Option<usize>, Gone> {
+    if error.kind() != io::ErrorKind::WouldBlock {
+        return Err(Gone);
+    }
+    *ready = false;
+    Ok(None)
 }
 
 /// How a turn of a flow ended.
@@ -136,22 +158,17 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// A flow whose source may have ended already, and which has carried `bytes` so far.
-    pub fn new(ended: bool, bytes: u64) -> Self {
-        Self {
-            held: None,
+    /// A flow whose source may have ended already, which has carried `bytes` so far, and goes as
+    /// far as `meter` says where it carries a request body.
+    pub fn new(meter: Option<&BodyMeter>, ended: bool, bytes: u64) -> Self {
+        let mut flow = Self {
             bytes,
             ended,
-            done: false,
-            measured: false,
-            bulk: false,
+            ..Self::default()
+        };
+        if let Some(meter) = meter {
+            flow.measure(meter);
         }
-    }
-
-    /// A flow that carries a request body, as far as `meter` says, and has carried `bytes`.
-    pub fn measured(meter: &BodyMeter, ended: bool, bytes: u64) -> Self {
-        let mut flow = Self::new(ended, bytes);
-        flow.measure(meter);
         flow
     }
 

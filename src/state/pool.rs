@@ -1,56 +1,57 @@
 //! Things lent and given back, never more than a fixed number of them.
 //!
-//! Ownership is the accounting: who holds a `T` from [`Pool::take`] has one of `max`, and the
-//! pool counts what is out. Nobody ever waits for one; `None` is an answer.
+//! Nobody ever waits for one: that all are out is an answer.
 
-/// A bounded stock of equal things, made when first needed and kept for the next taker.
+/// A bounded number of places, and how many are taken.
 #[derive(Debug)]
-pub struct Pool<T> {
-    free: Vec<T>,
+pub struct Places {
     used: usize,
     peak: usize,
     max: usize,
 }
 
-impl<T> Pool<T> {
-    /// A pool that lends at most `max` at once. Nothing is made yet.
+impl Places {
+    /// At most `max` at once.
     pub fn new(max: usize) -> Self {
         Self {
-            free: Vec::new(),
             used: 0,
             peak: 0,
             max,
         }
     }
 
-    /// Lends one, `make`ing it if none lies ready; `None` when all are out.
-    pub fn take(&mut self, make: impl FnOnce() -> T) -> Option<T> {
-        if self.used == self.max {
-            return None;
+    /// Takes one; `false` when all are taken.
+    pub fn take(&mut self) -> bool {
+        let free = !self.is_full();
+        if free {
+            self.used += 1;
+            self.peak = self.peak.max(self.used);
         }
-        self.used += 1;
-        self.peak = self.peak.max(self.used);
-        Some(self.free.pop().unwrap_or_else(make))
+        free
     }
 
-    /// Takes one back.
-    pub fn give(&mut self, thing: T) {
-        assert!(self.used > 0, "given back more often than taken");
+    /// Gives one back.
+    pub fn give(&mut self) {
+        // A check for an underflow in every build: overflow checks are on.
         self.used -= 1;
-        self.free.push(thing);
     }
 
-    /// How many are out.
+    /// Whether all are taken.
+    pub fn is_full(&self) -> bool {
+        self.used >= self.max
+    }
+
+    /// How many are taken.
     pub fn used(&self) -> usize {
         self.used
     }
 
-    /// The most that were ever out at once.
+    /// The most that were ever taken at once.
     pub fn peak(&self) -> usize {
         self.peak
     }
 
-    /// How many can be out.
+    /// How many there are.
     pub fn max(&self) -> usize {
         self.max
     }
@@ -110,7 +111,9 @@ pub const SCRATCH_BUFFERS: usize = 8;
 /// The buffers of the relay, and the one scratch buffer for those who find none.
 #[derive(Debug)]
 pub struct Buffers {
-    pool: Pool<Buffer>,
+    places: Places,
+    /// Made when first needed, and kept for the next taker.
+    free: Vec<Buffer>,
     /// Made when first used.
     scratch: Vec<u8>,
     buffer_bytes: usize,
@@ -120,7 +123,8 @@ impl Buffers {
     /// At most `max` buffers of `buffer_bytes` each.
     pub fn new(max: usize, buffer_bytes: usize) -> Self {
         Self {
-            pool: Pool::new(max),
+            places: Places::new(max),
+            free: Vec::new(),
             scratch: Vec::new(),
             buffer_bytes,
         }
@@ -128,14 +132,18 @@ impl Buffers {
 
     /// Lends an empty buffer, if one is left.
     pub fn take(&mut self) -> Option<Buffer> {
-        let bytes = self.buffer_bytes;
-        self.pool.take(|| Buffer::new(bytes))
+        if !self.places.take() {
+            return None;
+        }
+        let free = self.free.pop();
+        Some(free.unwrap_or_else(|| Buffer::new(self.buffer_bytes)))
     }
 
     /// Takes a buffer back; what it still held is dropped.
     pub fn give(&mut self, mut buffer: Buffer) {
         buffer.filled(0);
-        self.pool.give(buffer);
+        self.places.give();
+        self.free.push(buffer);
     }
 
     /// The size of one buffer.
@@ -152,8 +160,8 @@ impl Buffers {
     }
 
     /// The counts.
-    pub fn pool(&self) -> &Pool<Buffer> {
-        &self.pool
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 }
 
@@ -169,7 +177,7 @@ mod tests {
         assert!(buffers.take().is_none());
         buffers.give(buffer);
         assert!(buffers.take().is_some());
-        assert_eq!(buffers.pool().peak(), 1);
+        assert_eq!(buffers.places().peak(), 1);
     }
 
     #[test]
@@ -189,18 +197,17 @@ mod tests {
         fn the_counts_agree_with_a_plain_list(
             steps in proptest::collection::vec(any::<bool>(), 0..100)
         ) {
-            let mut pool = Pool::new(5);
-            let mut held = Vec::new();
+            let mut places = Places::new(5);
+            let mut held = 0;
             for take in steps {
                 if take {
-                    match pool.take(|| ()) {
-                        Some(thing) => held.push(thing),
-                        None => prop_assert_eq!(held.len(), 5),
-                    }
-                } else if let Some(thing) = held.pop() {
-                    pool.give(thing);
+                    prop_assert_eq!(places.take(), held < 5);
+                    held = 5.min(held + 1);
+                } else if held > 0 {
+                    places.give();
+                    held -= 1;
                 }
-                prop_assert_eq!(pool.used(), held.len());
+                prop_assert_eq!(places.used(), held);
             }
         }
     }

@@ -1,9 +1,7 @@
 //! The table of sessions, its keys, and the tokens that travel through epoll.
 //!
-//! `Slots` is a `slab` with a generation per entry: a key kept in a queue, a timer or an event
+//! `Slots` has a generation per entry: a key kept in a queue, a timer or an event
 //! outlives its session, and then finds nothing. One check in one place covers all of them.
-
-use slab::Slab;
 
 /// Bits of a token that hold the generation. 8,192 reuses of one slot within the life of a
 /// stale key are out of reach: keys live as long as one pass of the loop or one DNS query.
@@ -117,8 +115,10 @@ impl Token {
 /// A table with a fixed number of places. Memory is reserved at once and touched as it is used.
 #[derive(Debug)]
 pub struct Slots<T> {
-    entries: Slab<T>,
+    entries: Vec<Option<T>>,
     generations: Vec<u16>,
+    /// Entries that are empty, the last one to be filled first.
+    free: Vec<u16>,
     max: usize,
 }
 
@@ -127,56 +127,63 @@ impl<T> Slots<T> {
     pub fn new(max: usize) -> Self {
         assert!(max <= SLOTS_MAX, "an index has 16 bits");
         Self {
-            entries: Slab::with_capacity(max),
+            entries: Vec::with_capacity(max),
             generations: Vec::with_capacity(max),
+            free: Vec::with_capacity(max),
             max,
         }
     }
 
-    /// Puts an entry into a free place; `None` when the table is full, or when `make`, which
-    /// is told the key, makes none.
-    pub fn insert(&mut self, make: impl FnOnce(Key) -> Option<T>) -> Option<Key> {
+    /// Puts an entry, made by `make` which is told its key, into a free place; `None` when the
+    /// table is full.
+    pub fn insert(&mut self, make: impl FnOnce(Key) -> T) -> Option<(Key, &mut T)> {
         if self.is_full() {
             return None;
         }
-        let vacant = self.entries.vacant_entry();
-        let index = vacant.key();
-        if index == self.generations.len() {
-            self.generations.push(0);
-        }
-        let key = Key::new(u16::try_from(index).ok()?, self.generations[index]);
-        vacant.insert(make(key)?);
-        Some(key)
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.entries.push(None);
+                self.generations.push(0);
+                u16::try_from(self.entries.len() - 1).ok()?
+            }
+        };
+        let place = usize::from(index);
+        let key = Key::new(index, self.generations[place]);
+        Some((key, self.entries[place].insert(make(key))))
     }
 
     /// The entry that `key` names, if it still stands.
+    #[inline(never)]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         if self.generations.get(key.index()) != Some(&key.generation) {
             return None;
         }
-        self.entries.get_mut(key.index())
+        self.entries.get_mut(key.index())?.as_mut()
     }
 
-    /// Takes the entry out. Every key to it is stale from now on.
-    pub fn remove(&mut self, key: Key) -> Option<T> {
-        self.get_mut(key)?;
-        self.generations[key.index()] = (key.generation + 1) & GENERATION_MASK;
-        self.entries.try_remove(key.index())
+    /// Drops the entry, if it stands. Every key to it is stale from now on.
+    pub fn remove(&mut self, key: Key) {
+        if self.get_mut(key).is_some() {
+            self.generations[key.index()] = (key.generation + 1) & GENERATION_MASK;
+            self.entries[key.index()] = None;
+            self.free.push(key.index);
+        }
     }
 
     /// Entries in the table.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.free.len()
     }
 
     /// Whether the table has no entry.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// Whether the next insert will fail.
     pub fn is_full(&self) -> bool {
-        self.entries.len() == self.max
+        self.len() == self.max
     }
 
     /// The places of the table.
@@ -186,22 +193,19 @@ impl<T> Slots<T> {
 
     /// All entries, for reports and checks; not for the path of data.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.entries.iter().map(|(_, entry)| entry)
+        self.entries.iter().flatten()
     }
 
     /// All entries, to change them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.entries.iter_mut().map(|(_, entry)| entry)
+        self.entries.iter_mut().flatten()
     }
 
-    /// The keys of all entries.
-    pub fn keys(&self) -> impl Iterator<Item = Key> {
-        self.entries.iter().map(|(index, _)| {
-            Key::new(
-                u16::try_from(index).unwrap_or(u16::MAX),
-                self.generations[index],
-            )
-        })
+    /// The key of the entry at that place, if there is one.
+    pub fn key(&self, index: u16) -> Option<Key> {
+        let place = usize::from(index);
+        self.entries.get(place)?.as_ref()?;
+        Some(Key::new(index, self.generations[place]))
     }
 }
 
@@ -213,21 +217,21 @@ mod tests {
     #[test]
     fn a_stale_key_finds_nothing_in_the_reused_place() {
         let mut slots = Slots::new(2);
-        let old = slots.insert(|_| Some('a')).unwrap();
-        assert_eq!(slots.remove(old), Some('a'));
-        let new = slots.insert(|_| Some('b')).unwrap();
+        let old = slots.insert(|_| 'a').unwrap().0;
+        slots.remove(old);
+        let new = slots.insert(|_| 'b').unwrap().0;
         assert_eq!(old.index(), new.index());
         assert_eq!(slots.get_mut(old), None);
-        assert_eq!(slots.remove(old), None);
+        slots.remove(old);
         assert_eq!(slots.get_mut(new), Some(&mut 'b'));
     }
 
     #[test]
     fn a_full_table_refuses() {
         let mut slots = Slots::new(1);
-        slots.insert(|_| Some(())).unwrap();
+        slots.insert(|_| ()).unwrap();
         assert!(slots.is_full());
-        assert_eq!(slots.insert(|_| Some(())), None);
+        assert_eq!(slots.insert(|_| ()), None);
     }
 
     proptest! {
@@ -252,16 +256,20 @@ mod tests {
             let mut gone: Vec<Key> = Vec::new();
             for (n, (add, pick)) in (0u32..).zip(steps) {
                 if add {
-                    match slots.insert(|_| Some(n)) {
-                        Some(key) => model.push((key, n)),
+                    match slots.insert(|_| n) {
+                        Some((key, value)) => model.push((key, *value)),
                         None => prop_assert_eq!(model.len(), 16),
                     }
                 } else if !model.is_empty() {
                     let (key, value) = model.swap_remove(usize::from(pick) % model.len());
-                    prop_assert_eq!(slots.remove(key), Some(value));
+                    prop_assert_eq!(slots.get_mut(key).copied(), Some(value));
+                    slots.remove(key);
                     gone.push(key);
                 }
                 prop_assert_eq!(slots.len(), model.len());
+                for (key, _) in &model {
+                    prop_assert_eq!(slots.key(key.index), Some(*key));
+                }
                 for (key, value) in &model {
                     prop_assert_eq!(slots.get_mut(*key).copied(), Some(*value));
                 }

@@ -4,14 +4,13 @@
 //! queue would only deliver it late.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use super::lookup::Lookup;
 use super::{Association, Wire};
 use crate::net::{Datagram, Net, Side};
 use crate::session::{Shared, Totals};
 use crate::state::access::Source;
-use crate::state::association::{Contacts, Loss};
+use crate::state::association::{Contacts, Known, Loss};
 use crate::state::batch::{BATCH_MAX, Batch, Picks};
 use crate::state::slots::{Key, Role, Token};
 use crate::wire::socks::Address;
@@ -33,6 +32,7 @@ struct Sent {
 
 impl<D: Datagram> Association<D> {
     /// Carries datagrams from the client to remotes. Whether the client was heard of.
+    #[inline(never)]
     pub(super) fn up<N: Net<Datagram = D>>(
         &mut self,
         key: Key,
@@ -40,7 +40,7 @@ impl<D: Datagram> Association<D> {
         shared: &mut Shared<N>,
     ) -> bool {
         let mut heard = false;
-        let is_v6 = self.caller.ip().is_ipv6();
+        let is_v6 = self.caller.host().is_ipv6();
         for _ in 0..BATCHES_PER_TURN {
             if !self.inner.readable {
                 break;
@@ -49,18 +49,17 @@ impl<D: Datagram> Association<D> {
             let count = self.inner.receive(&mut shared.net, batch, is_v6);
             let mut picks = [Picks::default(); 2];
             for number in 0..count {
-                heard |= match self.address(number, key, source, shared) {
-                    Ok(to) => {
-                        if let Some(to) = to {
-                            picks[usize::from(to.is_ipv6())].push(number);
-                        }
-                        true
-                    }
-                    Err(loss) => {
+                match self.address(number, (key, source), shared) {
+                    Ok(family) => picks[family].push(number),
+                    Err(Some(loss)) => {
                         shared.totals.lose(loss);
-                        is_heard(loss)
+                        if !is_heard(loss) {
+                            continue;
+                        }
                     }
-                };
+                    Err(None) => {}
+                }
+                heard = true;
             }
             for (family, picks) in picks.iter().enumerate() {
                 self.send_up(family, picks.as_slice(), shared);
@@ -69,22 +68,22 @@ impl<D: Datagram> Association<D> {
         heard
     }
 
-    /// Decides where datagram `number` of the client goes, and strips it of its header. `None`:
-    /// it waits for its name.
+    /// Decides where datagram `number` of the client goes, strips it of its header, and says
+    /// which family's. An error of `None`: it waits for its name.
+    #[inline(never)]
     fn address<N: Net<Datagram = D>>(
         &mut self,
         number: usize,
-        key: Key,
-        source: Source,
+        (key, source): (Key, Source),
         shared: &mut Shared<N>,
-    ) -> Result<Option<SocketAddr>, Loss> {
+    ) -> Result<usize, Option<Loss>> {
         let batch = &shared.associations.batch;
         let from = batch.addr(number);
         if !self.caller.may_be(from) {
-            return Err(Loss::Stranger);
+            return Err(Some(Loss::Stranger));
         }
         if batch.is_cut(number) {
-            return Err(Loss::TooLong);
+            return Err(Some(Loss::TooLong));
         }
         let (header, start) =
             Header::parse(batch.bytes(number)).map_err(|dropped| match dropped {
@@ -96,62 +95,69 @@ impl<D: Datagram> Association<D> {
         }
         let ip = match &header.address {
             Address::Ip(ip) => *ip,
-            Address::Name(name) => match self.find(name, key, source, shared)? {
-                Lookup::Found(ip) => ip,
-                Lookup::Pending(lookup) => {
-                    self.hold((lookup, source), (number, start), header.port, shared)?;
-                    return Ok(None);
+            Address::Name(name) => {
+                let lookup = match self.names.find(name, shared.now) {
+                    Known::Address(Some(ip)) => Ok(ip),
+                    Known::Pending(lookup) => Err(lookup),
+                    Known::Nothing(lookup) if self.look_up(lookup, name, (key, source), shared) => {
+                        Err(lookup)
+                    }
+                    _ => return Err(Some(Loss::Name)),
+                };
+                match lookup {
+                    Ok(ip) => ip,
+                    Err(lookup) => {
+                        self.hold((lookup, source), (number, start), header.port, shared)?;
+                        return Err(None);
+                    }
                 }
-            },
+            }
         };
         let to = SocketAddr::new(ip, header.port);
-        self.permit(to, shared)?;
-        self.reach(to, key, shared)?;
+        let family = self.prepare(&to, key, shared)?;
         shared.associations.batch.strip(number, start, to);
-        Ok(Some(to))
+        Ok(family)
     }
 
     /// Whether the client may reach that remote, and be reached from there.
-    pub(super) fn permit<N: Net>(
-        &mut self,
-        remote: SocketAddr,
-        shared: &mut Shared<N>,
-    ) -> Result<(), Loss> {
-        if self.permitted == Some(remote) {
+    #[inline(never)]
+    fn permit<N: Net>(&mut self, remote: &SocketAddr, shared: &mut Shared<N>) -> Result<(), Loss> {
+        if self.permitted.as_ref() == Some(remote) {
             return Ok(());
         }
-        let access = &shared.gate.access;
-        if let Err(refusal) = access.permits(self.caller.ip(), remote) {
-            shared.totals.refused[refusal.index()] += 1;
-            return Err(Loss::Refused);
-        }
-        self.permitted = Some(remote);
+        let verdict = shared.permit(self.caller.host(), remote);
+        verdict.map_err(|_| Loss::Refused)?;
+        self.permitted = Some(*remote);
         Ok(())
     }
 
-    /// Sees to it that there is a socket of the remote's family, and that it may answer.
-    pub(super) fn reach<N: Net<Datagram = D>>(
+    /// Sees to it that the client may reach that remote, that there is a socket of its family,
+    /// and that it may answer. Says which family it is.
+    #[inline(never)]
+    pub(super) fn prepare<N: Net<Datagram = D>>(
         &mut self,
-        to: SocketAddr,
+        to: &SocketAddr,
         key: Key,
         shared: &mut Shared<N>,
-    ) -> Result<(), Loss> {
-        let (side, role, usable) = match to.ip() {
-            IpAddr::V4(_) => (Side::OuterV4, Role::Outer4, shared.families.v4),
-            IpAddr::V6(_) => (Side::OuterV6, Role::Outer6, shared.families.v6),
-        };
-        let outer = &mut self.outer[usize::from(to.is_ipv6())];
+    ) -> Result<usize, Loss> {
+        self.permit(to, shared)?;
+        let is_v6 = to.is_ipv6();
+        let outer = &mut self.outer[usize::from(is_v6)];
         if outer.is_none() {
-            if !usable {
+            if !shared.has_family(is_v6) {
                 return Err(Loss::Unsendable);
             }
+            let (side, role) = match is_v6 {
+                false => (Side::OuterV4, Role::Outer4),
+                true => (Side::OuterV6, Role::Outer6),
+            };
             let opened = shared.net.relay(side, Token::new(key, role));
             *outer = Some(Wire::new(opened.map_err(|_| Loss::Unsendable)?));
         }
         if let Some(contacts) = &mut self.contacts {
             contacts.note(to.ip());
         }
-        Ok(())
+        Ok(usize::from(is_v6))
     }
 
     /// Sends datagrams of the batch to remotes of one family.
@@ -169,6 +175,7 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Carries datagrams from remotes to the client. Whether there was one.
+    #[inline(never)]
     pub(super) fn down<N: Net<Datagram = D>>(&mut self, shared: &mut Shared<N>) -> bool {
         let mut delivered = false;
         for family in 0..self.outer.len() {
@@ -195,6 +202,7 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Puts the header in front of datagram `number` of a remote, for the client.
+    #[inline(never)]
     fn lead<N: Net>(&mut self, number: usize, shared: &mut Shared<N>) -> Result<(), Loss> {
         let batch = &shared.associations.batch;
         let from = batch.addr(number);
@@ -206,7 +214,7 @@ impl<D: Datagram> Association<D> {
         if batch.is_cut(number) || batch.bytes(number).len() > payload_max(client.ip(), from.ip()) {
             return Err(Loss::TooLong);
         }
-        self.permit(from, shared)?;
+        self.permit(&from, shared)?;
         let batch = &mut shared.associations.batch;
         batch.lead(number, client, |headroom| write_header(from, headroom));
         Ok(())
@@ -273,7 +281,7 @@ impl<D: Datagram> Wire<D> {
                     retried = !retried;
                 }
                 _ => {
-                    rest.iter().for_each(|_| shared.totals.lose(Loss::Full));
+                    shared.totals.lost[Loss::Full.index()] += rest.len() as u64;
                     break;
                 }
             }

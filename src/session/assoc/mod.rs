@@ -16,14 +16,15 @@ use log::debug;
 pub(super) use self::lookup::LOOKUPS_MAX;
 use super::opening::{Opening, Outbox};
 use super::shared::{Class, SILENCE};
-use super::{Next, Phase, Reason, Session, Shared, Verdict};
+use super::{Client, Next, Reason, Shared, Wake};
 use crate::config::Config;
 use crate::net::{Datagram, Event, Net, Side, Stream};
+use crate::state::access::Source;
 use crate::state::association::{Caller, Contacts, Names};
 use crate::state::batch::Batch;
 use crate::state::flow::Peer;
-use crate::state::pool::Pool;
-use crate::state::slots::Role;
+use crate::state::pool::Places;
+use crate::state::slots::{Key, Role};
 use crate::wire::socks::{Address, Request};
 
 /// Reads of one turn from the TCP connection, on which nothing is to be said any more.
@@ -33,7 +34,7 @@ const READS_PER_TURN: usize = 4;
 #[derive(Debug)]
 pub struct Associations {
     batch: Batch,
-    places: Pool<()>,
+    places: Places,
     per_client_max: u32,
     /// Names being looked up.
     lookups: usize,
@@ -47,7 +48,7 @@ impl Associations {
         let limits = &config.limits;
         Self {
             batch: Batch::default(),
-            places: Pool::new(limits.associations_max),
+            places: Places::new(limits.associations_max),
             per_client_max: u32::try_from(limits.per_client_associations_max).unwrap_or(u32::MAX),
             lookups: 0,
             held_bytes: 0,
@@ -55,7 +56,7 @@ impl Associations {
     }
 
     /// Their number, for its counts.
-    pub fn places(&self) -> &Pool<()> {
+    pub fn places(&self) -> &Places {
         &self.places
     }
 
@@ -72,6 +73,8 @@ pub(super) struct Association<D> {
     inner: Wire<D>,
     /// The inner socket is connected to the client's port.
     is_aimed: bool,
+    /// The request has named that port, and no turn has followed yet.
+    named: bool,
     /// Towards IPv4 and IPv6 remotes.
     outer: [Option<Wire<D>>; 2],
     /// Whom the client has sent to, where only those may answer.
@@ -106,39 +109,32 @@ impl<D> Wire<D> {
     }
 }
 
-impl<N: Net> Session<N> {
-    /// Opens an association, replies, and gives the opening back.
+impl<N: Net> Client<N> {
+    /// Takes a place, opens the socket to the client, and replies.
     pub(super) fn associate(
         &mut self,
-        mut opening: Box<Opening<N::Stream>>,
+        opening: &mut Opening<N>,
         request: &Request,
         shared: &mut Shared<N>,
-    ) -> Next<N> {
-        let (mut association, bound) = match self.open_association(request, shared) {
-            Ok(opened) => opened,
-            Err(reason) => return self.fail(opening, reason, shared),
-        };
-        opening.answer(bound);
-        association.outbox = mem::take(&mut opening.outbox);
-        shared.give_opening(opening, self.source());
-        self.record.set_reached(bound);
-        shared.timers.arm(self.key, Class::Udp as u8, shared.now);
-        if association.caller.addr().is_some() {
-            shared.stagger.arm(self.key, SILENCE, shared.now);
+    ) -> Next {
+        match self.open_association(opening, request, shared) {
+            Ok(()) => Next::Stand,
+            Err(reason) => Next::Fail(reason),
         }
-        Next::Go(Phase::Associated(Box::new(association)))
     }
 
-    /// Takes a place and opens the socket to the client; the address to announce comes along.
+    #[inline(never)]
     fn open_association(
-        &self,
+        &mut self,
+        opening: &mut Opening<N>,
         request: &Request,
         shared: &mut Shared<N>,
-    ) -> Result<(Association<N::Datagram>, SocketAddr), Reason> {
-        let (source, client) = (self.source(), self.record.client());
-        let places = &shared.associations.places;
+    ) -> Result<(), Reason> {
+        let source = self.source();
+        let client = *self.record.client();
         let own = shared.clients.share(source).associations;
-        if places.used() == places.max() || own >= shared.associations.per_client_max {
+        let associations = &mut shared.associations;
+        if associations.places.is_full() || own >= associations.per_client_max {
             debug!(target: "anklet", "{client}: too many UDP associations");
             return Err(Reason::Failed);
         }
@@ -147,102 +143,109 @@ impl<N: Net> Session<N> {
             Address::Name(_) => None,
         };
         let caller = Caller::new(client, hint);
+        let is_aimed = caller.addr().is_some();
         let (inner, bound) = self.open_inner(&caller, shared).map_err(|error| {
             debug!(target: "anklet", "{client}: no UDP socket: {error}");
             Reason::from(&error)
         })?;
-        shared.associations.places.take(|| ());
+        shared.associations.places.take();
         if let Some(share) = shared.clients.share_mut(source) {
             share.associations += 1;
         }
-        let strict = shared.relay.strict;
-        let association = Association {
-            is_aimed: caller.addr().is_some(),
+        opening.answer(bound);
+        self.record.set_reached(bound);
+        opening.association = Some(Box::new(Association {
+            is_aimed,
+            named: is_aimed,
             caller,
             inner: Wire::new(inner),
             outer: [None, None],
-            contacts: strict.then(Box::default),
+            contacts: shared.relay.strict.then(Box::default),
             names: Names::default(),
             permitted: None,
-            outbox: Outbox::default(),
+            outbox: opening.outbox,
             up_bytes: 0,
             down_bytes: 0,
-        };
-        Ok((association, bound))
+        }));
+        Ok(())
     }
 
     /// The socket that the client sends to, at the address that its connection has reached.
+    #[inline(never)]
     fn open_inner(
         &self,
         caller: &Caller,
         shared: &mut Shared<N>,
     ) -> io::Result<(N::Datagram, SocketAddr)> {
-        let mut local = self.client.stream.local_addr()?;
+        let mut local = self.peer.stream.local_addr()?;
         local.set_port(0);
-        let client = self.record.client();
+        let client = *self.record.client();
         let token = self.token(Role::Inner);
         let mut inner = shared.net.relay(Side::Inner { local, client }, token)?;
         if caller.addr().is_some() {
             inner.aim(caller.heard())?;
         }
-        let announced = shared.public_addr(local.ip().to_canonical());
-        let port = inner.local_addr()?.port();
-        Ok((inner, SocketAddr::new(announced, port)))
-    }
-
-    /// One turn: what the TCP connection says, then the datagrams of both directions.
-    pub(super) fn relay_datagrams(&mut self, shared: &mut Shared<N>) -> Verdict {
-        let Phase::Associated(association) = &mut self.phase else {
-            return Verdict::Idle;
-        };
-        if association.outbox.flush(&mut self.client).is_err() {
-            return self.broken(Reason::ClientReset);
-        }
-        match ended(&mut self.client, shared.buffers.scratch()) {
-            None => {}
-            Some(Reason::ClientReset) => return self.broken(Reason::ClientReset),
-            Some(reason) => return Verdict::Closed(reason),
-        }
-        association.permitted = None;
-        let source = self.record.source();
-        let heard = association.up(self.key, source, shared);
-        let delivered = association.down(shared);
-        if heard {
-            shared.stagger.arm(self.key, SILENCE, shared.now);
-        }
-        if heard || delivered {
-            shared.timers.arm(self.key, Class::Udp as u8, shared.now);
-        }
-        if association.is_ready() || self.client.ready.readable {
-            Verdict::Again
-        } else {
-            Verdict::Idle
-        }
-    }
-
-    /// The client has been silent for so long that it may come back with another port.
-    pub(super) fn reopen_port(&mut self) {
-        if let Phase::Associated(association) = &mut self.phase {
-            association.caller.reopen();
-            association.aim();
-        }
-    }
-
-    /// Gives back what the association has beside its sockets, which close with it.
-    pub(super) fn dissociate(
-        &self,
-        association: &mut Association<N::Datagram>,
-        shared: &mut Shared<N>,
-    ) {
-        association.give_up_lookups(self.key, self.record.source(), shared);
-        shared.associations.places.give(());
-        if let Some(share) = shared.clients.share_mut(self.record.source()) {
-            share.associations -= 1;
-        }
+        local.set_port(inner.local_addr()?.port());
+        local.set_ip(shared.public_addr(local.ip().to_canonical()));
+        Ok((inner, local))
     }
 }
 
 impl<D: Datagram> Association<D> {
+    /// One turn: what the TCP connection says, then the datagrams of both directions.
+    #[inline(never)]
+    pub(super) fn turn<N: Net<Datagram = D>>(
+        &mut self,
+        wake: Wake<'_>,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Next {
+        let (key, source) = (client.key, client.source());
+        match wake {
+            Wake::Event => {}
+            Wake::Timeout => return Next::Close(Reason::IdleTimeout),
+            Wake::Stagger => {
+                // Silent for so long, the client may come back with another port.
+                self.caller.reopen();
+                self.aim();
+                return Next::Wait;
+            }
+            Wake::Answer(number, answer) => {
+                self.settle(number, answer, (key, source), shared);
+                return Next::Wait;
+            }
+        }
+        if self.outbox.flush(&mut client.peer).is_err() {
+            return Next::Close(Reason::ClientReset);
+        }
+        if let Some(reason) = ended(&mut client.peer, shared.buffers.scratch()) {
+            return Next::Close(reason);
+        }
+        self.permitted = None;
+        let heard = self.up(key, source, shared) | mem::take(&mut self.named);
+        let delivered = self.down(shared);
+        if heard {
+            shared.stagger.arm(key, SILENCE, shared.now);
+        }
+        if heard || delivered {
+            shared.arm(key, Class::Udp);
+        }
+        if self.is_ready() || client.peer.ready.readable {
+            Next::Yield
+        } else {
+            Next::Wait
+        }
+    }
+
+    /// Gives back what the association has beside its sockets, which close with it.
+    pub(super) fn dissociate<N: Net>(&mut self, key: Key, source: Source, shared: &mut Shared<N>) {
+        self.give_up_lookups(key, source, shared);
+        shared.associations.places.give();
+        if let Some(share) = shared.clients.share_mut(source) {
+            share.associations -= 1;
+        }
+    }
+
     /// Remembers an event of one of the sockets.
     pub(super) fn mark(&mut self, role: Role, event: &Event) {
         let wire = match role {
@@ -264,8 +267,11 @@ impl<D: Datagram> Association<D> {
 
     /// Whether a socket may still have datagrams.
     fn is_ready(&self) -> bool {
-        let outer = self.outer.iter().flatten();
-        self.inner.readable || outer.into_iter().any(|wire| wire.readable)
+        let mut ready = self.inner.readable;
+        for wire in self.outer.iter().flatten() {
+            ready |= wire.readable;
+        }
+        ready
     }
 
     /// Makes the inner socket hear whom it is to hear.
