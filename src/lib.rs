@@ -16,6 +16,7 @@ pub mod config;
 pub mod names;
 pub mod net;
 pub mod os;
+pub mod say;
 pub mod server;
 pub mod session;
 pub mod state;

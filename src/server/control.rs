@@ -1,12 +1,16 @@
 //! The server's side doors: signals, reloads, reports, the end, and rate-limited warnings.
 
+use std::fmt;
 use std::net::SocketAddr;
 
-use log::{info, warn};
+use log::Level;
 
 use super::Server;
 use crate::net::{Millis, Net, Signal};
+use crate::say::say;
 use crate::session::Reason;
+use crate::state::access::Refusal;
+use crate::state::association::Loss;
 
 /// How long tunnels may go on after TERM. The promise is "within a second".
 const GRACE_MS: Millis = 500;
@@ -62,8 +66,8 @@ impl<N: Net> Server<N> {
             Cause::Crowd => "has too many sessions (--max-per-client)",
         };
         match client {
-            Some(client) => warn!(target: "anklet", "{client} {text}"),
-            None => warn!(target: "anklet", "{text}"),
+            Some(client) => say(Level::Warn, format_args!("{client} {text}")),
+            None => say(Level::Warn, format_args!("{text}")),
         }
     }
 
@@ -99,7 +103,10 @@ impl<N: Net> Server<N> {
         if self.stop_at.is_some() {
             return;
         }
-        info!(target: "anklet", "stopping with {} sessions", self.sessions.len());
+        say(
+            Level::Info,
+            format_args!("stopping with {} sessions", self.sessions.len()),
+        );
         self.shared.net.close_listeners();
         self.acceptor.close();
         self.stop_at = Some(self.shared.now + GRACE_MS);
@@ -117,18 +124,24 @@ impl<N: Net> Server<N> {
                     session.rename_user(&old, new);
                 }
             }
-            Err(error) => warn!(target: "anklet", "the users stay as they were: {error}"),
+            Err(error) => say(
+                Level::Warn,
+                format_args!("the users stay as they were: {error}"),
+            ),
         }
         let (names, warnings) = self.sources.load_names(self.families);
         for warning in warnings {
-            warn!(target: "anklet", "{warning}");
+            say(Level::Warn, format_args!("{warning}"));
         }
         self.shared.names.set_settings(names);
         if !self.read_interfaces() {
-            warn!(target: "anklet", "the interfaces cannot be read; they stay as they were");
+            say(
+                Level::Warn,
+                format_args!("the interfaces cannot be read; they stay as they were"),
+            );
         }
         let users = self.shared.gate.users().len();
-        info!(target: "anklet", "reloaded: {users} users");
+        say(Level::Info, format_args!("reloaded: {users} users"));
     }
 
     /// Follows the interfaces: called for every client, reads them now and then.
@@ -155,38 +168,57 @@ impl<N: Net> Server<N> {
         let shared = &self.shared;
         let (totals, buffers, openings) =
             (&shared.totals, shared.buffers.places(), shared.openings());
-        info!(
-            target: "anklet",
-            "totals: {} accepted, {} tunnels, {}/{} bytes, {} not allowed to connect, {} over \
-             the limit per client, {} not SOCKS, {} wrong passwords, {} accept pauses",
-            totals.accepted, totals.tunnels, totals.up_bytes, totals.down_bytes,
-            totals.strangers, totals.crowded, totals.garbage, totals.logins_refused, totals.pauses,
+        say(
+            Level::Info,
+            format_args!(
+                "totals: {} accepted, {} tunnels, {}/{} bytes, {} not allowed to connect, {} over \
+                 the limit per client, {} not SOCKS, {} wrong passwords, {} accept pauses",
+                totals.accepted,
+                totals.tunnels,
+                totals.up_bytes,
+                totals.down_bytes,
+                totals.strangers,
+                totals.crowded,
+                totals.garbage,
+                totals.logins_refused,
+                totals.pauses,
+            ),
         );
-        info!(
-            target: "anklet",
-            "now: {} of {} sessions of {} clients, buffers {} (peak {}) of {}, openings {} \
-             (peak {}) of {}, {} lookups",
-            self.sessions.len(), self.sessions.max(), shared.clients.len(),
-            buffers.used(), buffers.peak(), buffers.max(),
-            openings.used(), openings.peak(), openings.max(), shared.names.live(),
+        say(
+            Level::Info,
+            format_args!(
+                "now: {} of {} sessions of {} clients, buffers {buffers}, openings {openings}, \
+                 {} lookups",
+                self.sessions.len(),
+                self.sessions.max(),
+                shared.clients.len(),
+                shared.names.live(),
+            ),
         );
-        let (places, (lookups, held_bytes)) =
-            (shared.associations.places(), shared.associations.waiting());
-        info!(
-            target: "anklet",
-            "udp: {} associations (peak {}) of {}, {}/{} datagrams, {lookups} lookups hold \
-             {held_bytes} bytes",
-            places.used(), places.peak(), places.max(),
-            totals.up_datagrams, totals.down_datagrams,
+        let (lookups, held_bytes) = shared.associations.waiting();
+        say(
+            Level::Info,
+            format_args!(
+                "udp: associations {}, {}/{} datagrams, {lookups} lookups hold {held_bytes} bytes",
+                shared.associations.places(),
+                totals.up_datagrams,
+                totals.down_datagrams,
+            ),
         );
-        for (loss, count) in totals.losses() {
-            info!(target: "anklet", "udp dropped: {count} {loss}");
+        for (loss, count) in Loss::ALL.iter().zip(totals.lost) {
+            tell("udp dropped", count, loss);
         }
-        for (refusal, count) in totals.refusals() {
-            info!(target: "anklet", "refused: {count} {refusal}");
+        for (refusal, count) in Refusal::ALL.iter().zip(totals.refused) {
+            tell("refused", count, refusal);
         }
         for session in self.sessions.iter() {
             session.describe(shared.now, shared.gate.users());
         }
     }
+}
+
+/// How often something has happened, and why.
+#[inline(never)]
+fn tell(what: &str, count: u64, cause: &dyn fmt::Display) {
+    say(Level::Info, format_args!("{what}: {count} {cause}"));
 }

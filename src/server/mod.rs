@@ -11,11 +11,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use log::{debug, warn};
+use log::Level;
 
 use self::control::{Cause, Warnings};
 use crate::config::{Config, Families, Sources};
 use crate::net::{Event, Millis, Net};
+use crate::say::say;
 use crate::session::{Reason, Session, Shared, Verdict, Wake};
 use crate::state::acceptor::Acceptor;
 use crate::state::access::Source;
@@ -290,7 +291,8 @@ impl<N: Net> Server<N> {
                 self.shared.totals.pauses += 1;
                 let pause_ms = self.acceptor.pause(self.shared.now);
                 if self.warnings.is_due(Cause::Paused, self.shared.now) {
-                    warn!(target: "anklet", "cannot accept: {error}; next try in {pause_ms} ms");
+                    let line = format_args!("cannot accept: {error}; next try in {pause_ms} ms");
+                    say(Level::Warn, line);
                 }
             }
         }
@@ -306,7 +308,7 @@ impl<N: Net> Server<N> {
         let Some((key, session)) = opened else { return };
         let token = Token::new(key, Role::Client);
         if let Err(error) = self.shared.net.watch(session.client_stream(), token) {
-            debug!(target: "anklet", "cannot watch {addr}: {error}");
+            say(Level::Debug, format_args!("cannot watch {addr}: {error}"));
             self.close(key, Reason::Failed);
         }
     }

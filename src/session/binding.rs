@@ -6,10 +6,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use log::debug;
-
 use super::opening::{Opening, Step};
-use super::shared::{Class, STAGGER};
+use super::shared::{Class, STAGGER, refused};
 use super::{Client, Next, Reason, Shared};
 use crate::net::{Listener, Net, Stream};
 use crate::state::flow::Ready;
@@ -44,10 +42,9 @@ impl<N: Net> Client<N> {
         if !opening.binds {
             return Err(Reason::Failed);
         }
-        let listener = self.open_listener(expected, shared).map_err(|error| {
-            debug!(target: "anklet", "BIND for {}: {error}", self.record.client());
-            Reason::from(&error)
-        })?;
+        let listener = self
+            .open_listener(expected, shared)
+            .map_err(|error| refused(self.record.client(), &"BIND", error))?;
         let mut bound = listener.local_addr().map_err(|_| Reason::Failed)?;
         opening.listener = Some(listener);
         bound.set_ip(shared.public_addr(bound.ip()));
@@ -108,7 +105,7 @@ impl<N: Net> Client<N> {
                     io::ErrorKind::ConnectionAborted => {}
                     // Out of descriptors: trying on at once would spin.
                     _ => {
-                        debug!(target: "anklet", "BIND: {error}");
+                        refused(self.record.client(), &"BIND", error);
                         shared.stagger.arm(self.key, STAGGER, shared.now);
                         return Next::Wait;
                     }

@@ -2,11 +2,9 @@
 
 use std::net::SocketAddr;
 
-use log::debug;
-
 use super::opening::{Opening, Step};
 use super::race::Attempt;
-use super::shared::{Class, STAGGER};
+use super::shared::{Class, STAGGER, refused};
 use super::{Client, Next, Reason, Shared};
 use crate::net::{Net, Purpose, Stream};
 use crate::state::handshake::Refuse;
@@ -148,10 +146,7 @@ impl<N: Net> Client<N> {
         }
         let token = self.token(Role::Target);
         let attempt = shared.net.connect(*to, Purpose::Tunnel, token);
-        attempt.map_err(|error| {
-            debug!(target: "anklet", "{client} -> {to}: {error}");
-            Reason::from(&error)
-        })
+        attempt.map_err(|error| refused(client, to, error))
     }
 
     /// One attempt stands; the others are dropped.

@@ -7,6 +7,7 @@ use log::Level;
 
 use super::Reason;
 use crate::net::Millis;
+use crate::say::say;
 use crate::state::access::Source;
 use crate::state::slots::Key;
 use crate::state::users::Users;
@@ -124,11 +125,19 @@ impl Record {
         users: &Users,
     ) {
         let tenths = (now - self.started) / 100;
-        log::log!(
-            target: "anklet", level,
-            "#{}.{} {}{} -> {}{}, {up}/{down} bytes, {}.{} s, {outcome}",
-            key.index(), key.generation(), self.client, Named(self.user, users),
-            self.asked, Reached(self.reached), tenths / 10, tenths % 10,
+        say(
+            level,
+            format_args!(
+                "#{}.{} {}{} -> {}{}, {up}/{down} bytes, {}.{} s, {outcome}",
+                key.index(),
+                key.generation(),
+                self.client,
+                Named(self.user, users),
+                self.asked,
+                Reached(self.reached),
+                tenths / 10,
+                tenths % 10,
+            ),
         );
     }
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 
+use log::Level;
+
 use super::assoc::{Associations, LOOKUPS_MAX};
 use super::opening::{Opening, Step};
 use super::race::Race;
@@ -13,6 +15,7 @@ use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, Relay, Timeouts};
 use crate::names::Names;
 use crate::net::{Millis, Net};
+use crate::say::say;
 use crate::state::access::{Access, Refusal, Source};
 use crate::state::association::{Loss, PORT_SILENCE_MS};
 use crate::state::clients::Clients;
@@ -299,22 +302,6 @@ pub struct Totals {
     pub lost: [u64; Loss::COUNT],
 }
 
-impl Totals {
-    /// The causes for which destinations were refused, with how often.
-    pub fn refusals(&self) -> impl Iterator<Item = (Refusal, u64)> {
-        Refusal::ALL
-            .into_iter()
-            .map(|cause| (cause, self.refused[cause.index()]))
-    }
-
-    /// Why datagrams were not carried, with how often.
-    pub fn losses(&self) -> impl Iterator<Item = (Loss, u64)> {
-        Loss::ALL
-            .into_iter()
-            .map(|cause| (cause, self.lost[cause.index()]))
-    }
-}
-
 /// Why a session ended, for its log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -380,8 +367,17 @@ impl Reason {
     }
 }
 
+/// The system has refused what a client has asked for: says so, and what that means.
+#[cold]
+#[inline(never)]
+pub(super) fn refused(client: &SocketAddr, what: &dyn fmt::Display, error: io::Error) -> Reason {
+    say(Level::Debug, format_args!("{client} -> {what}: {error}"));
+    Reason::from(&error)
+}
+
 impl From<&io::Error> for Reason {
     /// What a failed connect means: the one place where errors become outcomes.
+    #[inline(never)]
     fn from(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::PermissionDenied => Self::Forbidden,

@@ -2,6 +2,8 @@
 //!
 //! Nobody ever waits for one: that all are out is an answer.
 
+use std::fmt;
+
 /// A bounded number of places, and how many are taken.
 #[derive(Debug)]
 pub struct Places {
@@ -46,14 +48,15 @@ impl Places {
         self.used
     }
 
-    /// The most that were ever taken at once.
-    pub fn peak(&self) -> usize {
-        self.peak
-    }
-
     /// How many there are.
     pub fn max(&self) -> usize {
         self.max
+    }
+}
+
+impl fmt::Display for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (peak {}) of {}", self.used, self.peak, self.max)
     }
 }
 
@@ -177,7 +180,7 @@ mod tests {
         assert!(buffers.take().is_none());
         buffers.give(buffer);
         assert!(buffers.take().is_some());
-        assert_eq!(buffers.places().peak(), 1);
+        assert_eq!(buffers.places().to_string(), "1 (peak 1) of 1");
     }
 
     #[test]

@@ -11,11 +11,9 @@ use std::io;
 use std::mem;
 use std::net::SocketAddr;
 
-use log::debug;
-
 pub(super) use self::lookup::LOOKUPS_MAX;
 use super::opening::{Opening, Outbox};
-use super::shared::{Class, SILENCE};
+use super::shared::{Class, SILENCE, refused};
 use super::{Client, Next, Reason, Shared, Wake};
 use crate::config::Config;
 use crate::net::{Datagram, Event, Net, Side, Stream};
@@ -135,8 +133,8 @@ impl<N: Net> Client<N> {
         let own = shared.clients.share(source).associations;
         let associations = &mut shared.associations;
         if associations.places.is_full() || own >= associations.per_client_max {
-            debug!(target: "anklet", "{client}: too many UDP associations");
-            return Err(Reason::Failed);
+            let error = io::ErrorKind::QuotaExceeded.into();
+            return Err(refused(&client, &"UDP", error));
         }
         let hint = match &request.address {
             Address::Ip(ip) => Some(SocketAddr::new(*ip, request.port)),
@@ -144,10 +142,9 @@ impl<N: Net> Client<N> {
         };
         let caller = Caller::new(client, hint);
         let is_aimed = caller.addr().is_some();
-        let (inner, bound) = self.open_inner(&caller, shared).map_err(|error| {
-            debug!(target: "anklet", "{client}: no UDP socket: {error}");
-            Reason::from(&error)
-        })?;
+        let (inner, bound) = self
+            .open_inner(&caller, shared)
+            .map_err(|error| refused(&client, &"UDP", error))?;
         shared.associations.places.take();
         if let Some(share) = shared.clients.share_mut(source) {
             share.associations += 1;
