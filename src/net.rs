@@ -15,6 +15,19 @@ use crate::state::slots::Token;
 /// Milliseconds since the program started. All deadlines are in this unit.
 pub type Millis = u64;
 
+/// The address without the port. Not part of the seam: it spares the branch and the copy that
+/// `SocketAddr::ip` puts in place of each call.
+#[inline(never)]
+pub fn ip(addr: &SocketAddr) -> IpAddr {
+    addr.ip()
+}
+
+/// The other way round, for the same reason.
+#[inline(never)]
+pub fn at(ip: &IpAddr, port: u16) -> SocketAddr {
+    SocketAddr::new(*ip, port)
+}
+
 /// What [`Net::wait`] reports about one registered socket. Spurious events are allowed; an
 /// event only hints that an operation may no longer give `WouldBlock`.
 #[derive(Clone, Copy, Debug)]

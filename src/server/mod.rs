@@ -15,7 +15,7 @@ use log::Level;
 
 use self::control::{Cause, Warnings};
 use crate::config::{Config, Families, Sources};
-use crate::net::{Event, Millis, Net};
+use crate::net::{Event, Millis, Net, ip};
 use crate::say::say;
 use crate::session::{Reason, Session, Shared, Verdict, Wake};
 use crate::state::acceptor::Acceptor;
@@ -258,8 +258,8 @@ impl<N: Net> Server<N> {
         self.acceptor.accepted();
         self.shared.totals.accepted += 1;
         self.survey();
-        let share = self.shared.clients.share(Source::from(addr.ip()));
-        if !self.shared.gate.access.admits(addr.ip()) {
+        let share = self.shared.clients.share(Source::from(ip(&addr)));
+        if !self.shared.gate.access.admits(ip(&addr)) {
             self.shared.totals.strangers += 1;
             self.warn(Cause::Stranger, Some(addr));
         } else if share.sessions >= self.per_client_max

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::opening::{Opening, Step};
 use super::shared::{Class, STAGGER, refused};
 use super::{Client, Next, Reason, Shared};
-use crate::net::{Listener, Net, Stream};
+use crate::net::{Listener, Net, Stream, at, ip};
 use crate::state::flow::Ready;
 use crate::state::handshake::Dialect;
 use crate::state::slots::Role;
@@ -35,7 +35,7 @@ impl<N: Net> Client<N> {
         let mut expected = opening.race.expected().iter();
         let expected = *expected.find(can_say).ok_or(Reason::NetworkUnreachable)?;
         if !expected.is_unspecified() {
-            let peer = SocketAddr::new(expected, opening.race.port());
+            let peer = at(&expected, opening.race.port());
             shared.permit(self.record.client(), &peer)?;
         }
         opening.binds = shared.begin_bind(self.source());
@@ -47,7 +47,7 @@ impl<N: Net> Client<N> {
             .map_err(|error| refused(self.record.client(), &"BIND", error))?;
         let mut bound = listener.local_addr().map_err(|_| Reason::Failed)?;
         opening.listener = Some(listener);
-        bound.set_ip(shared.public_addr(bound.ip()));
+        bound.set_ip(shared.public_addr(ip(&bound)));
         opening.answer(bound);
         // What was marked so far is not this listener's.
         opening.race.ready = Ready::default();
@@ -68,7 +68,7 @@ impl<N: Net> Client<N> {
             Ok(local) => local,
             // Without a way to the Internet: where the client itself came in.
             Err(error) => match self.peer.stream.local_addr() {
-                Ok(local) if expected.is_unspecified() => local.ip().to_canonical(),
+                Ok(local) if expected.is_unspecified() => ip(&local).to_canonical(),
                 _ => return Err(error),
             },
         };
@@ -117,9 +117,9 @@ impl<N: Net> Client<N> {
 
     #[inline(never)]
     fn expects(&self, opening: &Opening<N>, peer: &SocketAddr, shared: &mut Shared<N>) -> bool {
-        let addr = peer.ip().to_canonical();
+        let addr = ip(peer).to_canonical();
         let mut expected = opening.race.expected().iter();
-        let peer = SocketAddr::new(addr, peer.port());
+        let peer = at(&addr, peer.port());
         expected.any(|candidate| candidate.is_unspecified() || *candidate == addr)
             && shared.permit(self.record.client(), &peer).is_ok()
     }

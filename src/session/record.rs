@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use log::Level;
 
 use super::Reason;
-use crate::net::Millis;
+use crate::net::{Millis, at, ip};
 use crate::say::say;
 use crate::state::access::Source;
 use crate::state::slots::Key;
@@ -21,21 +21,15 @@ const NAME_SHOWN_MAX: usize = 64;
 pub(super) struct Record {
     client: SocketAddr,
     started: Millis,
-    asked: Asked,
+    /// The address that was asked for, if it was one.
+    ip: Option<IpAddr>,
+    /// Or the name, as far as it is shown.
+    name: [u8; NAME_SHOWN_MAX],
+    /// The length of the whole name, 0 without one.
+    name_len: u8,
+    port: u16,
     reached: Option<SocketAddr>,
     user: Option<u16>,
-}
-
-#[derive(Debug)]
-enum Asked {
-    Nothing,
-    Ip(SocketAddr),
-    Name {
-        bytes: [u8; NAME_SHOWN_MAX],
-        len: usize,
-        cut: bool,
-        port: u16,
-    },
 }
 
 impl Record {
@@ -43,7 +37,10 @@ impl Record {
         Self {
             client,
             started,
-            asked: Asked::Nothing,
+            ip: None,
+            name: [0; NAME_SHOWN_MAX],
+            name_len: 0,
+            port: 0,
             reached: None,
             user: None,
         }
@@ -53,14 +50,13 @@ impl Record {
         &self.client
     }
 
-    #[inline(never)]
     pub(super) fn ip(&self) -> IpAddr {
-        self.client.ip()
+        ip(&self.client)
     }
 
     #[inline(never)]
     pub(super) fn source(&self) -> Source {
-        Source::from(self.client.ip())
+        Source::from(ip(&self.client))
     }
 
     pub(super) fn set_user(&mut self, user: Option<u16>) {
@@ -72,22 +68,18 @@ impl Record {
     }
 
     pub(super) fn set_asked(&mut self, request: &Request) {
-        self.asked = match &request.address {
-            Address::Ip(addr) => Asked::Ip(SocketAddr::new(*addr, request.port)),
+        self.port = request.port;
+        match &request.address {
+            Address::Ip(addr) => self.ip = Some(*addr),
             Address::Name(name) => {
                 let name = name.as_bytes();
-                let len = name.len().min(NAME_SHOWN_MAX);
-                let mut bytes = [0; NAME_SHOWN_MAX];
-                bytes[..len].copy_from_slice(&name[..len]);
-                let cut = len < name.len();
-                Asked::Name {
-                    bytes,
-                    len,
-                    cut,
-                    port: request.port,
+                // 253 bytes at most.
+                self.name_len = u8::try_from(name.len()).unwrap_or(u8::MAX);
+                for (shown, byte) in self.name.iter_mut().zip(name) {
+                    *shown = *byte;
                 }
             }
-        };
+        }
     }
 
     /// Follows a change of the users: who the client is, by name.
@@ -105,7 +97,7 @@ impl Record {
         now: Millis,
         users: &Users,
     ) {
-        let told = !matches!(self.asked, Asked::Nothing) || reason == Reason::BadLogin;
+        let told = self.ip.is_some() || self.name_len != 0 || reason == Reason::BadLogin;
         let level = if told { Level::Info } else { Level::Debug };
         self.line(level, key, moved, &reason, now, users);
     }
@@ -133,7 +125,7 @@ impl Record {
                 key.generation(),
                 self.client,
                 Named(self.user, users),
-                self.asked,
+                Asked(self),
                 Reached(self.reached),
                 tenths / 10,
                 tenths % 10,
@@ -142,23 +134,25 @@ impl Record {
     }
 }
 
-impl fmt::Display for Asked {
+/// What was asked for.
+struct Asked<'a>(&'a Record);
+
+impl fmt::Display for Asked<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nothing => f.write_str("nothing"),
-            Self::Ip(addr) => addr.fmt(f),
-            Self::Name {
-                bytes,
-                len,
-                cut,
-                port,
-            } => {
-                // Escaped: what a client sends must not steer a terminal or forge a line.
-                let shown = bytes[..*len].escape_ascii();
-                let dots = if *cut { "..." } else { "" };
-                write!(f, "{shown}{dots}:{port}")
-            }
+        let record = self.0;
+        if let Some(addr) = record.ip {
+            return at(&addr, record.port).fmt(f);
         }
+        if record.name_len == 0 {
+            return f.write_str("nothing");
+        }
+        let len = usize::from(record.name_len);
+        let (shown, dots) = match record.name.get(..len) {
+            Some(shown) => (shown, ""),
+            None => (&record.name[..], "..."),
+        };
+        // Escaped: what a client sends must not steer a terminal or forge a line.
+        write!(f, "{}{dots}:{}", shown.escape_ascii(), record.port)
     }
 }
 

@@ -14,7 +14,7 @@ use super::web::WebRequest;
 use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, Relay, Timeouts};
 use crate::names::Names;
-use crate::net::{Millis, Net};
+use crate::net::{Millis, Net, ip};
 use crate::say::say;
 use crate::state::access::{Access, Refusal, Source};
 use crate::state::association::{Loss, PORT_SILENCE_MS};
@@ -140,7 +140,7 @@ impl<N: Net> Shared<N> {
     /// Whether a client may reach that destination. A refusal is counted.
     #[inline(never)]
     pub(super) fn permit(&mut self, client: &SocketAddr, to: &SocketAddr) -> Result<(), Reason> {
-        let verdict = self.gate.access.permits(client.ip(), *to);
+        let verdict = self.gate.access.permits(ip(client), *to);
         verdict.map_err(|refusal| {
             self.totals.refused[refusal.index()] += 1;
             Reason::NotAllowed(refusal)

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::net::Millis;
+use crate::net::{Millis, ip};
 use crate::wire::socks::Name;
 
 /// Silence of the client after which another port of its address may take its place. NAT boxes
@@ -109,9 +109,8 @@ impl Caller {
     /// `destination` is DST.ADDR and DST.PORT of its request, a hint where it will send from:
     /// a port counts only with the matching address (U2).
     pub fn new(connection: SocketAddr, destination: Option<SocketAddr>) -> Self {
-        let hint = destination.filter(|destination| {
-            destination.ip().to_canonical() == connection.ip().to_canonical()
-        });
+        let hint = destination
+            .filter(|destination| ip(destination).to_canonical() == ip(&connection).to_canonical());
         let port = hint.map_or(0, |hint| hint.port());
         let mut addr = connection;
         addr.set_port(port);
@@ -125,7 +124,7 @@ impl Caller {
     pub fn may_be(&self, from: SocketAddr) -> bool {
         // Nobody can be answered at port 0.
         let port = from.port();
-        from.ip() == self.addr.ip() && port != 0 && (self.open || port == self.addr.port())
+        ip(&from) == ip(&self.addr) && port != 0 && (self.open || port == self.addr.port())
     }
 
     /// A valid datagram came from `port` of the client's address. Whether that was news, and

@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::{Association, Wire};
-use crate::net::{Datagram, Net, Side};
+use crate::net::{Datagram, Net, Side, at, ip};
 use crate::session::{Shared, Totals};
 use crate::state::access::Source;
 use crate::state::association::{Contacts, Known, Loss};
@@ -93,11 +93,11 @@ impl<D: Datagram> Association<D> {
         if self.caller.learn(from.port()) {
             self.aim();
         }
-        let ip = match &header.address {
-            Address::Ip(ip) => *ip,
+        let addr = match &header.address {
+            Address::Ip(addr) => *addr,
             Address::Name(name) => {
                 let lookup = match self.names.find(name, shared.now) {
-                    Known::Address(Some(ip)) => Ok(ip),
+                    Known::Address(Some(addr)) => Ok(addr),
                     Known::Pending(lookup) => Err(lookup),
                     Known::Nothing(lookup) if self.look_up(lookup, name, (key, source), shared) => {
                         Err(lookup)
@@ -105,7 +105,7 @@ impl<D: Datagram> Association<D> {
                     _ => return Err(Some(Loss::Name)),
                 };
                 match lookup {
-                    Ok(ip) => ip,
+                    Ok(addr) => addr,
                     Err(lookup) => {
                         self.hold((lookup, source), (number, start), header.port, shared)?;
                         return Err(None);
@@ -113,7 +113,7 @@ impl<D: Datagram> Association<D> {
                 }
             }
         };
-        let to = SocketAddr::new(ip, header.port);
+        let to = at(&addr, header.port);
         let family = self.prepare(&to, key, shared)?;
         shared.associations.batch.strip(number, start, to);
         Ok(family)
@@ -155,7 +155,7 @@ impl<D: Datagram> Association<D> {
             *outer = Some(Wire::new(opened.map_err(|_| Loss::Unsendable)?));
         }
         if let Some(contacts) = &mut self.contacts {
-            contacts.note(to.ip());
+            contacts.note(ip(to));
         }
         Ok(usize::from(is_v6))
     }
@@ -207,11 +207,11 @@ impl<D: Datagram> Association<D> {
         let batch = &shared.associations.batch;
         let from = batch.addr(number);
         let client = self.caller.addr().ok_or(Loss::Unknown)?;
-        let stranger = |contacts: &Contacts| !contacts.contains(from.ip());
+        let stranger = |contacts: &Contacts| !contacts.contains(ip(&from));
         if self.contacts.as_deref().is_some_and(stranger) {
             return Err(Loss::Uncontacted);
         }
-        if batch.is_cut(number) || batch.bytes(number).len() > payload_max(client.ip(), from.ip()) {
+        if batch.is_cut(number) || batch.bytes(number).len() > payload_max(ip(&client), ip(&from)) {
             return Err(Loss::TooLong);
         }
         self.permit(&from, shared)?;
