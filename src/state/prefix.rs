@@ -9,72 +9,126 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::wire::decimal;
+
+/// An address as the 128 bits of its IPv6 form, IPv4 in its v4-mapped form (RFC 4291 §2.5.5.2):
+/// one number to compare instead of two families.
+#[inline(never)]
+pub(super) fn bits_of(addr: IpAddr) -> u128 {
+    match addr {
+        IpAddr::V4(addr) => mapped(addr.to_bits()),
+        IpAddr::V6(addr) => addr.to_bits(),
+    }
+}
+
+const fn mapped(v4: u32) -> u128 {
+    MAPPED | v4 as u128
+}
+
+/// What a v4-mapped address begins with, and how many bits of it.
+const MAPPED: u128 = 0xffff << 32;
+const MAPPED_BITS: u8 = 96;
+/// The bits that are the IPv4 address.
+const LOW: u128 = 0xffff_ffff;
+
+/// Whether these bits are an IPv4 address.
+pub(super) fn is_v4(bits: u128) -> bool {
+    bits >> 32 == 0xffff
+}
+
+/// Whether this machine itself is meant: 127.0.0.0/8 or ::1.
+pub(super) fn is_loopback(bits: u128) -> bool {
+    bits == 1 || bits >> 24 == 0xffff_7f
+}
+
+/// Whether these bits are 0.0.0.0 or ::.
+pub(super) fn is_unspecified(bits: u128) -> bool {
+    bits == 0 || bits == MAPPED
+}
+
 /// A CIDR prefix, IPv4 (0 to 32 bits) or IPv6 (0 to 128 bits); the bits behind it are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
-    addr: IpAddr,
-    bits: u8,
+    /// Of the first address, as [`bits_of`]; bytes, because 17 of them are a table's entry.
+    octets: [u8; 16],
+    /// Counted in the IPv6 form: 96 more for IPv4.
+    len: u8,
 }
 
 impl Prefix {
     /// The prefix of `bits` bits around `addr`; `None` where the family has fewer bits.
     pub fn new(addr: IpAddr, bits: u8) -> Option<Self> {
-        match addr {
-            IpAddr::V4(addr) if bits <= 32 => Some(Self::v4(addr, bits)),
-            IpAddr::V6(addr) if bits <= 128 => Some(Self::v6(addr, bits)),
-            _ => None,
-        }
+        let addr_bits = bits_of(addr);
+        let len = bits.checked_add(if addr.is_ipv4() { MAPPED_BITS } else { 0 })?;
+        (len <= 128).then(|| Self::around(addr_bits, len))
     }
 
     /// The IPv4 prefix around `addr`, for tables; panics over 32 bits.
     pub const fn v4(addr: Ipv4Addr, bits: u8) -> Self {
-        assert!(bits <= 32, "IPv4 has 32 bits");
-        let mask = match u32::MAX.checked_shl(32 - bits as u32) {
-            Some(mask) => mask,
-            None => 0,
-        };
-        Self {
-            addr: IpAddr::V4(Ipv4Addr::from_bits(addr.to_bits() & mask)),
-            bits,
-        }
+        Self::around(mapped(addr.to_bits()), MAPPED_BITS + bits)
     }
 
     /// The IPv6 prefix around `addr`, for tables; panics over 128 bits.
     pub const fn v6(addr: Ipv6Addr, bits: u8) -> Self {
-        assert!(bits <= 128, "IPv6 has 128 bits");
-        let mask = match u128::MAX.checked_shl(128 - bits as u32) {
+        Self::around(addr.to_bits(), bits)
+    }
+
+    /// The prefix of one address.
+    pub(super) const fn host(bits: u128) -> Self {
+        Self {
+            octets: bits.to_be_bytes(),
+            len: 128,
+        }
+    }
+
+    const fn around(bits: u128, len: u8) -> Self {
+        assert!(len <= 128, "an address has 128 bits");
+        let mask = match u128::MAX.checked_shl(128 - len as u32) {
             Some(mask) => mask,
             None => 0,
         };
         Self {
-            addr: IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & mask)),
-            bits,
+            octets: (bits & mask).to_be_bytes(),
+            len,
         }
     }
 
     /// Whether `addr` lies in it. Families never match each other: unwrap first.
     pub fn contains(self, addr: IpAddr) -> bool {
-        let shared = match (self.addr, addr) {
-            (IpAddr::V4(own), IpAddr::V4(addr)) => (own.to_bits() ^ addr.to_bits()).leading_zeros(),
-            (IpAddr::V6(own), IpAddr::V6(addr)) => (own.to_bits() ^ addr.to_bits()).leading_zeros(),
-            _ => return false,
-        };
-        shared >= u32::from(self.bits)
+        self.holds(bits_of(addr))
+    }
+
+    /// The same of an address that is [`bits_of`] already.
+    #[inline(never)]
+    pub(super) fn holds(&self, addr: u128) -> bool {
+        let shared = (self.first() ^ addr).leading_zeros();
+        shared >= u32::from(self.len) && (self.len >= MAPPED_BITS || !is_v4(addr))
+    }
+
+    /// The first address of it, as [`bits_of`].
+    pub(super) fn first(&self) -> u128 {
+        u128::from_be_bytes(self.octets)
     }
 
     /// The first address of it.
     pub fn addr(self) -> IpAddr {
-        self.addr
+        Ipv6Addr::from(self.octets).to_canonical()
     }
 
     /// Its length, 0 to 32 or 0 to 128.
     pub fn bits(self) -> u8 {
-        self.bits
+        let spare = if is_v4(self.first()) { MAPPED_BITS } else { 0 };
+        self.len.wrapping_sub(spare)
+    }
+
+    /// Its length in the IPv6 form, 0 to 128: longer is narrower, within a family.
+    pub(super) fn len(&self) -> u8 {
+        self.len
     }
 
     /// Whether it is a single address.
     pub fn is_host(self) -> bool {
-        self.bits == if self.addr.is_ipv4() { 32 } else { 128 }
+        self.len == 128
     }
 }
 
@@ -85,31 +139,29 @@ impl FromStr for Prefix {
     /// becomes the IPv4 prefix that it stands for, as addresses are unwrapped before they
     /// are compared.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (addr, bits) = match text.split_once('/') {
+        let (addr, bits) = match split(text, '/') {
             Some((addr, bits)) => (addr, Some(number(bits).ok_or("not a prefix length")?)),
             None => (text, None),
         };
         let addr: IpAddr = addr.parse().map_err(|_| "not an address")?;
-        let full = if addr.is_ipv4() { 32 } else { 128 };
-        let bits = u8::try_from(bits.unwrap_or(full)).map_err(|_| TOO_LONG)?;
-        match addr {
-            IpAddr::V6(v6) if bits >= MAPPED.bits && MAPPED.contains(addr) => {
-                Self::new(v6.to_canonical(), bits - MAPPED.bits)
-            }
-            _ => Self::new(addr, bits),
-        }
-        .ok_or(TOO_LONG)
+        let Some(bits) = bits else {
+            return Ok(Self::host(bits_of(addr)));
+        };
+        let prefix = u8::try_from(bits)
+            .ok()
+            .and_then(|bits| Self::new(addr, bits));
+        prefix.ok_or("the prefix is longer than the address")
     }
 }
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.addr.fmt(f)?;
+        self.addr().fmt(f)?;
         if self.is_host() {
             return Ok(());
         }
         f.write_str("/")?;
-        self.bits.fmt(f)
+        self.bits().fmt(f)
     }
 }
 
@@ -128,8 +180,9 @@ impl FromStr for Nets {
     /// An address or prefix, else a plausible interface name. A first letter is asked for so
     /// that a mistyped address is an error and not an interface that never appears.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.contains('/') || text.parse::<IpAddr>().is_ok() {
-            return text.parse().map(Self::Prefix);
+        let prefix = text.parse::<Prefix>();
+        if prefix.is_ok() || split(text, '/').is_some() {
+            return prefix.map(Self::Prefix);
         }
         if is_interface_name(text.as_bytes()) {
             return Ok(Self::Interface(text.to_owned()));
@@ -166,18 +219,18 @@ impl FromStr for Destination {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (net, ports) = match text.strip_prefix('[') {
             Some(inner) => {
-                let (net, rest) = inner.split_once(']').ok_or("no closing bracket")?;
-                if !net.contains(':') {
+                let (net, rest) = split(inner, ']').ok_or("no closing bracket")?;
+                if split(net, ':').is_none() {
                     return Err("brackets are for IPv6");
                 }
-                match rest.strip_prefix(':') {
-                    Some(ports) => (net, Some(ports)),
+                match split(rest, ':') {
+                    Some(("", ports)) => (net, Some(ports)),
                     None if rest.is_empty() => (net, None),
-                    None => return Err("only :PORT may follow the bracket"),
+                    _ => return Err("only :PORT may follow the bracket"),
                 }
             }
-            None => match text.split_once(':') {
-                Some((net, ports)) if !ports.contains(':') => (net, Some(ports)),
+            None => match split(text, ':') {
+                Some((net, ports)) if split(ports, ':').is_none() => (net, Some(ports)),
                 _ => (text, None),
             },
         };
@@ -198,15 +251,16 @@ impl fmt::Display for Destination {
         if self.first_port == 0 {
             return self.net.fmt(f);
         }
-        match &self.net {
-            Nets::Prefix(prefix) if prefix.addr.is_ipv6() => write!(f, "[{prefix}]:")?,
-            net => write!(f, "{net}:")?,
-        }
+        let in_brackets = matches!(&self.net, Nets::Prefix(prefix) if !is_v4(prefix.first()));
+        f.write_str(if in_brackets { "[" } else { "" })?;
+        self.net.fmt(f)?;
+        f.write_str(if in_brackets { "]:" } else { ":" })?;
         self.first_port.fmt(f)?;
-        if self.last_port > self.first_port {
-            write!(f, "-{}", self.last_port)?;
+        if self.last_port == self.first_port {
+            return Ok(());
         }
-        Ok(())
+        f.write_str("-")?;
+        self.last_port.fmt(f)
     }
 }
 
@@ -219,14 +273,11 @@ impl fmt::Display for Destination {
 pub struct Source(u64);
 
 impl From<IpAddr> for Source {
+    #[inline(never)]
     fn from(addr: IpAddr) -> Self {
-        match addr.to_canonical() {
-            IpAddr::V4(addr) => Self(u64::from(addr.to_bits())),
-            IpAddr::V6(addr) => {
-                let [a, b, c, d, e, f, g, h, ..] = addr.octets();
-                Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
-            }
-        }
+        let bits = bits_of(addr);
+        let kept = if is_v4(bits) { bits & LOW } else { bits >> 64 };
+        Self(u64::try_from(kept).unwrap_or(0))
     }
 }
 
@@ -236,18 +287,15 @@ impl From<IpAddr> for Source {
 ///
 /// For destinations only. A client's 6to4 address is what its packets say, and
 /// `2002:7f00:1::` would make a stranger a loopback client.
-pub fn unwrapped(addr: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = addr else {
-        return addr;
-    };
-    let (high, low) = match v6.segments() {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => (high, low),
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => return addr,
-        [0, 0, 0, 0, 0, 0, high, low] => (high, low),
-        [0x2002, high, low, ..] => (high, low),
+pub(super) fn unwrapped(addr: u128) -> u128 {
+    const NAT64: u128 = 0x0064_ff9b << 64;
+    let inner = match addr >> 32 {
+        0 if addr > 1 => addr,
+        NAT64 => addr,
+        _ if addr >> 112 == 0x2002 => addr >> 80,
         _ => return addr,
     };
-    IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+    MAPPED | inner & LOW
 }
 
 const fn v4(a: u8, b: u8, c: u8, bits: u8) -> Prefix {
@@ -275,6 +323,13 @@ pub const SERVED: [Prefix; 8] = [
     Prefix::v6(Ipv6Addr::LOCALHOST, 128),
     v6(0xfc00, 0, 0, 7),
     LINK_LOCAL,
+];
+
+/// Multicast (RFC 5771 §3, RFC 4291 §2.7) and limited broadcast (RFC 919 §7).
+pub(super) const GROUPS: [Prefix; 3] = [
+    v4(224, 0, 0, 4),
+    Prefix::v4(Ipv4Addr::BROADCAST, 32),
+    v6(0xff00, 0, 0, 8),
 ];
 
 /// Loopback and unspecified addresses: both arrive at the router itself.
@@ -320,11 +375,6 @@ pub(super) const RESERVED: [Prefix; 26] = [
     LINK_LOCAL,
 ];
 
-/// What a v4-mapped address begins with.
-const MAPPED: Prefix = Prefix::v6(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96);
-
-const TOO_LONG: &str = "the prefix is longer than the address";
-
 /// IFNAMSIZ is 16, with the final NUL.
 const INTERFACE_NAME_MAX: usize = 15;
 
@@ -337,17 +387,21 @@ fn is_interface_name(name: &[u8]) -> bool {
 }
 
 fn port_range(text: &str) -> Option<(u16, u16)> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = split(text, '-').unwrap_or((text, text));
     let (first, last) = (number(first)?, number(last)?);
     (1..=last).contains(&first).then_some((first, last))
 }
 
+/// What stands before the first `mark` and what behind it.
+#[inline(never)]
+fn split(text: &str, mark: char) -> Option<(&str, &str)> {
+    text.split_once(mark)
+}
+
 /// Decimal digits and nothing else: `u16::from_str` would take a plus sign.
+#[inline(never)]
 fn number(text: &str) -> Option<u16> {
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
+    decimal(text.as_bytes()).and_then(|number| u16::try_from(number).ok())
 }
 
 #[cfg(test)]
@@ -528,7 +582,11 @@ mod tests {
             ("2002:7f00:1:ffff::", "127.0.0.1"),
             ("64:ff9b::192.168.1.1", "192.168.1.1"),
         ] {
-            assert_eq!(unwrapped(addr(outer)), addr(inner), "{outer}");
+            assert_eq!(
+                unwrapped(bits_of(addr(outer))),
+                bits_of(addr(inner)),
+                "{outer}"
+            );
         }
         for other in [
             "::",
@@ -538,7 +596,7 @@ mod tests {
             "::1:0:0:0",
             "10.0.0.1",
         ] {
-            assert_eq!(unwrapped(addr(other)), addr(other));
+            assert_eq!(unwrapped(bits_of(addr(other))), bits_of(addr(other)));
         }
     }
 

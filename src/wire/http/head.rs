@@ -4,7 +4,8 @@
 //! every split. Nothing is copied but the host's name: a head borrows the bytes it was read from.
 
 use super::fields::{Field, Fields, is_token, line, split_at_byte};
-use super::{Body, Status, decimal};
+use super::{Body, Status};
+use crate::wire::decimal;
 use crate::wire::socks::{Address, named};
 
 /// The longest head in bytes, its empty line included: what servers commonly take at most.

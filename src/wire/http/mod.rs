@@ -41,19 +41,3 @@ impl Writer<'_> {
         Some(())
     }
 }
-
-/// The number that `text` writes out; `None`: empty, another byte than a digit, or too large.
-fn decimal(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    let mut number = 0u64;
-    for byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        number = number.checked_mul(10)?.checked_add(digit.into())?;
-    }
-    Some(number)
-}
