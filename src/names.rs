@@ -6,6 +6,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use crate::net::{Datagram, Event, Millis, Net, Purpose, Stream};
 use crate::state::access::Source;
@@ -135,7 +136,7 @@ impl<N: Net> Names<N> {
     }
 
     /// The next answer and whom it is for.
-    pub fn poll_answer(&mut self) -> Option<(Asker, Answer)> {
+    pub fn poll_answer(&mut self) -> Option<(Asker, Rc<Answer>)> {
         self.resolver.poll_answer()
     }
 
@@ -665,7 +666,7 @@ mod tests {
         fn answers(&mut self) -> Vec<(Key, Answer)> {
             let answers = std::iter::from_fn(|| self.names.poll_answer());
             answers
-                .map(|(asker, answer)| (asker.session, answer))
+                .map(|(asker, answer)| (asker.session, Answer::clone(&answer)))
                 .collect()
         }
 

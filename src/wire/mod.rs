@@ -59,6 +59,23 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Bytes written one after the other into a bounded space.
+struct Writer<'a> {
+    out: &'a mut [u8],
+    len: usize,
+}
+
+impl Writer<'_> {
+    /// Appends `bytes`, all or (`None`) nothing.
+    #[inline(never)]
+    fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = self.len + bytes.len();
+        self.out.get_mut(self.len..end)?.copy_from_slice(bytes);
+        self.len = end;
+        Some(())
+    }
+}
+
 /// The number that `text` writes out; `None`: empty, another byte than a digit, or too large.
 #[inline(never)]
 pub fn decimal(text: &[u8]) -> Option<u64> {

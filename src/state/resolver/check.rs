@@ -1,48 +1,29 @@
 //! The invariants of the resolver, swept. Changes nothing, and no release path calls it.
 
-use super::line::Waiting;
-use super::{Resolver, SHARE_MAX, SLOTS_MAX, same, share, socket_of};
+use super::waiters::Place;
+use super::{Resolver, SHARE_MAX, SLOTS_MAX, share};
 
 impl Resolver {
     /// Sweeps the invariants, for tests and debug builds.
     pub fn check(&self) {
-        let mut waiters = self.line.len();
-        waiters += self
-            .settled
-            .iter()
-            .map(|settled| settled.waiters.len())
-            .sum::<usize>();
-        for (slot, query) in self.slots.iter().enumerate() {
-            for half in 0..2 {
-                let queued = query.as_ref().is_some_and(|query| query.is_queued(half));
-                assert_eq!(self.pending.is_sending(socket_of(slot, half)), queued);
-            }
-            let Some(query) = query else { continue };
-            assert!(!query.waiters.is_empty(), "nobody waits for a slot");
-            assert!(
-                query.outdated
-                    || !self
-                        .line
-                        .iter()
-                        .any(|waiting| same(&waiting.name, &query.name))
-            );
-            assert!(share(&self.slots, query.client) <= SHARE_MAX);
-            waiters += query.waiters.len();
-        }
-        assert_eq!(waiters, self.waiters);
-        assert!(waiters <= self.waiters_max);
-        assert!(self.slots.len() <= SLOTS_MAX);
-        self.pending.check();
-        assert!(
-            self.settled
-                .iter()
-                .all(|settled| !settled.waiters.is_empty())
-        );
+        assert!(self.waiters.len() <= self.waiters_max);
+        let mut waited_for = [false; SLOTS_MAX];
         let full = self.slots.iter().flatten().count() == SLOTS_MAX;
-        let stuck = |waiting: &Waiting| !full && share(&self.slots, waiting.client) < SHARE_MAX;
-        assert!(
-            !self.line.iter().any(stuck),
-            "a name waits beside a free slot"
-        );
+        for waiter in self.waiters.iter() {
+            match &waiter.place {
+                Place::Slot(slot) => waited_for[*slot] = true,
+                Place::Told(_) => assert!(self.has_answers()),
+                Place::Line(name) => {
+                    let stuck = !full && share(&self.slots, waiter.client) < SHARE_MAX;
+                    assert!(!stuck, "a name waits beside a free slot");
+                    assert!(self.in_flight(name).is_none(), "a name is asked for twice");
+                }
+            }
+        }
+        for (query, waited_for) in self.slots.iter().zip(waited_for) {
+            assert_eq!(query.is_some(), waited_for, "nobody waits for a slot");
+            let Some(query) = query else { continue };
+            assert!(share(&self.slots, query.client) <= SHARE_MAX);
+        }
     }
 }

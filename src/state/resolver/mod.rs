@@ -9,19 +9,17 @@
 
 mod action;
 mod check;
-mod line;
 mod query;
 mod settings;
+mod waiters;
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::rc::Rc;
 
 pub use self::action::Action;
-use self::action::Pending;
-pub use self::line::Asker;
-use self::line::{Line, Waiting};
 use self::query::{Query, Stand, Step};
 pub use self::settings::{Families, Settings};
+pub use self::waiters::Asker;
+use self::waiters::{Place, Waiters};
 use crate::state::access::Source;
 use crate::state::slots::Key;
 pub use crate::wire::dns::Addresses;
@@ -39,7 +37,7 @@ pub const SHARE_MAX: usize = 16;
 pub const SOCKETS_MAX: usize = SLOTS_MAX * 2;
 
 /// What became of a name.
-// An answer lives for one pass: boxing it would cost more code than copying it.
+// Always behind an `Rc`, one for all who wait for it.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -66,25 +64,19 @@ pub struct Counters {
     pub refused: u64,
 }
 
-/// An answer and who still has to be told.
-#[derive(Debug)]
-struct Settled {
-    answer: Answer,
-    waiters: Vec<Asker>,
-}
-
 /// All names being looked up.
 #[derive(Debug)]
 pub struct Resolver {
-    settings: Settings,
-    /// Grows to [`SLOTS_MAX`] as it is needed; a query is only allocated while it stands.
-    slots: Vec<Option<Box<Query>>>,
-    line: Line,
-    settled: VecDeque<Settled>,
-    /// Those who have asked and not been answered, in slots, line and `settled` together.
-    waiters: usize,
+    settings: Rc<Settings>,
+    /// A query is only allocated while it stands.
+    slots: [Option<Box<Query>>; SLOTS_MAX],
+    /// Those who have asked and not been answered.
+    waiters: Waiters,
     waiters_max: usize,
-    pending: Pending,
+    /// The sockets that are to be closed.
+    closing: [bool; SOCKETS_MAX],
+    /// Where the search for the next send begins, so that all sockets have their turns.
+    turn: u16,
     serial: u16,
     /// Where the next name begins: the server that answered last, or with `rotate` the next.
     first: usize,
@@ -92,72 +84,52 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// A resolver for at most `waiters_max` askers at once. It allocates nothing yet.
+    /// A resolver for at most `waiters_max` askers at once.
     pub fn new(settings: Settings, waiters_max: usize) -> Self {
         Self {
-            settings,
-            slots: Vec::new(),
-            line: Line::default(),
-            settled: VecDeque::new(),
-            waiters: 0,
+            settings: Rc::new(settings),
+            slots: [const { None }; SLOTS_MAX],
+            waiters: Waiters::default(),
             waiters_max,
-            pending: Pending::default(),
+            closing: [false; SOCKETS_MAX],
+            turn: 0,
             serial: 0,
             first: 0,
             counters: Counters::default(),
         }
     }
 
-    /// Replaces the settings. Names that have a slot finish with the old ones.
+    /// Replaces the settings. Names that have a slot finish with the old ones, and nobody
+    /// joins them any more.
     pub fn set_settings(&mut self, settings: Settings) {
-        self.settings = settings;
+        self.settings = Rc::new(settings);
         self.first = 0;
-        for query in self.slots.iter_mut().flatten() {
-            query.outdated = true;
-        }
     }
 
     /// Starts to look up `name` for an asker: 1 to 253 bytes, not a literal address, no NUL,
     /// space or control characters. An asker has one name at a time. `false`: too many wait.
     #[must_use]
     pub fn start(&mut self, asker: Asker, client: Source, name: &[u8]) -> bool {
-        if self.waiters >= self.waiters_max {
+        if self.waiters.len() >= self.waiters_max {
             return false;
         }
-        self.waiters += 1;
-        if let Some(found) = self.settings.known(name) {
-            let answer = Answer::Found(found);
-            self.settled.push_back(Settled {
-                answer,
-                waiters: vec![asker],
-            });
-        } else if let Some(query) = self.in_flight(name) {
-            query.waiters.push(asker);
+        let place = if let Some(answer) = self.settings.known(name) {
+            Place::Told(answer)
+        } else if let Some(slot) = self.in_flight(name) {
+            Place::Slot(slot)
         } else {
-            self.line.push(Waiting {
-                asker,
-                client,
-                name: name.into(),
-            });
-            self.admit();
-        }
+            Place::Line(name.into())
+        };
+        self.waiters.push(asker, client, place);
+        self.admit();
         true
     }
 
     /// Forgets all that a session asked for. A slot is free again if nobody else waits.
     pub fn cancel(&mut self, session: Key) {
-        self.waiters -= self.line.remove(session);
-        for settled in &mut self.settled {
-            self.waiters -= take(&mut settled.waiters, session);
-        }
-        self.settled.retain(|settled| !settled.waiters.is_empty());
-        for slot in 0..self.slots.len() {
-            let Some(query) = &mut self.slots[slot] else {
-                continue;
-            };
-            let taken = take(&mut query.waiters, session);
-            self.waiters -= taken;
-            if taken > 0 && query.waiters.is_empty() {
+        let left = self.waiters.remove(session);
+        for slot in 0..SLOTS_MAX {
+            if left >> slot & 1 != 0 {
                 self.vacate(slot);
             }
         }
@@ -167,18 +139,20 @@ impl Resolver {
     /// The next thing to do; `None` when all is done. A `Send` starts its attempt's time.
     /// Closing comes first, as it frees descriptors.
     pub fn poll_action(&mut self, now: u64) -> Option<Action> {
-        if let Some(socket) = self.pending.next_close() {
-            return Some(Action::Close { socket });
+        for (socket, closing) in (0..).zip(&mut self.closing) {
+            if std::mem::take(closing) {
+                return Some(Action::Close { socket });
+            }
         }
-        // Bounded: every round takes a socket out of a set.
-        while let Some(socket) = self.pending.next_send() {
-            self.serial = self.serial.wrapping_add(1);
+        for _ in 0..SOCKETS_MAX {
+            let socket = self.turn;
+            self.turn = (socket + 1) % SOCKETS_MAX as u16;
             // A key of `slots` carries the serial through epoll, cut to 13 bits.
-            let serial = Key::new(socket, self.serial).generation();
-            let sent = self
-                .query_of(socket)
-                .and_then(|(query, half)| query.sent(half, serial, now));
-            if let Some((server, tcp)) = sent {
+            let serial = Key::new(socket, self.serial.wrapping_add(1)).generation();
+            if let Some((query, half)) = self.query_of(socket)
+                && let Some((server, tcp)) = query.sent(half, serial, now)
+            {
+                self.serial = serial;
                 self.counters.sent += 1;
                 return Some(Action::Send {
                     socket,
@@ -204,14 +178,16 @@ impl Resolver {
             self.counters.refused += 1;
             return;
         };
-        let (step, server) = query.handle(half, message, now);
-        match server {
-            None if step == Step::Wait => self.counters.refused += 1,
-            None => self.counters.answered += 1,
-            Some(server) => {
-                self.counters.answered += 1;
-                self.prefer(server);
-            }
+        let (step, has_answered) = query.handle(half, message, now);
+        // So that a dead server in front costs its time once.
+        let (first, settings) = (query.first, Rc::as_ptr(&query.settings));
+        if has_answered && settings == Rc::as_ptr(&self.settings) && !self.settings.rotate {
+            self.first = first;
+        }
+        if step == Step::Wait {
+            self.counters.refused += 1;
+        } else {
+            self.counters.answered += 1;
         }
         self.follow(socket, step, now);
     }
@@ -226,21 +202,17 @@ impl Resolver {
 
     /// Does what is due: lost attempts go to the next server, delays end.
     pub fn handle_timeout(&mut self, now: u64) {
-        for slot in 0..self.slots.len() {
-            if self.slots[slot]
-                .as_ref()
-                .and_then(|query| query.due())
-                .is_none_or(|due| now < due)
-            {
+        for slot in 0..SLOTS_MAX {
+            let due = self.slots[slot].as_ref().and_then(|query| query.due());
+            if due.is_none_or(|due| now < due) {
                 continue;
             }
             for half in 0..2 {
-                let Some(query) = &mut self.slots[slot] else {
-                    break;
-                };
-                let step = query.expire(half, now);
-                self.counters.timed_out += u64::from(step != Step::Wait);
-                self.follow(socket_of(slot, half), step, now);
+                if let Some(query) = &mut self.slots[slot] {
+                    let step = query.expire(half, now);
+                    self.counters.timed_out += u64::from(step != Step::Wait);
+                    self.follow(socket_of(slot, half), step, now);
+                }
             }
             self.settle(slot, now);
         }
@@ -259,31 +231,24 @@ impl Resolver {
 
     /// Whether [`Self::poll_action`] has something.
     pub fn has_actions(&self) -> bool {
-        !self.pending.is_empty()
+        let mut queries = self.slots.iter().flatten();
+        self.closing.contains(&true)
+            || queries.any(|query| query.is_queued(0) || query.is_queued(1))
     }
 
-    /// Whether [`Self::poll_answer`] has something.
+    /// Whether [`Self::poll_answer`] may have something.
     pub fn has_answers(&self) -> bool {
-        !self.settled.is_empty()
+        self.waiters.has_told()
     }
 
     /// The next answer and whom it is for.
-    pub fn poll_answer(&mut self) -> Option<(Asker, Answer)> {
-        let settled = self.settled.front_mut()?;
-        let asker = settled.waiters.pop()?;
-        self.waiters -= 1;
-        if settled.waiters.is_empty() {
-            return self
-                .settled
-                .pop_front()
-                .map(|settled| (asker, settled.answer));
-        }
-        Some((asker, settled.answer.clone()))
+    pub fn poll_answer(&mut self) -> Option<(Asker, Rc<Answer>)> {
+        self.waiters.take()
     }
 
     /// Slots in use and askers waiting: 0 when nothing is held for anyone.
     pub fn live(&self) -> usize {
-        self.slots.iter().flatten().count() + self.waiters
+        self.slots.iter().flatten().count() + self.waiters.len()
     }
 
     /// The sums since the start.
@@ -294,50 +259,31 @@ impl Resolver {
     /// Gives free slots to the first in line whose client is below its share.
     fn admit(&mut self) {
         // Bounded: every round takes a name out of the line.
-        while !self.line.is_empty() {
-            let Some(slot) = self.free_slot() else { return };
-            let Some(waiting) = self.line.admit(|client| share(&self.slots, client)) else {
+        while let Some(slot) = self.slots.iter().position(Option::is_none) {
+            let slots_of = |client| share(&self.slots, client);
+            let Some((client, name)) = self.waiters.first(&slots_of) else {
                 return;
             };
-            let servers = self.settings.servers.len().max(1);
-            self.first = (self.first + usize::from(self.settings.rotate)) % servers;
-            let Waiting {
-                asker,
-                client,
-                name,
-            } = waiting;
-            let mut query = Box::new(Query::new(client, name, &self.settings, self.first));
-            query.waiters.push(asker);
-            self.line.take_same(&query.name, &mut query.waiters);
-            if query.advance() {
-                self.slots[slot] = Some(query);
-                self.send(slot);
-            } else {
-                let answer = query.nothing_found();
-                self.settled.push_back(Settled {
-                    answer,
-                    waiters: query.waiters,
-                });
+            self.first += usize::from(self.settings.rotate);
+            if self.first >= self.settings.servers.len() {
+                self.first = 0;
             }
+            let settings = Rc::clone(&self.settings);
+            let mut query = Query::new(client, name.into(), settings, self.first);
+            self.waiters.enter(slot, &query.name);
+            let stand = query.advance();
+            self.slots[slot] = Some(query);
+            self.conclude(slot, stand);
         }
     }
 
-    /// A free slot, in a table that grows when it has none.
-    fn free_slot(&mut self) -> Option<usize> {
-        let free = self.slots.iter().position(|slot| slot.is_none());
-        if free.is_none() && self.slots.len() < SLOTS_MAX {
-            self.slots.push(None);
-            return Some(self.slots.len() - 1);
-        }
-        free
-    }
-
-    /// The query for a name, if somebody may join it.
-    fn in_flight(&mut self, name: &[u8]) -> Option<&mut Query> {
-        let mut queries = self.slots.iter_mut().flatten();
-        queries
-            .find(|query| !query.outdated && same(&query.name, name))
-            .map(|query| &mut **query)
+    /// The slot of a name, if somebody may join it.
+    fn in_flight(&self, name: &[u8]) -> Option<usize> {
+        self.slots.iter().position(|slot| {
+            slot.as_ref().is_some_and(|query| {
+                Rc::ptr_eq(&query.settings, &self.settings) && same(&query.name, name)
+            })
+        })
     }
 
     /// The query and the half that a socket belongs to.
@@ -355,66 +301,35 @@ impl Resolver {
 
     /// Does what an input to one half calls for.
     fn follow(&mut self, socket: u16, step: Step, now: u64) {
-        match step {
-            Step::Wait => {}
-            Step::Send => self.pending.send(socket),
-            Step::Ended => {
-                self.pending.close(socket);
-                self.settle(usize::from(socket) / 2, now);
-                self.admit();
-            }
+        if step == Step::Ended {
+            self.closing[usize::from(socket)] = true;
+            self.settle(usize::from(socket) / 2, now);
+            self.admit();
         }
     }
 
     /// Answers, or asks for the next name, once a query stands so.
     fn settle(&mut self, slot: usize, now: u64) {
-        let Some(query) = &mut self.slots[slot] else {
-            return;
-        };
-        match query.stand(now) {
-            Stand::Open => {}
-            Stand::NextName => self.send(slot),
-            Stand::Over(answer) => {
-                if let Some(query) = self.vacate(slot) {
-                    self.settled.push_back(Settled {
-                        answer,
-                        waiters: query.waiters,
-                    });
-                }
-            }
+        if let Some(query) = &mut self.slots[slot] {
+            let stand = query.stand(now);
+            self.conclude(slot, stand);
         }
     }
 
-    /// Queues what the halves of a query have to send.
-    fn send(&mut self, slot: usize) {
-        let Some(query) = &self.slots[slot] else {
-            return;
-        };
-        for half in 0..2 {
-            if query.is_queued(half) {
-                self.pending.send(socket_of(slot, half));
-            }
+    #[inline(never)]
+    fn conclude(&mut self, slot: usize, stand: Stand) {
+        if let Stand::Over(answer) = stand {
+            self.waiters.tell(slot, &answer);
+            self.vacate(slot);
         }
     }
 
     /// Empties a slot and closes its sockets.
-    fn vacate(&mut self, slot: usize) -> Option<Box<Query>> {
+    #[inline(never)]
+    fn vacate(&mut self, slot: usize) {
+        self.slots[slot] = None;
         for half in 0..2 {
-            self.pending.close(socket_of(slot, half));
-        }
-        self.slots[slot].take()
-    }
-
-    /// Remembers the server that answered, so that a dead one in front costs its time once.
-    fn prefer(&mut self, server: SocketAddr) {
-        if !self.settings.rotate
-            && let Some(place) = self
-                .settings
-                .servers
-                .iter()
-                .position(|&other| other == server)
-        {
-            self.first = place;
+            self.closing[2 * slot + half] = true;
         }
     }
 }
@@ -428,15 +343,9 @@ fn share(slots: &[Option<Box<Query>>], client: Source) -> usize {
         .count()
 }
 
+#[inline(never)]
 fn same(name: &[u8], other: &[u8]) -> bool {
     name.eq_ignore_ascii_case(other)
-}
-
-/// Takes a session out of a list of waiters; gives how often it was there.
-fn take(waiters: &mut Vec<Asker>, session: Key) -> usize {
-    let before = waiters.len();
-    waiters.retain(|waiter| waiter.session != session);
-    before - waiters.len()
 }
 
 fn socket_of(slot: usize, half: usize) -> u16 {
@@ -445,7 +354,7 @@ fn socket_of(slot: usize, half: usize) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
+    use std::net::{IpAddr, SocketAddr};
 
     use super::*;
     use crate::wire::dns::Family;
@@ -586,7 +495,7 @@ mod tests {
         fn answers(&mut self) -> Vec<(Key, Answer)> {
             let answers = std::iter::from_fn(|| self.resolver.poll_answer());
             let answers = answers
-                .map(|(asker, answer)| (asker.session, answer))
+                .map(|(asker, answer)| (asker.session, Answer::clone(&answer)))
                 .collect();
             self.resolver.check();
             answers

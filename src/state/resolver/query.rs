@@ -3,9 +3,10 @@
 //! A `Query` knows neither socket numbers nor other names; `Resolver` owns up to 64 of them and
 //! does what a [`Step`] tells it. Nothing here is queued or sent.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::rc::Rc;
 
-use super::{Answer, Asker, Settings};
+use super::{Answer, Settings};
 use crate::state::access::Source;
 use crate::wire::dns::{self, ADDRESSES_MAX, Addresses, Family, Verdict};
 
@@ -24,15 +25,12 @@ pub(super) enum Step {
 }
 
 /// Where a whole query stands after a half has ended.
-// As with `Answer`, a box would cost more code than the copy.
-#[allow(clippy::large_enum_variant)]
 pub(super) enum Stand {
-    /// The other half may still bring something.
+    /// The other half may still bring something, or the next name of the search list is asked
+    /// for.
     Open,
-    /// The next name of the search list is asked for: every half in use has something to send.
-    NextName,
     /// All is known.
-    Over(Answer),
+    Over(Rc<Answer>),
 }
 
 /// How one half ended.
@@ -73,7 +71,7 @@ struct Half {
     edns: bool,
     /// One server at least has refused or failed, rather than been silent.
     failed: bool,
-    addresses: Addresses<ADDRESSES_MAX>,
+    addresses: Addresses,
 }
 
 /// One name being looked up.
@@ -81,20 +79,16 @@ struct Half {
 pub(super) struct Query {
     /// Whose share the slot counts against: who asked first.
     pub(super) client: Source,
-    /// Everyone who waits for this name; never empty while the query stands.
-    pub(super) waiters: Vec<Asker>,
     /// The name as it was asked for, before the search list.
     pub(super) name: Box<[u8]>,
-    /// The settings have changed since: nobody joins any more.
-    pub(super) outdated: bool,
-    /// The settings of its start, without the hosts.
-    settings: Settings,
+    /// The settings of its start.
+    pub(super) settings: Rc<Settings>,
+    /// The server that answered last, with which the next candidate begins.
+    pub(super) first: usize,
     /// The name on the wire.
     candidate: Vec<u8>,
     /// Place of the next candidate in the search order.
     next: usize,
-    /// The server that the next candidate begins with.
-    first: usize,
     /// When what was found is enough, although one half is still open.
     ready_at: Option<u64>,
     /// A candidate before this one ended in a failure.
@@ -142,7 +136,10 @@ impl Half {
             };
             return self.end(outcome);
         }
-        self.server = (self.server + 1) % servers;
+        self.server += 1;
+        if self.server == servers {
+            self.server = 0;
+        }
         self.tcp = false;
         self.edns = true;
         self.send_again()
@@ -151,55 +148,49 @@ impl Half {
 
 impl Query {
     /// A query that starts with server number `first`. No candidate is chosen yet.
-    pub(super) fn new(client: Source, name: Box<[u8]>, settings: &Settings, first: usize) -> Self {
-        Self {
+    pub(super) fn new(
+        client: Source,
+        name: Box<[u8]>,
+        settings: Rc<Settings>,
+        first: usize,
+    ) -> Box<Self> {
+        Box::new(Self {
             client,
-            waiters: Vec::new(),
             name,
-            outdated: false,
-            settings: settings.without_hosts(),
+            settings,
+            first,
             candidate: Vec::new(),
             next: 0,
-            first,
             ready_at: None,
             failed: false,
             halves: [Half::new(Family::A), Half::new(Family::Aaaa)],
-        }
+        })
     }
 
     /// Goes to the next name of the search order and puts the allowed halves back to their
-    /// start. `false`: there is none, or nobody to ask.
-    pub(super) fn advance(&mut self) -> bool {
+    /// start. The answer: there is none, or nobody to ask.
+    pub(super) fn advance(&mut self) -> Stand {
         let families = self.settings.families;
         if self.settings.servers.is_empty() || !(families.v4 || families.v6) {
-            return false;
+            return self.nothing_found();
         }
         // Bounded by the search list: a candidate that is no name is passed over.
-        while let Some(candidate) = self.settings.candidate(&self.name, self.next) {
+        while let Some(domain) = self.settings.candidate(&self.name, self.next) {
             self.next += 1;
-            if dns::is_name(&candidate) {
+            if let Some(candidate) = dns::wire_name(&self.name, domain) {
                 self.candidate = candidate;
                 self.ready_at = None;
-                for half in &mut self.halves {
-                    let allowed = match half.family {
-                        Family::A => families.v4,
-                        Family::Aaaa => families.v6,
-                    };
-                    let state = if allowed {
-                        State::Queued
-                    } else {
-                        State::Unused
-                    };
-                    *half = Half {
-                        state,
-                        server: self.first,
-                        ..Half::new(half.family)
-                    };
+                for (half, allowed) in self.halves.iter_mut().zip([families.v4, families.v6]) {
+                    *half = Half::new(half.family);
+                    half.server = self.first;
+                    if allowed {
+                        half.state = State::Queued;
+                    }
                 }
-                return true;
+                return Stand::Open;
             }
         }
-        false
+        self.nothing_found()
     }
 
     /// Whether a half has something to send.
@@ -243,19 +234,16 @@ impl Query {
         matches!(self.halves[half].state, State::Asked { serial, .. } if serial == wanted)
     }
 
-    /// Judges a message that came for a half. The server is given where it has answered.
-    pub(super) fn handle(
-        &mut self,
-        place: usize,
-        message: &[u8],
-        now: u64,
-    ) -> (Step, Option<SocketAddr>) {
+    /// Judges a message that came for a half, and whether its server has answered: then it is
+    /// [`Self::first`].
+    pub(super) fn handle(&mut self, place: usize, message: &[u8], now: u64) -> (Step, bool) {
         let half = &mut self.halves[place];
-        let step = match dns::answer(message, half.id, &self.candidate, half.family) {
+        let found = &mut half.addresses;
+        let verdict = dns::answer(message, half.id, &self.candidate, half.family, found);
+        let step = match verdict {
             // A stream has no strangers: its server is broken, and the stream is used up.
-            Verdict::NotOurs if !half.tcp => return (Step::Wait, None),
-            Verdict::Addresses(addresses) => {
-                half.addresses = addresses;
+            Verdict::NotOurs if !half.tcp => return (Step::Wait, false),
+            Verdict::Addresses => {
                 self.ready_at = self.ready_at.or(Some(now + RESOLUTION_DELAY_MS));
                 half.end(Outcome::Found)
             }
@@ -269,24 +257,26 @@ impl Query {
                 half.edns = false;
                 half.send_again()
             }
-            _ => return (self.fail(place), None),
+            _ => return (self.fail(place), false),
         };
         self.first = half.server;
-        (step, Some(self.settings.servers[half.server]))
+        (step, true)
     }
 
     /// The server of a half has refused, failed, or cannot be reached: the next one at once.
     pub(super) fn fail(&mut self, half: usize) -> Step {
         self.halves[half].failed = true;
+        self.next_server(half)
+    }
+
+    fn next_server(&mut self, half: usize) -> Step {
         self.halves[half].next_server(self.settings.servers.len(), self.settings.attempts)
     }
 
     /// Ends the attempt of a half if its time is up.
     pub(super) fn expire(&mut self, half: usize, now: u64) -> Step {
         match self.halves[half].state {
-            State::Asked { due, .. } if due <= now => {
-                self.halves[half].next_server(self.settings.servers.len(), self.settings.attempts)
-            }
+            State::Asked { due, .. } if due <= now => self.next_server(half),
             _ => Step::Wait,
         }
     }
@@ -309,58 +299,50 @@ impl Query {
             return Stand::Open;
         }
         if self.ready_at.is_some() {
-            return Stand::Over(Answer::Found(self.found()));
+            let [v4, v6] = &self.halves;
+            let v6_first = self.settings.families.v6_first;
+            return Stand::Over(interleave(&v4.addresses, &v6.addresses, v6_first));
         }
         // The name is the same for both: that it does not exist outweighs one lost answer. A
         // timeout ends the search, as asking the same servers again would only take longer.
-        let ended = |outcome| {
-            self.halves
-                .iter()
-                .any(|half| half.state == State::Ended(outcome))
-        };
-        if !ended(Outcome::NoSuchName) {
-            if ended(Outcome::TimedOut) {
-                return Stand::Over(Answer::TimedOut);
+        if !self.has_ended(Outcome::NoSuchName) {
+            if self.has_ended(Outcome::TimedOut) {
+                return Stand::Over(Rc::new(Answer::TimedOut));
             }
-            self.failed |= ended(Outcome::Failed);
+            self.failed |= self.has_ended(Outcome::Failed);
         }
-        if self.advance() {
-            Stand::NextName
-        } else {
-            Stand::Over(self.nothing_found())
-        }
+        self.advance()
+    }
+
+    fn has_ended(&self, outcome: Outcome) -> bool {
+        let mut halves = self.halves.iter();
+        halves.any(|half| half.state == State::Ended(outcome))
     }
 
     /// The answer once no candidate is left.
-    pub(super) fn nothing_found(&self) -> Answer {
+    fn nothing_found(&self) -> Stand {
         let nobody_to_ask = self.settings.servers.is_empty();
-        if self.failed || nobody_to_ask {
+        Stand::Over(Rc::new(if self.failed || nobody_to_ask {
             Answer::Failed
         } else {
             Answer::NoSuchName
-        }
-    }
-
-    fn found(&self) -> Addresses {
-        let [v4, v6] = &self.halves;
-        interleave(
-            v4.addresses.as_slice(),
-            v6.addresses.as_slice(),
-            self.settings.families.v6_first,
-        )
+        }))
     }
 }
 
 /// RFC 8305 §4: the families take turns, the preferred one first.
-pub(super) fn interleave(v4: &[IpAddr], v6: &[IpAddr], v6_first: bool) -> Addresses {
-    let (first, second) = if v6_first { (v6, v4) } else { (v4, v6) };
+pub(super) fn interleave(v4: &Addresses, v6: &Addresses, v6_first: bool) -> Rc<Answer> {
+    let mut families = [v4.as_slice(), v6.as_slice()];
+    if v6_first {
+        families.reverse();
+    }
     let mut found = Addresses::new();
     for place in 0..ADDRESSES_MAX {
-        for family in [first, second] {
+        for family in families {
             if let Some(&addr) = family.get(place) {
                 found.push(addr);
             }
         }
     }
-    found
+    Rc::new(Answer::Found(found))
 }

@@ -3,9 +3,11 @@
 //! Reading /etc/resolv.conf and /etc/hosts is `config`'s work; here they are plain data.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 
 use super::query::interleave;
-use crate::wire::dns::{ADDRESSES_MAX, Addresses};
+use super::{Answer, same};
+use crate::wire::dns::Addresses;
 
 /// Which address families outgoing connections may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,22 +68,12 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// A copy of what a query needs; the hosts may be thousands.
-    pub(super) fn without_hosts(&self) -> Self {
-        Self {
-            servers: self.servers.clone(),
-            search: self.search.clone(),
-            hosts: Vec::new(),
-            ..*self
-        }
-    }
-
     /// The addresses of a name that needs no server: localhost and its subdomains
     /// (RFC 6761 §6.3), and the hosts file.
-    pub(super) fn known(&self, name: &[u8]) -> Option<Addresses> {
+    pub(super) fn known(&self, name: &[u8]) -> Option<Rc<Answer>> {
         let name = name.strip_suffix(b".").unwrap_or(name);
-        let mut v4 = Addresses::<ADDRESSES_MAX>::new();
-        let mut v6 = Addresses::<ADDRESSES_MAX>::new();
+        let mut v4 = Addresses::new();
+        let mut v6 = Addresses::new();
         let mut add = |addr: IpAddr| match addr {
             IpAddr::V4(_) if self.families.v4 => v4.push(addr),
             IpAddr::V6(_) if self.families.v6 => v6.push(addr),
@@ -92,21 +84,25 @@ impl Settings {
             add(IpAddr::V6(Ipv6Addr::LOCALHOST));
         } else {
             for (host, addr) in &self.hosts {
-                if host.eq_ignore_ascii_case(name) {
+                if same(host, name) {
                     add(*addr);
                 }
             }
         }
-        let found = interleave(v4.as_slice(), v6.as_slice(), self.families.v6_first);
-        (!found.is_empty()).then_some(found)
+        if v4.is_empty() && v6.is_empty() {
+            return None;
+        }
+        Some(interleave(&v4, &v6, self.families.v6_first))
     }
 
-    /// Number `place` of the names to ask for in the order of glibc's `res_search`: a name with
-    /// `ndots` dots as it is and then under each domain, another under each domain and then as
-    /// it is, one that ends with a dot only as it is.
-    pub(super) fn candidate(&self, name: &[u8], place: usize) -> Option<Vec<u8>> {
+    /// Number `place` of the names to ask for, as a name and the domain that it is under, in
+    /// the order of glibc's `res_search`: a name with `ndots` dots as it is and then under each
+    /// domain, another under each domain and then as it is, one that ends with a dot only as it
+    /// is.
+    pub(super) fn candidate<'a>(&'a self, name: &[u8], place: usize) -> Option<&'a [u8]> {
+        const AS_IT_IS: &[u8] = b"";
         if name.ends_with(b".") {
-            return (place == 0).then(|| name.to_vec());
+            return (place == 0).then_some(AS_IT_IS);
         }
         let dots = name.iter().filter(|&&byte| byte == b'.').count();
         let as_it_is = if dots >= usize::from(self.ndots) {
@@ -115,15 +111,11 @@ impl Settings {
             self.search.len()
         };
         if place == as_it_is {
-            return Some(name.to_vec());
+            return Some(AS_IT_IS);
         }
-        let domain = self
-            .search
-            .get(if as_it_is == 0 { place - 1 } else { place })?;
-        let mut candidate = name.to_vec();
-        candidate.push(b'.');
-        candidate.extend_from_slice(domain.strip_prefix(b".").unwrap_or(domain));
-        Some(candidate)
+        // In front of the domains, the name itself has one place.
+        let domain = self.search.get(place - usize::from(as_it_is == 0))?;
+        Some(domain.strip_prefix(b".").unwrap_or(domain))
     }
 }
 

@@ -4,7 +4,8 @@
 //! is added: no Via, no X-Forwarded-For, no Forwarded; those it sent itself stay.
 
 use super::fields::Field;
-use super::{FIELDS_MAX, HEAD_MAX, Head, Target, Writer};
+use super::{FIELDS_MAX, HEAD_MAX, Head, Target};
+use crate::wire::Writer;
 
 /// Room that is always enough. A head grows by 121 bytes at most: `/` and the blank behind
 /// `Host:` 2, `Connection: close` 19, the blank behind each of 100 colons.

@@ -25,19 +25,3 @@ pub use status::{ANSWER_MAX, Status};
 pub fn starts(byte: u8) -> bool {
     byte.is_ascii_uppercase()
 }
-
-/// Bytes written one after the other into a bounded space.
-struct Writer<'a> {
-    out: &'a mut [u8],
-    len: usize,
-}
-
-impl Writer<'_> {
-    /// Appends `bytes`, all or (`None`) nothing.
-    fn put(&mut self, bytes: &[u8]) -> Option<()> {
-        let end = self.len + bytes.len();
-        self.out.get_mut(self.len..end)?.copy_from_slice(bytes);
-        self.len = end;
-        Some(())
-    }
-}

@@ -1,7 +1,7 @@
 //! Answers of the proxy itself (RFC 9110 §15): a status line, and one line of text that says
 //! why. After every one but 200 the connection ends.
 
-use super::Writer;
+use crate::wire::Writer;
 
 /// The longest answer in bytes.
 pub const ANSWER_MAX: usize = 256;
