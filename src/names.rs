@@ -32,13 +32,13 @@ pub struct Names<N: Net> {
     resolver: Resolver,
     /// By socket number; grows to [`SOCKETS_MAX`] as it is needed.
     sockets: Vec<Option<Socket<N>>>,
-    /// Sockets on which something may have happened, one bit each.
-    ready: u128,
 }
 
 struct Socket<N: Net> {
     /// The attempt that it was opened for.
     serial: u16,
+    /// Something may have happened on it.
+    ready: bool,
     carrier: Carrier<N>,
 }
 
@@ -50,21 +50,13 @@ enum Carrier<N: Net> {
 /// One question and its answer over TCP.
 struct Exchange<S: Stream> {
     stream: S,
-    connected: bool,
-    outgoing: Vec<u8>,
-    sent: usize,
-    /// Length prefix and message, as far as they came; [`ANSWER_MAX`] of the message at most.
-    incoming: Vec<u8>,
-}
-
-/// Where a socket stands after its turn.
-enum Progress {
-    /// Everything that was there is done; an edge will follow.
-    Blocked,
-    /// There may be more.
-    More,
-    /// The message over TCP is complete.
-    Complete,
+    /// The question, then the answer, with the length in front; [`ANSWER_MAX`] of it at most.
+    bytes: [u8; PREFIX_BYTES + ANSWER_MAX],
+    /// How many of them were sent or received.
+    len: usize,
+    /// How many are to be, as far as that is known.
+    end: usize,
+    is_sent: bool,
 }
 
 impl<N: Net> Names<N> {
@@ -73,7 +65,6 @@ impl<N: Net> Names<N> {
         Self {
             resolver: Resolver::new(settings, waiters_max),
             sockets: Vec::new(),
-            ready: 0,
         }
     }
 
@@ -100,10 +91,10 @@ impl<N: Net> Names<N> {
             return;
         }
         let key = event.token.key();
-        if let Some(Some(socket)) = self.sockets.get(key.index())
+        if let Some(Some(socket)) = self.sockets.get_mut(key.index())
             && socket.serial == key.generation()
         {
-            self.ready |= 1 << key.index();
+            socket.ready = true;
         }
     }
 
@@ -111,7 +102,7 @@ impl<N: Net> Names<N> {
     /// the sessions have had their turns and before the answers are taken.
     pub fn run(&mut self, net: &mut N) {
         let now = net.now();
-        if self.ready != 0 {
+        if self.is_ready() {
             self.turns(now);
         }
         if self.resolver.poll_timeout().is_some_and(|due| due <= now) {
@@ -144,7 +135,7 @@ impl<N: Net> Names<N> {
     /// that something is left to do at once.
     pub fn poll_timeout(&self) -> Option<Millis> {
         let at_once = self.resolver.has_actions() || self.resolver.has_answers();
-        if at_once || self.ready != 0 {
+        if at_once || self.is_ready() {
             Some(0)
         } else {
             self.resolver.poll_timeout()
@@ -165,82 +156,103 @@ impl<N: Net> Names<N> {
     pub fn check(&self) {
         self.resolver.check();
         assert!(self.sockets.len() <= SOCKETS_MAX);
-        for (number, socket) in self.sockets.iter().enumerate() {
-            assert!(socket.is_some() || self.ready & 1 << number == 0);
-        }
+    }
+
+    /// Whether something may have happened on a socket.
+    fn is_ready(&self) -> bool {
+        self.sockets.iter().flatten().any(|socket| socket.ready)
     }
 
     /// One turn for every socket that is marked.
+    #[inline(never)]
     fn turns(&mut self, now: Millis) {
         let mut scratch = [0; ANSWER_MAX];
-        // Bounded: every round takes a bit of the copy away.
-        let mut marked = self.ready;
-        while marked != 0 {
-            let number = marked.trailing_zeros() as usize;
-            marked &= marked - 1;
-            if !self.turn(number, &mut scratch, now) {
-                self.ready &= !(1 << number);
+        for number in 0..self.sockets.len() {
+            if let Some(socket) = &mut self.sockets[number]
+                && socket.ready
+                && Self::turn(&mut self.resolver, number, socket, &mut scratch, now)
+            {
+                self.sockets[number] = None;
             }
         }
     }
 
-    /// Receives on one socket. `true`: there may be more.
-    fn turn(&mut self, number: usize, scratch: &mut [u8; ANSWER_MAX], now: Millis) -> bool {
-        let Some(Some(socket)) = self.sockets.get_mut(number) else {
-            return false;
-        };
-        let (index, serial) = (index(number), socket.serial);
-        let progress = match &mut socket.carrier {
-            Carrier::Tcp(exchange) => exchange.turn(scratch),
-            Carrier::Udp(datagram) => receive(datagram, scratch, |message| {
-                self.resolver.handle_message(index, serial, message, now);
-            }),
-        };
-        match progress {
-            Ok(Progress::Blocked) => return false,
-            Ok(Progress::More) => return true,
-            Ok(Progress::Complete) => {
-                if let Carrier::Tcp(exchange) = &socket.carrier {
-                    let message = exchange.incoming.get(PREFIX_BYTES..).unwrap_or_default();
-                    self.resolver.handle_message(index, serial, message, now);
+    /// Goes as far as one socket lets it, within bounds. `true`: it has served its purpose.
+    fn turn(
+        resolver: &mut Resolver,
+        number: usize,
+        socket: &mut Socket<N>,
+        scratch: &mut [u8; ANSWER_MAX],
+        now: Millis,
+    ) -> bool {
+        let (number, serial) = (index(number), socket.serial);
+        let is_stream = matches!(socket.carrier, Carrier::Tcp(_));
+        for _ in 0..RECEIVES_MAX {
+            let progress = match &mut socket.carrier {
+                Carrier::Udp(datagram) => datagram.recv(scratch).map(|len| scratch.get(..len)),
+                Carrier::Tcp(exchange) => exchange.step(),
+            };
+            match progress {
+                Ok(Some(message)) => {
+                    resolver.handle_message(number, serial, message, now);
+                    if is_stream {
+                        return true;
+                    }
                 }
+                Ok(None) => {}
+                Err(error) => match error.kind() {
+                    // An edge will follow.
+                    ErrorKind::WouldBlock => {
+                        socket.ready = false;
+                        return false;
+                    }
+                    ErrorKind::Interrupted => {}
+                    _ => {
+                        resolver.handle_error(number, serial, now);
+                        return true;
+                    }
+                },
             }
-            Err(_) => self.resolver.handle_error(index, serial, now),
         }
-        self.sockets[number] = None;
         false
     }
 
     /// Opens a fresh socket for an attempt and sends its query.
+    #[inline(never)]
     fn send(&mut self, net: &mut N, socket: u16, serial: u16, server: SocketAddr, tcp: bool) {
         let number = usize::from(socket);
         self.close(number);
         let mut id = [0; 2];
-        let drawn = net.random(&mut id);
+        if net.random(&mut id).is_err() {
+            return;
+        }
         let mut out = [0; QUERY_MAX];
-        let written = self
-            .resolver
-            .message(socket, u16::from_be_bytes(id), &mut out);
-        let Some(message) = written.and_then(|len| out.get(..len)) else {
+        let id = u16::from_be_bytes(id);
+        let len = self.resolver.message(socket, id, &mut out);
+        let Some(message) = len.and_then(|len| out.get(..len)) else {
             return;
         };
         let token = Token::new(Key::new(socket, serial), Role::Dns);
-        let opened = drawn.and_then(|()| {
-            if tcp {
-                let stream = net.connect(server, Purpose::Dns, token)?;
-                Ok(Carrier::Tcp(Box::new(Exchange::new(stream, message))))
-            } else {
-                let mut datagram = net.datagram(server, token)?;
+        let opened = if tcp {
+            let stream = net.connect(server, Purpose::Dns, token);
+            stream.map(|stream| Carrier::Tcp(Exchange::new(stream, message)))
+        } else {
+            let datagram = net.datagram(server, token);
+            datagram.and_then(|mut datagram| {
                 datagram.send(message)?;
                 Ok(Carrier::Udp(datagram))
-            }
-        });
+            })
+        };
         match opened {
             Ok(carrier) => {
                 while self.sockets.len() <= number {
                     self.sockets.push(None);
                 }
-                self.sockets[number] = Some(Socket { serial, carrier });
+                self.sockets[number] = Some(Socket {
+                    serial,
+                    ready: false,
+                    carrier,
+                });
             }
             Err(error) if is_of_server(&error) => {
                 self.resolver.handle_error(socket, serial, net.now());
@@ -255,97 +267,49 @@ impl<N: Net> Names<N> {
         if let Some(socket) = self.sockets.get_mut(number) {
             *socket = None;
         }
-        self.ready &= !(1 << number);
     }
-}
-
-/// Takes what datagrams there are, [`RECEIVES_MAX`] at most.
-fn receive(
-    datagram: &mut impl Datagram,
-    scratch: &mut [u8; ANSWER_MAX],
-    mut handle: impl FnMut(&[u8]),
-) -> io::Result<Progress> {
-    for _ in 0..RECEIVES_MAX {
-        match datagram.recv(scratch) {
-            Ok(len) => handle(scratch.get(..len).unwrap_or_default()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Progress::Blocked),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(Progress::More)
 }
 
 impl<S: Stream> Exchange<S> {
-    fn new(stream: S, message: &[u8]) -> Self {
-        let mut outgoing = Vec::with_capacity(PREFIX_BYTES + message.len());
-        let len = u16::try_from(message.len()).unwrap_or(u16::MAX);
-        outgoing.extend_from_slice(&len.to_be_bytes());
-        outgoing.extend_from_slice(message);
-        Self {
+    fn new(stream: S, message: &[u8]) -> Box<Self> {
+        let mut exchange = Box::new(Self {
             stream,
-            connected: false,
-            outgoing,
-            sent: 0,
-            incoming: Vec::new(),
-        }
+            bytes: [0; PREFIX_BYTES + ANSWER_MAX],
+            len: 0,
+            end: PREFIX_BYTES + message.len(),
+            is_sent: false,
+        });
+        let len = u16::try_from(message.len()).unwrap_or(u16::MAX);
+        let (prefix, body) = exchange.bytes.split_at_mut(PREFIX_BYTES);
+        prefix.copy_from_slice(&len.to_be_bytes());
+        body[..message.len()].copy_from_slice(message);
+        exchange
     }
 
-    /// Goes as far as the stream lets it: connect, write, read.
-    fn turn(&mut self, scratch: &mut [u8; ANSWER_MAX]) -> io::Result<Progress> {
-        if !self.connected {
-            if let Some(error) = self.stream.take_error() {
-                return Err(error);
-            }
-            if self.stream.peer_addr().is_err() {
-                return Ok(Progress::Blocked);
-            }
-            self.connected = true;
-        }
-        for _ in 0..RECEIVES_MAX {
-            match self.step(scratch) {
-                Ok(true) => return Ok(Progress::Complete),
-                Ok(false) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return Ok(Progress::Blocked);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Progress::More)
-    }
-
-    /// One write, or one read once all is written. `true`: the answer is complete.
-    fn step(&mut self, scratch: &mut [u8; ANSWER_MAX]) -> io::Result<bool> {
-        if let Some(rest) = self.outgoing.get(self.sent..)
-            && !rest.is_empty()
-        {
-            match self.stream.write(rest)? {
-                0 => return Err(ErrorKind::WriteZero.into()),
-                len => self.sent += len,
-            }
-            return Ok(false);
-        }
-        let missing = self.missing();
-        let room = scratch.get_mut(..missing).unwrap_or_default();
-        let len = self.stream.read(room)?;
+    /// One write, which blocks until the connection stands, or one read once all is written.
+    /// The answer, when it is complete or cut; an empty one is complete with its prefix.
+    fn step(&mut self) -> io::Result<Option<&[u8]>> {
+        let part = &mut self.bytes[self.len..self.end];
+        let len = if self.is_sent {
+            self.stream.read(part)
+        } else {
+            self.stream.write(part)
+        }?;
         if len == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        self.incoming
-            .extend_from_slice(room.get(..len).unwrap_or_default());
-        Ok(self.missing() == 0)
-    }
-
-    /// Bytes still to be read, 0 only once the message is complete or cut; an empty message
-    /// is complete with its prefix.
-    fn missing(&self) -> usize {
-        let Some(&prefix) = self.incoming.first_chunk::<PREFIX_BYTES>() else {
-            return PREFIX_BYTES - self.incoming.len();
-        };
-        let kept = usize::from(u16::from_be_bytes(prefix)).min(ANSWER_MAX);
-        PREFIX_BYTES + kept - self.incoming.len()
+        self.len += len;
+        if self.len < self.end {
+            return Ok(None);
+        }
+        let [high, low, message @ ..] = &self.bytes;
+        if !self.is_sent {
+            (self.is_sent, self.len, self.end) = (true, 0, PREFIX_BYTES);
+            return Ok(None);
+        }
+        let kept = usize::from(u16::from_be_bytes([*high, *low])).min(ANSWER_MAX);
+        self.end = PREFIX_BYTES + kept;
+        Ok((self.len == self.end).then(|| &message[..kept]))
     }
 }
 
@@ -465,7 +429,13 @@ mod tests {
     impl Write for Held {
         fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
             let mut wire = self.0.0.borrow_mut();
-            assert!(wire.connected);
+            // As on Linux: a connection under way blocks, one that has failed says why.
+            if let Some(error) = wire.error.take() {
+                return Err(error.into());
+            }
+            if !wire.connected {
+                return would_block();
+            }
             let len = wire.piece.min(buf.len());
             wire.sent.extend_from_slice(&buf[..len]);
             Ok(len)
@@ -486,15 +456,11 @@ mod tests {
         }
 
         fn take_error(&mut self) -> Option<io::Error> {
-            self.0.0.borrow_mut().error.take().map(Into::into)
+            unimplemented!()
         }
 
         fn peer_addr(&self) -> io::Result<SocketAddr> {
-            let wire = self.0.0.borrow();
-            if !wire.connected {
-                return Err(ErrorKind::NotConnected.into());
-            }
-            Ok(SocketAddr::from(([127, 0, 0, 1], wire.server)))
+            unimplemented!()
         }
 
         fn local_addr(&self) -> io::Result<SocketAddr> {
