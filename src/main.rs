@@ -8,9 +8,10 @@ use std::process::ExitCode;
 
 use anklet::config::{self, Command, Config, files, limits};
 use anklet::os::{OpenError, Os};
+use anklet::say::say;
 use anklet::server::Server;
 use anklet::sys::{self, Signals};
-use log::{error, warn};
+use log::Level;
 
 /// A command line or a file that cannot be used.
 const EXIT_USAGE: u8 = 2;
@@ -60,7 +61,7 @@ fn prepare(mut config: Config) -> ExitCode {
         warnings.push("the password can be read in the process list; use --users".into());
     }
     for warning in warnings {
-        warn!(target: "anklet", "{warning}");
+        say(Level::Warn, format_args!("{warning}"));
     }
     let net = match Os::new(&config, signals) {
         Ok(net) => net,
@@ -95,6 +96,6 @@ fn complain(error: &dyn Display, status: u8) -> ExitCode {
 }
 
 fn end(error: &dyn Display) -> ExitCode {
-    error!(target: "anklet", "{error}");
+    say(Level::Error, format_args!("{error}"));
     ExitCode::FAILURE
 }

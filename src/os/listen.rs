@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use log::{info, warn};
+use log::Level;
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -12,6 +12,7 @@ use super::OpenError;
 use super::socket::{at_free_port, set_tcp_options, sock_addr};
 use crate::config::{Config, Listen};
 use crate::net::Signal;
+use crate::say::say;
 use crate::sys::{self, Signals};
 
 /// The kernel cuts it to net.core.somaxconn. Many, because clients wait here while all
@@ -40,7 +41,10 @@ pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener
             Err(OpenError::Listen(what, error)) if config.retry_listen && is_transient(&error) => {
                 if !warned {
                     warned = true;
-                    warn!(target: "anklet", "cannot listen on {what} yet: {error}; trying on");
+                    say(
+                        Level::Warn,
+                        format_args!("cannot listen on {what} yet: {error}; trying on"),
+                    );
                 }
                 if signals.wait(RETRY_EVERY) == Some(Signal::Stop) {
                     return Err(OpenError::Stopped);
@@ -73,7 +77,7 @@ fn open_all(config: &Config) -> Result<Vec<TcpListener>, OpenError> {
                     .iter()
                     .filter_map(|listener| listener.local_addr().ok())
                 {
-                    info!(target: "anklet", "listening on {addr}");
+                    say(Level::Info, format_args!("listening on {addr}"));
                 }
                 return Ok(listeners);
             }

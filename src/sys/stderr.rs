@@ -15,6 +15,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{dup, dup2_stderr, pipe2};
 use simple_logger::SimpleLogger;
 
+use crate::say::say;
+
 /// The longest line. A pipe takes so much in one piece (PIPE_BUF), and stderr, once it polls
 /// writable, takes it without waiting.
 const LINE_MAX: usize = 4096;
@@ -41,7 +43,9 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
     log::set_boxed_logger(Box::new(logger)).map_err(|_| io::ErrorKind::AlreadyExists)?;
     // A panic's last words would stay in the pipe. A router's program ends without any.
     #[cfg(not(panic = "immediate-abort"))]
-    std::panic::set_hook(Box::new(|info| log::error!(target: "anklet", "{info}")));
+    std::panic::set_hook(Box::new(|info| {
+        say(log::Level::Error, format_args!("{info}"))
+    }));
     Ok(())
 }
 
