@@ -3,7 +3,6 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use anklet::config::{self, Command, Config, files, limits};
@@ -68,12 +67,12 @@ fn prepare(mut config: Config) -> ExitCode {
         Err(OpenError::Stopped) => return ExitCode::SUCCESS,
         Err(error) => return end(&error),
     };
-    // The program ends with it: nothing has to be taken apart.
-    let mut server = ManuallyDrop::new(Server::new(config, users, names, net));
-    match server.run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => end(&error),
+    let mut server = Server::new(config, users, names, net);
+    if let Err(error) = server.run() {
+        return end(&error);
     }
+    // Nothing has to be taken apart first.
+    std::process::exit(0)
 }
 
 /// Prints what was asked for. A reader that has gone away has seen enough.

@@ -11,6 +11,7 @@ use crate::state::access::{Interface, Nets, Policy};
 use crate::state::pool::SCRATCH_BUFFERS;
 use crate::state::prefix::SERVED;
 use crate::state::resolver::Settings;
+use crate::wire::Shown;
 
 /// Memory of an idle session outside the kernel: 0.4 KiB, rounded up.
 const SESSION_BYTES: u64 = 410;
@@ -46,7 +47,7 @@ pub fn report(
         line(&mut text, "name server", &server);
     }
     for domain in &names.search {
-        line(&mut text, "search", &domain.escape_ascii());
+        line(&mut text, "search", &Shown(domain));
     }
     line(&mut text, "names of the hosts file", &names.hosts.len());
     outgoing(&mut text, &config.outgoing);

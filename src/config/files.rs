@@ -101,7 +101,7 @@ pub fn memory_bytes() -> u64 {
 /// Reads and parses the users file.
 fn read_users(path: &str) -> Result<Users, ConfigError> {
     let why = match read_bounded(path) {
-        Err(failure) => failure.to_string(),
+        Err(failure) => failure.why(),
         Ok((_, false)) => String::from("larger than 1 MiB"),
         Ok((text, true)) => match Users::parse(&text) {
             Ok(users) if users.is_empty() => String::from("no user in it"),
@@ -122,22 +122,37 @@ fn read_optional(path: &str, warnings: &mut Vec<String>) -> Option<Vec<u8>> {
             text.truncate(end);
             Some(text)
         }
+        Err(Unreadable::System(error)) if error.kind() == io::ErrorKind::NotFound => None,
         Err(failure) => {
-            if failure.kind() != io::ErrorKind::NotFound {
-                warnings.push(format!("{path}: {failure}"));
-            }
+            warnings.push(format!("{path}: {}", failure.why()));
             None
+        }
+    }
+}
+
+/// Why a file cannot be read.
+enum Unreadable {
+    System(io::Error),
+    Irregular,
+}
+
+impl Unreadable {
+    fn why(self) -> String {
+        match self {
+            Self::System(error) => error.to_string(),
+            Self::Irregular => String::from("not a regular file"),
         }
     }
 }
 
 /// At most 1 MiB of a regular file, and whether that is all of it. Anything else than a
 /// regular file could block, and could not be read again on SIGHUP.
-fn read_bounded(path: &str) -> io::Result<(Vec<u8>, bool)> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
+fn read_bounded(path: &str) -> Result<(Vec<u8>, bool), Unreadable> {
+    let path = Path::new(path);
+    if !fs::metadata(path).map_err(Unreadable::System)?.is_file() {
+        return Err(Unreadable::Irregular);
     }
-    file::read(Path::new(path), FILE_BYTES_MAX)
+    file::read(path, FILE_BYTES_MAX).map_err(Unreadable::System)
 }
 
 /// Reads resolv.conf as resolv.conf(5) says: keywords at the start of a line, # and ; begin

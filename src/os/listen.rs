@@ -36,29 +36,38 @@ const PORTS_TRIED_MAX: usize = 16;
 pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener>, OpenError> {
     let mut warned = false;
     loop {
-        match open_all(config) {
+        let failure = match open_all(config) {
             Ok(listeners) => return Ok(listeners),
-            Err(OpenError::Listen(what, error)) if config.retry_listen && is_transient(&error) => {
-                if !warned {
-                    warned = true;
-                    say(
-                        Level::Warn,
-                        format_args!("cannot listen on {what} yet: {error}; trying on"),
-                    );
-                }
-                if signals.wait(RETRY_EVERY) == Some(Signal::Stop) {
-                    return Err(OpenError::Stopped);
-                }
-            }
-            Err(error) => return Err(error),
+            Err(failure) => failure,
+        };
+        if !config.retry_listen || !failure.is_transient() {
+            return Err(failure);
+        }
+        if !warned {
+            warned = true;
+            say(Level::Warn, format_args!("{failure}; trying on"));
+        }
+        if signals.wait(RETRY_EVERY) == Some(Signal::Stop) {
+            return Err(OpenError::Stopped);
         }
     }
 }
 
-/// What may pass by itself while a router boots.
-fn is_transient(error: &io::Error) -> bool {
-    use io::ErrorKind::{AddrInUse, AddrNotAvailable, NotFound};
-    matches!(error.kind(), AddrInUse | AddrNotAvailable | NotFound)
+impl OpenError {
+    /// What may pass by itself while a router boots.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Absent(_) => true,
+            Self::Listen(_, error) => {
+                is_taken(error) || error.kind() == io::ErrorKind::AddrNotAvailable
+            }
+            _ => false,
+        }
+    }
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrInUse
 }
 
 fn open_all(config: &Config) -> Result<Vec<TcpListener>, OpenError> {
@@ -68,9 +77,7 @@ fn open_all(config: &Config) -> Result<Vec<TcpListener>, OpenError> {
         match open_once(config) {
             // A free port of the first address was taken on the second: pick another.
             Err(OpenError::Listen(_, error))
-                if config.port == 0
-                    && error.kind() == io::ErrorKind::AddrInUse
-                    && tried < PORTS_TRIED_MAX => {}
+                if config.port == 0 && is_taken(&error) && tried < PORTS_TRIED_MAX => {}
             Err(error) => return Err(error),
             Ok(listeners) => {
                 for addr in listeners
@@ -86,37 +93,21 @@ fn open_all(config: &Config) -> Result<Vec<TcpListener>, OpenError> {
 }
 
 fn open_once(config: &Config) -> Result<Vec<TcpListener>, OpenError> {
-    if config.listen.is_empty() {
-        return open_everywhere(config);
-    }
-    let mut listeners = Vec::new();
-    let mut free_port = 0;
-    for listen in &config.listen {
-        for addr in addresses(listen)? {
-            let listener = open_one(addr, &mut free_port, config)
-                .map_err(|error| OpenError::Listen(addr.to_string(), error))?;
-            listeners.push(listener);
-        }
-    }
-    Ok(listeners)
-}
-
-/// 0.0.0.0 and ::, whichever the system has.
-fn open_everywhere(config: &Config) -> Result<Vec<TcpListener>, OpenError> {
     let mut listeners = Vec::new();
     let mut free_port = 0;
     let mut failure = None;
-    for ip in [
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    ] {
-        let addr = SocketAddr::new(ip, config.port);
+    for addr in addresses(config)? {
         match open_one(addr, &mut free_port, config) {
             Ok(listener) => listeners.push(listener),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                return Err(OpenError::Listen(addr.to_string(), error));
+            Err(error) => {
+                // Of 0.0.0.0 and :: one is enough, where the system has no other.
+                let fatal = !config.listen.is_empty() || is_taken(&error);
+                failure = Some(OpenError::Listen(addr, error));
+                if fatal {
+                    listeners.clear();
+                    break;
+                }
             }
-            Err(error) => failure = Some(OpenError::Listen(addr.to_string(), error)),
         }
     }
     match failure {
@@ -125,23 +116,33 @@ fn open_everywhere(config: &Config) -> Result<Vec<TcpListener>, OpenError> {
     }
 }
 
-fn addresses(listen: &Listen) -> Result<Vec<SocketAddr>, OpenError> {
-    let (name, port) = match listen {
-        Listen::Addr(addr) => return Ok(vec![*addr]),
-        Listen::Interface(name, port) => (name, *port),
-    };
-    let mut found = Vec::new();
-    for interface in sys::interfaces::interfaces() {
-        // A link-local address needs a scope, which clients seldom give; the others do.
-        if interface.name == *name && !is_link_local(interface.addr) {
-            found.push(SocketAddr::new(interface.addr, port));
+/// Where to listen.
+fn addresses(config: &Config) -> Result<Vec<SocketAddr>, OpenError> {
+    let mut addrs = Vec::new();
+    if config.listen.is_empty() {
+        addrs.push(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), config.port));
+        addrs.push(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), config.port));
+    }
+    for listen in &config.listen {
+        let (name, port) = match listen {
+            Listen::Addr(addr) => {
+                addrs.push(*addr);
+                continue;
+            }
+            Listen::Interface(name, port) => (name, *port),
+        };
+        let others = addrs.len();
+        for interface in sys::interfaces::interfaces() {
+            // A link-local address needs a scope, which clients seldom give; the others do.
+            if interface.name == *name && !is_link_local(interface.addr) {
+                addrs.push(SocketAddr::new(interface.addr, port));
+            }
+        }
+        if addrs.len() == others {
+            return Err(OpenError::Absent(name.clone()));
         }
     }
-    if found.is_empty() {
-        let error = io::Error::new(io::ErrorKind::NotFound, "no such interface, or no address");
-        return Err(OpenError::Listen(name.clone(), error));
-    }
-    Ok(found)
+    Ok(addrs)
 }
 
 fn is_link_local(addr: IpAddr) -> bool {

@@ -102,7 +102,9 @@ impl Os {
 #[derive(Debug)]
 pub enum OpenError {
     /// A listener.
-    Listen(String, io::Error),
+    Listen(SocketAddr, io::Error),
+    /// An interface to listen on, or an address on it.
+    Absent(String),
     /// Anything else.
     System(io::Error),
     /// TERM or INT came while a listener was being waited for.
@@ -112,7 +114,13 @@ pub enum OpenError {
 impl std::fmt::Display for OpenError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Listen(what, error) => write!(f, "cannot listen on {what}: {error}"),
+            Self::Listen(addr, error) => write!(f, "cannot listen on {addr}: {error}"),
+            Self::Absent(name) => {
+                write!(
+                    f,
+                    "cannot listen on {name}: no such interface, or no address"
+                )
+            }
             Self::System(error) => write!(f, "cannot start: {error}"),
             Self::Stopped => f.write_str("stopped"),
         }

@@ -77,6 +77,7 @@ pub struct Census {
 
 impl<N: Net> Server<N> {
     /// A server on the listeners of `net`.
+    #[inline(never)]
     pub fn new(config: Config, users: Users, names: Settings, net: N) -> Self {
         let listeners = net.listeners().len();
         let limits = config.limits;

@@ -11,6 +11,7 @@ use crate::say::say;
 use crate::state::access::Source;
 use crate::state::slots::Key;
 use crate::state::users::Users;
+use crate::wire::Shown;
 use crate::wire::socks::{Address, Request};
 
 /// How much of a name the log shows. Longer ones are cut: they are not worth a tunnel's memory.
@@ -151,8 +152,7 @@ impl fmt::Display for Asked<'_> {
             Some(shown) => (shown, ""),
             None => (&record.name[..], "..."),
         };
-        // Escaped: what a client sends must not steer a terminal or forge a line.
-        write!(f, "{}{dots}:{}", shown.escape_ascii(), record.port)
+        write!(f, "{}{dots}:{}", Shown(shown), record.port)
     }
 }
 
@@ -168,8 +168,7 @@ struct Named<'a>(Option<u16>, &'a Users);
 
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |user| {
-            write!(f, " as {}", self.1.name(user).escape_ascii())
-        })
+        self.0
+            .map_or(Ok(()), |user| write!(f, " as {}", Shown(self.1.name(user))))
     }
 }

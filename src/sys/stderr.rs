@@ -15,8 +15,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{dup, dup2_stderr, pipe2};
 use simple_logger::SimpleLogger;
 
-use crate::say::say;
-
 /// The longest line. A pipe takes so much in one piece (PIPE_BUF), and stderr, once it polls
 /// writable, takes it without waiting.
 const LINE_MAX: usize = 4096;
@@ -44,7 +42,7 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
     // A panic's last words would stay in the pipe. A router's program ends without any.
     #[cfg(not(panic = "immediate-abort"))]
     std::panic::set_hook(Box::new(|info| {
-        say(log::Level::Error, format_args!("{info}"))
+        crate::say::say(log::Level::Error, format_args!("{info}"));
     }));
     Ok(())
 }

@@ -11,6 +11,8 @@ pub mod socks;
 pub mod socks4;
 pub mod udp;
 
+use std::fmt::{self, Write};
+
 /// A cursor over untrusted bytes. Every read is bounded; `None` means that bytes are missing.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
@@ -56,6 +58,22 @@ impl<'a> Reader<'a> {
     /// Bytes read so far.
     pub fn consumed(&self) -> usize {
         self.consumed
+    }
+}
+
+/// Text from outside as a log shows it: what is not printable ASCII is escaped (`\x0a`), so that
+/// it can neither steer a terminal nor forge a line.
+pub struct Shown<'a>(pub &'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0 {
+            match byte {
+                b' '..=b'~' if *byte != b'\\' => f.write_char(char::from(*byte))?,
+                _ => write!(f, "\\x{byte:02x}")?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -176,7 +176,7 @@ impl Name {
 
 impl std::fmt::Debug for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.as_bytes().escape_ascii())
+        std::fmt::Display::fmt(&super::Shown(self.as_bytes()), f)
     }
 }
 
