@@ -4,16 +4,15 @@
 //! Reading is bounded, parsing is pure. SIGHUP goes through [`Sources`] again; what to do with
 //! a file that has become bad is for the caller to decide.
 
-use std::fs;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
-use std::path::Path;
+
+use nix::errno::Errno;
 
 use super::values::{self, Scopes};
 use super::{ConfigError, Families, Sources};
 use crate::state::resolver::Settings;
 use crate::state::users::Users;
-use crate::sys::file::{self, Words, lines};
+use crate::sys::file::{self, Unreadable, Words, lines};
 use crate::sys::scope::interface_index;
 
 /// The port of name servers (RFC 1035 §4.2).
@@ -92,7 +91,7 @@ impl Sources {
 /// The machine's memory in bytes, less what the kernel keeps for itself; 64 MiB where
 /// /proc/meminfo does not tell.
 pub fn memory_bytes() -> u64 {
-    let text = file::read(Path::new("/proc/meminfo"), FILE_BYTES_MAX);
+    let text = file::read("/proc/meminfo", FILE_BYTES_MAX);
     text.ok()
         .and_then(|(text, _)| parse_memory(&text))
         .unwrap_or(MEMORY_BYTES_FALLBACK)
@@ -100,8 +99,8 @@ pub fn memory_bytes() -> u64 {
 
 /// Reads and parses the users file.
 fn read_users(path: &str) -> Result<Users, ConfigError> {
-    let why = match read_bounded(path) {
-        Err(failure) => failure.why(),
+    let why = match file::read(path, FILE_BYTES_MAX) {
+        Err(failure) => failure.to_string(),
         Ok((_, false)) => String::from("larger than 1 MiB"),
         Ok((text, true)) => match Users::parse(&text) {
             Ok(users) if users.is_empty() => String::from("no user in it"),
@@ -114,7 +113,7 @@ fn read_users(path: &str) -> Result<Users, ConfigError> {
 
 /// A file that may be missing, cut to whole lines. What else is wrong goes to `warnings`.
 fn read_optional(path: &str, warnings: &mut Vec<String>) -> Option<Vec<u8>> {
-    match read_bounded(path) {
+    match file::read(path, FILE_BYTES_MAX) {
         Ok((text, true)) => Some(text),
         Ok((mut text, false)) => {
             warnings.push(format!("{path}: only the first 1 MiB is read"));
@@ -122,37 +121,12 @@ fn read_optional(path: &str, warnings: &mut Vec<String>) -> Option<Vec<u8>> {
             text.truncate(end);
             Some(text)
         }
-        Err(Unreadable::System(error)) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(Unreadable::System(Errno::ENOENT)) => None,
         Err(failure) => {
-            warnings.push(format!("{path}: {}", failure.why()));
+            warnings.push(format!("{path}: {failure}"));
             None
         }
     }
-}
-
-/// Why a file cannot be read.
-enum Unreadable {
-    System(io::Error),
-    Irregular,
-}
-
-impl Unreadable {
-    fn why(self) -> String {
-        match self {
-            Self::System(error) => error.to_string(),
-            Self::Irregular => String::from("not a regular file"),
-        }
-    }
-}
-
-/// At most 1 MiB of a regular file, and whether that is all of it. Anything else than a
-/// regular file could block, and could not be read again on SIGHUP.
-fn read_bounded(path: &str) -> Result<(Vec<u8>, bool), Unreadable> {
-    let path = Path::new(path);
-    if !fs::metadata(path).map_err(Unreadable::System)?.is_file() {
-        return Err(Unreadable::Irregular);
-    }
-    file::read(path, FILE_BYTES_MAX).map_err(Unreadable::System)
 }
 
 /// Reads resolv.conf as resolv.conf(5) says: keywords at the start of a line, # and ; begin
@@ -296,6 +270,7 @@ fn parse_memory(text: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::fs;
 
     fn scopes(name: &str) -> Option<u32> {
         (name == "wan").then_some(4)

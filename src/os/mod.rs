@@ -8,12 +8,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
+use nix::fcntl::OFlag;
 use nix::sys::socket::{MsgFlags, recv};
 use socket2::SockRef;
 
@@ -56,7 +56,8 @@ impl Os {
     /// What cannot be opened, with its name.
     pub fn new(config: &Config, signals: sys::Signals) -> Result<Self, OpenError> {
         let poll = Poll::new().map_err(OpenError::System)?;
-        let random = File::open(Path::new("/dev/urandom")).map_err(OpenError::System)?;
+        let random = sys::file::open("/dev/urandom", OFlag::O_RDONLY);
+        let random = random.map_err(|errno| OpenError::System(errno.into()))?;
         let mut listeners = listen::open(config, &signals)?;
         let mut addrs = Vec::with_capacity(listeners.len());
         for (number, listener) in (0..).zip(&mut listeners) {

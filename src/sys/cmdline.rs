@@ -8,12 +8,11 @@
 //! that case, made for setproctitle(3), it prints up to the first NUL. So the rest of the
 //! area is filled with blanks. `main` calls this once, after it has taken the arguments.
 
-use std::fs::OpenOptions;
-use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
-use super::file::{self, Words, number};
+use nix::fcntl::OFlag;
+
+use super::file::{self, Unreadable, Words, number};
 
 /// Longest command line that is looked at: the kernel's usual bound for all arguments
 /// together (a quarter of an 8 MiB stack).
@@ -32,7 +31,7 @@ pub fn hide_password(password: &[u8]) -> bool {
 }
 
 /// Does the work of [`hide_password`]; an error stands for `false`.
-fn overwrite(password: &[u8]) -> io::Result<bool> {
+fn overwrite(password: &[u8]) -> Result<bool, Unreadable> {
     let line = read("/proc/self/cmdline")?;
     let (start, end) = area(&read("/proc/self/stat")?).unwrap_or((0, 0));
     // Where the two disagree (an emulator, an area overwritten before), nothing is touched.
@@ -44,16 +43,18 @@ fn overwrite(password: &[u8]) -> io::Result<bool> {
     };
     shown.push(0);
     shown.resize(line.len(), b' ');
-    let memory = OpenOptions::new().write(true).open("/proc/self/mem")?;
-    memory.write_all_at(&shown, start)?;
+    let memory = file::open("/proc/self/mem", OFlag::O_WRONLY)?;
+    if memory.write_at(&shown, start).ok() != Some(shown.len()) {
+        return Ok(false);
+    }
     let seen = read("/proc/self/cmdline")?;
     // The kernel prints at most a page of such a string, and a NUL behind it or not.
     Ok(seen.len() > 1 && shown.starts_with(&seen))
 }
 
 /// A file about this process as it is now.
-fn read(path: &str) -> io::Result<Vec<u8>> {
-    Ok(file::read(Path::new(path), CMDLINE_BYTES_MAX)?.0)
+fn read(path: &str) -> Result<Vec<u8>, Unreadable> {
+    Ok(file::read(path, CMDLINE_BYTES_MAX)?.0)
 }
 
 /// Where the arguments lie in memory: first byte and the one behind the last.

@@ -2,24 +2,67 @@
 //!
 //! What the words mean is for those who read them.
 
+use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io;
+
+use nix::errno::Errno;
+use nix::fcntl::{self, OFlag};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::unistd;
 
 /// How much room is made at a time: most of these files fit into one such piece.
 const PIECE_BYTES: usize = 4096;
 
-/// Reads a file up to `bytes_max`, and tells whether that was all of it.
+/// Why a file cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// The system does not open it.
+    System(Errno),
+    /// It is a folder, a pipe or a device. Reading could block, and would take something away.
+    Irregular,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(errno) => io::Error::from(*errno).fmt(f),
+            Self::Irregular => f.write_str("not a regular file"),
+        }
+    }
+}
+
+impl From<Errno> for Unreadable {
+    fn from(errno: Errno) -> Self {
+        Self::System(errno)
+    }
+}
+
+/// Opens a file for `flags`, without waiting for anything. `std::fs` does it too, with an error
+/// for each wrong way to ask.
 ///
 /// # Errors
-/// It cannot be opened or read, or is a directory.
-pub fn read(path: &Path, bytes_max: usize) -> io::Result<(Vec<u8>, bool)> {
-    let mut file = File::open(path)?;
+/// The system's.
+pub fn open(path: &str, flags: OFlag) -> Result<File, Errno> {
+    let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    Ok(fcntl::open(path, flags, Mode::empty())?.into())
+}
+
+/// Reads a regular file up to `bytes_max`, and tells whether that was all of it.
+///
+/// # Errors
+/// It cannot be opened or read, or is something else.
+pub fn read(path: &str, bytes_max: usize) -> Result<(Vec<u8>, bool), Unreadable> {
+    let file = open(path, OFlag::O_RDONLY)?;
+    let kind = SFlag::from_bits_truncate(fstat(&file)?.st_mode) & SFlag::S_IFMT;
+    if kind != SFlag::S_IFREG {
+        return Err(Unreadable::Irregular);
+    }
     let mut text = Vec::new();
     loop {
         let len = text.len();
         text.resize(len + PIECE_BYTES, 0);
-        let read = file.read(&mut text[len..])?;
+        let read = unistd::read(&file, &mut text[len..])?;
         text.truncate(len + read);
         if text.len() > bytes_max {
             text.truncate(bytes_max);
@@ -69,15 +112,22 @@ mod tests {
 
     #[test]
     fn a_file_is_read_whole_or_up_to_the_bound() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
-        let (text, whole) = read(&path, 1 << 20).unwrap();
-        assert!(whole && text == std::fs::read(&path).unwrap() && text.len() > PIECE_BYTES);
-        let (part, whole) = read(&path, 5000).unwrap();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock");
+        let (text, whole) = read(path, 1 << 20).unwrap();
+        assert!(whole && text == std::fs::read(path).unwrap() && text.len() > PIECE_BYTES);
+        let (part, whole) = read(path, 5000).unwrap();
         assert!(!whole && part == text[..5000]);
-        assert_eq!(read(&path, text.len()).unwrap(), (text, true));
-        assert!(read(Path::new("/nonexistent"), 1).is_err());
-        assert!(read(Path::new("/proc"), 1).is_err());
-        assert!(!read(Path::new("/dev/zero"), 10_000).unwrap().1);
+        assert_eq!(read(path, text.len()), Ok((text, true)));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_read() {
+        assert_eq!(
+            read("/nonexistent", 1).unwrap_err().to_string(),
+            "No such file or directory (os error 2)"
+        );
+        assert_eq!(read("/proc", 1), Err(Unreadable::Irregular));
+        assert_eq!(read("/dev/zero", 1), Err(Unreadable::Irregular));
     }
 
     #[test]

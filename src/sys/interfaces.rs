@@ -14,7 +14,6 @@
 //! that reason. The router's own addresses and the private ranges are refused all the same.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
@@ -40,8 +39,8 @@ pub fn interfaces() -> Vec<Interface> {
     let Ok(entries) = getifaddrs() else {
         return found;
     };
-    let v4 = devices(Path::new("/proc/net/route"), v4_default);
-    let v6 = devices(Path::new("/proc/net/ipv6_route"), v6_default);
+    let v4 = devices("/proc/net/route", v4_default);
+    let v6 = devices("/proc/net/ipv6_route", v6_default);
     for entry in entries {
         if entry.flags.contains(InterfaceFlags::IFF_UP)
             && found.len() < ADDRS_MAX
@@ -101,7 +100,7 @@ type Parse = fn(&[u8]) -> Option<&[u8]>;
 
 /// The devices that the default routes in a file of /proc use; `None` where it cannot be read
 /// to its end.
-fn devices(path: &Path, parse: Parse) -> Option<Vec<Device>> {
+fn devices(path: &str, parse: Parse) -> Option<Vec<Device>> {
     match file::read(path, ROUTES_BYTES_MAX) {
         Ok((text, true)) => Some(default_devices(&text, parse)),
         _ => None,
@@ -268,8 +267,8 @@ ff000000000000000000000000000000 08 00000000000000000000000000000000 00 \
         let lan = entry("br-lan", [192, 168, 1, 1].into(), [255, 255, 255, 0].into());
         assert!(interface(&lan, None, Some(&[])).unwrap().default_route);
         assert!(!interface(&lan, Some(&[]), None).unwrap().default_route);
-        assert_eq!(devices(Path::new("/nonexistent"), v4_default), None);
-        assert_eq!(devices(Path::new("/dev/zero"), v4_default), None);
+        assert_eq!(devices("/nonexistent", v4_default), None);
+        assert_eq!(devices("/dev/zero", v4_default), None);
     }
 
     #[test]
