@@ -83,4 +83,15 @@ QEMU_TESTS := $(addprefix qemu-test-,$(TRIPLES))
 $(QEMU_TESTS): qemu-test-%: router-%
 	$(EMULATED) --test '*'
 
-.PHONY: routers $(ROUTERS) $(SMOKES) $(QEMU_TESTS)
+# Cargo's version and the packaging's own.
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-r$(PKG_RELEASE)
+PKG_RELEASE ?= 1
+
+ipk apk: %: router-$(TRIPLE_$(IPK_ARCH))
+	cross/openwrt/pack-$* target/router/$(TRIPLE_$(IPK_ARCH))/release/anklet $(IPK_ARCH) $(VERSION) target/packages
+
+# Without an architecture, or with one that has no binary here.
+router-:
+	@echo 'IPK_ARCH is one of: $(sort $(patsubst TRIPLE_%,%,$(filter TRIPLE_%,$(.VARIABLES))))' >&2; exit 2
+
+.PHONY: routers $(ROUTERS) $(SMOKES) $(QEMU_TESTS) ipk apk router-
