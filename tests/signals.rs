@@ -11,11 +11,12 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
-use common::targets::{Unanswering, echo};
+use common::targets::{Target, Unanswering, echo};
 use common::wire::{Client, GREETING, Way, connect};
-use common::{Folder, Proxy, wait_until};
+use common::{Folder, Proxy, command, wait_until};
 
 /// Within this time of a signal the process has ended, tunnels or not.
 const END: Duration = Duration::from_secs(1);
@@ -91,6 +92,37 @@ fn hup_reads_the_users_again_and_keeps_the_tunnels() {
     assert_eq!(proxy.judges(Way::Pipelined, b"ann", b"one"), 1);
     assert_eq!(proxy.judges(Way::Pipelined, b"bob", b"two"), 0);
     tunnel.echo(b"still here");
+}
+
+#[test]
+fn a_hup_while_the_port_is_still_taken_is_not_lost() {
+    let folder = Folder::new("hup-early");
+    let users = folder.write("users", "ann:one\n");
+    let log = folder.path("log");
+    let taken = Target::new();
+    let port = taken.addr.port().to_string();
+    let options = [
+        "--retry-listen",
+        "-i",
+        "127.0.0.1",
+        "-p",
+        &port,
+        "--users",
+        &users,
+    ];
+    let mut child = command(&[], &options)
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let logged = |line| fs::read_to_string(&log).unwrap().contains(line);
+    wait_until("the first try", || logged("trying on"));
+    folder.write("users", "ann:one\nbob:two\n");
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    kill(pid, Signal::SIGHUP).unwrap();
+    drop(taken);
+    wait_until("the new users", || logged("reloaded: 2 users"));
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

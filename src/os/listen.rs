@@ -35,9 +35,15 @@ const PORTS_TRIED_MAX: usize = 16;
 /// Opens all listeners, or none.
 pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener>, OpenError> {
     let mut warned = false;
+    let mut reload = false;
     loop {
         let failure = match open_all(config) {
-            Ok(listeners) => return Ok(listeners),
+            Ok(listeners) => {
+                if reload {
+                    signals.reload();
+                }
+                return Ok(listeners);
+            }
             Err(failure) => failure,
         };
         if !config.retry_listen || !failure.is_transient() {
@@ -47,8 +53,11 @@ pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener
             warned = true;
             say(Level::Warn, format_args!("{failure}; trying on"));
         }
-        if signals.wait(RETRY_EVERY) == Some(Signal::Stop) {
-            return Err(OpenError::Stopped);
+        match signals.wait(RETRY_EVERY) {
+            Some(Signal::Stop) => return Err(OpenError::Stopped),
+            // What it is about has been read before: the server hears of it once there is one.
+            Some(Signal::Reload) => reload = true,
+            Some(Signal::Report) | None => {}
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal as Number};
+use nix::sys::signal::{SigSet, Signal as Number, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::net::Signal;
@@ -51,6 +51,12 @@ impl Signals {
             Number::SIGUSR1 => Some(Signal::Report),
             _ => Some(Signal::Stop),
         }
+    }
+
+    /// Makes HUP pending again.
+    pub fn reload(&self) {
+        // It fails for numbers that are no signals.
+        let _ = raise(Number::SIGHUP);
     }
 
     /// Waits for a signal, before there is a loop.
