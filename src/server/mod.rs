@@ -198,7 +198,13 @@ impl<N: Net> Server<N> {
             self.acceptor.next(),
             self.stop_at,
         ];
-        let next = due.into_iter().flatten().min()?;
+        let mut next = Millis::MAX;
+        for due in due {
+            next = next.min(due.unwrap_or(Millis::MAX));
+        }
+        if next == Millis::MAX {
+            return None;
+        }
         Some(Duration::from_millis(next.saturating_sub(shared.net.now())))
     }
 

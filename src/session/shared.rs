@@ -79,6 +79,7 @@ pub struct Shared<N: Net> {
 
 impl<N: Net> Shared<N> {
     /// What a server with this configuration shares.
+    #[inline(never)]
     pub fn new(config: &Config, users: Users, names: Settings, mut net: N) -> Self {
         let limits = &config.limits;
         let interfaces = net.interfaces();

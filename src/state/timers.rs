@@ -112,18 +112,29 @@ impl Timers {
 
     /// When the next timer is due.
     pub fn next(&self) -> Option<Millis> {
-        let heads = self.queues.iter().filter(|queue| queue.head != NONE);
-        heads.map(|queue| self.links[queue.head as usize].due).min()
+        let mut next = None;
+        for queue in &self.queues {
+            if let Some(link) = self.links.get(queue.head as usize)
+                && next.is_none_or(|next| link.due < next)
+            {
+                next = Some(link.due);
+            }
+        }
+        next
     }
 
     /// Takes one timer that is due at `now`. Call until `None`.
     pub fn expire(&mut self, now: Millis) -> Option<Key> {
-        let due = |queue: &&Queue| queue.head != NONE && self.links[queue.head as usize].due <= now;
-        let head = self.queues.iter().find(due)?.head;
-        let generation = self.links[head as usize].generation;
-        let key = Key::new(u16::try_from(head).ok()?, generation);
-        self.disarm(key);
-        Some(key)
+        for queue in &self.queues {
+            if let Some(link) = self.links.get(queue.head as usize)
+                && link.due <= now
+            {
+                let key = Key::new(u16::try_from(queue.head).ok()?, link.generation);
+                self.disarm(key);
+                return Some(key);
+            }
+        }
+        None
     }
 
     /// How many are armed.
