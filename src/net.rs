@@ -22,6 +22,12 @@ pub fn ip(addr: &SocketAddr) -> IpAddr {
     addr.ip()
 }
 
+/// The same as IPv4 where it is IPv4 in IPv6's clothes.
+#[inline(never)]
+pub fn canonical_ip(addr: &SocketAddr) -> IpAddr {
+    addr.ip().to_canonical()
+}
+
 /// The other way round, for the same reason.
 #[inline(never)]
 pub fn at(ip: &IpAddr, port: u16) -> SocketAddr {

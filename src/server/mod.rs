@@ -17,7 +17,7 @@ use self::control::{Cause, Warnings};
 use crate::config::{Config, Families, Sources};
 use crate::net::{Event, Millis, Net, ip};
 use crate::say::say;
-use crate::session::{Reason, Session, Shared, Verdict, Wake};
+use crate::session::{Reason, Session, Shared, Verdict, Wake, count};
 use crate::state::acceptor::Acceptor;
 use crate::state::access::Source;
 use crate::state::resolver::Settings;
@@ -263,16 +263,16 @@ impl<N: Net> Server<N> {
             Err(error) => return self.accept_failed(listener, &error),
         };
         self.acceptor.accepted();
-        self.shared.totals.accepted += 1;
+        count(&mut self.shared.totals.accepted, 1);
         self.survey();
         let share = self.shared.clients.share(Source::from(ip(&addr)));
         if !self.shared.gate.access.admits(ip(&addr)) {
-            self.shared.totals.strangers += 1;
+            count(&mut self.shared.totals.strangers, 1);
             self.warn(Cause::Stranger, Some(addr));
         } else if share.sessions >= self.per_client_max
             || share.openings >= self.openings_per_client_max
         {
-            self.shared.totals.crowded += 1;
+            count(&mut self.shared.totals.crowded, 1);
             self.warn(Cause::Crowd, Some(addr));
         } else {
             self.open(stream, addr);
@@ -295,7 +295,7 @@ impl<N: Net> Server<N> {
             | Kind::TimedOut => {}
             // Out of descriptors or memory. Anything unknown pauses too: it must not spin.
             _ => {
-                self.shared.totals.pauses += 1;
+                count(&mut self.shared.totals.pauses, 1);
                 let pause_ms = self.acceptor.pause(self.shared.now);
                 if self.warnings.is_due(Cause::Paused, self.shared.now) {
                     let line = format_args!("cannot accept: {error}; next try in {pause_ms} ms");
@@ -377,7 +377,7 @@ impl<N: Net> Server<N> {
 
     /// Whether a full house has emptied below 90 %, so that accepting does not flap.
     fn has_room(&self) -> bool {
-        let below = |used: usize, max: usize| used * 10 < max * 9;
+        let below = |used: usize, max: usize| used < max - max / 10;
         let openings = self.shared.openings();
         below(self.sessions.len(), self.sessions.max()) && below(openings.used(), openings.max())
     }

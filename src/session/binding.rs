@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::opening::{Opening, Step};
 use super::shared::{Class, STAGGER, refused};
 use super::{Client, Next, Reason, Shared};
-use crate::net::{Listener, Net, Stream, at, ip};
+use crate::net::{Listener, Net, Stream, at, canonical_ip, ip};
 use crate::state::flow::Ready;
 use crate::state::handshake::Dialect;
 use crate::state::slots::Role;
@@ -68,7 +68,7 @@ impl<N: Net> Client<N> {
             Ok(local) => local,
             // Without a way to the Internet: where the client itself came in.
             Err(error) => match self.peer.stream.local_addr() {
-                Ok(local) if expected.is_unspecified() => ip(&local).to_canonical(),
+                Ok(local) if expected.is_unspecified() => canonical_ip(&local),
                 _ => return Err(error),
             },
         };
@@ -117,7 +117,7 @@ impl<N: Net> Client<N> {
 
     #[inline(never)]
     fn expects(&self, opening: &Opening<N>, peer: &SocketAddr, shared: &mut Shared<N>) -> bool {
-        let addr = ip(peer).to_canonical();
+        let addr = canonical_ip(peer);
         let mut expected = opening.race.expected().iter();
         let peer = at(&addr, peer.port());
         expected.any(|candidate| candidate.is_unspecified() || *candidate == addr)

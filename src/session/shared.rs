@@ -143,7 +143,7 @@ impl<N: Net> Shared<N> {
     pub(super) fn permit(&mut self, client: &SocketAddr, to: &SocketAddr) -> Result<(), Reason> {
         let verdict = self.gate.access.permits(ip(client), *to);
         verdict.map_err(|refusal| {
-            self.totals.refused[refusal.index()] += 1;
+            count(&mut self.totals.refused[refusal.index()], 1);
             Reason::NotAllowed(refusal)
         })
     }
@@ -301,6 +301,12 @@ pub struct Totals {
     pub down_datagrams: u64,
     /// Datagrams that were not carried, by cause.
     pub lost: [u64; Loss::COUNT],
+}
+
+/// Counts: what wraps never in practice is not worth a check at each place.
+#[inline]
+pub(crate) fn count(counter: &mut u64, by: u64) {
+    *counter = counter.wrapping_add(by);
 }
 
 /// Why a session ended, for its log line.

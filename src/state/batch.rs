@@ -84,6 +84,11 @@ impl Batch {
         self.parcels[number].addr
     }
 
+    /// The same, where it lies.
+    pub fn place(&self, number: usize) -> &SocketAddr {
+        &self.parcels[number].addr
+    }
+
     /// Whether datagram `number` was longer than its place, which no IP packet without a
     /// jumbo payload is.
     pub fn is_cut(&self, number: usize) -> bool {
@@ -91,6 +96,7 @@ impl Batch {
     }
 
     /// The bytes of datagram `number`.
+    #[inline(never)]
     pub fn bytes(&self, number: usize) -> &[u8] {
         let Parcel { start, end, .. } = self.parcels[number];
         let place = number * PLACE_BYTES;

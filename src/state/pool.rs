@@ -33,6 +33,7 @@ impl Places {
     }
 
     /// Gives one back.
+    #[inline(never)]
     pub fn give(&mut self) {
         // A check for an underflow in every build: overflow checks are on.
         self.used -= 1;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use super::{Association, Wire};
 use crate::net::{Datagram, Net, Side, at, ip};
-use crate::session::{Shared, Totals};
+use crate::session::{Shared, Totals, count};
 use crate::state::access::Source;
 use crate::state::association::{Contacts, Known, Loss};
 use crate::state::batch::{BATCH_MAX, Batch, Picks};
@@ -78,7 +78,8 @@ impl<D: Datagram> Association<D> {
         shared: &mut Shared<N>,
     ) -> Result<usize, Option<Loss>> {
         let batch = &shared.associations.batch;
-        let from = batch.addr(number);
+        let from = batch.place(number);
+        let port = from.port();
         if !self.caller.may_be(from) {
             return Err(Some(Loss::Stranger));
         }
@@ -90,7 +91,7 @@ impl<D: Datagram> Association<D> {
                 Dropped::Fragment => Loss::Fragment,
                 Dropped::Malformed => Loss::Malformed,
             })?;
-        if self.caller.learn(from.port()) {
+        if self.caller.learn(port) {
             self.aim();
         }
         let addr = match &header.address {
@@ -169,8 +170,8 @@ impl<D: Datagram> Association<D> {
     ) {
         if let Some(outer) = &mut self.outer[family] {
             let sent = outer.send(numbers, false, shared);
-            self.up_bytes += sent.payload_bytes;
-            shared.totals.up_datagrams += sent.datagrams;
+            count(&mut self.up_bytes, sent.payload_bytes);
+            count(&mut shared.totals.up_datagrams, sent.datagrams);
         }
     }
 
@@ -184,17 +185,17 @@ impl<D: Datagram> Association<D> {
                     break;
                 };
                 let batch = &mut shared.associations.batch;
-                let count = outer.receive(&mut shared.net, batch, family == 1);
+                let received = outer.receive(&mut shared.net, batch, family == 1);
                 let mut picks = Picks::default();
-                for number in 0..count {
+                for number in 0..received {
                     match self.lead(number, shared) {
                         Ok(()) => picks.push(number),
                         Err(loss) => shared.totals.lose(loss),
                     }
                 }
                 let sent = self.inner.send(picks.as_slice(), self.is_aimed, shared);
-                self.down_bytes += sent.payload_bytes;
-                shared.totals.down_datagrams += sent.datagrams;
+                count(&mut self.down_bytes, sent.payload_bytes);
+                count(&mut shared.totals.down_datagrams, sent.datagrams);
                 delivered |= sent.datagrams > 0;
             }
         }
@@ -205,7 +206,7 @@ impl<D: Datagram> Association<D> {
     #[inline(never)]
     fn lead<N: Net>(&mut self, number: usize, shared: &mut Shared<N>) -> Result<(), Loss> {
         let batch = &shared.associations.batch;
-        let from = batch.addr(number);
+        let from = *batch.place(number);
         let client = self.caller.addr().ok_or(Loss::Unknown)?;
         let stranger = |contacts: &Contacts| !contacts.contains(ip(&from));
         if self.contacts.as_deref().is_some_and(stranger) {
@@ -281,7 +282,10 @@ impl<D: Datagram> Wire<D> {
                     retried = !retried;
                 }
                 _ => {
-                    shared.totals.lost[Loss::Full.index()] += rest.len() as u64;
+                    count(
+                        &mut shared.totals.lost[Loss::Full.index()],
+                        rest.len() as u64,
+                    );
                     break;
                 }
             }
@@ -292,8 +296,9 @@ impl<D: Datagram> Wire<D> {
 
 impl Totals {
     /// Counts a datagram that was not carried.
+    #[inline(never)]
     pub(super) fn lose(&mut self, loss: Loss) {
-        self.lost[loss.index()] += 1;
+        count(&mut self.lost[loss.index()], 1);
     }
 }
 

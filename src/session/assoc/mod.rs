@@ -16,7 +16,7 @@ use super::opening::{Opening, Outbox};
 use super::shared::{Class, SILENCE, refused};
 use super::{Client, Next, Reason, Shared, Wake};
 use crate::config::Config;
-use crate::net::{Datagram, Event, Net, Side, Stream, at, ip};
+use crate::net::{Datagram, Event, Net, Side, Stream, at, canonical_ip};
 use crate::state::access::Source;
 use crate::state::association::{Caller, Contacts, Names};
 use crate::state::batch::Batch;
@@ -183,7 +183,7 @@ impl<N: Net> Client<N> {
             inner.aim(caller.heard())?;
         }
         local.set_port(inner.local_addr()?.port());
-        local.set_ip(shared.public_addr(ip(&local).to_canonical()));
+        local.set_ip(shared.public_addr(canonical_ip(&local)));
         Ok((inner, local))
     }
 }
