@@ -28,6 +28,12 @@ pub fn canonical_ip(addr: &SocketAddr) -> IpAddr {
     addr.ip().to_canonical()
 }
 
+/// Whether both are the same address, compared in one place.
+#[inline(never)]
+pub fn same_ip(one: &IpAddr, other: &IpAddr) -> bool {
+    one == other
+}
+
 /// The other way round, for the same reason.
 #[inline(never)]
 pub fn at(ip: &IpAddr, port: u16) -> SocketAddr {

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::opening::{Opening, Step};
 use super::shared::{Class, STAGGER, refused};
 use super::{Client, Next, Reason, Shared};
-use crate::net::{Listener, Net, Stream, at, canonical_ip, ip};
+use crate::net::{Listener, Net, Stream, at, canonical_ip, ip, same_ip};
 use crate::state::flow::Ready;
 use crate::state::handshake::Dialect;
 use crate::state::slots::Role;
@@ -120,7 +120,7 @@ impl<N: Net> Client<N> {
         let addr = canonical_ip(peer);
         let mut expected = opening.race.expected().iter();
         let peer = at(&addr, peer.port());
-        expected.any(|candidate| candidate.is_unspecified() || *candidate == addr)
+        expected.any(|candidate| candidate.is_unspecified() || same_ip(candidate, &addr))
             && shared.permit(self.record.client(), &peer).is_ok()
     }
 

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::net::{Millis, canonical_ip, ip};
+use crate::net::{Millis, canonical_ip, ip, same_ip};
 use crate::wire::socks::Name;
 
 /// Silence of the client after which another port of its address may take its place. NAT boxes
@@ -112,7 +112,7 @@ impl Caller {
         let mut addr = connection;
         addr.set_port(0);
         if let Some(hint) = destination
-            && canonical_ip(&hint) == canonical_ip(&connection)
+            && same_ip(&canonical_ip(&hint), &canonical_ip(&connection))
         {
             addr.set_port(hint.port());
         }
@@ -126,7 +126,7 @@ impl Caller {
     pub fn may_be(&self, from: &SocketAddr) -> bool {
         // Nobody can be answered at port 0.
         let port = from.port();
-        ip(from) == ip(&self.addr) && port != 0 && (self.open || port == self.addr.port())
+        same_ip(&ip(from), &ip(&self.addr)) && port != 0 && (self.open || port == self.addr.port())
     }
 
     /// A valid datagram came from `port` of the client's address. Whether that was news, and
@@ -151,9 +151,9 @@ impl Caller {
         &self.addr
     }
 
-    /// Where datagrams for the client go, if that is known.
-    pub fn addr(&self) -> Option<SocketAddr> {
-        (self.addr.port() != 0).then_some(self.addr)
+    /// Whether its port is known: datagrams for the client go to [`Caller::host`] then.
+    pub fn is_known(&self) -> bool {
+        self.addr.port() != 0
     }
 
     /// Whom the client's socket is to hear: the address with its port, or with port 0 while any
@@ -171,20 +171,22 @@ impl Caller {
 /// may answer from another one (RFC 4787 §5, address-dependent filtering).
 #[derive(Clone, Debug, Default)]
 pub struct Contacts {
-    addrs: [Option<IpAddr>; CONTACTS_MAX],
+    addrs: Vec<IpAddr>,
 }
 
 impl Contacts {
     /// The client sends there. With the table full, the one longest not sent to is forgotten.
     pub fn note(&mut self, addr: IpAddr) {
-        let place = self.addrs.iter().position(|known| *known == Some(addr));
-        self.addrs[place.unwrap_or(0)..].rotate_left(1);
-        self.addrs[CONTACTS_MAX - 1] = Some(addr);
+        let place = self.addrs.iter().position(|known| same_ip(known, &addr));
+        if place.is_some() || self.addrs.len() == CONTACTS_MAX {
+            self.addrs.remove(place.unwrap_or(0));
+        }
+        self.addrs.push(addr);
     }
 
     /// Whether the client has sent there.
     pub fn contains(&self, addr: IpAddr) -> bool {
-        self.addrs.contains(&Some(addr))
+        self.addrs.iter().any(|known| same_ip(known, &addr))
     }
 }
 
@@ -358,7 +360,7 @@ mod tests {
         ] {
             let caller = Caller::new(connection, Some(addr(destination)));
             assert_eq!(caller.heard(), SocketAddr::new(connection.ip(), port));
-            assert_eq!(caller.addr().is_some(), port != 0);
+            assert_eq!(caller.is_known(), port != 0);
         }
         assert_eq!(Caller::new(connection, None).heard(), addr("10.0.0.1:0"));
     }
@@ -370,14 +372,14 @@ mod tests {
         assert!(!caller.may_be(&addr("10.0.0.2:7")));
         assert!(caller.learn(7));
         assert!(!caller.learn(8));
-        assert_eq!(caller.addr(), Some(addr("10.0.0.1:7")));
+        assert!(caller.is_known() && *caller.host() == addr("10.0.0.1:7"));
         assert_eq!(caller.heard(), addr("10.0.0.1:7"));
         assert!(!caller.may_be(&addr("10.0.0.1:8")));
         caller.reopen();
-        assert_eq!(caller.addr(), Some(addr("10.0.0.1:7")));
+        assert!(caller.is_known() && *caller.host() == addr("10.0.0.1:7"));
         assert_eq!(caller.heard(), addr("10.0.0.1:0"));
         assert!(caller.learn(8));
-        assert_eq!(caller.addr(), Some(addr("10.0.0.1:8")));
+        assert!(caller.is_known() && *caller.host() == addr("10.0.0.1:8"));
     }
 
     #[test]

@@ -57,15 +57,14 @@ impl Timers {
     pub fn arm(&mut self, key: Key, class: u8, now: Millis) {
         self.disarm(key);
         let index = key.index();
-        if index >= self.links.len() {
-            let unarmed = Link {
+        while index >= self.links.len() {
+            self.links.push(Link {
                 due: 0,
                 previous: NONE,
                 next: NONE,
                 generation: 0,
                 class: NO_CLASS,
-            };
-            self.links.resize(index + 1, unarmed);
+            });
         }
         let queue = &mut self.queues[usize::from(class)];
         self.links[index] = Link {

@@ -207,9 +207,12 @@ impl<D: Datagram> Association<D> {
     fn lead<N: Net>(&mut self, number: usize, shared: &mut Shared<N>) -> Result<(), Loss> {
         let batch = &shared.associations.batch;
         let from = *batch.place(number);
-        let client = self.caller.addr().ok_or(Loss::Unknown)?;
+        if !self.caller.is_known() {
+            return Err(Loss::Unknown);
+        }
+        let client = *self.caller.host();
         let stranger = |contacts: &Contacts| !contacts.contains(ip(&from));
-        if self.contacts.as_deref().is_some_and(stranger) {
+        if self.contacts.as_ref().is_some_and(stranger) {
             return Err(Loss::Uncontacted);
         }
         if batch.is_cut(number) || batch.bytes(number).len() > payload_max(ip(&client), ip(&from)) {

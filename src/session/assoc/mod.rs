@@ -76,7 +76,7 @@ pub(super) struct Association<D> {
     /// Towards IPv4 and IPv6 remotes.
     outer: [Option<Wire<D>>; 2],
     /// Whom the client has sent to, where only those may answer.
-    contacts: Option<Box<Contacts>>,
+    contacts: Option<Contacts>,
     names: Names,
     /// The rules let the client reach that address, and be reached from there. Holds for one
     /// turn: rules change only between turns.
@@ -141,7 +141,7 @@ impl<N: Net> Client<N> {
             Address::Name(_) => None,
         };
         let caller = Caller::new(client, hint);
-        let is_aimed = caller.addr().is_some();
+        let is_aimed = caller.is_known();
         let (inner, bound) = self
             .open_inner(&caller, shared)
             .map_err(|error| refused(&client, &"UDP", error))?;
@@ -157,7 +157,7 @@ impl<N: Net> Client<N> {
             caller,
             inner: Wire::new(inner),
             outer: [None, None],
-            contacts: shared.relay.strict.then(Box::default),
+            contacts: shared.relay.strict.then(Contacts::default),
             names: Names::default(),
             permitted: None,
             outbox: opening.outbox,
@@ -179,7 +179,7 @@ impl<N: Net> Client<N> {
         let client = *self.record.client();
         let token = self.token(Role::Inner);
         let mut inner = shared.net.relay(Side::Inner { local, client }, token)?;
-        if caller.addr().is_some() {
+        if caller.is_known() {
             inner.aim(caller.heard())?;
         }
         local.set_port(inner.local_addr()?.port());
