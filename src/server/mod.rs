@@ -6,8 +6,8 @@
 
 mod control;
 
-use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -35,7 +35,9 @@ const EVENTS_MAX: usize = 1024;
 pub struct Server<N: Net> {
     sessions: Slots<Session<N>>,
     /// Sessions that want a turn, each at most once.
-    ready: VecDeque<Key>,
+    ready: Vec<Key>,
+    /// Those that have theirs in this pass; empty between passes.
+    turns: Vec<Key>,
     events: Vec<Event>,
     acceptor: Acceptor,
     warnings: Warnings,
@@ -84,7 +86,8 @@ impl<N: Net> Server<N> {
         let shared = Shared::new(&config, users, names, net);
         Self {
             sessions: Slots::new(limits.sessions_max),
-            ready: VecDeque::with_capacity(limits.sessions_max),
+            ready: Vec::with_capacity(limits.sessions_max),
+            turns: Vec::with_capacity(limits.sessions_max),
             events: Vec::with_capacity(EVENTS_MAX),
             acceptor: Acceptor::new(listeners),
             warnings: Warnings::default(),
@@ -224,7 +227,7 @@ impl<N: Net> Server<N> {
                     };
                     session.mark(role, &event);
                     if session.queue() {
-                        self.ready.push_back(key);
+                        self.ready.push(key);
                     }
                 }
                 Some(Role::Listener) => self.acceptor.mark(key.index()),
@@ -322,12 +325,11 @@ impl<N: Net> Server<N> {
 
     /// One turn for each session that was queued as the pass began.
     fn turns(&mut self) {
-        for _ in 0..self.ready.len() {
-            let Some(key) = self.ready.pop_front() else {
-                break;
-            };
-            self.wake(key, Wake::Event);
+        mem::swap(&mut self.ready, &mut self.turns);
+        for at in 0..self.turns.len() {
+            self.wake(self.turns[at], Wake::Event);
         }
+        self.turns.clear();
     }
 
     /// Timers that are due. Each either closes its session or arms one that is due later.
@@ -359,7 +361,7 @@ impl<N: Net> Server<N> {
             Verdict::Idle => {}
             Verdict::Again => {
                 if session.queue() {
-                    self.ready.push_back(key);
+                    self.ready.push(key);
                 }
             }
             Verdict::Closed(reason) => self.close(key, reason),
