@@ -4,6 +4,23 @@ use std::fmt;
 
 use log::Level;
 
+/// Word number `index` of a list with `|` between its words. A list in one piece takes no pointer
+/// for each of its words.
+#[inline(never)]
+pub fn word(list: &'static str, mut index: usize) -> &'static str {
+    let mut start = 0;
+    for (at, byte) in list.bytes().enumerate() {
+        if byte == b'|' {
+            if index == 0 {
+                return list.get(start..at).unwrap_or_default();
+            }
+            index -= 1;
+            start = at + 1;
+        }
+    }
+    list.get(start..).unwrap_or_default()
+}
+
 /// Writes a line to the log.
 #[inline(never)]
 pub fn say(level: Level, line: fmt::Arguments<'_>) {

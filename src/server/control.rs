@@ -7,7 +7,7 @@ use log::Level;
 
 use super::Server;
 use crate::net::{Millis, Net, Signal};
-use crate::say::say;
+use crate::say::{say, word};
 use crate::session::Reason;
 use crate::state::access::Refusal;
 use crate::state::association::Loss;
@@ -205,11 +205,11 @@ impl<N: Net> Server<N> {
                 totals.down_datagrams,
             ),
         );
-        for (loss, count) in Loss::ALL.iter().zip(totals.lost) {
-            tell("udp dropped", count, loss);
+        for (index, count) in totals.lost.iter().enumerate() {
+            tell("udp dropped", *count, &word(Loss::TEXTS, index));
         }
-        for (refusal, count) in Refusal::ALL.iter().zip(totals.refused) {
-            tell("refused", count, refusal);
+        for (refusal, count) in Refusal::ALL.iter().zip(&totals.refused) {
+            tell("refused", *count, refusal);
         }
         for session in self.sessions.iter() {
             session.describe(shared.now, shared.gate.users());

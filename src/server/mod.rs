@@ -116,6 +116,7 @@ impl<N: Net> Server<N> {
     ///
     /// # Errors
     /// As [`Server::run`].
+    #[inline(never)]
     pub fn turn(&mut self) -> io::Result<bool> {
         let timeout = self.timeout();
         self.shared.net.wait(&mut self.events, timeout)?;
