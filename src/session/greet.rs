@@ -6,6 +6,7 @@ use crate::net::Net;
 use crate::state::flow::Gone;
 use crate::state::handshake::{self, Dialect, Progress, Refuse, Stage};
 use crate::wire::http::Status;
+use crate::wire::socks::Request;
 
 impl<N: Net> Client<N> {
     /// One step on the way to a tunnel.
@@ -36,6 +37,7 @@ impl<N: Net> Client<N> {
     #[inline(never)]
     fn greet(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
         let client = self.record.ip();
+        let mut request = Request::default();
         // Bounded: each round consumes a message of the inbox, or reads, and without bytes
         // to read it returns.
         loop {
@@ -48,8 +50,9 @@ impl<N: Net> Client<N> {
             if opening.dialect == Dialect::Http {
                 return self.browse(opening, shared);
             }
+            let (gate, now) = (&mut shared.gate, shared.now);
             let (used, progress) =
-                handshake::feed(opening.stage, bytes, client, &mut shared.gate, shared.now);
+                handshake::feed(opening.stage, bytes, client, gate, now, &mut request);
             opening.inbox.consume(used);
             let reply = match progress {
                 Progress::More => match self.listen(opening) {
@@ -65,7 +68,7 @@ impl<N: Net> Client<N> {
                     self.record.set_user(user);
                     reply
                 }
-                Progress::Done(request) => return self.dial(opening, &request, shared),
+                Progress::Done => return self.dial(opening, &request, shared),
                 Progress::Refuse(refuse) => return turn_away(refuse, shared),
             };
             opening.outbox.put(&reply);

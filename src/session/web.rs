@@ -11,10 +11,8 @@ use crate::net::{Millis, Net, Stream};
 use crate::state::flow::{Gone, Peer};
 use crate::state::gate::Gate;
 use crate::state::handshake::Refuse;
-use crate::wire::http::{
-    BodyMeter, FORWARDED_MAX, HEAD_MAX, Head, LOGIN_MAX, Malformed, Status, Target,
-};
-use crate::wire::socks::{Command, Request};
+use crate::wire::http::{BodyMeter, FORWARDED_MAX, HEAD_MAX, Head, LOGIN_MAX, Malformed, Status};
+use crate::wire::socks::Request;
 
 /// One HTTP request while it is read and until the target has it.
 #[derive(Debug)]
@@ -86,17 +84,19 @@ impl WebRequest {
         Ok(len)
     }
 
-    /// The request, once its head is complete; who sent it goes to `record`.
+    /// Whether the head is complete. If so, what it asks for is in `asked`, and who sent it goes to
+    /// `record`.
     #[inline(never)]
     fn take(
         &mut self,
         gate: &mut Gate,
         record: &mut Record,
         now: Millis,
-    ) -> Result<Option<Request>, Refuse> {
-        let Some((head, len)) = Head::parse(&self.input[..self.end]).map_err(Refuse::Status)?
-        else {
-            return Ok(None);
+        asked: &mut Request,
+    ) -> Result<bool, Refuse> {
+        let head = Head::parse(&self.input[..self.end], asked).map_err(Refuse::Status)?;
+        let Some(head) = head else {
+            return Ok(false);
         };
         let client = record.ip();
         let user = match gate.trusts(client, now) {
@@ -109,21 +109,13 @@ impl WebRequest {
             }
         };
         record.set_user(user);
-        let (address, port) = match head.target {
-            Target::Tunnel { address, port } => (address, port),
-            Target::Forward { address, port, .. } => {
-                let written = head.write_forwarded(&mut self.forwarded);
-                self.forwarded_end = written.ok_or(Refuse::Status(Status::HeaderFieldsTooLarge))?;
-                self.meter = Some(BodyMeter::new(head.body));
-                (address, port)
-            }
-        };
-        self.start = len;
-        Ok(Some(Request {
-            command: Command::Connect,
-            address,
-            port,
-        }))
+        if head.path.is_some() {
+            let written = head.write_forwarded(&mut self.forwarded);
+            self.forwarded_end = written.ok_or(Refuse::Status(Status::HeaderFieldsTooLarge))?;
+            self.meter = Some(BodyMeter::new(head.body));
+        }
+        self.start = head.len;
+        Ok(true)
     }
 }
 
@@ -145,15 +137,16 @@ impl<N: Net> Client<N> {
         let Some(web) = &mut opening.web else {
             return Next::Wait;
         };
+        let mut request = Request::default();
         let mut seen = 0;
         // Bounded: each round reads at least one byte of at most `HEAD_MAX`.
-        let request = loop {
+        loop {
             // What a head means changes only with a line's end, or when the room is full.
             let news = &web.input[seen..web.end];
             if news.contains(&b'\n') || web.end == HEAD_MAX {
-                match web.take(&mut shared.gate, &mut self.record, shared.now) {
-                    Ok(Some(request)) => break request,
-                    Ok(None) => {}
+                match web.take(&mut shared.gate, &mut self.record, shared.now, &mut request) {
+                    Ok(true) => break,
+                    Ok(false) => {}
                     Err(refuse) => return turn_away(refuse, shared),
                 }
             }
@@ -162,7 +155,7 @@ impl<N: Net> Client<N> {
                 Next::Go => {}
                 next => return next,
             }
-        };
+        }
         if web.meter.is_none() && opening.inbox.refill(web.unread()) {
             // Nothing but the payload is needed any more: others wait for the entry.
             shared.give_head(&mut opening.web, self.source());

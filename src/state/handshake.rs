@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::gate::Gate;
 use crate::net::Millis;
+use crate::wire::Reader;
 use crate::wire::http::{self, Status};
 use crate::wire::socks::{
     Command, Greeting, Login, Malformed, NO_ACCEPTABLE, NO_AUTHENTICATION, REPLY_MAX, ReplyCode,
@@ -76,8 +77,6 @@ pub enum Stage {
 }
 
 /// What follows from the bytes at hand.
-// Handed over once per message and never kept; a box would cost an allocation instead.
-#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Nothing yet.
@@ -87,7 +86,7 @@ pub enum Progress {
     /// Send these two bytes and go on with the request, as that user or as nobody.
     Granted([u8; 2], Option<u16>),
     /// The request stands.
-    Done(Request),
+    Done,
     /// The client gets no further.
     Refuse(Refuse),
 }
@@ -109,109 +108,113 @@ pub enum Refuse {
     Status(Status),
 }
 
-/// Looks at `bytes`, the next ones of `client`; how many were used up, and what follows.
+/// Looks at `bytes`, the next ones of `client`; how many were used up, and what follows. What
+/// they ask for is written to `asked`.
 pub fn feed(
     stage: Stage,
     bytes: &[u8],
     client: IpAddr,
     gate: &mut Gate,
     now: Millis,
+    asked: &mut Request,
 ) -> (usize, Progress) {
-    let outcome = match stage {
+    let mut reader = Reader::new(bytes);
+    let progress = match stage {
         Stage::Greeting => match Dialect::of(bytes, gate.protocols) {
-            Some(Dialect::Socks4) => socks4(bytes, client, gate, now),
-            _ => greeting(bytes, client, gate, now),
+            Some(Dialect::Socks4) => socks4(&mut reader, client, gate, now, asked),
+            _ => greeting(&mut reader, client, gate, now),
         },
-        Stage::Login => login(bytes, client, gate, now),
-        Stage::Request => request(bytes, gate.protocols),
+        Stage::Login => login(&mut reader, client, gate, now),
+        Stage::Request => request(&mut reader, gate.protocols, asked),
     };
-    match outcome {
-        Ok(Some((progress, len))) => (len, progress),
-        Ok(None) => (0, Progress::More),
-        Err(refuse) => (0, Progress::Refuse(refuse)),
+    match progress {
+        None => (0, Progress::More),
+        Some(progress) => (reader.consumed(), progress),
     }
 }
 
-type Outcome = Result<Option<(Progress, usize)>, Refuse>;
-
-fn greeting(bytes: &[u8], client: IpAddr, gate: &mut Gate, now: Millis) -> Outcome {
-    let Some((greeting, len)) = Greeting::parse(bytes).map_err(|_| Refuse::Protocol)? else {
-        return Ok(None);
+fn greeting(
+    reader: &mut Reader<'_>,
+    client: IpAddr,
+    gate: &mut Gate,
+    now: Millis,
+) -> Option<Progress> {
+    let Ok(greeting) = Greeting::read(reader)? else {
+        return Some(Progress::Refuse(Refuse::Protocol));
     };
     // With credentials, "none" is for clients who are trusted without them; without any,
     // those who insist on a password may send what they like.
-    let login = Progress::Reply([VERSION, USER_PASSWORD], Stage::Login);
     let trusted = gate.trusts(client, now);
-    let progress = match (
-        greeting.offers(NO_AUTHENTICATION),
-        greeting.offers(USER_PASSWORD),
-    ) {
-        (_, true) if gate.needs_login() => login,
-        (true, _) if trusted.is_some() => {
-            Progress::Granted([VERSION, NO_AUTHENTICATION], trusted.flatten())
+    let takes_login = greeting.offers(USER_PASSWORD);
+    Some(match trusted {
+        _ if takes_login && gate.needs_login() => LOGIN_NEXT,
+        Some(user) if greeting.offers(NO_AUTHENTICATION) => {
+            Progress::Granted([VERSION, NO_AUTHENTICATION], user)
         }
-        (_, true) => login,
-        _ => return Err(Refuse::Method),
-    };
-    Ok(Some((progress, len)))
+        _ if takes_login => LOGIN_NEXT,
+        _ => Progress::Refuse(Refuse::Method),
+    })
 }
 
-fn login(bytes: &[u8], client: IpAddr, gate: &mut Gate, now: Millis) -> Outcome {
-    let Some((login, len)) = Login::parse(bytes).map_err(|_| Refuse::LoginVersion)? else {
-        return Ok(None);
+const LOGIN_NEXT: Progress = Progress::Reply([VERSION, USER_PASSWORD], Stage::Login);
+
+fn login(
+    reader: &mut Reader<'_>,
+    client: IpAddr,
+    gate: &mut Gate,
+    now: Millis,
+) -> Option<Progress> {
+    let Ok(login) = Login::read(reader)? else {
+        return Some(Progress::Refuse(Refuse::LoginVersion));
     };
-    let user = gate.login(client, login, now).map_err(Refuse::Login)?;
-    Ok(Some((Progress::Granted(Login::reply(true), user), len)))
+    Some(match gate.login(client, login, now) {
+        Ok(user) => Progress::Granted(Login::reply(true), user),
+        Err(step) => Progress::Refuse(Refuse::Login(step)),
+    })
 }
 
-fn socks4(bytes: &[u8], client: IpAddr, gate: &mut Gate, now: Millis) -> Outcome {
-    let parsed = socks4::Request::parse(bytes).map_err(|malformed| match malformed {
-        socks4::Malformed::Version | socks4::Malformed::TooLong => Refuse::Protocol,
-        socks4::Malformed::Name => Refuse::Reply(ReplyCode::GeneralFailure),
-    })?;
-    let Some((request, len)) = parsed else {
-        return Ok(None);
-    };
-    if gate.trusts(client, now).is_none() {
+fn socks4(
+    reader: &mut Reader<'_>,
+    client: IpAddr,
+    gate: &mut Gate,
+    now: Millis,
+    asked: &mut Request,
+) -> Option<Progress> {
+    Some(match socks4::read(reader, asked)? {
+        Err(Malformed::Name) => refused(ReplyCode::GeneralFailure),
+        Err(_) => Progress::Refuse(Refuse::Protocol),
         // A user id proves nothing.
-        return Err(Refuse::Reply(ReplyCode::NotAllowed));
-    }
-    let request = Request {
-        command: request.command,
-        address: request.address,
-        port: request.port,
-    };
-    judged(request, len, gate.protocols)
+        Ok(()) if gate.trusts(client, now).is_none() => refused(ReplyCode::NotAllowed),
+        Ok(()) => judged(asked, gate.protocols),
+    })
 }
 
-fn request(bytes: &[u8], protocols: Protocols) -> Outcome {
-    let parsed = Request::parse(bytes).map_err(|malformed| {
-        Refuse::Reply(match malformed {
-            Malformed::AddressType => ReplyCode::AddressTypeNotSupported,
-            Malformed::Version | Malformed::Name => ReplyCode::GeneralFailure,
-        })
-    })?;
-    let Some((request, len)) = parsed else {
-        return Ok(None);
-    };
-    judged(request, len, protocols)
+fn request(reader: &mut Reader<'_>, protocols: Protocols, asked: &mut Request) -> Option<Progress> {
+    Some(match asked.read(reader)? {
+        Err(Malformed::AddressType) => refused(ReplyCode::AddressTypeNotSupported),
+        Err(_) => refused(ReplyCode::GeneralFailure),
+        Ok(()) => judged(asked, protocols),
+    })
 }
 
 /// A request in whichever dialect: is it one that is served?
-fn judged(request: Request, len: usize, protocols: Protocols) -> Outcome {
+fn judged(request: &Request, protocols: Protocols) -> Progress {
     let served = match request.command {
-        Command::Connect if request.port == 0 => {
-            return Err(Refuse::Reply(ReplyCode::GeneralFailure));
-        }
+        Command::Connect if request.port == 0 => return refused(ReplyCode::GeneralFailure),
         Command::Connect => true,
         Command::Bind => protocols.bind,
         Command::UdpAssociate => protocols.udp,
         Command::Unknown(_) => false,
     };
-    if !served {
-        return Err(Refuse::Reply(ReplyCode::CommandNotSupported));
+    if served {
+        Progress::Done
+    } else {
+        refused(ReplyCode::CommandNotSupported)
     }
-    Ok(Some((Progress::Done(request), len)))
+}
+
+fn refused(code: ReplyCode) -> Progress {
+    Progress::Refuse(Refuse::Reply(code))
 }
 
 /// The bytes that tell a SOCKS5 client so, written to the start of `out`; how many.
@@ -265,7 +268,8 @@ mod tests {
         let (mut stage, mut sent, mut start) = (Stage::Greeting, Vec::new(), 0);
         let mut end = if bytewise { 0 } else { input.len() };
         loop {
-            let (used, progress) = feed(stage, &input[start..end], client, gate, 0);
+            let bytes = &input[start..end];
+            let (used, progress) = feed(stage, bytes, client, gate, 0, &mut Request::default());
             start += used;
             match progress {
                 Progress::More if end < input.len() => end += 1,
@@ -376,7 +380,7 @@ mod tests {
             for bytewise in [false, true] {
                 let (sent, progress, _) = converse(&mut gate, &input, bytewise);
                 assert_eq!(sent, expected, "row {at}");
-                assert_eq!(matches!(progress, Progress::Done(_)), done, "row {at}");
+                assert_eq!(matches!(progress, Progress::Done), done, "row {at}");
             }
         }
     }
@@ -415,7 +419,7 @@ mod tests {
                 let (_, progress, _) = converse(&mut gate, &input(command), bytewise);
                 match expected {
                     Some(expected) => assert_eq!(progress, expected),
-                    None => assert!(matches!(progress, Progress::Done(_))),
+                    None => assert!(matches!(progress, Progress::Done)),
                 }
             }
         }
@@ -425,7 +429,7 @@ mod tests {
     fn what_lies_behind_the_request_is_left_for_the_tunnel() {
         let input = [&[5, 1, 0][..], REQUEST, b"payload"].concat();
         let (_, progress, used) = converse(&mut gate(false, ""), &input, false);
-        assert!(matches!(progress, Progress::Done(_)));
+        assert!(matches!(progress, Progress::Done));
         assert_eq!(&input[used..], b"payload");
     }
 

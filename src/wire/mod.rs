@@ -17,7 +17,7 @@ use std::fmt::{self, Write};
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
-    consumed: usize,
+    len: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -25,7 +25,7 @@ impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Self {
             rest: bytes,
-            consumed: 0,
+            len: bytes.len(),
         }
     }
 
@@ -35,6 +35,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next two bytes, in network order.
+    #[inline(never)]
     pub fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
@@ -43,21 +44,32 @@ impl<'a> Reader<'a> {
     pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, tail) = self.rest.split_first_chunk::<N>()?;
         self.rest = tail;
-        self.consumed += N;
         Some(*head)
     }
 
     /// The next `len` bytes.
+    #[inline(never)]
     pub fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (head, tail) = self.rest.split_at_checked(len)?;
         self.rest = tail;
-        self.consumed += len;
         Some(head)
+    }
+
+    /// As many bytes as the next one says.
+    #[inline(never)]
+    pub fn counted(&mut self) -> Option<&'a [u8]> {
+        let len = self.u8()?;
+        self.take(len.into())
+    }
+
+    /// The bytes that have not been read.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// Bytes read so far.
     pub fn consumed(&self) -> usize {
-        self.consumed
+        self.len - self.rest.len()
     }
 }
 

@@ -1,7 +1,7 @@
 //! SOCKS5 messages: RFC 1928, and user/password of RFC 1929.
 //!
-//! Every parser looks at the start of what has arrived and gives the message with its length,
-//! `None` while bytes are missing, or [`Malformed`].
+//! Every parser reads from the start of what has arrived and gives the message, `None` while
+//! bytes are missing, or [`Malformed`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str;
@@ -25,8 +25,8 @@ pub const NAME_MAX: usize = 253;
 /// The longest reply: an IPv6 address.
 pub const REPLY_MAX: usize = 22;
 
-/// A message and how many bytes it took; `None`: more bytes are needed.
-pub type Parsed<T> = Result<Option<(T, usize)>, Malformed>;
+/// What a parser gives; `None`: more bytes are needed.
+pub type Parsed<T> = Option<Result<T, Malformed>>;
 
 /// What is wrong with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub enum Malformed {
     AddressType,
     /// A name that cannot be one: empty, over 253 bytes, or with bytes no name has.
     Name,
+    /// A text of SOCKS4 has no end.
+    TooLong,
 }
 
 /// The client's greeting (RFC 1928 §3).
@@ -47,16 +49,13 @@ pub struct Greeting<'a> {
 }
 
 impl<'a> Greeting<'a> {
-    /// Parses a greeting; 257 bytes at most.
-    pub fn parse(bytes: &'a [u8]) -> Parsed<Self> {
-        let mut reader = Reader::new(bytes);
-        match reader.u8() {
-            None => return Ok(None),
-            Some(VERSION) => {}
-            Some(_) => return Err(Malformed::Version),
+    /// Reads a greeting; 257 bytes at most.
+    pub fn read(reader: &mut Reader<'a>) -> Parsed<Self> {
+        if reader.u8()? != VERSION {
+            return Some(Err(Malformed::Version));
         }
-        let methods = reader.u8().and_then(|count| reader.take(count.into()));
-        Ok(methods.map(|methods| (Self { methods }, reader.consumed())))
+        let methods = reader.counted()?;
+        Some(Ok(Self { methods }))
     }
 
     /// Whether the client offers `method`.
@@ -75,19 +74,13 @@ pub struct Login<'a> {
 }
 
 impl<'a> Login<'a> {
-    /// Parses the sub-negotiation; 513 bytes at most.
-    pub fn parse(bytes: &'a [u8]) -> Parsed<Self> {
-        let mut reader = Reader::new(bytes);
-        match reader.u8() {
-            None => return Ok(None),
-            Some(LOGIN_VERSION) => {}
-            Some(_) => return Err(Malformed::Version),
+    /// Reads the sub-negotiation; 513 bytes at most.
+    pub fn read(reader: &mut Reader<'a>) -> Parsed<Self> {
+        if reader.u8()? != LOGIN_VERSION {
+            return Some(Err(Malformed::Version));
         }
-        let Some(name) = reader.u8().and_then(|len| reader.take(len.into())) else {
-            return Ok(None);
-        };
-        let password = reader.u8().and_then(|len| reader.take(len.into()));
-        Ok(password.map(|password| (Self { name, password }, reader.consumed())))
+        let (name, password) = (reader.counted()?, reader.counted()?);
+        Some(Ok(Self { name, password }))
     }
 
     /// The two bytes that answer it (RFC 1929 §2): version 1, not 5.
@@ -161,16 +154,11 @@ impl Name {
     /// Clients like Chromium send every address as a name.
     fn literal(&self) -> Option<IpAddr> {
         let text = str::from_utf8(self.as_bytes()).ok()?;
-        let inner = text
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
-        match inner {
-            Some(inner) => inner
-                .parse::<Ipv6Addr>()
-                .ok()
-                .map(|addr| addr.to_canonical()),
-            None => text.parse::<IpAddr>().ok().map(|addr| addr.to_canonical()),
-        }
+        let addr = match text.strip_prefix('[') {
+            Some(inner) => inner.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?.into(),
+            None => text.parse::<IpAddr>().ok()?,
+        };
+        Some(addr.to_canonical())
     }
 }
 
@@ -191,52 +179,62 @@ pub struct Request {
     pub port: u16,
 }
 
-impl Request {
-    /// Parses a request; 262 bytes at most. RSV may be anything. A literal sent as a name
-    /// comes out as an address, a v4-mapped address as the IPv4 address that it is.
-    pub fn parse(bytes: &[u8]) -> Parsed<Self> {
-        let mut reader = Reader::new(bytes);
-        match reader.u8() {
-            None => return Ok(None),
-            Some(VERSION) => {}
-            Some(_) => return Err(Malformed::Version),
+impl Default for Request {
+    /// One that is still to be read.
+    fn default() -> Self {
+        Self {
+            command: Command::Connect,
+            address: Address::NONE,
+            port: 0,
         }
-        let (Some(command), Some(_reserved), Some(address_type)) =
-            (reader.u8(), reader.u8(), reader.u8())
-        else {
-            return Ok(None);
-        };
-        let address = match address_type {
-            1 => reader
-                .array()
-                .map(|octets| Ok(Address::Ip(Ipv4Addr::from(octets).into()))),
-            4 => reader
-                .array()
-                .map(|octets: [u8; 16]| Ok(Address::Ip(Ipv6Addr::from(octets).to_canonical()))),
-            3 => reader
-                .u8()
-                .and_then(|len| reader.take(len.into()))
-                .map(named),
-            _ => return Err(Malformed::AddressType),
-        };
-        // The whole message is read before any of it is judged, so that the reply does not
-        // depend on how the bytes were split.
-        let (Some(address), Some(port)) = (address, reader.u16()) else {
-            return Ok(None);
-        };
-        let request = Self {
-            command: command.into(),
-            address: address?,
-            port,
-        };
-        Ok(Some((request, reader.consumed())))
     }
 }
 
-/// The address that `text` names: a literal becomes the address that it writes out.
-pub(super) fn named(text: &[u8]) -> Result<Address, Malformed> {
-    let name = Name::new(text)?;
-    Ok(name.literal().map_or(Address::Name(name), Address::Ip))
+impl Request {
+    /// Reads a request into `self`; 262 bytes at most. RSV may be anything. A literal sent as a
+    /// name comes out as an address, a v4-mapped address as the IPv4 address that it is.
+    pub fn read(&mut self, reader: &mut Reader<'_>) -> Parsed<()> {
+        if reader.u8()? != VERSION {
+            return Some(Err(Malformed::Version));
+        }
+        let [command, _reserved, address_type] = reader.array()?;
+        self.command = command.into();
+        let judged = self.address.read(address_type, reader)?;
+        // The whole message is read before its name is judged, so that the reply does not
+        // depend on how the bytes were split.
+        if judged != Err(Malformed::AddressType) {
+            self.port = reader.u16()?;
+        }
+        Some(judged)
+    }
+}
+
+impl Address {
+    /// What a place for an address holds until one is read.
+    pub(super) const NONE: Self = Self::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+
+    /// Reads an address of that ATYP.
+    #[inline(never)]
+    pub(super) fn read(&mut self, address_type: u8, reader: &mut Reader<'_>) -> Parsed<()> {
+        *self = Self::Ip(match address_type {
+            1 => Ipv4Addr::from(reader.array::<4>()?).into(),
+            4 => Ipv6Addr::from(reader.array::<16>()?).to_canonical(),
+            3 => return Some(self.set_named(reader.counted()?)),
+            _ => return Some(Err(Malformed::AddressType)),
+        });
+        Some(Ok(()))
+    }
+
+    /// What `text` names: a literal becomes the address that it writes out.
+    #[inline(never)]
+    pub(super) fn set_named(&mut self, text: &[u8]) -> Result<(), Malformed> {
+        let name = Name::new(text)?;
+        *self = match name.literal() {
+            Some(addr) => Self::Ip(addr),
+            None => Self::Name(name),
+        };
+        Ok(())
+    }
 }
 
 /// REP, how a request ended (RFC 1928 §6).
@@ -297,16 +295,41 @@ mod tests {
     const LOGIN: &[u8] = b"\x01\x04user\x06secret";
     const REQUEST: &[u8] = b"\x05\x01\x00\x03\x0bexample.com\x00\x50";
 
+    /// A message and how many bytes it took.
+    type Message<T> = Result<Option<(T, usize)>, Malformed>;
+
+    fn whole<'a, T>(bytes: &'a [u8], read: impl Fn(&mut Reader<'a>) -> Parsed<T>) -> Message<T> {
+        let mut reader = Reader::new(bytes);
+        let message = read(&mut reader).transpose()?;
+        Ok(message.map(|message| (message, reader.consumed())))
+    }
+
+    fn greeting(bytes: &[u8]) -> Message<Greeting<'_>> {
+        whole(bytes, Greeting::read)
+    }
+
+    fn login(bytes: &[u8]) -> Message<Login<'_>> {
+        whole(bytes, Login::read)
+    }
+
+    fn request(bytes: &[u8]) -> Message<Request> {
+        whole(bytes, |reader| {
+            let mut request = Request::default();
+            let read = request.read(reader)?;
+            Some(read.map(|()| request))
+        })
+    }
+
     #[test]
     fn captured_messages_parse() {
-        let (greeting, len) = Greeting::parse(GREETING).unwrap().unwrap();
+        let (greeting, len) = greeting(GREETING).unwrap().unwrap();
         assert_eq!((greeting.methods, len), (&[0, 1, 2][..], 5));
-        let (login, len) = Login::parse(LOGIN).unwrap().unwrap();
+        let (login, len) = login(LOGIN).unwrap().unwrap();
         assert_eq!(
             (login.name, login.password, len),
             (&b"user"[..], &b"secret"[..], 13)
         );
-        let (request, len) = Request::parse(REQUEST).unwrap().unwrap();
+        let (request, len) = request(REQUEST).unwrap().unwrap();
         assert_eq!(
             (request.command, request.port, len),
             (Command::Connect, 80, 18)
@@ -320,13 +343,13 @@ mod tests {
     #[test]
     fn every_prefix_asks_for_more() {
         for len in 0..GREETING.len() {
-            assert_eq!(Greeting::parse(&GREETING[..len]), Ok(None));
+            assert_eq!(greeting(&GREETING[..len]), Ok(None));
         }
         for len in 0..LOGIN.len() {
-            assert!(Login::parse(&LOGIN[..len]) == Ok(None));
+            assert!(login(&LOGIN[..len]) == Ok(None));
         }
         for len in 0..REQUEST.len() {
-            assert_eq!(Request::parse(&REQUEST[..len]), Ok(None));
+            assert_eq!(request(&REQUEST[..len]), Ok(None));
         }
     }
 
@@ -356,7 +379,7 @@ mod tests {
 
     #[test]
     fn an_unknown_address_type_is_told_at_once() {
-        assert_eq!(Request::parse(&[5, 1, 0, 9]), Err(Malformed::AddressType));
+        assert_eq!(request(&[5, 1, 0, 9]), Err(Malformed::AddressType));
     }
 
     #[test]
@@ -382,9 +405,9 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..600)
         ) {
             let lens = [
-                Greeting::parse(&bytes).ok().flatten().map(|parsed| parsed.1),
-                Login::parse(&bytes).ok().flatten().map(|parsed| parsed.1),
-                Request::parse(&bytes).ok().flatten().map(|parsed| parsed.1),
+                greeting(&bytes).ok().flatten().map(|parsed| parsed.1),
+                login(&bytes).ok().flatten().map(|parsed| parsed.1),
+                request(&bytes).ok().flatten().map(|parsed| parsed.1),
             ];
             prop_assert!(lens.into_iter().flatten().all(|len| len <= bytes.len()));
         }
@@ -396,9 +419,9 @@ mod tests {
             let mut bytes = vec![5, 1, 0, 1];
             bytes.extend(octets);
             bytes.extend(port.to_be_bytes());
-            let alone = Request::parse(&bytes).unwrap().unwrap();
+            let alone = request(&bytes).unwrap().unwrap();
             bytes.extend(tail);
-            prop_assert_eq!(Request::parse(&bytes).unwrap().unwrap(), alone);
+            prop_assert_eq!(request(&bytes).unwrap().unwrap(), alone);
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::Reader;
-use super::socks::{Address, Command, named};
+use super::socks::{Address, Command, Malformed, Parsed, Request};
 
 /// VN, first byte of a request.
 pub const VERSION: u8 = 4;
@@ -21,83 +21,46 @@ const GRANTED: u8 = 90;
 /// CD of a reply: request rejected or failed. 92 and 93 are about identd, which is not asked.
 const REJECTED: u8 = 91;
 
-/// What is wrong with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
-    /// The version byte is another one: nothing to answer.
-    Version,
-    /// USERID or NAME over 255 bytes: nothing to answer.
-    TooLong,
-    /// A whole request with a name that cannot be one: to be rejected with 91.
-    Name,
-}
-
-/// A request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// CD: 1 and 2 are known, [`Command::Unknown`] keeps any other.
-    pub command: Command,
-    /// DSTIP, or the name of 4A.
-    pub address: Address,
-    /// DSTPORT, which may be 0.
-    pub port: u16,
-}
-
-impl Request {
-    /// Parses a request, 520 bytes at most, and gives its length; `None` while bytes are
-    /// missing. A DSTIP of 0.0.0.x with x not 0 announces a name (4A); a literal sent as one
-    /// comes out as an address.
-    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
-        let mut reader = Reader::new(bytes);
-        match reader.u8() {
-            None => return Ok(None),
-            Some(VERSION) => {}
-            Some(_) => return Err(Malformed::Version),
-        }
-        let (Some(code), Some(port), Some(octets)) = (reader.u8(), reader.u16(), reader.array())
-        else {
-            return Ok(None);
-        };
-        if text(&mut reader)?.is_none() {
-            return Ok(None);
-        }
-        let address = match octets {
-            [0, 0, 0, last] if last != 0 => match text(&mut reader)? {
-                Some(name) => named(name).map_err(|_| Malformed::Name)?,
-                None => return Ok(None),
-            },
-            octets => Address::Ip(Ipv4Addr::from(octets).into()),
-        };
-        // Not the table of RFC 1928: there is no UDP here.
-        let command = match code {
-            1 => Command::Connect,
-            2 => Command::Bind,
-            other => Command::Unknown(other),
-        };
-        let request = Self {
-            command,
-            address,
-            port,
-        };
-        Ok(Some((request, reader.consumed())))
+/// Reads a request, 520 bytes at most, its port maybe 0. A DSTIP of 0.0.0.x with x not 0
+/// announces a name (4A); a literal sent as one comes out as an address. Nothing is to be
+/// answered to a malformed one, except where it is whole and its name cannot be one.
+pub fn read(reader: &mut Reader<'_>, request: &mut Request) -> Parsed<()> {
+    if reader.u8()? != VERSION {
+        return Some(Err(Malformed::Version));
     }
+    // Not the table of RFC 1928: there is no UDP here.
+    request.command = match reader.u8()? {
+        3 => Command::Unknown(3),
+        code => code.into(),
+    };
+    request.port = reader.u16()?;
+    let octets = reader.array()?;
+    if let Err(malformed) = text(reader)? {
+        return Some(Err(malformed));
+    }
+    if let [0, 0, 0, last] = octets
+        && last != 0
+    {
+        return Some(text(reader)?.and_then(|name| request.address.set_named(name)));
+    }
+    request.address = Address::Ip(Ipv4Addr::from(octets).into());
+    Some(Ok(()))
 }
 
-/// The next bytes up to their NUL, which is taken too and left out; `None` while it is missing.
-fn text<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, Malformed> {
-    let mut ahead = *reader;
-    for len in 0..=TEXT_MAX {
-        match ahead.u8() {
-            None => return Ok(None),
-            Some(0) => {
-                let text = reader.take(len);
-                *reader = ahead;
-                return Ok(text);
-            }
-            Some(_) => {}
+/// The next bytes up to their NUL, which is taken too and left out.
+#[inline(never)]
+fn text<'a>(reader: &mut Reader<'a>) -> Parsed<&'a [u8]> {
+    let rest = reader.rest();
+    let room = rest.get(..=TEXT_MAX).unwrap_or(rest);
+    match room.iter().position(|byte| *byte == 0) {
+        Some(len) => {
+            let text = reader.take(len)?;
+            reader.u8()?;
+            Some(Ok(text))
         }
+        None if room.len() > TEXT_MAX => Some(Err(Malformed::TooLong)),
+        None => None,
     }
-    Err(Malformed::TooLong)
 }
 
 /// The reply: version 0, the code, and where the proxy is bound. An IPv6 address cannot be
@@ -122,7 +85,9 @@ mod tests {
     const SOCKS4A: &[u8] = b"\x04\x01\x00\x50\x00\x00\x00\x01user\x00example.com\x00";
 
     fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Malformed> {
-        Request::parse(bytes)
+        let (mut reader, mut request) = (Reader::new(bytes), Request::default());
+        let whole = read(&mut reader, &mut request).transpose()?;
+        Ok(whole.map(|()| (request, reader.consumed())))
     }
 
     fn with_name(name: &[u8]) -> Vec<u8> {

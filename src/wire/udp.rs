@@ -4,10 +4,10 @@
 //! A datagram is whole or nothing: there is no "more". Fragments are not put together again,
 //! which RFC 1928 §7 permits. Whose datagram it is, is the association's business.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use super::Reader;
-use super::socks::{Address, named};
+use super::socks::Address;
 
 /// The longest header without a name: RSV 2, FRAG 1, ATYP 1, IPv6 address 16, port 2. Room of
 /// this length in front of a received payload takes any header that is written.
@@ -60,29 +60,24 @@ impl Header {
     /// which may be the end: a datagram may be empty.
     pub fn parse(datagram: &[u8]) -> Result<(Self, usize), Dropped> {
         let mut reader = Reader::new(datagram);
-        let (header, fragment) = Self::read(&mut reader).ok_or(Dropped::Malformed)?;
-        if fragment != 0 {
-            return Err(Dropped::Fragment);
+        let mut header = Self {
+            address: Address::NONE,
+            port: 0,
+        };
+        match header.read(&mut reader) {
+            None => Err(Dropped::Malformed),
+            // Judged in full before FRAG is, so that the counters tell rubbish from fragments.
+            Some(0) => Ok((header, reader.consumed())),
+            Some(_) => Err(Dropped::Fragment),
         }
-        Ok((header, reader.consumed()))
     }
 
-    /// The header and FRAG. Judged in full before FRAG is, so that the counters tell rubbish
-    /// from fragments.
-    fn read(reader: &mut Reader<'_>) -> Option<(Self, u8)> {
-        let reserved = reader.u16()?;
-        let fragment = reader.u8()?;
-        let address = match reader.u8()? {
-            1 => Address::Ip(Ipv4Addr::from(reader.array::<4>()?).into()),
-            4 => Address::Ip(Ipv6Addr::from(reader.array::<16>()?).to_canonical()),
-            3 => {
-                let len = reader.u8()?;
-                named(reader.take(len.into())?).ok()?
-            }
-            _ => return None,
-        };
-        let port = reader.u16()?;
-        (reserved == 0 && port != 0).then_some((Self { address, port }, fragment))
+    /// Reads the header and gives FRAG.
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<u8> {
+        let [reserved_high, reserved_low, fragment, address_type] = reader.array()?;
+        self.address.read(address_type, reader)?.ok()?;
+        self.port = reader.u16()?;
+        (reserved_high | reserved_low == 0 && self.port != 0).then_some(fragment)
     }
 }
 

@@ -34,14 +34,34 @@ impl<'a> Field<'a> {
     }
 
     /// Whether this is the field of that name.
+    #[inline(never)]
     pub(super) fn is(&self, name: &[u8]) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
+}
 
-    /// The members of a comma-separated value (RFC 9110 §5.6.1), empty ones included.
-    pub(super) fn members(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.value.split(|byte| *byte == b',').map(trim)
+/// The first member of a comma-separated value (RFC 9110 §5.6.1), maybe an empty one, and the
+/// others.
+#[inline(never)]
+pub(super) fn first_member(value: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match split_at_byte(value, b',') {
+        Some((member, others)) => (trim(member), Some(others)),
+        None => (trim(value), None),
     }
+}
+
+/// Whether `name` is a member of a comma-separated value.
+#[inline(never)]
+pub(super) fn is_one_of(name: &[u8], value: &[u8]) -> bool {
+    let mut rest = Some(value);
+    while let Some(list) = rest {
+        let (member, others) = first_member(list);
+        if member.eq_ignore_ascii_case(name) {
+            return true;
+        }
+        rest = others;
+    }
+    false
 }
 
 /// The fields of a head that has been judged: nothing but whole and valid lines.

@@ -3,8 +3,8 @@
 //! Everything is passed on but what concerns this connection alone. Nothing about the client
 //! is added: no Via, no X-Forwarded-For, no Forwarded; those it sent itself stay.
 
-use super::fields::Field;
-use super::{FIELDS_MAX, HEAD_MAX, Head, Target};
+use super::fields::{Field, is_one_of};
+use super::{FIELDS_MAX, HEAD_MAX, Head};
 use crate::wire::Writer;
 
 /// Room that is always enough. A head grows by 121 bytes at most: `/` and the blank behind
@@ -14,34 +14,41 @@ pub const FORWARDED_MAX: usize = HEAD_MAX + 128;
 /// Fields of one connection (RFC 9110 §7.6.1), besides those named `Proxy-…`. Not among them:
 /// Transfer-Encoding and Trailer, because the body is passed on in the form it came in.
 /// Host is written anew.
-const REMOVED: [&[u8]; 5] = [b"Host", b"Connection", b"Keep-Alive", b"TE", b"Upgrade"];
+const REMOVED: &[u8] = b"Host,Connection,Keep-Alive,TE,Upgrade";
 
-impl<'a> Head<'a> {
+impl Head<'_> {
     /// Writes the head in origin-form to the start of `out`, with the Host of the target and
     /// `Connection: close`; how long it is. `None`: it does not fit, or is a tunnel's.
     ///
     /// The version stays the client's, because the answer is passed on as it is: a client of
     /// HTTP/1.0 must get one that it can read (RFC 9112 §6.1).
     pub fn write_forwarded(&self, out: &mut [u8]) -> Option<usize> {
-        let Target::Forward { path, .. } = self.target else {
-            return None;
-        };
+        let path = self.path?;
         let slash: &[u8] = if path.first() == Some(&b'?') {
             b"/"
         } else {
             b""
         };
         let mut writer = Writer { out, len: 0 };
-        let first = [self.method, b" ", slash, path, b" ", self.version];
-        for part in first {
+        for part in [self.method, b" ", slash, path, b" ", self.version] {
             writer.put(part)?;
         }
         for part in [b"\r\nHost: ", self.authority, b"\r\n"] {
             writer.put(part)?;
         }
-        let options = self.options();
+        // What Connection fields name ends here as well.
+        let mut removed = [REMOVED; FIELDS_MAX + 1];
+        let mut count = 1;
         for field in self.fields {
-            if !ends_here(field) && !options.iter().any(|option| field.is(option)) {
+            if field.is(b"Connection") {
+                *removed.get_mut(count)? = field.value;
+                count += 1;
+            }
+        }
+        let removed = removed.get(..count)?;
+        for field in self.fields {
+            let ends_here = removed.iter().any(|list| is_one_of(field.name(), list));
+            if !ends_here && !is_of_proxy(&field) {
                 for part in [field.name(), b": ", field.value, b"\r\n"] {
                     writer.put(part)?;
                 }
@@ -50,36 +57,28 @@ impl<'a> Head<'a> {
         writer.put(b"Connection: close\r\n\r\n")?;
         Some(writer.len)
     }
-
-    /// What Connection fields name, empty where they name no more. A head with more options
-    /// than there is room for has not been accepted.
-    fn options(&self) -> [&'a [u8]; FIELDS_MAX] {
-        let mut options: [&[u8]; FIELDS_MAX] = [b""; FIELDS_MAX];
-        let connections = self.fields.filter(|field| field.is(b"Connection"));
-        let named = connections.flat_map(|field| field.members());
-        for (place, option) in options.iter_mut().zip(named) {
-            *place = option;
-        }
-        options
-    }
 }
 
-/// Whether a field is of this connection, or written anew, whatever Connection says.
-fn ends_here(field: Field<'_>) -> bool {
+/// Whether a field is for proxies, whatever Connection says.
+fn is_of_proxy(field: &Field<'_>) -> bool {
     const PREFIX: &[u8] = b"Proxy-";
     let prefix = field.name().get(..PREFIX.len());
     prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
-        || REMOVED.iter().any(|name| field.is(name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::socks::Request;
     use proptest::prelude::*;
 
     fn forwarded(text: &str) -> String {
         let mut out = [0; FORWARDED_MAX];
-        let (head, _) = Head::parse(text.as_bytes()).ok().unwrap().unwrap();
+        let mut asked = Request::default();
+        let head = Head::parse(text.as_bytes(), &mut asked)
+            .ok()
+            .unwrap()
+            .unwrap();
         let len = head.write_forwarded(&mut out).unwrap();
         String::from_utf8(out[..len].to_vec()).unwrap()
     }
@@ -176,7 +175,8 @@ mod tests {
     #[test]
     fn a_tunnels_head_is_not_forwarded() {
         let text = b"CONNECT a:1 HTTP/1.0\r\n\r\n";
-        let (head, _) = Head::parse(text).ok().unwrap().unwrap();
+        let mut asked = Request::default();
+        let head = Head::parse(text, &mut asked).ok().unwrap().unwrap();
         assert_eq!(head.write_forwarded(&mut [0; FORWARDED_MAX]), None);
     }
 
@@ -188,7 +188,11 @@ mod tests {
         let text = format!("{first}{query}{fields}");
         let written = forwarded(&text);
         assert_eq!((text.len(), written.len()), (HEAD_MAX, HEAD_MAX + 121));
-        let (head, _) = Head::parse(text.as_bytes()).ok().unwrap().unwrap();
+        let mut asked = Request::default();
+        let head = Head::parse(text.as_bytes(), &mut asked)
+            .ok()
+            .unwrap()
+            .unwrap();
         let mut out = vec![0; written.len()];
         assert_eq!(head.write_forwarded(&mut out), Some(written.len()));
         for len in [0, 1, 100, written.len() - 1] {

@@ -3,10 +3,10 @@
 //! Judged line by line as lines become whole, so that the verdict is early and the same for
 //! every split. Nothing is copied but the host's name: a head borrows the bytes it was read from.
 
-use super::fields::{Field, Fields, is_token, line, split_at_byte};
+use super::fields::{Field, Fields, first_member, is_one_of, is_token, line, split_at_byte};
 use super::{Body, Status};
 use crate::wire::decimal;
-use crate::wire::socks::{Address, named};
+use crate::wire::socks::{Address, Request};
 
 /// The longest head in bytes, its empty line included: what servers commonly take at most.
 pub const HEAD_MAX: usize = 8192;
@@ -17,49 +17,31 @@ pub const FIELDS_MAX: usize = 100;
 /// A request head. Not printable: its fields may hold a password.
 #[derive(Clone, Copy)]
 pub struct Head<'a> {
-    /// Where to.
-    pub target: Target<'a>,
+    /// How many bytes it has.
+    pub len: usize,
     /// How far the request goes behind its head. Of a CONNECT it does not.
     pub body: Body,
+    /// `None` is CONNECT: a tunnel (RFC 9110 §9.3.6). Else one request is passed on, with path
+    /// and query as sent: `/` where there is neither, `*` where OPTIONS names neither; may
+    /// start with the `?` of the query.
+    pub path: Option<&'a [u8]>,
     pub(super) method: &'a [u8],
     /// `HTTP/1.0` or `HTTP/1.1`.
     pub(super) version: &'a [u8],
     /// Host and port of the target as sent.
     pub(super) authority: &'a [u8],
+    /// From here on; the empty line ends them.
     pub(super) fields: Fields<'a>,
 }
 
-/// What a request wants (RFC 9112 §3.2).
-// Lives on the stack for the length of a call; a box would cost an allocation instead.
-#[allow(clippy::large_enum_variant)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target<'a> {
-    /// Authority-form: a tunnel (RFC 9110 §9.3.6).
-    Tunnel {
-        /// The host; a literal is an address.
-        address: Address,
-        /// The port, which has to be named; not 0.
-        port: u16,
-    },
-    /// Absolute-form of the scheme http: one request passed on.
-    Forward {
-        /// The host; a literal is an address.
-        address: Address,
-        /// The port, 80 where none is named; not 0.
-        port: u16,
-        /// Path and query as sent: `/` where there is neither, `*` where OPTIONS names
-        /// neither; may start with the `?` of the query.
-        path: &'a [u8],
-    },
-}
-
 impl<'a> Head<'a> {
-    /// Parses the head at the start of `bytes` and gives its length; `None` while bytes are
+    /// Parses the head at the start of `bytes`, and where it leads into `asked`: a host, or an
+    /// address where a literal is one, and a port that is not 0. `None` while bytes are
     /// missing. Only a byte LF, or byte number [`HEAD_MAX`], changes the result.
     ///
     /// Errors: [`Status::BadRequest`], and for a head over its limits
     /// [`Status::HeaderFieldsTooLarge`].
-    pub fn parse(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, Status> {
+    pub fn parse(bytes: &'a [u8], asked: &mut Request) -> Result<Option<Self>, Status> {
         // Nothing behind the limit is looked at: what is there may arrive now or later.
         let window = bytes.get(..HEAD_MAX).unwrap_or(bytes);
         let cut_off = if window.len() == HEAD_MAX {
@@ -67,44 +49,42 @@ impl<'a> Head<'a> {
         } else {
             Ok(None)
         };
-        let Some((first, start)) = line(window)? else {
+        let Some((first, fields)) = line(window)? else {
             return cut_off;
         };
-        let request = RequestLine::parse(first)?;
+        let mut head = Self {
+            len: 0,
+            body: Body::None,
+            path: None,
+            method: b"",
+            version: b"",
+            authority: b"",
+            fields: Fields(fields),
+        };
+        let read = head.read_request_line(first, asked);
+        read.ok_or(Status::BadRequest)?;
         let mut facts = Facts::default();
-        let mut rest = start;
+        let mut rest = fields;
         for _ in 0..=FIELDS_MAX {
             let Some((line, after)) = line(rest)? else {
                 return cut_off;
             };
             if line.is_empty() {
-                let fields = start.get(..start.len() - rest.len()).unwrap_or_default();
-                let head = request.with(&facts, Fields(fields))?;
-                return Ok(Some((head, window.len() - after.len())));
+                head.len = window.len() - after.len();
+                head.set_body(&facts)?;
+                return Ok(Some(head));
             }
-            facts.note(Field::parse(line)?)?;
+            facts.note(&Field::parse(line)?)?;
             rest = after;
         }
         Err(Status::HeaderFieldsTooLarge)
     }
-}
 
-/// The request line (RFC 9112 §3): three words with one blank between them.
-struct RequestLine<'a> {
-    method: &'a [u8],
-    target: Target<'a>,
-    authority: &'a [u8],
-    version: &'a [u8],
-}
-
-impl<'a> RequestLine<'a> {
-    fn parse(line: &'a [u8]) -> Result<Self, Status> {
-        Self::read(line).ok_or(Status::BadRequest)
-    }
-
-    fn read(line: &'a [u8]) -> Option<Self> {
+    /// The request line (RFC 9112 §3): three words with one blank between them.
+    fn read_request_line(&mut self, line: &'a [u8], asked: &mut Request) -> Option<()> {
         let (method, rest) = split_at_byte(line, b' ')?;
         let (target, version) = split_at_byte(rest, b' ')?;
+        (self.method, self.version) = (method, version);
         let is_known = matches!(version, b"HTTP/1.1" | b"HTTP/1.0");
         // A tab is no control character of a line, but none stands in a target either; nor
         // does a fragment (RFC 9112 §3.2.2). Bytes above 0x7f are passed on, as others do.
@@ -112,99 +92,84 @@ impl<'a> RequestLine<'a> {
         if !is_token(method) || !is_known || is_odd {
             return None;
         }
-        let (target, authority) = if method == b"CONNECT" {
-            tunnel(target)?
+        self.authority = if method == b"CONNECT" {
+            // Authority-form (RFC 9112 §3.2.3).
+            target
         } else {
-            forward(target, method == b"OPTIONS")?
+            let (authority, path) = absolute(target)?;
+            self.path = Some(match path {
+                // RFC 9112 §3.2.4.
+                b"" if method == b"OPTIONS" => b"*",
+                b"" => b"/",
+                path => path,
+            });
+            authority
         };
-        Some(Self {
-            method,
-            target,
-            authority,
-            version,
-        })
+        let port = authority(self.authority, &mut asked.address)?;
+        asked.port = match port {
+            // A tunnel's has to be named.
+            0 => self.path.map(|_| PORT_DEFAULT)?,
+            port => port,
+        };
+        Some(())
     }
 
-    /// The head, now that all of its fields are known.
-    fn with(self, facts: &Facts, fields: Fields<'a>) -> Result<Head<'a>, Status> {
+    /// How far the request goes, now that all of its fields are known.
+    fn set_body(&mut self, facts: &Facts) -> Result<(), Status> {
         let is_old = self.version == b"HTTP/1.0";
         // RFC 9112 §3.2: 1.1 has to have a Host. §6.1: chunked does not go with a length, nor
         // with a client that cannot know of it.
         if !(is_old || facts.host) || facts.chunked && (is_old || facts.length.is_some()) {
             return Err(Status::BadRequest);
         }
-        let body = match (self.target, facts.length) {
-            (Target::Tunnel { .. }, _) => Body::None,
-            (_, Some(length)) => Body::Length(length),
-            _ if facts.chunked => Body::Chunked,
-            _ => Body::None,
-        };
-        Ok(Head {
-            target: self.target,
-            body,
-            method: self.method,
-            version: self.version,
-            authority: self.authority,
-            fields,
-        })
+        if self.path.is_some() {
+            self.body = match facts.length {
+                Some(length) => Body::Length(length),
+                None if facts.chunked => Body::Chunked,
+                None => Body::None,
+            };
+        }
+        Ok(())
     }
 }
 
-/// Authority-form (RFC 9112 §3.2.3).
-fn tunnel(text: &[u8]) -> Option<(Target<'_>, &[u8])> {
-    let (address, port) = authority(text)?;
-    let port = port?;
-    Some((Target::Tunnel { address, port }, text))
-}
+/// Of a request that is passed on and names none.
+const PORT_DEFAULT: u16 = 80;
 
-/// Absolute-form (RFC 9112 §3.2.2) of the only scheme that is spoken; and its authority.
-fn forward(text: &[u8], is_options: bool) -> Option<(Target<'_>, &[u8])> {
+/// Absolute-form (RFC 9112 §3.2.2) of the only scheme that is spoken: authority and path.
+fn absolute(text: &[u8]) -> Option<(&[u8], &[u8])> {
     const SCHEME: &[u8] = b"http://";
-    const PORT_DEFAULT: u16 = 80;
     let (scheme, rest) = text.split_at_checked(SCHEME.len())?;
     if !scheme.eq_ignore_ascii_case(SCHEME) {
         return None;
     }
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
-    let (host, path) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
-    let (address, port) = authority(host)?;
-    let target = Target::Forward {
-        address,
-        port: port.unwrap_or(PORT_DEFAULT),
-        path: match path {
-            // RFC 9112 §3.2.4.
-            b"" if is_options => b"*",
-            b"" => b"/",
-            path => path,
-        },
-    };
-    Some((target, host))
+    rest.split_at_checked(end.unwrap_or(rest.len()))
 }
 
-/// Host and port (RFC 3986 §3.2). No user: that would be a way to write a host that looks like
-/// another. The port may be left out, not be 0.
-fn authority(text: &[u8]) -> Option<(Address, Option<u16>)> {
-    let end = if text.first() == Some(&b'[') {
-        text.iter().position(|byte| *byte == b']')? + 1
-    } else {
-        text.iter()
-            .position(|byte| *byte == b':')
-            .unwrap_or(text.len())
+/// Host and port (RFC 3986 §3.2): the host into `address`, the port or 0 where it is left out;
+/// it may not be 0. No user: that would be a way to write a host that looks like another.
+#[inline(never)]
+fn authority(text: &[u8], address: &mut Address) -> Option<u16> {
+    let end = match text.first() {
+        Some(b'[') => text.iter().position(|byte| *byte == b']')? + 1,
+        _ => {
+            let colon = text.iter().position(|byte| *byte == b':');
+            colon.unwrap_or(text.len())
+        }
     };
     let (host, port) = text.split_at_checked(end)?;
-    let address = named(host).ok()?;
+    address.set_named(host).ok()?;
     // Escapes and the marks that RFC 3986 allows besides these are in no name of a host, and
     // brackets only go around an address.
     let is_host_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
-    let is_host = match address {
-        Address::Ip(_) => true,
-        Address::Name(_) => host.iter().all(is_host_byte),
-    };
-    let port = match port {
-        b"" | b":" => None,
-        port => Some(port_number(port.strip_prefix(b":")?)?),
-    };
-    is_host.then_some((address, port))
+    if matches!(address, Address::Name(_)) && !host.iter().all(is_host_byte) {
+        return None;
+    }
+    match port {
+        b"" | b":" => Some(0),
+        port => port_number(port.strip_prefix(b":")?),
+    }
 }
 
 fn port_number(digits: &[u8]) -> Option<u16> {
@@ -226,11 +191,13 @@ struct Facts {
 impl Facts {
     /// Judges one more field. Fields that frame the message come once, with one value: lists
     /// and repeats are what smuggling is made of (RFC 9112 §11.2).
-    fn note(&mut self, field: Field<'_>) -> Result<(), Status> {
+    fn note(&mut self, field: &Field<'_>) -> Result<(), Status> {
         let bad = Err(Status::BadRequest);
         if field.is(b"Host") {
             // RFC 9112 §3.2; an empty one goes with a target that has no authority.
-            if self.host || !(field.value.is_empty() || authority(field.value).is_some()) {
+            let mut unused = Address::NONE;
+            let is_empty = field.value.is_empty();
+            if self.host || !is_empty && authority(field.value, &mut unused).is_none() {
                 return bad;
             }
             self.host = true;
@@ -247,28 +214,27 @@ impl Facts {
             }
             self.chunked = true;
         } else if field.is(b"Connection") {
-            return self.note_connection(field);
-        }
-        Ok(())
-    }
-
-    /// What Connection names is removed (RFC 9110 §7.6.1): it must not name what says where
-    /// the message goes and where it ends. Options are counted, because forwarding compares
-    /// each with every field.
-    fn note_connection(&mut self, field: Field<'_>) -> Result<(), Status> {
-        const FRAMING: [&[u8]; 3] = [b"Host", b"Content-Length", b"Transfer-Encoding"];
-        for option in field.members() {
-            self.options += 1;
-            if self.options > FIELDS_MAX {
-                return Err(Status::HeaderFieldsTooLarge);
-            }
-            if FRAMING.iter().any(|name| name.eq_ignore_ascii_case(option)) {
-                return Err(Status::BadRequest);
+            // What it names is removed (RFC 9110 §7.6.1): it must not name what says where the
+            // message goes and where it ends. Options are counted, because forwarding compares
+            // each with every field.
+            let mut rest = Some(field.value);
+            while let Some(list) = rest {
+                let (option, others) = first_member(list);
+                self.options += 1;
+                if self.options > FIELDS_MAX {
+                    return Err(Status::HeaderFieldsTooLarge);
+                }
+                if is_one_of(option, FRAMING) {
+                    return bad;
+                }
+                rest = others;
             }
         }
         Ok(())
     }
 }
+
+const FRAMING: &[u8] = b"Host,Content-Length,Transfer-Encoding";
 
 #[cfg(test)]
 mod tests {
@@ -282,12 +248,38 @@ mod tests {
                        User-Agent: curl/8.5.0\r\nAccept: */*\r\n\
                        Proxy-Connection: Keep-Alive\r\n\r\n";
 
+    /// What a request wants.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Target<'a> {
+        Tunnel {
+            address: Address,
+            port: u16,
+        },
+        Forward {
+            address: Address,
+            port: u16,
+            path: &'a [u8],
+        },
+    }
+
     /// A head has no `Debug`: where to, how far, how long the head is.
     type Seen<'a> = Result<Option<(Target<'a>, Body, usize)>, Status>;
 
     fn parse(bytes: &[u8]) -> Seen<'_> {
-        let parsed = Head::parse(bytes)?;
-        Ok(parsed.map(|(head, len)| (head.target, head.body, len)))
+        let mut asked = Request::default();
+        let parsed = Head::parse(bytes, &mut asked)?;
+        let Request { address, port, .. } = asked;
+        Ok(parsed.map(|head| {
+            let target = match head.path {
+                None => Target::Tunnel { address, port },
+                Some(path) => Target::Forward {
+                    address,
+                    port,
+                    path,
+                },
+            };
+            (target, head.body, head.len)
+        }))
     }
 
     fn status(text: &str) -> Status {
@@ -295,7 +287,9 @@ mod tests {
     }
 
     fn name(text: &str) -> Address {
-        named(text.as_bytes()).unwrap()
+        let mut address = Address::NONE;
+        address.set_named(text.as_bytes()).unwrap();
+        address
     }
 
     /// A request for `target` that is right besides.

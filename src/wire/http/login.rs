@@ -3,7 +3,7 @@
 //! Strict: one field, padded base64 without blanks. Whose they are is `state::users`' business.
 
 use super::Head;
-use super::fields::{Field, split_at_byte};
+use super::fields::split_at_byte;
 use crate::wire::socks::Login;
 
 /// The longest decoded text: name 255, colon, password 255, as RFC 1929 §2 bounds the same
@@ -14,13 +14,13 @@ impl Head<'_> {
     /// Name and password out of Proxy-Authorization, decoded into `out`; the name ends at the
     /// first colon. `None`: there is no such field, more than one, or it cannot be read.
     pub fn login<'o>(&self, out: &'o mut [u8; LOGIN_MAX]) -> Option<Login<'o>> {
-        let mut fields = self
-            .fields
-            .filter(|field: &Field<'_>| field.is(b"Proxy-Authorization"));
-        let (field, None) = (fields.next()?, fields.next()) else {
-            return None;
-        };
-        let (scheme, text) = split_at_byte(field.value, b' ')?;
+        let mut value = None;
+        for field in self.fields {
+            if field.is(b"Proxy-Authorization") && value.replace(field.value).is_some() {
+                return None;
+            }
+        }
+        let (scheme, text) = split_at_byte(value?, b' ')?;
         if !scheme.eq_ignore_ascii_case(b"Basic") {
             return None;
         }
@@ -69,12 +69,17 @@ fn sextet(letter: u8) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::socks::Request;
     use proptest::prelude::*;
 
     fn login(fields: &str) -> Option<(Vec<u8>, Vec<u8>)> {
         let text = format!("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n{fields}\r\n");
         let mut out = [0; LOGIN_MAX];
-        let (head, _) = Head::parse(text.as_bytes()).ok().unwrap().unwrap();
+        let mut asked = Request::default();
+        let head = Head::parse(text.as_bytes(), &mut asked)
+            .ok()
+            .unwrap()
+            .unwrap();
         let login = head.login(&mut out)?;
         Some((login.name.to_vec(), login.password.to_vec()))
     }

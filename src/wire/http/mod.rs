@@ -16,7 +16,7 @@ mod status;
 
 pub use body::{Body, BodyMeter, Malformed};
 pub use forward::FORWARDED_MAX;
-pub use head::{FIELDS_MAX, HEAD_MAX, Head, Target};
+pub use head::{FIELDS_MAX, HEAD_MAX, Head};
 pub use login::LOGIN_MAX;
 pub use status::{ANSWER_MAX, Status};
 
