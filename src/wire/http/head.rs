@@ -41,6 +41,7 @@ impl<'a> Head<'a> {
     ///
     /// Errors: [`Status::BadRequest`], and for a head over its limits
     /// [`Status::HeaderFieldsTooLarge`].
+    #[inline(never)]
     pub fn parse(bytes: &'a [u8], asked: &mut Request) -> Result<Option<Self>, Status> {
         // Nothing behind the limit is looked at: what is there may arrive now or later.
         let window = bytes.get(..HEAD_MAX).unwrap_or(bytes);
