@@ -100,6 +100,7 @@ impl<N: Net> Names<N> {
 
     /// Does what is to be done now: reads, expires, sends. Once per pass of the loop, after
     /// the sessions have had their turns and before the answers are taken.
+    #[inline(never)]
     pub fn run(&mut self, net: &mut N) {
         let now = net.now();
         if self.is_ready() {

@@ -82,6 +82,7 @@ impl<'a> Head<'a> {
     }
 
     /// The request line (RFC 9112 §3): three words with one blank between them.
+    #[inline(never)]
     fn read_request_line(&mut self, line: &'a [u8], asked: &mut Request) -> Option<()> {
         let (method, rest) = split_at_byte(line, b' ')?;
         let (target, version) = split_at_byte(rest, b' ')?;
@@ -192,6 +193,7 @@ struct Facts {
 impl Facts {
     /// Judges one more field. Fields that frame the message come once, with one value: lists
     /// and repeats are what smuggling is made of (RFC 9112 §11.2).
+    #[inline(never)]
     fn note(&mut self, field: &Field<'_>) -> Result<(), Status> {
         let bad = Err(Status::BadRequest);
         if field.is(b"Host") {
