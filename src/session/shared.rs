@@ -15,7 +15,7 @@ use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, Relay, Timeouts};
 use crate::names::Names;
 use crate::net::{Millis, Net, ip};
-use crate::say::say;
+use crate::say::{say, word};
 use crate::state::access::{Access, Refusal, Source};
 use crate::state::association::{Loss, PORT_SILENCE_MS};
 use crate::state::clients::Clients;
@@ -399,34 +399,85 @@ impl From<&io::Error> for Reason {
     }
 }
 
+/// The reasons in words, in the order of the enum.
+const TEXTS: &str = "done|client left|client reset|target reset|not SOCKS|no common method|\
+    wrong password|handshake timeout|bad request|forbidden by the system|\
+    name not found|name timeout|network unreachable|host unreachable|refused|\
+    connect timeout|nobody came|failed (see -v)|idle timeout|half-close timeout|\
+    stopped";
+
+impl Reason {
+    /// Its place in [`TEXTS`], which has the refusals by rules apart.
+    fn index(self) -> usize {
+        match self {
+            Self::Done => 0,
+            Self::ClientLeft => 1,
+            Self::ClientReset => 2,
+            Self::TargetReset => 3,
+            Self::Garbage => 4,
+            Self::NoMethod => 5,
+            Self::BadLogin => 6,
+            Self::HandshakeTimeout => 7,
+            Self::BadRequest => 8,
+            Self::Forbidden => 9,
+            Self::NoSuchName => 10,
+            Self::LookupTimeout => 11,
+            Self::NetworkUnreachable => 12,
+            Self::HostUnreachable => 13,
+            Self::Refused => 14,
+            Self::ConnectTimeout => 15,
+            Self::BindTimeout => 16,
+            Self::Failed => 17,
+            Self::IdleTimeout => 18,
+            Self::HalfCloseTimeout => 19,
+            Self::Stopped => 20,
+            Self::NotAllowed(_) => usize::MAX,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Done => "done",
-            Self::ClientLeft => "client left",
-            Self::ClientReset => "client reset",
-            Self::TargetReset => "target reset",
-            Self::Garbage => "not SOCKS",
-            Self::NoMethod => "no common method",
-            Self::BadLogin => "wrong password",
-            Self::HandshakeTimeout => "handshake timeout",
-            Self::BadRequest => "bad request",
+        match self {
             // Its line says what would open the way.
             Self::NotAllowed(refusal) => {
-                return write!(f, "not allowed: {refusal}; {}", refusal.hint());
+                write!(f, "not allowed: {refusal}; {}", refusal.hint())
             }
-            Self::Forbidden => "forbidden by the system",
-            Self::NoSuchName => "name not found",
-            Self::LookupTimeout => "name timeout",
-            Self::NetworkUnreachable => "network unreachable",
-            Self::HostUnreachable => "host unreachable",
-            Self::Refused => "refused",
-            Self::ConnectTimeout => "connect timeout",
-            Self::BindTimeout => "nobody came",
-            Self::Failed => "failed (see -v)",
-            Self::IdleTimeout => "idle timeout",
-            Self::HalfCloseTimeout => "half-close timeout",
-            Self::Stopped => "stopped",
-        })
+            reason => f.write_str(word(TEXTS, reason.index())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_words() {
+        for (reason, text) in [
+            (Reason::Done, "done"),
+            (Reason::ClientLeft, "client left"),
+            (Reason::ClientReset, "client reset"),
+            (Reason::TargetReset, "target reset"),
+            (Reason::Garbage, "not SOCKS"),
+            (Reason::NoMethod, "no common method"),
+            (Reason::BadLogin, "wrong password"),
+            (Reason::HandshakeTimeout, "handshake timeout"),
+            (Reason::BadRequest, "bad request"),
+            (Reason::Forbidden, "forbidden by the system"),
+            (Reason::NoSuchName, "name not found"),
+            (Reason::LookupTimeout, "name timeout"),
+            (Reason::NetworkUnreachable, "network unreachable"),
+            (Reason::HostUnreachable, "host unreachable"),
+            (Reason::Refused, "refused"),
+            (Reason::ConnectTimeout, "connect timeout"),
+            (Reason::BindTimeout, "nobody came"),
+            (Reason::Failed, "failed (see -v)"),
+            (Reason::IdleTimeout, "idle timeout"),
+            (Reason::HalfCloseTimeout, "half-close timeout"),
+            (Reason::Stopped, "stopped"),
+        ] {
+            assert_eq!(reason.to_string(), text);
+        }
     }
 }
