@@ -50,7 +50,7 @@ impl<N: Net> Client<N> {
 
     /// The destination's addresses are known.
     #[inline(never)]
-    fn set_out(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
+    fn set_out(&self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
         if opening.command != Command::Bind {
             return self.advance(opening, shared);
         }
@@ -62,7 +62,7 @@ impl<N: Net> Client<N> {
 
     /// The lookup has come to its end.
     pub(super) fn resolved(
-        &mut self,
+        &self,
         opening: &mut Opening<N>,
         answer: &Answer,
         shared: &mut Shared<N>,

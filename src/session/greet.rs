@@ -98,6 +98,7 @@ pub(super) fn heard(read: Result<Option<usize>, Gone>) -> Next {
 }
 
 /// The step takes too long.
+#[inline(never)]
 fn late<N: Net>(step: Step, opening: &mut Opening<N>) -> Next {
     Next::Fail(match step {
         // Only HTTP has a word for it.

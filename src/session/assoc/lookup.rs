@@ -152,6 +152,7 @@ impl<D: Datagram> Association<D> {
 
 /// The address that the datagrams for a name go to: the first to which there is a way. Without
 /// a connection there is no race, and many routers have no IPv6.
+#[inline(never)]
 fn first_reachable<N: Net>(addresses: &[IpAddr], shared: &mut Shared<N>) -> Option<IpAddr> {
     for ip in addresses {
         if shared.has_family(ip.is_ipv6()) && shared.net.route(*ip).is_ok() {
