@@ -1,4 +1,4 @@
-//! The one door to the log: a call of this costs a fraction of the code of a log macro.
+//! The one door to the log, and words for it: a call of this costs a fraction of a log macro.
 
 use std::fmt;
 
