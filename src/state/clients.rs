@@ -38,6 +38,7 @@ impl Clients {
     }
 
     /// The same, to be changed; `None` where it has no session.
+    #[inline(never)]
     pub fn share_mut(&mut self, source: Source) -> Option<&mut Share> {
         let at = self.position(source).ok()?;
         Some(&mut self.shares[at].1)
@@ -45,26 +46,31 @@ impl Clients {
 
     /// A session of `source` has come, and is being opened.
     pub fn enter(&mut self, source: Source) {
-        let at = self.position(source).unwrap_or_else(|at| {
-            self.shares.insert(at, (source, Share::default()));
-            at
-        });
-        self.shares[at].1.sessions += 1;
-        self.shares[at].1.openings += 1;
+        let at = match self.position(source) {
+            Ok(at) => at,
+            Err(at) => {
+                self.shares.insert(at, (source, Share::default()));
+                at
+            }
+        };
+        let share = &mut self.shares[at].1;
+        share.sessions += 1;
+        share.openings += 1;
     }
 
     /// A session of `source` is no longer being opened.
     pub fn opened(&mut self, source: Source) {
-        if let Ok(at) = self.position(source) {
-            self.shares[at].1.openings -= 1;
+        if let Some(share) = self.share_mut(source) {
+            share.openings -= 1;
         }
     }
 
     /// A session of `source` has gone.
     pub fn leave(&mut self, source: Source) {
         if let Ok(at) = self.position(source) {
-            self.shares[at].1.sessions -= 1;
-            if self.shares[at].1.sessions == 0 {
+            let share = &mut self.shares[at].1;
+            share.sessions -= 1;
+            if share.sessions == 0 {
                 self.shares.remove(at);
             }
         }
@@ -80,6 +86,7 @@ impl Clients {
         self.shares.is_empty()
     }
 
+    #[inline(never)]
     fn position(&self, source: Source) -> Result<usize, usize> {
         self.shares.binary_search_by_key(&source, |share| share.0)
     }

@@ -71,7 +71,7 @@ impl Gate {
                 }
                 Ok(Some(user))
             }
-            None => Err(u8::try_from(self.failures.record(source, now)).unwrap_or(0)),
+            None => Err(self.failures.record(source, now)),
         }
     }
 

@@ -272,6 +272,13 @@ impl fmt::Display for Destination {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source(u64);
 
+impl Source {
+    /// Its place among numbers.
+    pub(super) fn key(self) -> u128 {
+        self.0.into()
+    }
+}
+
 impl From<IpAddr> for Source {
     #[inline(never)]
     fn from(addr: IpAddr) -> Self {

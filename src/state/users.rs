@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use super::prefix::Source;
+use super::prefix::{Source, bits_of};
 
 /// The most users. A check looks at every one of them, and should stay within a millisecond or
 /// so on a slow router.
@@ -204,22 +204,66 @@ pub const PENALTY_STEPS: usize = 4;
 /// and it still fits the 10 s of the handshake.
 pub const PENALTIES_MS: [u32; PENALTY_STEPS] = [1_000, 2_000, 4_000, 8_000];
 
+/// A few numbers that were seen lately, each with a value. Where one more would be too many, it
+/// takes the place of the oldest.
+#[derive(Debug, Default)]
+struct Recent {
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    key: u128,
+    value: u16,
+    seen: u64,
+}
+
+/// Entries of a table: a /24 of clients. More wrong passwords at once are an attack from
+/// everywhere, against which counting per source does nothing.
+const RECENT_MAX: usize = 256;
+
+impl Recent {
+    /// The value of `key`, where it was seen less than `quiet_ms` ago.
+    #[inline(never)]
+    fn value(&self, key: u128, now: u64, quiet_ms: u64) -> Option<u16> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        (now.saturating_sub(entry.seen) < quiet_ms).then_some(entry.value)
+    }
+
+    /// Sets the value of `key`, seen now.
+    #[inline(never)]
+    fn set(&mut self, key: u128, value: u16, now: u64) {
+        let entry = Entry {
+            key,
+            value,
+            seen: now,
+        };
+        let mut place = 0;
+        for (at, known) in self.entries.iter().enumerate() {
+            if known.key == key {
+                place = at;
+                break;
+            }
+            if known.seen < self.entries[place].seen {
+                place = at;
+            }
+        }
+        let is_full = self.entries.len() == RECENT_MAX;
+        match self.entries.get_mut(place) {
+            Some(known) if is_full || known.key == key => *known = entry,
+            _ => self.entries.push(entry),
+        }
+    }
+
+    #[inline(never)]
+    fn forget(&mut self, key: u128) {
+        self.entries.retain(|entry| entry.key != key);
+    }
+}
+
 /// How often each source was wrong lately.
 #[derive(Debug, Default)]
-pub struct Failures {
-    entries: Vec<Failure>,
-}
-
-#[derive(Debug)]
-struct Failure {
-    source: Source,
-    count: usize,
-    last: u64,
-}
-
-/// Sources that are remembered; more at once are an attack from everywhere, against which
-/// counting per source does nothing.
-const FAILURES_MAX: usize = 256;
+pub struct Failures(Recent);
 
 /// Ten minutes without a wrong password and the source starts from the beginning.
 const FAILURE_QUIET_MS: u64 = 600_000;
@@ -227,52 +271,25 @@ const FAILURE_QUIET_MS: u64 = 600_000;
 impl Failures {
     /// Counts a wrong password of `source` at `now` (milliseconds); the step of its penalty, an
     /// index into [`PENALTIES_MS`]. In a full table it takes the place of the oldest.
-    pub fn record(&mut self, source: Source, now: u64) -> usize {
-        let known = self.entries.iter_mut().find(|entry| entry.source == source);
-        if let Some(entry) = known {
-            let quiet = now.saturating_sub(entry.last) >= FAILURE_QUIET_MS;
-            entry.count = if quiet {
-                0
-            } else {
-                (entry.count + 1).min(PENALTY_STEPS - 1)
-            };
-            entry.last = now;
-            return entry.count;
-        }
-        let entry = Failure {
-            source,
-            count: 0,
-            last: now,
+    pub fn record(&mut self, source: Source, now: u64) -> u8 {
+        let step = match self.0.value(source.key(), now, FAILURE_QUIET_MS) {
+            Some(step) if usize::from(step) < PENALTY_STEPS - 1 => step + 1,
+            Some(step) => step,
+            None => 0,
         };
-        if self.entries.len() < FAILURES_MAX {
-            self.entries.push(entry);
-        } else if let Some(oldest) = self.entries.iter_mut().min_by_key(|entry| entry.last) {
-            *oldest = entry;
-        }
-        0
+        self.0.set(source.key(), step, now);
+        u8::try_from(step).unwrap_or(0)
     }
 
     /// Forgets what `source` did wrong, after a right password.
     pub fn forgive(&mut self, source: Source) {
-        self.entries.retain(|entry| entry.source != source);
+        self.0.forget(source.key());
     }
 }
 
 /// The addresses that have authenticated (`--auth-once`), each trusted as that user.
 #[derive(Debug, Default)]
-pub struct Remembered {
-    entries: Vec<Memory>,
-}
-
-#[derive(Debug)]
-struct Memory {
-    addr: IpAddr,
-    user: u16,
-    used: u64,
-}
-
-/// Addresses that are remembered: a /24 of clients.
-const REMEMBERED_MAX: usize = 256;
+pub struct Remembered(Recent);
 
 /// An hour without a connection, and the address must authenticate again.
 const REMEMBERED_IDLE_MS: u64 = 3_600_000;
@@ -281,45 +298,32 @@ impl Remembered {
     /// The user that `addr` has authenticated as; this keeps it for another hour from `now`
     /// (milliseconds). Exactly this address, v4-mapped unwrapped.
     pub fn lookup(&mut self, addr: IpAddr, now: u64) -> Option<u16> {
-        let addr = addr.to_canonical();
-        let index = self.entries.iter().position(|entry| entry.addr == addr)?;
-        if now.saturating_sub(self.entries[index].used) >= REMEMBERED_IDLE_MS {
-            self.entries.swap_remove(index);
-            return None;
+        let addr = bits_of(addr);
+        let user = self.0.value(addr, now, REMEMBERED_IDLE_MS);
+        match user {
+            Some(user) => self.0.set(addr, user, now),
+            None => self.0.forget(addr),
         }
-        self.entries[index].used = now;
-        Some(self.entries[index].user)
+        user
     }
 
     /// Remembers that `addr` has authenticated as `user`. In a full table it takes the place of
     /// the one that was idle longest.
     pub fn insert(&mut self, addr: IpAddr, user: u16, now: u64) {
-        let entry = Memory {
-            addr: addr.to_canonical(),
-            user,
-            used: now,
-        };
-        let mut entries = self.entries.iter_mut();
-        if let Some(known) = entries.find(|known| known.addr == entry.addr) {
-            *known = entry;
-        } else if self.entries.len() < REMEMBERED_MAX {
-            self.entries.push(entry);
-        } else if let Some(oldest) = self.entries.iter_mut().min_by_key(|known| known.used) {
-            *oldest = entry;
-        }
+        self.0.set(bits_of(addr), user, now);
     }
 
     /// The users were read again: each entry follows its user to the new number, and is revoked
     /// where the user is gone or has another password.
     pub fn keep(&mut self, old: &Users, new: &Users) {
-        self.entries.retain_mut(|entry| {
-            let Some(before) = old.users.get(usize::from(entry.user)) else {
+        self.0.entries.retain_mut(|entry| {
+            let Some(before) = old.users.get(usize::from(entry.value)) else {
                 return false;
             };
             let Some(index) = new.index_of(&before.name) else {
                 return false;
             };
-            entry.user = index;
+            entry.value = index;
             new.users[usize::from(index)].password == before.password
         });
     }
@@ -461,7 +465,7 @@ mod tests {
     #[test]
     fn penalties_grow_and_are_forgotten() {
         let mut failures = Failures::default();
-        let steps: Vec<usize> = (0..6).map(|n| failures.record(source(1), n)).collect();
+        let steps: Vec<u8> = (0..6).map(|n| failures.record(source(1), n)).collect();
         assert_eq!(steps, [0, 1, 2, 3, 3, 3]);
         assert_eq!(failures.record(source(2), 6), 0);
         failures.forgive(source(1));
@@ -478,7 +482,7 @@ mod tests {
         }
         assert_eq!(failures.record(source(0), 500), 1);
         assert_eq!(failures.record(source(999), 501), 0);
-        assert_eq!(failures.entries.len(), FAILURES_MAX);
+        assert_eq!(failures.0.entries.len(), RECENT_MAX);
         assert_eq!(failures.record(source(2), 502), 1);
         assert_eq!(failures.record(source(0), 503), 2);
         // Source 1 was the oldest: it starts again.
@@ -498,7 +502,7 @@ mod tests {
         remembered.insert(addr(1), 8, 7_199_999);
         assert_eq!(remembered.lookup(addr(1), 7_200_000), Some(8));
         assert_eq!(remembered.lookup(addr(1), 10_800_000), None);
-        assert!(remembered.entries.is_empty());
+        assert!(remembered.0.entries.is_empty());
     }
 
     #[test]
@@ -509,7 +513,7 @@ mod tests {
         }
         assert_eq!(remembered.lookup(addr(0), 300), Some(0));
         remembered.insert(addr(999), 0, 301);
-        assert_eq!(remembered.entries.len(), REMEMBERED_MAX);
+        assert_eq!(remembered.0.entries.len(), RECENT_MAX);
         assert_eq!(remembered.lookup(addr(1), 302), None);
         assert_eq!(remembered.lookup(addr(0), 302), Some(0));
     }
