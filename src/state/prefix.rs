@@ -32,6 +32,7 @@ const MAPPED_BITS: u8 = 96;
 const LOW: u128 = 0xffff_ffff;
 
 /// Whether these bits are an IPv4 address.
+#[inline(never)]
 pub(super) fn is_v4(bits: u128) -> bool {
     bits >> 32 == 0xffff
 }
@@ -216,6 +217,7 @@ impl FromStr for Destination {
 
     /// `NET[:PORT[-PORT]]`. IPv6 has ports only in brackets, `[2001:db8::/32]:80-90`, because
     /// `2001:db8::80` is an address.
+    #[inline(never)]
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (net, ports) = match text.strip_prefix('[') {
             Some(inner) => {
