@@ -26,8 +26,9 @@
 //! `--permit 192.168.2.0/24` does, but not the router's own 192.168.2.1; `--block 0.0.0.0/0`
 //! leaves a client its own subnet, which `--block` with that subnet or its interface takes.
 //!
-//! An IPv4 address inside an IPv6 one (see [`unwrapped`]) must be permitted in both forms;
-//! a v4-mapped one is plain IPv4 to the kernel, and here. A client is taken by its own address.
+//! An IPv4 address inside an IPv6 one (see `unwrapped` in prefix.rs) must be permitted in both
+//! forms; a v4-mapped one is plain IPv4 to the kernel, and here. A client is taken by its own
+//! address.
 //!
 //! A link-local IPv6 prefix is the same on every interface, so it says nothing about where a
 //! client is: it is nobody's subnet, and an interface's name does not stand for it.

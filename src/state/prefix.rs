@@ -2,7 +2,7 @@
 //! that are set aside.
 //!
 //! Parsing and comparing only: which network may do what is decided in `access`. An IPv4
-//! address written inside an IPv6 address is unwrapped here, by [`unwrapped`], because the
+//! address written inside an IPv6 address is unwrapped here, by `unwrapped`, because the
 //! rules would otherwise be as easy to pass as writing `::ffff:192.168.1.1`.
 
 use std::fmt;
@@ -39,7 +39,7 @@ pub(super) fn is_v4(bits: u128) -> bool {
 
 /// Whether this machine itself is meant: 127.0.0.0/8 or ::1.
 pub(super) fn is_loopback(bits: u128) -> bool {
-    bits == 1 || bits >> 24 == 0xffff_7f
+    bits == 1 || bits >> 24 == 0xff_ff7f
 }
 
 /// Whether these bits are 0.0.0.0 or ::.

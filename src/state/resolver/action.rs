@@ -2,16 +2,13 @@
 
 use std::net::SocketAddr;
 
-#[cfg(doc)]
-use super::SOCKETS_MAX;
-
 /// What the driver has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Close whatever has this number, open a socket in its place, and send what
     /// [`super::Resolver::message`] gives.
     Send {
-        /// Its number, below [`SOCKETS_MAX`].
+        /// Its number, below [`super::SOCKETS_MAX`].
         socket: u16,
         /// The attempt's serial, to be handed back with everything that comes of it.
         serial: u16,

@@ -146,7 +146,11 @@ impl Resolver {
         }
         for _ in 0..SOCKETS_MAX {
             let socket = self.turn;
-            self.turn = (socket + 1) % SOCKETS_MAX as u16;
+            self.turn = if usize::from(socket) + 1 < SOCKETS_MAX {
+                socket + 1
+            } else {
+                0
+            };
             // A key of `slots` carries the serial through epoll, cut to 13 bits.
             let serial = Key::new(socket, self.serial.wrapping_add(1)).generation();
             if let Some((query, half)) = self.query_of(socket)

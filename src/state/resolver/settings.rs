@@ -95,7 +95,7 @@ impl Settings {
         Some(interleave(&v4, &v6, self.families.v6_first))
     }
 
-    /// Number `place` of the names to ask for, as a name and the domain that it is under, in
+    /// The domain of number `place` of the names to ask for, empty for the name as it is, in
     /// the order of glibc's `res_search`: a name with `ndots` dots as it is and then under each
     /// domain, another under each domain and then as it is, one that ends with a dot only as it
     /// is.
