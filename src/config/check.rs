@@ -22,7 +22,7 @@ const OPENING_BYTES: u64 = 2 << 10;
 /// Memory of a UDP association outside the kernel.
 const ASSOCIATION_BYTES: u64 = 600;
 
-/// Memory of the one batch of datagrams: 16 slots of 64 KiB, touched as datagrams need them.
+/// Memory of the one batch of datagrams: 16 places of 64 KiB, while there are associations.
 const BATCH_BYTES: u64 = 16 * (64 << 10);
 
 /// Memory of an HTTP head that is being read: 8 KiB as it came, 8 KiB as it goes on, and where

@@ -4,15 +4,14 @@
 //! Reading is bounded, parsing is pure. SIGHUP goes through [`Sources`] again; what to do with
 //! a file that has become bad is for the caller to decide.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
-
-use nix::errno::Errno;
 
 use super::values::{self, Scopes};
 use super::{ConfigError, Families, Sources};
 use crate::state::resolver::Settings;
 use crate::state::users::Users;
-use crate::sys::file::{self, Unreadable, Words, lines};
+use crate::sys::file::{self, Words, lines};
 use crate::sys::scope::interface_index;
 
 /// The port of name servers (RFC 1035 §4.2).
@@ -121,7 +120,7 @@ fn read_optional(path: &str, warnings: &mut Vec<String>) -> Option<Vec<u8>> {
             text.truncate(end);
             Some(text)
         }
-        Err(Unreadable::System(Errno::ENOENT)) => None,
+        Err(failure) if failure.kind() == io::ErrorKind::NotFound => None,
         Err(failure) => {
             warnings.push(format!("{path}: {failure}"));
             None
@@ -533,7 +532,8 @@ mod tests {
             sources.load_users().unwrap_err().to_string()
         };
         assert!(line("/nonexistent/u").starts_with("--users /nonexistent/u: No such file"));
-        assert_eq!(line("/dev/zero"), "--users /dev/zero: not a regular file");
+        assert_eq!(line("/dev"), "--users /dev: Is a directory (os error 21)");
+        assert_eq!(line("/dev/zero"), "--users /dev/zero: larger than 1 MiB");
     }
 
     proptest! {

@@ -1,8 +1,8 @@
 //! The datagrams of one call: sixteen places in one stretch of memory, each with headroom for a
 //! header in front. There is one batch per process; nobody keeps anything in it between turns.
 //!
-//! The memory comes zeroed from the system and is touched only as far as datagrams reach: none
-//! of it before the first one, a page per place for those of the usual size.
+//! The memory is taken with the first datagram and given back with the last association: zeroing
+//! it may touch all of it (not every allocator knows what comes zeroed from the system).
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -31,7 +31,8 @@ struct Parcel {
 /// The datagrams that one call has received, or the next one is to send, by number.
 #[derive(Debug)]
 pub struct Batch {
-    memory: Box<[u8]>,
+    /// Empty, or all places.
+    memory: Vec<u8>,
     parcels: [Parcel; BATCH_MAX],
 }
 
@@ -44,15 +45,27 @@ impl Default for Batch {
             cut: false,
         };
         Self {
-            memory: vec![0; BATCH_MAX * PLACE_BYTES].into_boxed_slice(),
+            memory: Vec::new(),
             parcels: [parcel; BATCH_MAX],
         }
     }
 }
 
 impl Batch {
+    fn take_memory(&mut self) {
+        if self.memory.is_empty() {
+            self.memory = vec![0; BATCH_MAX * PLACE_BYTES];
+        }
+    }
+
+    /// Gives the memory back until the next datagram.
+    pub fn release(&mut self) {
+        self.memory = Vec::new();
+    }
+
     /// Where datagrams may be received to: behind the headroom of each place.
     pub fn spaces(&mut self) -> [&mut [u8]; BATCH_MAX] {
+        self.take_memory();
         let mut places = self.memory.chunks_exact_mut(PLACE_BYTES);
         std::array::from_fn(|_| {
             let place = places.next().unwrap_or_default();
@@ -75,6 +88,7 @@ impl Batch {
     pub fn put(&mut self, number: usize, to: SocketAddr, bytes: &[u8]) {
         let len = bytes.len().min(PLACE_BYTES - HEADROOM);
         self.set_received(number, to, len, false);
+        self.take_memory();
         let start = number * PLACE_BYTES + HEADROOM;
         self.memory[start..start + len].copy_from_slice(&bytes[..len]);
     }

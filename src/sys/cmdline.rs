@@ -8,11 +8,12 @@
 //! that case, made for setproctitle(3), it prints up to the first NUL. So the rest of the
 //! area is filled with blanks. `main` calls this once, after it has taken the arguments.
 
+use std::io;
 use std::os::unix::fs::FileExt;
 
 use nix::fcntl::OFlag;
 
-use super::file::{self, Unreadable, Words, number};
+use super::file::{self, Words, number};
 
 /// Longest command line that is looked at: the kernel's usual bound for all arguments
 /// together (a quarter of an 8 MiB stack).
@@ -31,7 +32,7 @@ pub fn hide_password(password: &[u8]) -> bool {
 }
 
 /// Does the work of [`hide_password`]; an error stands for `false`.
-fn overwrite(password: &[u8]) -> Result<bool, Unreadable> {
+fn overwrite(password: &[u8]) -> io::Result<bool> {
     let line = read("/proc/self/cmdline")?;
     let (start, end) = area(&read("/proc/self/stat")?).unwrap_or((0, 0));
     // Where the two disagree (an emulator, an area overwritten before), nothing is touched.
@@ -53,7 +54,7 @@ fn overwrite(password: &[u8]) -> Result<bool, Unreadable> {
 }
 
 /// A file about this process as it is now.
-fn read(path: &str) -> Result<Vec<u8>, Unreadable> {
+fn read(path: &str) -> io::Result<Vec<u8>> {
     Ok(file::read(path, CMDLINE_BYTES_MAX)?.0)
 }
 

@@ -238,6 +238,9 @@ impl<D: Datagram> Association<D> {
     pub(super) fn dissociate<N: Net>(&mut self, key: Key, source: Source, shared: &mut Shared<N>) {
         self.give_up_lookups(key, source, shared);
         shared.associations.places.give();
+        if shared.associations.places.used() == 0 {
+            shared.associations.batch.release();
+        }
         if let Some(share) = shared.clients.share_mut(source) {
             share.associations -= 1;
         }
