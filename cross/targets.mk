@@ -83,6 +83,13 @@ QEMU_TESTS := $(addprefix qemu-test-,$(TRIPLES))
 $(QEMU_TESTS): qemu-test-%: router-%
 	$(EMULATED) --test '*'
 
+VM ?= mipsel
+VM_TRIPLE_mipsel := mipsel-unknown-linux-musl
+VM_TRIPLE_armhf  := armv7-unknown-linux-musleabihf
+VM_TRIPLE_arm64  := aarch64-unknown-linux-musl
+vm-test: router-$(VM_TRIPLE_$(VM))
+	cross/vm/vm-test $(VM) target/router/$(VM_TRIPLE_$(VM))/release/anklet
+
 # Cargo's version and the packaging's own.
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-r$(PKG_RELEASE)
 PKG_RELEASE ?= 1
@@ -90,8 +97,9 @@ PKG_RELEASE ?= 1
 ipk apk: %: router-$(TRIPLE_$(IPK_ARCH))
 	cross/openwrt/pack-$* target/router/$(TRIPLE_$(IPK_ARCH))/release/anklet $(IPK_ARCH) $(VERSION) target/packages
 
-# Without an architecture, or with one that has no binary here.
+# With an architecture or a machine that has no binary here, or without one.
 router-:
+	@echo 'VM is mipsel, armhf or arm64.' >&2
 	@echo 'IPK_ARCH is one of: $(sort $(patsubst TRIPLE_%,%,$(filter TRIPLE_%,$(.VARIABLES))))' >&2; exit 2
 
-.PHONY: routers $(ROUTERS) $(SMOKES) $(QEMU_TESTS) ipk apk router-
+.PHONY: routers $(ROUTERS) $(SMOKES) $(QEMU_TESTS) ipk apk vm-test router-

@@ -73,6 +73,9 @@ fn a_finished_session_has_one_line_that_tells_all() {
 
 #[test]
 fn a_refused_session_has_a_line_with_the_reason() {
+    if common::is_error_lost() {
+        return;
+    }
     let proxy = Proxy::start(&[]);
     let refusing = Refusing::new();
     let mut client = proxy.client();

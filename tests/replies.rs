@@ -76,6 +76,9 @@ fn rep_02_03_04_what_the_routes_say() {
 
 #[test]
 fn rep_04_a_neighbour_that_is_silent() {
+    if common::is_error_lost() {
+        return;
+    }
     in_namespace("rep_04_a_neighbour_that_is_silent", || {
         run("ip link add near type veth peer name far");
         run("ip addr add 10.2.0.1/24 dev near");
@@ -131,6 +134,9 @@ fn rep_04_a_resolver_that_is_silent() {
 
 #[test]
 fn rep_05_connection_refused() {
+    if common::is_error_lost() {
+        return;
+    }
     let proxy = Proxy::start(&[]);
     let refusing = Refusing::new();
     both_ways(|way| {
@@ -171,6 +177,9 @@ fn rep_08_unknown_address_type() {
 
 #[test]
 fn of_several_addresses_the_most_telling_cause_is_told() {
+    if common::is_error_lost() {
+        return;
+    }
     in_namespace(
         "of_several_addresses_the_most_telling_cause_is_told",
         || {

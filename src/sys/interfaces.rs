@@ -1,8 +1,9 @@
 //! The addresses of this machine's interfaces, and which interfaces lead to the Internet.
 //!
-//! Reads `getifaddrs` and two files of /proc; decides nothing. [`Interface::default_route`]
-//! makes the difference between the inside, whose subnets are served without credentials, and
-//! the outside, so every doubt here makes an interface the outside:
+//! Asks rtnetlink(7) for IPv4 and reads three files of /proc; decides nothing. getifaddrs(3) tells
+//! the same with six times the code, and without an end where an emulator garbles an attribute.
+//! [`Interface::default_route`] makes the difference between the inside, whose subnets are served
+//! without credentials, and the outside, so every doubt here makes an interface the outside:
 //!
 //! - A default route of one family counts for both. An uplink often has only one of the two
 //!   (IPv6 comes through a tunnel, or its router advertisement has expired), and judged by
@@ -13,11 +14,14 @@
 //! The price: a subnet taken for the outside is not refused as a destination by
 //! that reason. The router's own addresses and the private ranges are refused all the same.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::fd::AsRawFd;
 
-use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::net::if_::InterfaceFlags;
-use nix::sys::socket::SockaddrStorage;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
+};
 
 use super::file::{self, Words, lines, number};
 use crate::state::access::Interface;
@@ -32,63 +36,136 @@ const ROUTES_BYTES_MAX: usize = 1 << 20;
 const ROUTE_UP: u64 = 0x1;
 const ROUTE_REJECT: u64 = 0x200;
 
-/// The addresses of the interfaces that are up, 256 at most. Empty if they cannot be read:
-/// there is always a loopback one, so the caller can tell.
+/// Room for one piece of the kernel's answer, which is the size of a page or of the room.
+const ANSWER_BYTES: usize = 8192;
+
+/// The most pieces of an answer: some fifty addresses are in one.
+const ANSWERS_MAX: usize = 64;
+
+/// The addresses of the interfaces, 256 at most. Empty if they cannot be read: there is always a
+/// loopback one, so the caller can tell.
 pub fn interfaces() -> Vec<Interface> {
-    let mut found = Vec::new();
-    let Ok(entries) = getifaddrs() else {
-        return found;
-    };
     let v4 = devices("/proc/net/route", v4_default);
     let v6 = devices("/proc/net/ipv6_route", v6_default);
-    for entry in entries {
-        if entry.flags.contains(InterfaceFlags::IFF_UP)
-            && found.len() < ADDRS_MAX
-            && let Some(interface) = interface(&entry, v4.as_deref(), v6.as_deref())
-        {
-            found.push(interface);
+    let mut found = Vec::new();
+    let mut add = |name: &[u8], addr, bits| {
+        if found.len() < ADDRS_MAX {
+            found.push(interface(name, addr, bits, v4.as_deref(), v6.as_deref()));
+        }
+    };
+    if v4_addrs(&mut add).is_err() {
+        return Vec::new();
+    }
+    // A kernel without IPv6 has no such file.
+    if let Ok((text, _)) = file::read("/proc/net/if_inet6", ROUTES_BYTES_MAX) {
+        for (name, addr, bits) in lines(&text).filter_map(v6_addr) {
+            add(name, addr.into(), bits);
         }
     }
     found
 }
 
-/// One address; `None` for what is neither IPv4 nor IPv6. `v4` and `v6` are the devices of the
-/// default routes, where they are known.
-fn interface(
-    entry: &InterfaceAddress,
-    v4: Option<&[Device]>,
-    v6: Option<&[Device]>,
-) -> Option<Interface> {
-    let addr = ip_addr(entry.address.as_ref()?)?;
-    let bits = match entry.netmask.as_ref().and_then(ip_addr) {
-        Some(IpAddr::V4(mask)) => mask.to_bits().leading_ones(),
-        Some(IpAddr::V6(mask)) => mask.to_bits().leading_ones(),
-        None if addr.is_ipv4() => 32,
-        None => 128,
-    };
-    // IPv4 addresses come with their label, "br-lan:1".
-    let name = entry.interface_name.split(':').next()?;
-    let unknown = if addr.is_ipv4() {
-        v4.is_none()
-    } else {
-        v6.is_none()
-    };
-    let listed = |devices: Option<&[Device]>| {
-        devices.is_some_and(|devices| devices.iter().any(|device| device == name.as_bytes()))
-    };
-    Some(Interface {
-        name: name.to_owned(),
-        addr,
-        bits: u8::try_from(bits).ok()?,
-        default_route: unknown || listed(v4) || listed(v6),
-    })
+/// NLM_F_REQUEST and NLM_F_DUMP, which have 16 bits in a message, and AF_INET, which has 8.
+const REQUEST_DUMP: u16 = 0x301;
+const AF_INET: u8 = 2;
+const _: () = assert!(REQUEST_DUMP as i32 == libc::NLM_F_REQUEST | libc::NLM_F_DUMP);
+const _: () = assert!(AF_INET as i32 == libc::AF_INET);
+
+/// What is done with a name, an address and the length of its prefix.
+type Add<'a> = &'a mut dyn FnMut(&[u8], IpAddr, u8);
+
+/// The IPv4 addresses (RTM_GETADDR).
+fn v4_addrs(add: Add<'_>) -> Result<(), Errno> {
+    let route = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkRoute,
+    )?;
+    // struct nlmsghdr and struct ifaddrmsg, of which the family is all that is read.
+    let mut question = [0; 24];
+    question[..4].copy_from_slice(&24u32.to_ne_bytes());
+    question[4..6].copy_from_slice(&libc::RTM_GETADDR.to_ne_bytes());
+    question[6..8].copy_from_slice(&REQUEST_DUMP.to_ne_bytes());
+    question[16] = AF_INET;
+    send(route.as_raw_fd(), &question, MsgFlags::empty())?;
+    let mut room = [0; ANSWER_BYTES];
+    for _ in 0..ANSWERS_MAX {
+        let len = recv(route.as_raw_fd(), &mut room, MsgFlags::MSG_DONTWAIT)?;
+        let mut rest = &room[..len];
+        while let [a, b, c, d, e, f, ..] = *rest {
+            let Some(message) = split(&mut rest, u32::from_ne_bytes([a, b, c, d]) as usize) else {
+                break;
+            };
+            match u16::from_ne_bytes([e, f]) {
+                libc::RTM_NEWADDR => v4_addr(message, add),
+                // NLMSG_DONE, or an error.
+                _ => return Ok(()),
+            }
+        }
+    }
+    Ok(())
 }
 
-fn ip_addr(addr: &SockaddrStorage) -> Option<IpAddr> {
-    match (addr.as_sockaddr_in(), addr.as_sockaddr_in6()) {
-        (Some(v4), _) => Some(IpAddr::V4(v4.ip())),
-        (_, Some(v6)) => Some(IpAddr::V6(v6.ip())),
-        _ => None,
+/// One message with an address: 16 bytes of header, family, length of the prefix, six bytes more,
+/// and attributes. IFA_LOCAL is the own end where there is a peer.
+fn v4_addr(message: &[u8], add: Add<'_>) {
+    let (Some(bits), Some(mut rest)) = (message.get(17), message.get(24..)) else {
+        return;
+    };
+    let (mut name, mut addr) = (None, None);
+    while let [a, b, c, d, ..] = *rest {
+        let attribute = split(&mut rest, u16::from_ne_bytes([a, b]).into());
+        let Some(value) = attribute.and_then(|attribute| attribute.get(4..)) else {
+            break;
+        };
+        match u16::from_ne_bytes([c, d]) {
+            libc::IFA_LOCAL => addr = value.first_chunk::<4>(),
+            // The interface's name, or one made of it: "br-lan:1".
+            libc::IFA_LABEL => name = value.split(|byte| matches!(byte, b':' | 0)).next(),
+            _ => {}
+        }
+    }
+    if let (Some(name), Some(addr)) = (name, addr) {
+        add(name, IpAddr::from(*addr), *bits);
+    }
+}
+
+/// Takes the first `len` bytes of a netlink answer, whose pieces start at multiples of four.
+fn split<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let piece = rest.get(..len).filter(|piece| !piece.is_empty())?;
+    *rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+    Some(piece)
+}
+
+/// Name, address and length of the prefix in a line of /proc/net/if_inet6.
+fn v6_addr(line: &[u8]) -> Option<(&[u8], Ipv6Addr, u8)> {
+    let mut fields = Words(line);
+    let (high, low) = fields.next()?.split_at_checked(16)?;
+    let addr = u128::from(number(high, 16)?) << 64 | u128::from(number(low, 16)?);
+    let bits = number(fields.nth(1)?, 16)?;
+    let name = fields.nth(2)?;
+    Some((name, Ipv6Addr::from_bits(addr), u8::try_from(bits).ok()?))
+}
+
+/// One address. `v4` and `v6` are the devices of the default routes, where they are known.
+fn interface(
+    name: &[u8],
+    addr: IpAddr,
+    bits: u8,
+    v4: Option<&[Device]>,
+    v6: Option<&[Device]>,
+) -> Interface {
+    let known = if addr.is_ipv4() { v4 } else { v6 };
+    let listed = |devices: Option<&[Device]>| {
+        devices.is_some_and(|devices| devices.iter().any(|device| device == name))
+    };
+    Interface {
+        // The kernel takes any bytes; rules and listeners know those that are text.
+        name: str::from_utf8(name).unwrap_or_default().to_owned(),
+        addr,
+        bits,
+        default_route: known.is_none() || listed(v4) || listed(v6),
     }
 }
 
@@ -146,7 +223,6 @@ fn is_usable(flags: u64, device: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{Ipv4Addr, Ipv6Addr};
 
     const V4: &str = "\
 Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
@@ -228,35 +304,17 @@ ff000000000000000000000000000000 08 00000000000000000000000000000000 00 \
         }
     }
 
-    fn entry(name: &str, addr: IpAddr, mask: IpAddr) -> InterfaceAddress {
-        let storage = |ip: IpAddr| Some(SockaddrStorage::from(std::net::SocketAddr::new(ip, 0)));
-        InterfaceAddress {
-            interface_name: name.to_owned(),
-            flags: InterfaceFlags::IFF_UP,
-            address: storage(addr),
-            netmask: storage(mask),
-            broadcast: None,
-            destination: None,
-        }
-    }
-
     #[test]
     fn a_default_route_of_either_family_makes_the_interface_the_outside() {
-        let v4 = entry("wan:1", [192, 0, 2, 9].into(), [255, 255, 255, 0].into());
-        let v6 = entry(
-            "wan",
-            Ipv6Addr::LOCALHOST.into(),
-            Ipv6Addr::from_bits(!0 << 64).into(),
-        );
         let (wan, none) = ([b"wan".to_vec()], []);
         for (v4_devices, v6_devices, outside) in [
             (&wan[..], &none[..], true),
             (&none, &wan, true),
             (&none, &none, false),
         ] {
-            for (entry, bits) in [(&v4, 24), (&v6, 64)] {
-                let found = interface(entry, Some(v4_devices), Some(v6_devices)).unwrap();
-                assert_eq!((found.name.as_str(), found.bits), ("wan", bits));
+            for addr in [[192, 0, 2, 9].into(), IpAddr::from(Ipv6Addr::LOCALHOST)] {
+                let found = interface(b"wan", addr, 24, Some(v4_devices), Some(v6_devices));
+                assert_eq!((found.name.as_str(), found.bits), ("wan", 24));
                 assert_eq!(found.default_route, outside);
             }
         }
@@ -264,24 +322,73 @@ ff000000000000000000000000000000 08 00000000000000000000000000000000 00 \
 
     #[test]
     fn an_unreadable_table_makes_its_family_the_outside() {
-        let lan = entry("br-lan", [192, 168, 1, 1].into(), [255, 255, 255, 0].into());
-        assert!(interface(&lan, None, Some(&[])).unwrap().default_route);
-        assert!(!interface(&lan, Some(&[]), None).unwrap().default_route);
+        let lan = |v4, v6| interface(b"br-lan", [192, 168, 1, 1].into(), 24, v4, v6);
+        assert!(lan(None, Some(&[])).default_route);
+        assert!(!lan(Some(&[]), None).default_route);
         assert_eq!(devices("/nonexistent", v4_default), None);
         assert_eq!(devices("/dev/zero", v4_default), None);
     }
 
+    /// A message with these attributes, as the kernel would send it.
+    fn message(bits: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut message = vec![0; 24];
+        message[17] = bits;
+        for (kind, value) in attributes {
+            let len = u16::try_from(4 + value.len()).unwrap();
+            message.extend_from_slice(&len.to_ne_bytes());
+            message.extend_from_slice(&kind.to_ne_bytes());
+            message.extend_from_slice(value);
+            message.resize(message.len().next_multiple_of(4), 0);
+        }
+        message
+    }
+
+    fn told(message: &[u8]) -> Option<(String, IpAddr, u8)> {
+        let mut told = None;
+        v4_addr(message, &mut |name, addr, bits| {
+            told = Some((String::from_utf8(name.to_vec()).unwrap(), addr, bits));
+        });
+        told
+    }
+
     #[test]
-    fn an_address_without_a_mask_stands_alone() {
-        let mut lone = entry(
-            "ppp0",
-            Ipv4Addr::new(10, 0, 0, 1).into(),
-            [0, 0, 0, 0].into(),
+    fn an_address_is_the_own_end_and_its_label_begins_with_the_name() {
+        let peer = (libc::IFA_ADDRESS, &[10, 0, 0, 2][..]);
+        let own = (libc::IFA_LOCAL, &[10, 0, 0, 1][..]);
+        let label = (libc::IFA_LABEL, &b"wan:1\0"[..]);
+        let found = Some((String::from("wan"), [10, 0, 0, 1].into(), 30));
+        assert_eq!(told(&message(30, &[peer, own, label])), found);
+        assert_eq!(told(&message(30, &[label, (9, &[]), own])), found);
+        assert_eq!(told(&message(30, &[own])), None);
+    }
+
+    #[test]
+    fn a_garbled_answer_ends() {
+        let whole = message(
+            8,
+            &[
+                (libc::IFA_LOCAL, &[127, 0, 0, 1]),
+                (libc::IFA_LABEL, b"lo\0"),
+            ],
         );
-        lone.netmask = None;
-        assert_eq!(interface(&lone, Some(&[]), Some(&[])).unwrap().bits, 32);
-        lone.address = None;
-        assert_eq!(interface(&lone, Some(&[]), Some(&[])), None);
+        for len in 0..whole.len() {
+            told(&whole[..len]);
+        }
+        // An attribute of no length.
+        let mut rest = &[0; 8][..];
+        assert_eq!(split(&mut rest, 0), None);
+        let zeros = [&whole[..], &[0; 64]].concat();
+        assert!(told(&zeros).is_some());
+    }
+
+    #[test]
+    fn addresses_of_ipv6_are_read_from_the_kernels_table() {
+        let line = b"20010db8000100000000000000000002 0a 40 00 80   br-lan";
+        let addr = "2001:db8:1::2".parse().unwrap();
+        assert_eq!(v6_addr(line), Some((&b"br-lan"[..], addr, 64)));
+        for bad in ["", "20010db8 0a 40 00 80 br-lan", "xx", "a b c d e f"] {
+            assert_eq!(v6_addr(bad.as_bytes()), None);
+        }
     }
 
     #[test]

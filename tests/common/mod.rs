@@ -366,6 +366,27 @@ pub(crate) fn is_emulated() -> bool {
     env::var_os("ANKLET_RUNNER").is_some_and(|runner| !runner.is_empty())
 }
 
+/// Whether the emulator hands the error of a failed connect (SO_ERROR) on with this machine's
+/// number, which means something else on MIPS; says so. QEMU did until version 8.0.
+pub(crate) fn is_error_lost() -> bool {
+    let runner = env::var("ANKLET_RUNNER").unwrap_or_default();
+    let Some(emulator) = runner
+        .split_whitespace()
+        .next()
+        .filter(|e| e.contains("mips"))
+    else {
+        return false;
+    };
+    let version = Command::new(emulator).arg("--version").output().unwrap();
+    let version = String::from_utf8(version.stdout).unwrap();
+    let number = version.split("version ").nth(1).unwrap();
+    let is_old = number.split('.').next().unwrap().parse::<u32>().unwrap() < 8;
+    if is_old {
+        not_run("QEMU before 8.0 does not translate the error of a failed connect");
+    }
+    is_old
+}
+
 /// Says that a test was not run, past the capture of the test harness.
 pub(crate) fn not_run(reason: &str) {
     note(&format!("not run: {reason}"));
