@@ -11,6 +11,7 @@ use crate::say::{say, word};
 use crate::session::Reason;
 use crate::state::access::Refusal;
 use crate::state::association::Loss;
+use crate::state::clients::Table;
 
 /// How long tunnels may go on after TERM. The promise is "within a second".
 const GRACE_MS: Millis = 500;
@@ -195,14 +196,15 @@ impl<N: Net> Server<N> {
                 shared.names.live(),
             ),
         );
-        let (lookups, held_bytes) = shared.associations.waiting();
         say(
             Level::Info,
             format_args!(
-                "udp: associations {}, {}/{} datagrams, {lookups} lookups hold {held_bytes} bytes",
-                shared.associations.places(),
+                "udp: associations {}, {}/{} datagrams, {} lookups hold {} bytes",
+                shared.clients.places(Table::Associations),
                 totals.up_datagrams,
                 totals.down_datagrams,
+                shared.clients.places(Table::Lookups).used(),
+                shared.associations.held_bytes,
             ),
         );
         for (index, count) in totals.lost.iter().enumerate() {

@@ -20,6 +20,7 @@ use crate::say::say;
 use crate::session::{Reason, Session, Shared, Verdict, Wake, count};
 use crate::state::acceptor::Acceptor;
 use crate::state::access::Source;
+use crate::state::clients::Table;
 use crate::state::resolver::Settings;
 use crate::state::slots::{Key, Role, Slots, Token};
 use crate::state::users::Users;
@@ -45,8 +46,6 @@ pub struct Server<N: Net> {
     stop_at: Option<Millis>,
     /// When the interfaces were read last.
     surveyed_at: Millis,
-    per_client_max: u32,
-    openings_per_client_max: u32,
     sources: Sources,
     families: Families,
     shared: Shared<N>,
@@ -93,10 +92,6 @@ impl<N: Net> Server<N> {
             warnings: Warnings::default(),
             stop_at: None,
             surveyed_at: 0,
-            per_client_max: u32::try_from(limits.per_client_max).unwrap_or(u32::MAX),
-            // Half, so that one client's unfinished handshakes do not keep out the others.
-            openings_per_client_max: u32::try_from(limits.openings_max.div_ceil(2))
-                .unwrap_or(u32::MAX),
             sources: config.sources,
             families: config.families,
             shared,
@@ -121,7 +116,7 @@ impl<N: Net> Server<N> {
         let timeout = self.timeout();
         self.shared.net.wait(&mut self.events, timeout)?;
         self.shared.now = self.shared.net.now();
-        if self.shared.associations.places().used() > 0 {
+        if self.used(Table::Associations) > 0 {
             // Datagrams are judged as they come, with no accept before them.
             self.survey();
         }
@@ -140,13 +135,16 @@ impl<N: Net> Server<N> {
         Census {
             sessions: self.sessions.len(),
             buffers: self.shared.buffers.places().used(),
-            openings: self.shared.openings().used(),
+            openings: self.used(Table::Openings),
             timers: self.shared.timers.armed() + self.shared.stagger.armed(),
             queries: self.shared.names.live(),
-            heads: self.shared.heads_used(),
-            binds: self.shared.binds(),
-            associations: self.shared.associations.places().used(),
-            waiting: self.shared.associations.waiting(),
+            heads: self.used(Table::Heads),
+            binds: self.used(Table::Binds),
+            associations: self.used(Table::Associations),
+            waiting: (
+                self.used(Table::Lookups),
+                self.shared.associations.held_bytes,
+            ),
             spare_attempts: self.shared.spare_attempts(),
         }
     }
@@ -169,7 +167,7 @@ impl<N: Net> Server<N> {
             .count();
         assert_eq!(
             opening,
-            self.shared.openings().used(),
+            self.used(Table::Openings),
             "an opening has no owner"
         );
         let associated = self
@@ -179,7 +177,7 @@ impl<N: Net> Server<N> {
             .count();
         assert_eq!(
             associated,
-            self.shared.associations.places().used(),
+            self.used(Table::Associations),
             "an association has no owner"
         );
         let clients = self.shared.clients.len();
@@ -188,6 +186,10 @@ impl<N: Net> Server<N> {
             "a client without sessions is remembered"
         );
         self.shared.names.check();
+    }
+
+    fn used(&self, table: Table) -> usize {
+        self.shared.clients.places(table).used()
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -248,7 +250,7 @@ impl<N: Net> Server<N> {
                 if !self.acceptor.wants(listener) {
                     break;
                 }
-                if self.sessions.is_full() || !self.shared.can_open() {
+                if self.sessions.is_full() || self.shared.openings().is_full() {
                     self.acceptor.fill();
                     self.warn(Cause::Full, None);
                     break;
@@ -269,13 +271,10 @@ impl<N: Net> Server<N> {
         self.acceptor.accepted();
         count(&mut self.shared.totals.accepted, 1);
         self.survey();
-        let share = self.shared.clients.share(Source::from(ip(&addr)));
         if !self.shared.gate.access.admits(ip(&addr)) {
             count(&mut self.shared.totals.strangers, 1);
             self.warn(Cause::Stranger, Some(addr));
-        } else if share.sessions >= self.per_client_max
-            || share.openings >= self.openings_per_client_max
-        {
+        } else if !self.shared.clients.enter(Source::from(ip(&addr))) {
             count(&mut self.shared.totals.crowded, 1);
             self.warn(Cause::Crowd, Some(addr));
         } else {

@@ -10,6 +10,7 @@ use super::opening::{Opening, Step};
 use super::shared::{Class, STAGGER, refused};
 use super::{Client, Next, Reason, Shared};
 use crate::net::{Listener, Net, Stream, at, canonical_ip, ip, same_ip};
+use crate::state::clients::Table;
 use crate::state::flow::Ready;
 use crate::state::handshake::Dialect;
 use crate::state::slots::Role;
@@ -38,7 +39,7 @@ impl<N: Net> Client<N> {
             let peer = at(&expected, opening.race.port());
             shared.permit(self.record.client(), &peer)?;
         }
-        opening.binds = shared.begin_bind(self.source());
+        opening.binds = shared.clients.take(Table::Binds, self.source());
         if !opening.binds {
             return Err(Reason::Failed);
         }

@@ -119,12 +119,10 @@ enum Next {
 }
 
 impl<N: Net> Session<N> {
-    /// A session for an accepted client, for which there is room in the table of openings.
+    /// A session for an accepted client, which has entered the list of clients.
     pub fn new(key: Key, stream: N::Stream, addr: SocketAddr, shared: &mut Shared<N>) -> Self {
         const { assert!(size_of::<Self>() <= SESSION_BYTES_MAX || size_of::<N::Stream>() > 4) };
         let record = Record::new(addr, shared.now);
-        shared.openings.take();
-        shared.clients.enter(record.source());
         shared.arm(key, Class::Handshake);
         let ready = Ready::default();
         Self {

@@ -18,10 +18,10 @@ use crate::net::{Millis, Net, ip};
 use crate::say::{say, word};
 use crate::state::access::{Access, Refusal, Source};
 use crate::state::association::{Loss, PORT_SILENCE_MS};
-use crate::state::clients::Clients;
+use crate::state::clients::{Clients, Table};
 use crate::state::gate::Gate;
 use crate::state::pool::{Buffers, Places};
-use crate::state::resolver::Settings;
+use crate::state::resolver::{SHARE_MAX, Settings};
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
 use crate::state::users::{PENALTIES_MS, PENALTY_STEPS, Users};
@@ -65,16 +65,9 @@ pub struct Shared<N: Net> {
     pub associations: Associations,
     pub(super) families: Families,
     pub(super) relay: Relay,
-    /// Sessions that are being opened.
-    pub(super) openings: Places,
-    /// Heads of HTTP requests being read.
-    heads: Places,
     /// Connection attempts beside the first of each session, all races together.
     spare_attempts: usize,
     spare_attempts_max: usize,
-    /// BINDs that wait for their peer.
-    binds: Places,
-    per_client_binds_max: u32,
 }
 
 impl<N: Net> Shared<N> {
@@ -93,43 +86,34 @@ impl<N: Net> Shared<N> {
             stagger: Timers::new(&[STAGGER_MS, PORT_SILENCE_MS], limits.sessions_max),
             names: Names::new(names, limits.openings_max + LOOKUPS_MAX),
             gate: Gate::new(access, users, &config.policy, config.protocols),
-            clients: Clients::default(),
+            clients: Clients::new(
+                limits.per_client_max,
+                [
+                    // Half, so that one client's unfinished handshakes do not keep out the others.
+                    (limits.openings_max, limits.openings_max.div_ceil(2)),
+                    (limits.heads_max, limits.heads_max.div_ceil(4)),
+                    (limits.binds_max, limits.per_client_binds_max),
+                    (limits.associations_max, limits.per_client_associations_max),
+                    (LOOKUPS_MAX, SHARE_MAX),
+                ],
+            ),
             totals: Totals::default(),
-            associations: Associations::new(config),
+            associations: Associations::default(),
             families: config.families,
             relay: config.relay,
-            openings: Places::new(limits.openings_max),
-            heads: Places::new(limits.heads_max),
             spare_attempts: 0,
             spare_attempts_max: (limits.sessions_max / 4).clamp(1, SPARE_ATTEMPTS_MAX),
-            binds: Places::new(limits.binds_max),
-            per_client_binds_max: u32::try_from(limits.per_client_binds_max).unwrap_or(u32::MAX),
         }
-    }
-
-    /// Whether another session can be opened.
-    pub fn can_open(&self) -> bool {
-        self.openings.used() < self.openings.max()
     }
 
     /// The table of openings, for its counts.
     pub fn openings(&self) -> &Places {
-        &self.openings
-    }
-
-    /// Heads of HTTP requests in use.
-    pub fn heads_used(&self) -> usize {
-        self.heads.used()
+        self.clients.places(Table::Openings)
     }
 
     /// Connection attempts beside the first of each race.
     pub fn spare_attempts(&self) -> usize {
         self.spare_attempts
-    }
-
-    /// BINDs that wait for their peer.
-    pub fn binds(&self) -> usize {
-        self.binds.used()
     }
 
     /// Arms the timer of a session.
@@ -171,48 +155,20 @@ impl<N: Net> Shared<N> {
         race.counted = spare;
     }
 
-    /// Takes an entry of the table of heads; `false` when all are in use, or a quarter of them
-    /// by this client.
-    pub(super) fn take_head(&mut self, source: Source) -> bool {
-        let own_max = self.heads.max().div_ceil(4);
-        let Some(share) = self.clients.share_mut(source) else {
-            return false;
-        };
-        let taken = (share.heads as usize) < own_max && self.heads.take();
-        share.heads += u32::from(taken);
-        taken
-    }
-
     /// Takes back an entry of the table of heads, if there is one.
     #[inline(never)]
     pub(super) fn give_head(&mut self, web: &mut Option<Box<WebRequest>>, source: Source) {
         if web.take().is_some() {
-            self.heads.give();
-            if let Some(share) = self.clients.share_mut(source) {
-                share.heads -= 1;
-            }
+            self.clients.give(Table::Heads, source);
         }
     }
 
-    /// A listener of that client is to wait for its peer; whether it may.
-    pub(super) fn begin_bind(&mut self, source: Source) -> bool {
-        let Some(share) = self.clients.share_mut(source) else {
-            return false;
-        };
-        let taken = share.binds < self.per_client_binds_max && self.binds.take();
-        share.binds += u32::from(taken);
-        taken
-    }
-
-    /// It waits no more, if it did.
+    /// The listener of a BIND waits no more, if it did.
     #[inline(never)]
     pub(super) fn end_bind(&mut self, opening: &mut Opening<N>, source: Source) {
         opening.listener = None;
         if mem::take(&mut opening.binds) {
-            self.binds.give();
-            if let Some(share) = self.clients.share_mut(source) {
-                share.binds -= 1;
-            }
+            self.clients.give(Table::Binds, source);
         }
     }
 
@@ -233,8 +189,7 @@ impl<N: Net> Shared<N> {
         self.give_head(&mut opening.web, source);
         self.end_bind(opening, source);
         self.spare_attempts -= opening.race.counted;
-        self.openings.give();
-        self.clients.opened(source);
+        self.clients.give(Table::Openings, source);
     }
 }
 

@@ -8,6 +8,7 @@ use super::opening::Opening;
 use super::record::Record;
 use super::{Client, Next, Reason, Shared};
 use crate::net::{Millis, Net, Stream};
+use crate::state::clients::Table;
 use crate::state::flow::{Gone, Peer};
 use crate::state::gate::Gate;
 use crate::state::handshake::Refuse;
@@ -124,7 +125,7 @@ impl<N: Net> Client<N> {
     #[inline(never)]
     pub(super) fn browse(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
         if opening.web.is_none() {
-            if !shared.take_head(self.source()) {
+            if !shared.clients.take(Table::Heads, self.source()) {
                 let refuse = Refuse::Status(Status::ServiceUnavailable);
                 return Next::Refuse(refuse, Reason::Failed);
             }

@@ -1,51 +1,101 @@
-//! How much of the tables each client has taken.
+//! How much of the tables each client has taken, and how much is taken in all.
 //!
 //! A sorted list: its length is that of the session table at most, and a client is found in a
 //! dozen comparisons where a walk over all sessions would cost milliseconds.
 
 use super::access::Source;
+use super::pool::Places;
+
+/// A table of which no client may have all.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub enum Table {
+    /// Sessions that are being opened.
+    Openings,
+    /// Heads of HTTP requests that are being read.
+    Heads,
+    /// BINDs that wait for their peer.
+    Binds,
+    /// UDP associations.
+    Associations,
+    /// Names that are being looked up for these.
+    Lookups,
+}
+
+/// How many tables there are.
+const TABLES: usize = Table::Lookups as usize + 1;
 
 /// One client's share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
     /// Sessions at once.
     pub sessions: u32,
-    /// Those of them that are still being opened.
-    pub openings: u32,
-    /// BINDs that wait for their peer.
-    pub binds: u32,
-    /// Heads of HTTP requests that are being read.
-    pub heads: u32,
-    /// UDP associations.
-    pub associations: u32,
-    /// Names that are being looked up for these.
-    pub lookups: u32,
-    /// Bytes of the datagrams that wait for them.
+    /// Bytes of the datagrams that wait for names.
     pub held_bytes: usize,
+    /// Places of each table.
+    taken: [u32; TABLES],
 }
 
 /// The clients that have sessions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Clients {
     shares: Vec<(Source, Share)>,
+    /// What is taken by all of them.
+    places: [Places; TABLES],
+    /// What one may take.
+    own_max: [usize; TABLES],
+    sessions_max: usize,
 }
 
 impl Clients {
-    /// What `source` has.
-    pub fn share(&self, source: Source) -> Share {
-        let at = self.position(source);
-        at.map(|at| self.shares[at].1).unwrap_or_default()
+    /// Nobody yet. A client may have `sessions_max`; of each table the first number says how
+    /// many places it has, the second how many of them are for one client.
+    pub fn new(sessions_max: usize, tables: [(usize, usize); TABLES]) -> Self {
+        Self {
+            shares: Vec::new(),
+            places: tables.map(|(max, _)| Places::new(max)),
+            own_max: tables.map(|(_, own_max)| own_max),
+            sessions_max,
+        }
     }
 
-    /// The same, to be changed; `None` where it has no session.
+    /// What `source` has; `None` where it has no session.
     #[inline(never)]
     pub fn share_mut(&mut self, source: Source) -> Option<&mut Share> {
         let at = self.position(source).ok()?;
         Some(&mut self.shares[at].1)
     }
 
-    /// A session of `source` has come, and is being opened.
-    pub fn enter(&mut self, source: Source) {
+    /// A table, for its counts.
+    pub fn places(&self, table: Table) -> &Places {
+        &self.places[table as usize]
+    }
+
+    /// Takes a place of a table; `false` when all are taken, or the client's share of them.
+    #[inline(never)]
+    pub fn take(&mut self, table: Table, source: Source) -> bool {
+        let Ok(at) = self.position(source) else {
+            return false;
+        };
+        let own = &mut self.shares[at].1.taken[table as usize];
+        let taken =
+            (*own as usize) < self.own_max[table as usize] && self.places[table as usize].take();
+        *own += u32::from(taken);
+        taken
+    }
+
+    /// Gives it back.
+    #[inline(never)]
+    pub fn give(&mut self, table: Table, source: Source) {
+        self.places[table as usize].give();
+        if let Some(share) = self.share_mut(source) {
+            share.taken[table as usize] -= 1;
+        }
+    }
+
+    /// A session of `source` comes, and is being opened; whether it may.
+    #[inline(never)]
+    pub fn enter(&mut self, source: Source) -> bool {
         let at = match self.position(source) {
             Ok(at) => at,
             Err(at) => {
@@ -53,19 +103,17 @@ impl Clients {
                 at
             }
         };
-        let share = &mut self.shares[at].1;
-        share.sessions += 1;
-        share.openings += 1;
-    }
-
-    /// A session of `source` is no longer being opened.
-    pub fn opened(&mut self, source: Source) {
-        if let Some(share) = self.share_mut(source) {
-            share.openings -= 1;
+        let sessions = &mut self.shares[at].1.sessions;
+        *sessions += 1;
+        let may = *sessions as usize <= self.sessions_max && self.take(Table::Openings, source);
+        if !may {
+            self.leave(source);
         }
+        may
     }
 
     /// A session of `source` has gone.
+    #[inline(never)]
     pub fn leave(&mut self, source: Source) {
         if let Ok(at) = self.position(source) {
             let share = &mut self.shares[at].1;
@@ -101,31 +149,38 @@ mod tests {
     fn shares_follow_the_sessions_and_vanish_with_the_last() {
         let source = |text: &str| Source::from(text.parse::<IpAddr>().unwrap());
         let (a, b) = (source("10.0.0.1"), source("10.0.0.2"));
-        let mut clients = Clients::default();
-        clients.enter(b);
-        clients.enter(a);
-        clients.enter(a);
-        clients.opened(a);
-        assert_eq!(
-            clients.share(a),
-            Share {
-                sessions: 2,
-                openings: 1,
-                ..Share::default()
-            }
-        );
-        assert_eq!(
-            clients.share(b),
-            Share {
-                sessions: 1,
-                openings: 1,
-                ..Share::default()
-            }
-        );
-        clients.opened(a);
-        clients.leave(a);
-        clients.leave(a);
-        assert_eq!(clients.share(a), Share::default());
-        assert_eq!(clients.len(), 1);
+        let mut clients = Clients::new(3, [(5, 2); TABLES]);
+        let used = |clients: &Clients| clients.places(Table::Openings).used();
+        assert!(clients.enter(b) && clients.enter(a) && clients.enter(a));
+        assert_eq!(used(&clients), 3);
+        assert!(!clients.enter(a), "its share of the openings");
+        clients.give(Table::Openings, a);
+        assert!(clients.enter(a));
+        clients.give(Table::Openings, a);
+        assert!(!clients.enter(a), "its sessions");
+        assert_eq!((clients.len(), used(&clients)), (2, 2));
+        clients.give(Table::Openings, a);
+        for _ in 0..3 {
+            assert!(clients.share_mut(a).is_some());
+            clients.leave(a);
+        }
+        assert!(clients.share_mut(a).is_none());
+        assert!(!clients.take(Table::Heads, a), "it has no session");
+        assert_eq!((clients.len(), used(&clients)), (1, 1));
+    }
+
+    #[test]
+    fn a_table_has_an_end_for_all_and_one_for_each() {
+        let source = |last: u8| Source::from(IpAddr::from([10, 0, 0, last]));
+        let mut clients = Clients::new(9, [(3, 2); TABLES]);
+        assert!(clients.enter(source(1)) && clients.enter(source(2)));
+        for (last, taken) in [(1, true), (1, true), (1, false), (2, true), (2, false)] {
+            assert_eq!(clients.take(Table::Binds, source(last)), taken);
+        }
+        clients.give(Table::Binds, source(1));
+        for (last, taken) in [(2, true), (2, false), (1, false)] {
+            assert_eq!(clients.take(Table::Binds, source(last)), taken);
+        }
+        assert_eq!(clients.places(Table::Binds).used(), 3);
     }
 }

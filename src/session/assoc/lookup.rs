@@ -11,7 +11,8 @@ use crate::net::{Datagram, Net, at};
 use crate::session::Shared;
 use crate::state::access::Source;
 use crate::state::association::{Held, Loss, NAMES_MAX};
-use crate::state::resolver::{Answer, Asker, SHARE_MAX, SLOTS_MAX};
+use crate::state::clients::Table;
+use crate::state::resolver::{Answer, Asker, SLOTS_MAX};
 use crate::state::slots::Key;
 use crate::wire::socks::Name;
 
@@ -36,20 +37,14 @@ impl<D: Datagram> Association<D> {
             session: key,
             number,
         };
-        let lookups = &mut shared.associations.lookups;
-        let began = match shared.clients.share_mut(source) {
-            Some(share) if *lookups < LOOKUPS_MAX && (share.lookups as usize) < SHARE_MAX => {
-                let began = shared.names.start(asker, source, name.as_bytes());
-                *lookups += usize::from(began);
-                share.lookups += u32::from(began);
-                began
+        if shared.clients.take(Table::Lookups, source) {
+            if shared.names.start(asker, source, name.as_bytes()) {
+                return true;
             }
-            _ => false,
-        };
-        if !began {
-            self.names.forget(number);
+            shared.clients.give(Table::Lookups, source);
         }
-        began
+        self.names.forget(number);
+        false
     }
 
     /// Keeps the payload of datagram `number`, which starts at `start` and is for that port,
@@ -140,10 +135,9 @@ impl<D: Datagram> Association<D> {
         }
         let held = self.names.settle(number, found, shared.now);
         let bytes = held.as_ref().map_or(0, |held| held.payload.len());
-        shared.associations.lookups -= 1;
+        shared.clients.give(Table::Lookups, source);
         shared.associations.held_bytes -= bytes;
         if let Some(share) = shared.clients.share_mut(source) {
-            share.lookups -= 1;
             share.held_bytes -= bytes;
         }
         held

@@ -15,13 +15,12 @@ pub(super) use self::lookup::LOOKUPS_MAX;
 use super::opening::{Opening, Outbox};
 use super::shared::{Class, SILENCE, refused};
 use super::{Client, Next, Reason, Shared, Wake};
-use crate::config::Config;
 use crate::net::{Datagram, Event, Net, Side, Stream, at, canonical_ip};
 use crate::state::access::Source;
 use crate::state::association::{Caller, Contacts, Names};
 use crate::state::batch::Batch;
+use crate::state::clients::Table;
 use crate::state::flow::Peer;
-use crate::state::pool::Places;
 use crate::state::slots::{Key, Role};
 use crate::wire::socks::{Address, Request};
 
@@ -29,39 +28,11 @@ use crate::wire::socks::{Address, Request};
 const READS_PER_TURN: usize = 4;
 
 /// What all associations share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Associations {
     batch: Batch,
-    places: Places,
-    per_client_max: u32,
-    /// Names being looked up.
-    lookups: usize,
-    /// Bytes of the datagrams that wait for them.
-    held_bytes: usize,
-}
-
-impl Associations {
-    /// None yet.
-    pub(super) fn new(config: &Config) -> Self {
-        let limits = &config.limits;
-        Self {
-            batch: Batch::default(),
-            places: Places::new(limits.associations_max),
-            per_client_max: u32::try_from(limits.per_client_associations_max).unwrap_or(u32::MAX),
-            lookups: 0,
-            held_bytes: 0,
-        }
-    }
-
-    /// Their number, for its counts.
-    pub fn places(&self) -> &Places {
-        &self.places
-    }
-
-    /// Names being looked up for them, and bytes of the datagrams that wait for these.
-    pub fn waiting(&self) -> (usize, usize) {
-        (self.lookups, self.held_bytes)
-    }
+    /// Bytes of the datagrams that wait for names.
+    pub held_bytes: usize,
 }
 
 /// One association, over sockets of type `D`.
@@ -130,9 +101,7 @@ impl<N: Net> Client<N> {
     ) -> Result<(), Reason> {
         let source = self.source();
         let client = *self.record.client();
-        let own = shared.clients.share(source).associations;
-        let associations = &mut shared.associations;
-        if associations.places.is_full() || own >= associations.per_client_max {
+        if !shared.clients.take(Table::Associations, source) {
             let error = io::ErrorKind::QuotaExceeded.into();
             return Err(refused(&client, &"UDP", error));
         }
@@ -142,13 +111,13 @@ impl<N: Net> Client<N> {
         };
         let caller = Caller::new(client, hint);
         let is_aimed = caller.is_known();
-        let (inner, bound) = self
-            .open_inner(&caller, shared)
-            .map_err(|error| refused(&client, &"UDP", error))?;
-        shared.associations.places.take();
-        if let Some(share) = shared.clients.share_mut(source) {
-            share.associations += 1;
-        }
+        let (inner, bound) = match self.open_inner(&caller, shared) {
+            Ok(opened) => opened,
+            Err(error) => {
+                shared.clients.give(Table::Associations, source);
+                return Err(refused(&client, &"UDP", error));
+            }
+        };
         opening.answer(bound);
         self.record.set_reached(bound);
         opening.association = Some(Box::new(Association {
@@ -237,12 +206,9 @@ impl<D: Datagram> Association<D> {
     /// Gives back what the association has beside its sockets, which close with it.
     pub(super) fn dissociate<N: Net>(&mut self, key: Key, source: Source, shared: &mut Shared<N>) {
         self.give_up_lookups(key, source, shared);
-        shared.associations.places.give();
-        if shared.associations.places.used() == 0 {
+        shared.clients.give(Table::Associations, source);
+        if shared.clients.places(Table::Associations).used() == 0 {
             shared.associations.batch.release();
-        }
-        if let Some(share) = shared.clients.share_mut(source) {
-            share.associations -= 1;
         }
     }
 
