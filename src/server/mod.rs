@@ -79,10 +79,10 @@ pub struct Census {
 impl<N: Net> Server<N> {
     /// A server on the listeners of `net`.
     #[inline(never)]
-    pub fn new(config: Config, users: Users, names: Settings, net: N) -> Self {
+    pub fn new(mut config: Config, users: Users, names: Settings, net: N) -> Self {
         let listeners = net.listeners().len();
         let limits = config.limits;
-        let shared = Shared::new(&config, users, names, net);
+        let shared = Shared::new(&mut config, users, names, net);
         Self {
             sessions: Slots::new(limits.sessions_max),
             ready: Vec::with_capacity(limits.sessions_max),

@@ -73,11 +73,13 @@ pub struct Shared<N: Net> {
 impl<N: Net> Shared<N> {
     /// What a server with this configuration shares.
     #[inline(never)]
-    pub fn new(config: &Config, users: Users, names: Settings, mut net: N) -> Self {
-        let limits = &config.limits;
+    pub fn new(config: &mut Config, users: Users, names: Settings, mut net: N) -> Self {
+        let (credentials, auth_once) = (config.policy.credentials, config.policy.auth_once);
         let interfaces = net.interfaces();
         let listeners = net.listeners().to_vec();
-        let access = Access::new(config.policy.clone(), interfaces, listeners);
+        let policy = mem::take(&mut config.policy);
+        let limits = &config.limits;
+        let access = Access::new(policy, interfaces, listeners);
         Self {
             now: net.now(),
             net,
@@ -85,7 +87,7 @@ impl<N: Net> Shared<N> {
             timers: Timers::new(&Class::durations(&config.timeouts), limits.sessions_max),
             stagger: Timers::new(&[STAGGER_MS, PORT_SILENCE_MS], limits.sessions_max),
             names: Names::new(names, limits.openings_max + LOOKUPS_MAX),
-            gate: Gate::new(access, users, &config.policy, config.protocols),
+            gate: Gate::new(access, users, credentials, auth_once, config.protocols),
             clients: Clients::new(
                 limits.per_client_max,
                 [

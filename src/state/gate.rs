@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::access::{Access, Policy, Source};
+use super::access::{Access, Source};
 use super::handshake::Protocols;
 use super::users::{Failures, Remembered, Users};
 use crate::net::Millis;
@@ -26,15 +26,21 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate with this policy and these users, nobody remembered.
-    pub fn new(access: Access, users: Users, policy: &Policy, protocols: Protocols) -> Self {
+    /// A gate with these rules and users, nobody remembered.
+    pub fn new(
+        access: Access,
+        users: Users,
+        credentials: bool,
+        auth_once: bool,
+        protocols: Protocols,
+    ) -> Self {
         Self {
             access,
             users,
             failures: Failures::default(),
             remembered: Remembered::default(),
-            credentials: policy.credentials,
-            auth_once: policy.auth_once,
+            credentials,
+            auth_once,
             protocols,
         }
     }

@@ -256,9 +256,10 @@ mod tests {
             users.add(b"user", b"secret").unwrap();
         }
         Gate::new(
-            Access::new(policy.clone(), Vec::new(), Vec::new()),
+            Access::new(policy, Vec::new(), Vec::new()),
             users,
-            &policy,
+            credentials,
+            false,
             protocols,
         )
     }
