@@ -106,7 +106,7 @@ impl<N: Net> Names<N> {
         if self.is_ready() {
             self.turns(now);
         }
-        if self.resolver.poll_timeout().is_some_and(|due| due <= now) {
+        if self.resolver.poll_timeout() <= now {
             self.resolver.handle_timeout(now);
         }
         for _ in 0..ACTIONS_MAX {
@@ -134,10 +134,10 @@ impl<N: Net> Names<N> {
 
     /// When [`Self::run`] or [`Self::poll_answer`] is due, in the unit of [`Net::now`]; 0 means
     /// that something is left to do at once.
-    pub fn poll_timeout(&self) -> Option<Millis> {
+    pub fn poll_timeout(&self) -> Millis {
         let at_once = self.resolver.has_actions() || self.resolver.has_answers();
         if at_once || self.is_ready() {
-            Some(0)
+            0
         } else {
             self.resolver.poll_timeout()
         }
@@ -343,7 +343,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::net::{Listener, Signal};
+    use crate::net::{Listener, NEVER, Signal};
     use crate::state::access::Interface;
     use crate::wire::dns::Addresses;
     use crate::wire::dns::replies::reply;
@@ -642,7 +642,7 @@ mod tests {
             self.run();
             assert_eq!(self.answers(), []);
             assert_eq!(self.names.live(), 0);
-            assert_eq!(self.names.poll_timeout(), None);
+            assert_eq!(self.names.poll_timeout(), NEVER);
             assert!(self.net.ends.iter().all(|end| end.0.borrow().closed));
         }
 
@@ -681,14 +681,14 @@ mod tests {
     fn a_name_is_asked_on_a_fresh_socket_with_a_random_id_and_answered() {
         let mut bench = Bench::new();
         bench.start(1, "a.example");
-        assert_eq!(bench.names.poll_timeout(), Some(0));
+        assert_eq!(bench.names.poll_timeout(), 0);
         bench.run();
-        assert_eq!(bench.names.poll_timeout(), Some(5000));
+        assert_eq!(bench.names.poll_timeout(), 5000);
         let end = bench.end();
         assert_eq!(end.query()[..2], 0x4f1b_u16.to_be_bytes());
         end.answer("192.0.2.1");
         bench.event_and_run(&end);
-        assert_eq!(bench.names.poll_timeout(), Some(0));
+        assert_eq!(bench.names.poll_timeout(), 0);
         assert_eq!(bench.answers(), [(key(1), found("192.0.2.1"))]);
         bench.expect_idle();
     }
@@ -738,7 +738,7 @@ mod tests {
         end.answer("192.0.2.1");
         bench.event(&end);
         for reads in [8, 16] {
-            assert_eq!(bench.names.poll_timeout(), Some(0));
+            assert_eq!(bench.names.poll_timeout(), 0);
             bench.run();
             assert_eq!(end.0.borrow().reads, reads);
         }
@@ -767,7 +767,7 @@ mod tests {
             bench.net.refusal = Some(ErrorKind::Other);
             bench.start(1, "a.example");
             bench.run();
-            assert_eq!(bench.names.poll_timeout(), Some(5000));
+            assert_eq!(bench.names.poll_timeout(), 5000);
             assert!(bench.net.ends.is_empty());
             bench.net.refusal = None;
             bench.net.random_fails = false;
@@ -810,7 +810,7 @@ mod tests {
         bench.event(&end);
         // 40 bytes of query in pieces of 3, 8 a pass.
         for _ in 0..2 {
-            assert_eq!(bench.names.poll_timeout(), Some(0));
+            assert_eq!(bench.names.poll_timeout(), 0);
             bench.run();
         }
         let query = end.query();

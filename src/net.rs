@@ -15,6 +15,9 @@ use crate::state::slots::Token;
 /// Milliseconds since the program started. All deadlines are in this unit.
 pub type Millis = u64;
 
+/// A deadline that no clock reaches: nothing is due.
+pub const NEVER: Millis = Millis::MAX;
+
 /// The address without the port. Not part of the seam: it spares the branch and the copy that
 /// `SocketAddr::ip` puts in place of each call.
 #[inline(never)]

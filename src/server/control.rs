@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use log::Level;
 
 use super::Server;
-use crate::net::{Millis, Net, Signal};
+use crate::net::{Millis, NEVER, Net, Signal};
 use crate::say::{say, word};
 use crate::session::Reason;
 use crate::state::access::Refusal;
@@ -36,19 +36,19 @@ pub(super) enum Cause {
     Crowd,
 }
 
-/// When each cause was last warned of.
+/// When each cause may be warned of again.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
-    last: [Option<Millis>; Cause::Crowd as usize + 1],
+    next: [Millis; Cause::Crowd as usize + 1],
 }
 
 impl Warnings {
     /// Whether the cause may be warned of now; counts as having done so.
     pub(super) fn is_due(&mut self, cause: Cause, now: Millis) -> bool {
-        let last = &mut self.last[cause as usize];
-        let due = last.is_none_or(|last| last + WARN_EVERY_MS <= now);
+        let next = &mut self.next[cause as usize];
+        let due = *next <= now;
         if due {
-            *last = Some(now);
+            *next = now + WARN_EVERY_MS;
         }
         due
     }
@@ -85,10 +85,7 @@ impl<N: Net> Server<N> {
 
     /// Whether the program is to end now; if so, what still stands is closed.
     pub(super) fn end(&mut self) -> bool {
-        let Some(stop_at) = self.stop_at else {
-            return false;
-        };
-        if !self.sessions.is_empty() && self.shared.now < stop_at {
+        if self.stop_at == NEVER || !self.sessions.is_empty() && self.shared.now < self.stop_at {
             return false;
         }
         for index in 0..=u16::MAX {
@@ -101,7 +98,7 @@ impl<N: Net> Server<N> {
 
     #[inline(never)]
     fn stop(&mut self) {
-        if self.stop_at.is_some() {
+        if self.stop_at != NEVER {
             return;
         }
         say(
@@ -110,7 +107,7 @@ impl<N: Net> Server<N> {
         );
         self.shared.net.close_listeners();
         self.acceptor.close();
-        self.stop_at = Some(self.shared.now + GRACE_MS);
+        self.stop_at = self.shared.now + GRACE_MS;
     }
 
     /// Reads users, name servers, hosts and interfaces again. What cannot be read stays as it

@@ -15,7 +15,7 @@ use log::Level;
 
 use self::control::{Cause, Warnings};
 use crate::config::{Config, Families, Sources};
-use crate::net::{Event, Millis, Net, ip};
+use crate::net::{Event, Millis, NEVER, Net, ip};
 use crate::say::say;
 use crate::session::{Reason, Session, Shared, Verdict, Wake, count};
 use crate::state::acceptor::Acceptor;
@@ -43,7 +43,7 @@ pub struct Server<N: Net> {
     acceptor: Acceptor,
     warnings: Warnings,
     /// When to end, once TERM has come.
-    stop_at: Option<Millis>,
+    stop_at: Millis,
     /// When the interfaces were read last.
     surveyed_at: Millis,
     sources: Sources,
@@ -90,7 +90,7 @@ impl<N: Net> Server<N> {
             events: Vec::with_capacity(EVENTS_MAX),
             acceptor: Acceptor::new(listeners),
             warnings: Warnings::default(),
-            stop_at: None,
+            stop_at: NEVER,
             surveyed_at: 0,
             sources: config.sources,
             families: config.families,
@@ -204,11 +204,11 @@ impl<N: Net> Server<N> {
             self.acceptor.next(),
             self.stop_at,
         ];
-        let mut next = Millis::MAX;
+        let mut next = NEVER;
         for due in due {
-            next = next.min(due.unwrap_or(Millis::MAX));
+            next = next.min(due);
         }
-        if next == Millis::MAX {
+        if next == NEVER {
             return None;
         }
         Some(Duration::from_millis(next.saturating_sub(shared.net.now())))

@@ -3,7 +3,7 @@
 //! Listeners are edge-triggered, so a connection that was not taken announces itself no
 //! second time: `pending` remembers it until an accept has found nothing.
 
-use crate::net::Millis;
+use crate::net::{Millis, NEVER};
 
 /// The first pause after accept ran out of descriptors or memory, doubled each time up to the
 /// last. Long enough to cost nothing, short enough to serve within seconds of relief.
@@ -100,10 +100,10 @@ impl Acceptor {
     }
 
     /// When a pause is over.
-    pub fn next(&self) -> Option<Millis> {
+    pub fn next(&self) -> Millis {
         match self.state {
-            State::Paused { until } => Some(until),
-            _ => None,
+            State::Paused { until } => until,
+            _ => NEVER,
         }
     }
 
@@ -124,7 +124,7 @@ mod tests {
         for expected in [100, 200, 400, 800, 1600, 2000, 2000] {
             assert_eq!(acceptor.pause(now), expected);
             assert!(!acceptor.wants_any());
-            assert_eq!(acceptor.next(), Some(now + expected));
+            assert_eq!(acceptor.next(), now + expected);
             acceptor.resume(now + expected - 1, true);
             assert!(!acceptor.wants_any());
             now += expected;

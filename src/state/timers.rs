@@ -5,7 +5,7 @@
 //! links, which grow to the highest slot ever used. (libevent's common timeouts.)
 
 use super::slots::Key;
-use crate::net::Millis;
+use crate::net::{Millis, NEVER};
 
 /// "No link": one more than the last index of a full table.
 const NONE: u32 = u32::MAX;
@@ -110,13 +110,11 @@ impl Timers {
     }
 
     /// When the next timer is due.
-    pub fn next(&self) -> Option<Millis> {
-        let mut next = None;
+    pub fn next(&self) -> Millis {
+        let mut next = NEVER;
         for queue in &self.queues {
-            if let Some(link) = self.links.get(queue.head as usize)
-                && next.is_none_or(|next| link.due < next)
-            {
-                next = Some(link.due);
+            if let Some(link) = self.links.get(queue.head as usize) {
+                next = next.min(link.due);
             }
         }
         next
@@ -154,7 +152,7 @@ mod tests {
         timers.arm(a, 0, 0);
         timers.arm(b, 0, 1);
         timers.arm(a, 0, 2);
-        assert_eq!(timers.next(), Some(11));
+        assert_eq!(timers.next(), 11);
         assert_eq!(timers.expire(10), None);
         assert_eq!(timers.expire(20), Some(b));
         assert_eq!(timers.expire(20), Some(a));
@@ -188,7 +186,8 @@ mod tests {
                     model.push((index, now + u64::from(durations[usize::from(class)])));
                 }
                 prop_assert_eq!(timers.armed(), model.len());
-                prop_assert_eq!(timers.next(), model.iter().map(|entry| entry.1).min());
+                let next = model.iter().map(|entry| entry.1).min();
+                prop_assert_eq!(timers.next(), next.unwrap_or(NEVER));
             }
         }
     }

@@ -20,6 +20,7 @@ use self::query::{Query, Stand, Step};
 pub use self::settings::{Families, Settings};
 pub use self::waiters::Asker;
 use self::waiters::{Place, Waiters};
+use crate::net::{Millis, NEVER};
 use crate::state::access::Source;
 use crate::state::slots::Key;
 pub use crate::wire::dns::Addresses;
@@ -207,8 +208,8 @@ impl Resolver {
     /// Does what is due: lost attempts go to the next server, delays end.
     pub fn handle_timeout(&mut self, now: u64) {
         for slot in 0..SLOTS_MAX {
-            let due = self.slots[slot].as_ref().and_then(|query| query.due());
-            if due.is_none_or(|due| now < due) {
+            let due = self.slots[slot].as_ref().map_or(NEVER, |query| query.due());
+            if now < due {
                 continue;
             }
             for half in 0..2 {
@@ -225,12 +226,12 @@ impl Resolver {
 
     /// When [`Self::handle_timeout`] has something to do. Pending actions and answers are not
     /// part of it: the driver polls them until there are none.
-    pub fn poll_timeout(&self) -> Option<u64> {
-        self.slots
-            .iter()
-            .flatten()
-            .filter_map(|query| query.due())
-            .min()
+    pub fn poll_timeout(&self) -> Millis {
+        let mut next = NEVER;
+        for query in self.slots.iter().flatten() {
+            next = next.min(query.due());
+        }
+        next
     }
 
     /// Whether [`Self::poll_action`] has something.
@@ -515,7 +516,7 @@ mod tests {
             assert!(self.sent().is_empty());
             assert_eq!(self.answers(), []);
             assert_eq!(self.resolver.live(), 0);
-            assert_eq!(self.resolver.poll_timeout(), None);
+            assert_eq!(self.resolver.poll_timeout(), NEVER);
         }
     }
 
@@ -541,7 +542,7 @@ mod tests {
         let sent = bench.sent();
         bench.pass(20);
         bench.reply(&sent[0], 0, &["192.0.2.1"]);
-        assert_eq!(bench.resolver.poll_timeout(), Some(1070));
+        assert_eq!(bench.resolver.poll_timeout(), 1070);
         bench.pass(49);
         assert_eq!(bench.answers(), []);
         bench.pass(1);

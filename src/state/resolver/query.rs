@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::{Answer, Settings};
+use crate::net::{Millis, NEVER};
 use crate::state::access::Source;
 use crate::wire::dns::{self, ADDRESSES_MAX, Addresses, Family, Verdict};
 
@@ -89,8 +90,8 @@ pub(super) struct Query {
     candidate: Vec<u8>,
     /// Place of the next candidate in the search order.
     next: usize,
-    /// When what was found is enough, although one half is still open.
-    ready_at: Option<u64>,
+    /// When what was found is enough, although one half is still open; `NEVER` before.
+    ready_at: Millis,
     /// A candidate before this one ended in a failure.
     failed: bool,
     halves: [Half; 2],
@@ -161,7 +162,7 @@ impl Query {
             first,
             candidate: Vec::new(),
             next: 0,
-            ready_at: None,
+            ready_at: NEVER,
             failed: false,
             halves: [Half::new(Family::A), Half::new(Family::Aaaa)],
         })
@@ -179,7 +180,7 @@ impl Query {
             self.next += 1;
             if let Some(candidate) = dns::wire_name(&self.name, domain) {
                 self.candidate = candidate;
-                self.ready_at = None;
+                self.ready_at = NEVER;
                 for (half, allowed) in self.halves.iter_mut().zip([families.v4, families.v6]) {
                     *half = Half::new(half.family);
                     half.server = self.first;
@@ -245,7 +246,7 @@ impl Query {
             // A stream has no strangers: its server is broken, and the stream is used up.
             Verdict::NotOurs if !half.tcp => return (Step::Wait, false),
             Verdict::Addresses => {
-                self.ready_at = self.ready_at.or(Some(now + RESOLUTION_DELAY_MS));
+                self.ready_at = self.ready_at.min(now + RESOLUTION_DELAY_MS);
                 half.end(Outcome::Found)
             }
             Verdict::NoSuchName => half.end(Outcome::NoSuchName),
@@ -283,11 +284,11 @@ impl Query {
     }
 
     /// The earliest time at which something happens by itself.
-    pub(super) fn due(&self) -> Option<u64> {
+    pub(super) fn due(&self) -> Millis {
         let mut earliest = self.ready_at;
         for half in &self.halves {
             if let State::Asked { due, .. } = half.state {
-                earliest = Some(earliest.map_or(due, |other| other.min(due)));
+                earliest = earliest.min(due);
             }
         }
         earliest
@@ -296,10 +297,10 @@ impl Query {
     /// Looks at both halves: wait on, ask for the next name, or answer.
     pub(super) fn stand(&mut self, now: u64) -> Stand {
         let open = self.halves.iter().any(Half::is_open);
-        if open && self.ready_at.is_none_or(|at| now < at) {
+        if open && now < self.ready_at {
             return Stand::Open;
         }
-        if self.ready_at.is_some() {
+        if self.ready_at != NEVER {
             let [v4, v6] = &self.halves;
             let v6_first = self.settings.families.v6_first;
             return Stand::Over(interleave(&v4.addresses, &v6.addresses, v6_first));
