@@ -8,7 +8,7 @@ use log::Level;
 use super::Server;
 use crate::net::{Millis, NEVER, Net, Signal};
 use crate::say::{say, word};
-use crate::session::Reason;
+use crate::session::{Reason, Total};
 use crate::state::access::Refusal;
 use crate::state::association::Loss;
 use crate::state::clients::Table;
@@ -163,44 +163,23 @@ impl<N: Net> Server<N> {
 
     #[inline(never)]
     fn report(&self) {
-        let shared = &self.shared;
-        let (totals, buffers, openings) =
-            (&shared.totals, shared.buffers.places(), shared.openings());
+        let (shared, totals) = (&self.shared, &self.shared.totals);
+        for (index, count) in totals.counts.iter().enumerate() {
+            tell("totals", *count, &word(Total::TEXTS, index));
+        }
         say(
             Level::Info,
             format_args!(
-                "totals: {} accepted, {} tunnels, {}/{} bytes, {} not allowed to connect, {} over \
-                 the limit per client, {} not SOCKS, {} wrong passwords, {} accept pauses",
-                totals.accepted,
-                totals.tunnels,
-                totals.up_bytes,
-                totals.down_bytes,
-                totals.strangers,
-                totals.crowded,
-                totals.garbage,
-                totals.logins_refused,
-                totals.pauses,
-            ),
-        );
-        say(
-            Level::Info,
-            format_args!(
-                "now: {} of {} sessions of {} clients, buffers {buffers}, openings {openings}, \
-                 {} lookups",
+                "now: {} of {} sessions of {} clients, buffers {}, openings {}, {} lookups, \
+                 associations {}: {} lookups hold {} bytes",
                 self.sessions.len(),
                 self.sessions.max(),
                 shared.clients.len(),
+                shared.buffers.places(),
+                shared.openings(),
                 shared.names.live(),
-            ),
-        );
-        say(
-            Level::Info,
-            format_args!(
-                "udp: associations {}, {}/{} datagrams, {} lookups hold {} bytes",
                 shared.clients.places(Table::Associations),
-                totals.up_datagrams,
-                totals.down_datagrams,
-                shared.clients.places(Table::Lookups).used(),
+                self.used(Table::Lookups),
                 shared.associations.held_bytes,
             ),
         );

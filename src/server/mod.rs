@@ -17,7 +17,7 @@ use self::control::{Cause, Warnings};
 use crate::config::{Config, Families, Sources};
 use crate::net::{Event, Millis, NEVER, Net, ip};
 use crate::say::say;
-use crate::session::{Reason, Session, Shared, Verdict, Wake, count};
+use crate::session::{Reason, Session, Shared, Total, Verdict, Wake};
 use crate::state::acceptor::Acceptor;
 use crate::state::access::Source;
 use crate::state::clients::Table;
@@ -188,6 +188,7 @@ impl<N: Net> Server<N> {
         self.shared.names.check();
     }
 
+    /// Places of a table that are taken.
     fn used(&self, table: Table) -> usize {
         self.shared.clients.places(table).used()
     }
@@ -269,13 +270,13 @@ impl<N: Net> Server<N> {
             Err(error) => return self.accept_failed(listener, &error),
         };
         self.acceptor.accepted();
-        count(&mut self.shared.totals.accepted, 1);
+        self.shared.totals.add(Total::Accepted, 1);
         self.survey();
         if !self.shared.gate.access.admits(ip(&addr)) {
-            count(&mut self.shared.totals.strangers, 1);
+            self.shared.totals.add(Total::Strangers, 1);
             self.warn(Cause::Stranger, Some(addr));
         } else if !self.shared.clients.enter(Source::from(ip(&addr))) {
-            count(&mut self.shared.totals.crowded, 1);
+            self.shared.totals.add(Total::Crowded, 1);
             self.warn(Cause::Crowd, Some(addr));
         } else {
             self.open(stream, addr);
@@ -298,7 +299,7 @@ impl<N: Net> Server<N> {
             | Kind::TimedOut => {}
             // Out of descriptors or memory. Anything unknown pauses too: it must not spin.
             _ => {
-                count(&mut self.shared.totals.pauses, 1);
+                self.shared.totals.add(Total::Pauses, 1);
                 let pause_ms = self.acceptor.pause(self.shared.now);
                 if self.warnings.is_due(Cause::Paused, self.shared.now) {
                     let line = format_args!("cannot accept: {error}; next try in {pause_ms} ms");

@@ -1,7 +1,7 @@
 //! The handshake of a session: bytes in, answers out, until the request stands.
 
 use super::opening::{Opening, Step};
-use super::{Client, Next, Reason, Shared, Wake, count};
+use super::{Client, Next, Reason, Shared, Total, Wake};
 use crate::net::Net;
 use crate::state::flow::Gone;
 use crate::state::handshake::{self, Dialect, Progress, Refuse, Stage};
@@ -124,13 +124,13 @@ fn late<N: Net>(step: Step, opening: &mut Opening<N>) -> Next {
 pub(super) fn turn_away<N: Net>(refuse: Refuse, shared: &mut Shared<N>) -> Next {
     let reason = match refuse {
         Refuse::Protocol => {
-            count(&mut shared.totals.garbage, 1);
+            shared.totals.add(Total::Garbage, 1);
             return Next::Close(Reason::Garbage);
         }
         Refuse::Method | Refuse::Status(Status::ProxyAuthenticationRequired) => Reason::NoMethod,
         Refuse::LoginVersion | Refuse::Reply(_) | Refuse::Status(_) => Reason::BadRequest,
         Refuse::Login(_) => {
-            count(&mut shared.totals.logins_refused, 1);
+            shared.totals.add(Total::LoginsRefused, 1);
             Reason::BadLogin
         }
     };

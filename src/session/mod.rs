@@ -37,8 +37,8 @@ use self::opening::Opening;
 use self::record::Record;
 use self::relay::Relay;
 use self::shared::Class;
-pub(crate) use self::shared::count;
-pub use self::shared::{Reason, Shared, Totals};
+use self::shared::count;
+pub use self::shared::{Reason, Shared, Total, Totals};
 use crate::net::{Event, Millis, Net, Stream};
 use crate::state::access::Source;
 use crate::state::flow::{Peer, Ready};
@@ -232,7 +232,7 @@ impl<N: Net> Session<N> {
         let (phase, class) = if let Some(association) = opening.association.take() {
             (Phase::Associated(association), Class::Udp)
         } else if let Some(target) = opening.target.take() {
-            count(&mut shared.totals.tunnels, 1);
+            shared.totals.add(Total::Tunnels, 1);
             (Phase::Relaying(Relay::new(target, opening)), Class::Idle)
         } else {
             return;
@@ -263,8 +263,8 @@ impl<N: Net> Session<N> {
         self.enter(Phase::Over, shared);
         let Client { key, record, .. } = &self.client;
         shared.timers.disarm(*key);
-        count(&mut shared.totals.up_bytes, moved.0);
-        count(&mut shared.totals.down_bytes, moved.1);
+        shared.totals.add(Total::UpBytes, moved.0);
+        shared.totals.add(Total::DownBytes, moved.1);
         shared.clients.leave(record.source());
         record.log(*key, moved, reason, shared.now, shared.gate.users());
     }

@@ -229,40 +229,65 @@ impl Class {
     }
 }
 
+/// What is counted since the start.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub enum Total {
+    /// Connections taken by accept.
+    Accepted,
+    /// Tunnels that stood.
+    Tunnels,
+    /// Bytes from clients to targets.
+    UpBytes,
+    /// Bytes from targets to clients.
+    DownBytes,
+    /// Clients turned away because they may not connect.
+    Strangers,
+    /// Clients turned away because they have too many sessions.
+    Crowded,
+    /// First bytes that were no protocol spoken here.
+    Garbage,
+    /// Logins refused.
+    LoginsRefused,
+    /// Times that accept had to pause for want of descriptors or memory.
+    Pauses,
+    /// Datagrams from clients to remotes.
+    UpDatagrams,
+    /// Datagrams from remotes to clients.
+    DownDatagrams,
+}
+
+impl Total {
+    /// How many there are.
+    const COUNT: usize = Self::DownDatagrams as usize + 1;
+
+    /// In words, in the order of the enum.
+    pub const TEXTS: &str = "accepted|tunnels|bytes up|bytes down|not allowed to connect|\
+        over the limit per client|not SOCKS|wrong passwords|accept pauses|datagrams up|\
+        datagrams down";
+}
+
 /// Counters since the start; they wrap never in practice (64 bits).
 #[derive(Debug, Default)]
 pub struct Totals {
-    /// Connections taken by accept.
-    pub accepted: u64,
-    /// Tunnels that stood.
-    pub tunnels: u64,
-    /// Bytes from clients to targets.
-    pub up_bytes: u64,
-    /// Bytes from targets to clients.
-    pub down_bytes: u64,
-    /// Clients turned away because they may not connect.
-    pub strangers: u64,
-    /// Clients turned away because they have too many sessions.
-    pub crowded: u64,
-    /// First bytes that were no protocol spoken here.
-    pub garbage: u64,
-    /// Logins refused.
-    pub logins_refused: u64,
-    /// Times that accept had to pause for want of descriptors or memory.
-    pub pauses: u64,
+    /// Each [`Total`] at its place.
+    pub counts: [u64; Total::COUNT],
     /// Destinations refused, by cause.
     pub refused: [u64; Refusal::COUNT],
-    /// Datagrams from clients to remotes.
-    pub up_datagrams: u64,
-    /// Datagrams from remotes to clients.
-    pub down_datagrams: u64,
     /// Datagrams that were not carried, by cause.
     pub lost: [u64; Loss::COUNT],
 }
 
+impl Totals {
+    /// Counts.
+    pub(crate) fn add(&mut self, total: Total, by: u64) {
+        count(&mut self.counts[total as usize], by);
+    }
+}
+
 /// Counts: what wraps never in practice is not worth a check at each place.
 #[inline]
-pub(crate) fn count(counter: &mut u64, by: u64) {
+pub(super) fn count(counter: &mut u64, by: u64) {
     *counter = counter.wrapping_add(by);
 }
 

@@ -257,7 +257,9 @@ impl Recent {
 
     #[inline(never)]
     fn forget(&mut self, key: u128) {
-        self.entries.retain(|entry| entry.key != key);
+        if let Some(at) = self.entries.iter().position(|entry| entry.key == key) {
+            self.entries.swap_remove(at);
+        }
     }
 }
 
@@ -316,17 +318,25 @@ impl Remembered {
     /// The users were read again: each entry follows its user to the new number, and is revoked
     /// where the user is gone or has another password.
     pub fn keep(&mut self, old: &Users, new: &Users) {
-        self.0.entries.retain_mut(|entry| {
-            let Some(before) = old.users.get(usize::from(entry.value)) else {
-                return false;
-            };
-            let Some(index) = new.index_of(&before.name) else {
-                return false;
-            };
-            entry.value = index;
-            new.users[usize::from(index)].password == before.password
-        });
+        let entries = &mut self.0.entries;
+        let mut at = 0;
+        while let Some(entry) = entries.get_mut(at) {
+            if let Some(index) = successor(entry.value, old, new) {
+                entry.value = index;
+                at += 1;
+            } else {
+                entries.swap_remove(at);
+            }
+        }
     }
+}
+
+/// The new number of a user who has kept name and password.
+fn successor(user: u16, old: &Users, new: &Users) -> Option<u16> {
+    let before = old.users.get(usize::from(user))?;
+    let index = new.index_of(&before.name)?;
+    let now = new.users.get(usize::from(index))?;
+    (now.password == before.password).then_some(index)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use super::{Association, Wire};
 use crate::net::{Datagram, Net, Side, at, ip};
-use crate::session::{Shared, Totals, count};
+use crate::session::{Shared, Total, Totals, count};
 use crate::state::access::Source;
 use crate::state::association::{Contacts, Known, Loss};
 use crate::state::batch::{BATCH_MAX, Batch, Picks};
@@ -171,7 +171,7 @@ impl<D: Datagram> Association<D> {
         if let Some(outer) = &mut self.outer[family] {
             let sent = outer.send(numbers, false, shared);
             count(&mut self.up_bytes, sent.payload_bytes);
-            count(&mut shared.totals.up_datagrams, sent.datagrams);
+            shared.totals.add(Total::UpDatagrams, sent.datagrams);
         }
     }
 
@@ -195,7 +195,7 @@ impl<D: Datagram> Association<D> {
                 }
                 let sent = self.inner.send(picks.as_slice(), self.is_aimed, shared);
                 count(&mut self.down_bytes, sent.payload_bytes);
-                count(&mut shared.totals.down_datagrams, sent.datagrams);
+                shared.totals.add(Total::DownDatagrams, sent.datagrams);
                 delivered |= sent.datagrams > 0;
             }
         }
