@@ -73,6 +73,7 @@ impl<N: Net> Server<N> {
     }
 
     /// Takes the pending signals; the system keeps at most one of each kind.
+    #[inline(never)]
     pub(super) fn signals(&mut self) {
         while let Some(signal) = self.shared.net.signal() {
             match signal {

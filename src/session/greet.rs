@@ -88,6 +88,7 @@ impl<N: Net> Client<N> {
 }
 
 /// What follows a read before the request stands.
+#[inline(never)]
 pub(super) fn heard(read: Result<Option<usize>, Gone>) -> Next {
     match read {
         Ok(Some(0)) => Next::Close(Reason::ClientLeft),

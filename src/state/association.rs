@@ -5,7 +5,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::net::{Millis, canonical_ip, ip, same_ip};
+use super::resolver::same_name;
+use crate::net::{Millis, NEVER, canonical_ip, ip, same_ip};
 use crate::wire::socks::Name;
 
 /// Silence of the client after which another port of its address may take its place. NAT boxes
@@ -221,29 +222,36 @@ impl Names {
     /// What is known of `name`.
     pub fn find(&mut self, name: &Name, now: Millis) -> Known {
         let wanted = name.as_bytes();
+        // The place for a new name: an empty one, or that of the name which ends first.
+        let (mut first, mut place) = (NEVER, 0);
         for (number, entry) in (0..).zip(&mut self.entries) {
-            let Some(entry) = entry else { continue };
-            if !entry.name.as_bytes().eq_ignore_ascii_case(wanted) {
-                continue;
-            }
-            match entry.state {
-                State::Pending(_) => return Known::Pending(number),
-                State::Looked { addr, until } if now < until => return Known::Address(addr),
-                State::Looked { .. } => {
-                    entry.state = State::Pending(None);
-                    return Known::Nothing(number);
+            let mut ends = 0;
+            if let Some(entry) = entry {
+                let is_wanted = same_name(entry.name.as_bytes(), wanted);
+                match entry.state {
+                    State::Pending(_) if is_wanted => return Known::Pending(number),
+                    State::Pending(_) => continue,
+                    State::Looked { until, .. } if !is_wanted => ends = until,
+                    State::Looked { addr, until } if now < until => return Known::Address(addr),
+                    State::Looked { .. } => {
+                        entry.state = State::Pending(None);
+                        return Known::Nothing(number);
+                    }
                 }
             }
+            if ends < first {
+                (first, place) = (ends, number);
+            }
         }
-        let Some(number) = self.oldest() else {
+        if first == NEVER {
             return Known::NoRoom;
-        };
+        }
         let entry = Entry {
             name: *name,
             state: State::Pending(None),
         };
-        self.entries[usize::from(number)] = Some(Box::new(entry));
-        Known::Nothing(number)
+        self.entries[usize::from(place)] = Some(Box::new(entry));
+        Known::Nothing(place)
     }
 
     /// Keeps a datagram until name `number` is looked up; gives the one that it replaces, or
@@ -289,22 +297,6 @@ impl Names {
             State::Pending(held) => Some(held),
             State::Looked { .. } => None,
         }
-    }
-
-    /// The place for a new name: an empty one, or that of the name which ends first.
-    fn oldest(&self) -> Option<u8> {
-        let mut oldest: Option<(Millis, u8)> = None;
-        for (number, entry) in (0..).zip(&self.entries) {
-            let until = match entry.as_ref().map(|entry| &entry.state) {
-                None => 0,
-                Some(State::Looked { until, .. }) => *until,
-                Some(State::Pending(_)) => continue,
-            };
-            if oldest.is_none_or(|(first, _)| until < first) {
-                oldest = Some((until, number));
-            }
-        }
-        oldest.map(|(_, number)| number)
     }
 }
 

@@ -150,7 +150,11 @@ impl<T> Slots<T> {
         };
         let place = usize::from(index);
         let key = Key::new(index, self.generations[place]);
-        Some((key, self.entries[place].insert(make(key))))
+        // It is empty: nothing has to be dropped.
+        let entry @ None = self.entries.get_mut(place)? else {
+            return None;
+        };
+        Some((key, entry.insert(make(key))))
     }
 
     /// The entry that `key` names, if it still stands.

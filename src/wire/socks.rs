@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str;
 
 use super::Reader;
+use crate::net::canonical_ip;
 
 /// Protocol version, first byte of greeting, request and reply (RFC 1928 §3).
 pub const VERSION: u8 = 5;
@@ -262,21 +263,31 @@ pub enum ReplyCode {
 }
 
 /// Writes a reply (RFC 1928 §6) to the start of `out`; how long it is, 10 or 22 bytes.
-/// A v4-mapped address is written as the IPv4 address that it is.
 pub fn write_reply(code: ReplyCode, bound: SocketAddr, out: &mut [u8; REPLY_MAX]) -> u8 {
-    let (rep, [high, low]) = (code as u8, bound.port().to_be_bytes());
-    match bound.ip().to_canonical() {
+    write_address([VERSION, code as u8], &bound, out)
+}
+
+/// Writes two bytes, RSV, and an address with its ATYP, as replies (RFC 1928 §6) and headers
+/// of datagrams (§7) have it; how long that is, 10 or 22 bytes. A v4-mapped address is written
+/// as the IPv4 address that it is.
+#[inline(never)]
+pub(super) fn write_address(
+    [first, second]: [u8; 2],
+    addr: &SocketAddr,
+    out: &mut [u8; REPLY_MAX],
+) -> u8 {
+    let [high, low] = addr.port().to_be_bytes();
+    match canonical_ip(addr) {
         IpAddr::V4(addr) => {
             let [a, b, c, d] = addr.octets();
-            let reply = [VERSION, rep, 0, 1, a, b, c, d, high, low];
             if let Some(head) = out.first_chunk_mut() {
-                *head = reply;
+                *head = [first, second, 0, 1, a, b, c, d, high, low];
             }
             10
         }
         IpAddr::V6(addr) => {
             let (head, tail) = out.split_at_mut(4);
-            head.copy_from_slice(&[VERSION, rep, 0, 4]);
+            head.copy_from_slice(&[first, second, 0, 4]);
             let (octets, port) = tail.split_at_mut(16);
             octets.copy_from_slice(&addr.octets());
             port.copy_from_slice(&[high, low]);

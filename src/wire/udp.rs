@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Reader;
-use super::socks::Address;
+use super::socks::{Address, write_address};
 
 /// The longest header without a name: RSV 2, FRAG 1, ATYP 1, IPv6 address 16, port 2. Room of
 /// this length in front of a received payload takes any header that is written.
@@ -55,19 +55,25 @@ pub struct Header {
     pub port: u16,
 }
 
-impl Header {
-    /// Parses the header of a datagram; 262 bytes at most. Gives where the payload starts,
-    /// which may be the end: a datagram may be empty.
-    pub fn parse(datagram: &[u8]) -> Result<(Self, usize), Dropped> {
-        let mut reader = Reader::new(datagram);
-        let mut header = Self {
+impl Default for Header {
+    /// One that is still to be read.
+    fn default() -> Self {
+        Self {
             address: Address::NONE,
             port: 0,
-        };
-        match header.read(&mut reader) {
+        }
+    }
+}
+
+impl Header {
+    /// Parses the header of a datagram into `self`; 262 bytes at most. Gives where the payload starts,
+    /// which may be the end: a datagram may be empty.
+    pub fn parse(&mut self, datagram: &[u8]) -> Result<usize, Dropped> {
+        let mut reader = Reader::new(datagram);
+        match self.read(&mut reader) {
             None => Err(Dropped::Malformed),
             // Judged in full before FRAG is, so that the counters tell rubbish from fragments.
-            Some(0) => Ok((header, reader.consumed())),
+            Some(0) => Ok(reader.consumed()),
             Some(_) => Err(Dropped::Fragment),
         }
     }
@@ -83,25 +89,11 @@ impl Header {
 
 /// Writes the header of a datagram that came from `from`, so that it ends where `headroom`
 /// ends; where it starts. ATYP is 01 or 04, never a name; v4-mapped is written as 01.
-pub fn write_header(from: SocketAddr, headroom: &mut [u8; HEADROOM]) -> usize {
-    let [high, low] = from.port().to_be_bytes();
-    match from.ip().to_canonical() {
-        IpAddr::V4(addr) => {
-            let [a, b, c, d] = addr.octets();
-            if let Some(tail) = headroom.last_chunk_mut::<HEADER_V4_BYTES>() {
-                *tail = [0, 0, 0, 1, a, b, c, d, high, low];
-            }
-            HEADROOM - HEADER_V4_BYTES
-        }
-        IpAddr::V6(addr) => {
-            let (head, tail) = headroom.split_at_mut(4);
-            head.copy_from_slice(&[0, 0, 0, 4]);
-            let (octets, port) = tail.split_at_mut(16);
-            octets.copy_from_slice(&addr.octets());
-            port.copy_from_slice(&[high, low]);
-            0
-        }
-    }
+pub fn write_header(from: &SocketAddr, headroom: &mut [u8; HEADROOM]) -> usize {
+    let len = write_address([0, 0], from, headroom);
+    let start = HEADROOM - usize::from(len);
+    headroom.copy_within(..usize::from(len), start);
+    start
 }
 
 #[cfg(test)]
@@ -109,27 +101,33 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn parse(datagram: &[u8]) -> Result<(Header, usize), Dropped> {
+        let mut header = Header::default();
+        let start = header.parse(datagram)?;
+        Ok((header, start))
+    }
+
     const TO_V4: &[u8] = b"\x00\x00\x00\x01\xc0\x00\x02\x01\x00\x35query";
     const TO_NAME: &[u8] = b"\x00\x00\x00\x03\x0bexample.com\x00\x35query";
 
     #[test]
     fn captured_headers_parse() {
-        let (header, start) = Header::parse(TO_V4).unwrap();
+        let (header, start) = parse(TO_V4).unwrap();
         assert_eq!((header.port, &TO_V4[start..]), (53, &b"query"[..]));
         assert_eq!(header.address, Address::Ip("192.0.2.1".parse().unwrap()));
-        let (header, start) = Header::parse(TO_NAME).unwrap();
+        let (header, start) = parse(TO_NAME).unwrap();
         assert_eq!((header.port, &TO_NAME[start..]), (53, &b"query"[..]));
         assert!(matches!(header.address, Address::Name(name) if name.as_bytes() == b"example.com"));
     }
 
     #[test]
     fn an_empty_payload_is_a_datagram() {
-        assert_eq!(Header::parse(&TO_V4[..10]).unwrap().1, 10);
+        assert_eq!(parse(&TO_V4[..10]).unwrap().1, 10);
     }
 
     #[test]
     fn a_literal_sent_as_a_name_is_an_address() {
-        let (header, start) = Header::parse(b"\0\0\0\x03\x07\x31.2.3.4\0\x35").unwrap();
+        let (header, start) = parse(b"\0\0\0\x03\x07\x31.2.3.4\0\x35").unwrap();
         assert_eq!(header.address, Address::Ip("1.2.3.4".parse().unwrap()));
         assert_eq!(start, 14);
     }
@@ -138,9 +136,9 @@ mod tests {
     fn u6_fragments_are_told_from_rubbish() {
         let mut datagram = TO_V4.to_vec();
         datagram[2] = 1;
-        assert_eq!(Header::parse(&datagram), Err(Dropped::Fragment));
+        assert_eq!(parse(&datagram), Err(Dropped::Fragment));
         datagram[1] = 1;
-        assert_eq!(Header::parse(&datagram), Err(Dropped::Malformed));
+        assert_eq!(parse(&datagram), Err(Dropped::Malformed));
     }
 
     #[test]
@@ -156,11 +154,11 @@ mod tests {
             b"\x00\x00\x00\x03\x03a\x00b\x00\x35",
         ];
         for datagram in table {
-            assert_eq!(Header::parse(datagram), Err(Dropped::Malformed));
+            assert_eq!(parse(datagram), Err(Dropped::Malformed));
         }
         for (datagram, header) in [(TO_V4, 10), (TO_NAME, 18)] {
             for len in 0..header {
-                assert_eq!(Header::parse(&datagram[..len]), Err(Dropped::Malformed));
+                assert_eq!(parse(&datagram[..len]), Err(Dropped::Malformed));
             }
         }
     }
@@ -168,11 +166,11 @@ mod tests {
     #[test]
     fn u9_headers_end_where_the_payload_starts() {
         let mut headroom = [0xee; HEADROOM];
-        let start = write_header("1.2.3.4:258".parse().unwrap(), &mut headroom);
+        let start = write_header(&"1.2.3.4:258".parse().unwrap(), &mut headroom);
         assert_eq!(headroom[start..], [0, 0, 0, 1, 1, 2, 3, 4, 1, 2]);
-        let start = write_header("[::ffff:1.2.3.4]:258".parse().unwrap(), &mut headroom);
+        let start = write_header(&"[::ffff:1.2.3.4]:258".parse().unwrap(), &mut headroom);
         assert_eq!(headroom[start..], [0, 0, 0, 1, 1, 2, 3, 4, 1, 2]);
-        let start = write_header("[::1]:80".parse().unwrap(), &mut headroom);
+        let start = write_header(&"[::1]:80".parse().unwrap(), &mut headroom);
         assert_eq!(
             (start, headroom[3], headroom[19], headroom[21]),
             (0, 4, 1, 80)
@@ -196,8 +194,8 @@ mod tests {
             let [a, b, c, d, ..] = octets;
             let addr = if v4 { IpAddr::from([a, b, c, d]) } else { IpAddr::from(octets) };
             let mut headroom = [0; HEADROOM];
-            let start = write_header((addr, port).into(), &mut headroom);
-            let (header, payload) = Header::parse(&headroom[start..]).unwrap();
+            let start = write_header(&(addr, port).into(), &mut headroom);
+            let (header, payload) = parse(&headroom[start..]).unwrap();
             prop_assert_eq!(header.address, Address::Ip(addr.to_canonical()));
             prop_assert_eq!((header.port, start + payload), (port, HEADROOM));
         }
@@ -207,7 +205,7 @@ mod tests {
             mut bytes in proptest::collection::vec(any::<u8>(), 0..300), address_type in 0u8..6
         ) {
             if let Some(head) = bytes.first_chunk_mut() { *head = [0, 0, 0, address_type]; }
-            if let Ok((_, start)) = Header::parse(&bytes) { prop_assert!(start <= bytes.len()); }
+            if let Ok((_, start)) = parse(&bytes) { prop_assert!(start <= bytes.len()); }
         }
     }
 }

@@ -86,11 +86,12 @@ impl<D: Datagram> Association<D> {
         if batch.is_cut(number) {
             return Err(Some(Loss::TooLong));
         }
-        let (header, start) =
-            Header::parse(batch.bytes(number)).map_err(|dropped| match dropped {
-                Dropped::Fragment => Loss::Fragment,
-                Dropped::Malformed => Loss::Malformed,
-            })?;
+        let mut header = Header::default();
+        let parsed = header.parse(batch.bytes(number));
+        let start = parsed.map_err(|dropped| match dropped {
+            Dropped::Fragment => Loss::Fragment,
+            Dropped::Malformed => Loss::Malformed,
+        })?;
         if self.caller.learn(port) {
             self.aim();
         }
@@ -98,19 +99,19 @@ impl<D: Datagram> Association<D> {
             Address::Ip(addr) => *addr,
             Address::Name(name) => {
                 let lookup = match self.names.find(name, shared.now) {
-                    Known::Address(Some(addr)) => Ok(addr),
-                    Known::Pending(lookup) => Err(lookup),
+                    Known::Address(found) => Err(found),
+                    Known::Pending(lookup) => Ok(lookup),
                     Known::Nothing(lookup) if self.look_up(lookup, name, (key, source), shared) => {
-                        Err(lookup)
+                        Ok(lookup)
                     }
-                    _ => return Err(Some(Loss::Name)),
+                    _ => Err(None),
                 };
                 match lookup {
-                    Ok(addr) => addr,
-                    Err(lookup) => {
+                    Ok(lookup) => {
                         self.hold((lookup, source), (number, start), header.port, shared)?;
                         return Err(None);
                     }
+                    Err(found) => found.ok_or(Loss::Name)?,
                 }
             }
         };
@@ -220,7 +221,7 @@ impl<D: Datagram> Association<D> {
         }
         self.permit(&from, shared)?;
         let batch = &mut shared.associations.batch;
-        batch.lead(number, client, |headroom| write_header(from, headroom));
+        batch.lead(number, client, |headroom| write_header(&from, headroom));
         Ok(())
     }
 }

@@ -286,7 +286,7 @@ impl Resolver {
     fn in_flight(&self, name: &[u8]) -> Option<usize> {
         self.slots.iter().position(|slot| {
             slot.as_ref().is_some_and(|query| {
-                Rc::ptr_eq(&query.settings, &self.settings) && same(&query.name, name)
+                Rc::ptr_eq(&query.settings, &self.settings) && same_name(&query.name, name)
             })
         })
     }
@@ -348,8 +348,9 @@ fn share(slots: &[Option<Box<Query>>], client: Source) -> usize {
         .count()
 }
 
+/// Whether these are the same name (RFC 4343 §3).
 #[inline(never)]
-fn same(name: &[u8], other: &[u8]) -> bool {
+pub(super) fn same_name(name: &[u8], other: &[u8]) -> bool {
     name.eq_ignore_ascii_case(other)
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
 use super::query::interleave;
-use super::{Answer, same};
+use super::{Answer, same_name};
 use crate::wire::dns::Addresses;
 
 /// Which address families outgoing connections may use.
@@ -84,7 +84,7 @@ impl Settings {
             add(IpAddr::V6(Ipv6Addr::LOCALHOST));
         } else {
             for (host, addr) in &self.hosts {
-                if same(host, name) {
+                if same_name(host, name) {
                     add(*addr);
                 }
             }
