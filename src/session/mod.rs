@@ -249,9 +249,7 @@ impl<N: Net> Session<N> {
         match &mut self.phase {
             Phase::Opening(opening) => shared.give_opening(opening, *key, record.source()),
             Phase::Relaying(relay) => relay.release(&mut shared.buffers),
-            Phase::Associated(association) => {
-                association.dissociate(*key, record.source(), shared);
-            }
+            Phase::Associated(association) => association.dissociate(shared),
             Phase::Refusing(_) | Phase::Over => {}
         }
         self.phase = phase;

@@ -19,7 +19,10 @@ pub const PORT_SILENCE_MS: u32 = 30_000;
 const CONTACTS_MAX: usize = 16;
 
 /// Names of one association, looked up or being so. One socket seldom sends to more than one.
-pub const NAMES_MAX: usize = 4;
+pub const NAMES_MAX: usize = NUMBERS as usize;
+
+/// They are numbered below this.
+const NUMBERS: u8 = 4;
 
 /// How long an address stands for its name: long enough for a stream of datagrams not to ask
 /// for each, short enough for a moved server.
@@ -220,24 +223,29 @@ enum State {
 
 impl Names {
     /// What is known of `name`.
+    #[inline(never)]
     pub fn find(&mut self, name: &Name, now: Millis) -> Known {
         let wanted = name.as_bytes();
         // The place for a new name: an empty one, or that of the name which ends first.
         let (mut first, mut place) = (NEVER, 0);
-        for (number, entry) in (0..).zip(&mut self.entries) {
+        for number in 0..NUMBERS {
             let mut ends = 0;
-            if let Some(entry) = entry {
+            if let Some(entry) = &mut self.entries[usize::from(number)] {
                 let is_wanted = same_name(entry.name.as_bytes(), wanted);
-                match entry.state {
-                    State::Pending(_) if is_wanted => return Known::Pending(number),
-                    State::Pending(_) => continue,
-                    State::Looked { until, .. } if !is_wanted => ends = until,
-                    State::Looked { addr, until } if now < until => return Known::Address(addr),
-                    State::Looked { .. } => {
-                        entry.state = State::Pending(None);
-                        return Known::Nothing(number);
+                let State::Looked { addr, until } = entry.state else {
+                    if is_wanted {
+                        return Known::Pending(number);
                     }
+                    continue;
+                };
+                if is_wanted {
+                    if now < until {
+                        return Known::Address(addr);
+                    }
+                    entry.state = State::Pending(None);
+                    return Known::Nothing(number);
                 }
+                ends = until;
             }
             if ends < first {
                 (first, place) = (ends, number);

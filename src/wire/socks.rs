@@ -147,6 +147,7 @@ impl Name {
     }
 
     /// The name as asked.
+    #[inline(never)]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len.into()).unwrap_or_default()
     }

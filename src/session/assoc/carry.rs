@@ -9,10 +9,9 @@ use std::net::SocketAddr;
 use super::{Association, Wire};
 use crate::net::{Datagram, Net, Side, at, ip};
 use crate::session::{Shared, Total, Totals, count};
-use crate::state::access::Source;
 use crate::state::association::{Contacts, Known, Loss};
 use crate::state::batch::{BATCH_MAX, Batch, Picks};
-use crate::state::slots::{Key, Role, Token};
+use crate::state::slots::{Role, Token};
 use crate::wire::socks::Address;
 use crate::wire::udp::{Dropped, Header, payload_max, write_header};
 
@@ -33,12 +32,7 @@ struct Sent {
 impl<D: Datagram> Association<D> {
     /// Carries datagrams from the client to remotes. Whether the client was heard of.
     #[inline(never)]
-    pub(super) fn up<N: Net<Datagram = D>>(
-        &mut self,
-        key: Key,
-        source: Source,
-        shared: &mut Shared<N>,
-    ) -> bool {
+    pub(super) fn up<N: Net<Datagram = D>>(&mut self, shared: &mut Shared<N>) -> bool {
         let mut heard = false;
         let is_v6 = self.caller.host().is_ipv6();
         for _ in 0..BATCHES_PER_TURN {
@@ -49,7 +43,7 @@ impl<D: Datagram> Association<D> {
             let count = self.inner.receive(&mut shared.net, batch, is_v6);
             let mut picks = [Picks::default(); 2];
             for number in 0..count {
-                match self.address(number, (key, source), shared) {
+                match self.address(number, shared) {
                     Ok(family) => picks[family].push(number),
                     Err(Some(loss)) => {
                         shared.totals.lose(loss);
@@ -74,7 +68,6 @@ impl<D: Datagram> Association<D> {
     fn address<N: Net<Datagram = D>>(
         &mut self,
         number: usize,
-        (key, source): (Key, Source),
         shared: &mut Shared<N>,
     ) -> Result<usize, Option<Loss>> {
         let batch = &shared.associations.batch;
@@ -101,14 +94,12 @@ impl<D: Datagram> Association<D> {
                 let lookup = match self.names.find(name, shared.now) {
                     Known::Address(found) => Err(found),
                     Known::Pending(lookup) => Ok(lookup),
-                    Known::Nothing(lookup) if self.look_up(lookup, name, (key, source), shared) => {
-                        Ok(lookup)
-                    }
+                    Known::Nothing(lookup) if self.look_up(lookup, name, shared) => Ok(lookup),
                     _ => Err(None),
                 };
                 match lookup {
                     Ok(lookup) => {
-                        self.hold((lookup, source), (number, start), header.port, shared)?;
+                        self.hold(lookup, (number, start), header.port, shared)?;
                         return Err(None);
                     }
                     Err(found) => found.ok_or(Loss::Name)?,
@@ -116,7 +107,7 @@ impl<D: Datagram> Association<D> {
             }
         };
         let to = at(&addr, header.port);
-        let family = self.prepare(&to, key, shared)?;
+        let family = self.prepare(&to, shared)?;
         shared.associations.batch.strip(number, start, to);
         Ok(family)
     }
@@ -139,7 +130,6 @@ impl<D: Datagram> Association<D> {
     pub(super) fn prepare<N: Net<Datagram = D>>(
         &mut self,
         to: &SocketAddr,
-        key: Key,
         shared: &mut Shared<N>,
     ) -> Result<usize, Loss> {
         self.permit(to, shared)?;
@@ -153,7 +143,7 @@ impl<D: Datagram> Association<D> {
                 false => (Side::OuterV4, Role::Outer4),
                 true => (Side::OuterV6, Role::Outer6),
             };
-            let opened = shared.net.relay(side, Token::new(key, role));
+            let opened = shared.net.relay(side, Token::new(self.key, role));
             *outer = Some(Wire::new(opened.map_err(|_| Loss::Unsendable)?));
         }
         if let Some(contacts) = &mut self.contacts {

@@ -9,11 +9,9 @@ use std::net::IpAddr;
 use super::Association;
 use crate::net::{Datagram, Net, at};
 use crate::session::Shared;
-use crate::state::access::Source;
 use crate::state::association::{Held, Loss, NAMES_MAX};
 use crate::state::clients::Table;
 use crate::state::resolver::{Answer, Asker, SLOTS_MAX};
-use crate::state::slots::Key;
 use crate::wire::socks::Name;
 
 /// Names being looked up for associations, all together: as many as the resolver asks for at
@@ -30,18 +28,17 @@ impl<D: Datagram> Association<D> {
         &mut self,
         number: u8,
         name: &Name,
-        (key, source): (Key, Source),
         shared: &mut Shared<N>,
     ) -> bool {
         let asker = Asker {
-            session: key,
+            session: self.key,
             number,
         };
-        if shared.clients.take(Table::Lookups, source) {
-            if shared.names.start(asker, source, name.as_bytes()) {
+        if shared.clients.take(Table::Lookups, self.source) {
+            if shared.names.start(asker, self.source, name.as_bytes()) {
                 return true;
             }
-            shared.clients.give(Table::Lookups, source);
+            shared.clients.give(Table::Lookups, self.source);
         }
         self.names.forget(number);
         false
@@ -52,7 +49,7 @@ impl<D: Datagram> Association<D> {
     #[inline(never)]
     pub(super) fn hold<N: Net<Datagram = D>>(
         &mut self,
-        (lookup, source): (u8, Source),
+        lookup: u8,
         (number, start): (usize, usize),
         port: u16,
         shared: &mut Shared<N>,
@@ -61,7 +58,7 @@ impl<D: Datagram> Association<D> {
         let associations = &mut shared.associations;
         let payload = &associations.batch.bytes(number)[start..];
         let after = payload.len();
-        let share = shared.clients.share_mut(source).ok_or(Loss::Name)?;
+        let share = shared.clients.share_mut(self.source).ok_or(Loss::Name)?;
         let (all, own) = (
             associations.held_bytes - before + after,
             share.held_bytes - before + after,
@@ -83,14 +80,13 @@ impl<D: Datagram> Association<D> {
         &mut self,
         number: u8,
         answer: &Answer,
-        (key, source): (Key, Source),
         shared: &mut Shared<N>,
     ) {
         let mut found = None;
         if let Answer::Found(addresses) = answer {
             found = first_reachable(addresses.as_slice(), shared);
         }
-        let Some(held) = self.end_lookup(number, found, source, shared) else {
+        let Some(held) = self.end_lookup(number, found, shared) else {
             return;
         };
         let mut outcome = Err(Loss::Name);
@@ -98,7 +94,7 @@ impl<D: Datagram> Association<D> {
             let to = at(&ip, held.port);
             // Rules may have changed since this association's last turn.
             self.permitted = None;
-            outcome = self.prepare(&to, key, shared);
+            outcome = self.prepare(&to, shared);
             shared.associations.batch.put(0, to, &held.payload);
         }
         match outcome {
@@ -108,16 +104,11 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Ends all lookups, and drops what waits for them.
-    pub(super) fn give_up_lookups<N: Net>(
-        &mut self,
-        key: Key,
-        source: Source,
-        shared: &mut Shared<N>,
-    ) {
+    pub(super) fn give_up_lookups<N: Net>(&mut self, shared: &mut Shared<N>) {
         for number in (0..).take(NAMES_MAX) {
-            self.end_lookup(number, None, source, shared);
+            self.end_lookup(number, None, shared);
         }
-        shared.names.cancel(key);
+        shared.names.cancel(self.key);
     }
 
     /// The name with that number, if it is being looked up, stands for `found`, or for none;
@@ -127,7 +118,6 @@ impl<D: Datagram> Association<D> {
         &mut self,
         number: u8,
         found: Option<IpAddr>,
-        source: Source,
         shared: &mut Shared<N>,
     ) -> Option<Held> {
         if !self.names.is_pending(number) {
@@ -135,9 +125,9 @@ impl<D: Datagram> Association<D> {
         }
         let held = self.names.settle(number, found, shared.now);
         let bytes = held.as_ref().map_or(0, |held| held.payload.len());
-        shared.clients.give(Table::Lookups, source);
+        shared.clients.give(Table::Lookups, self.source);
         shared.associations.held_bytes -= bytes;
-        if let Some(share) = shared.clients.share_mut(source) {
+        if let Some(share) = shared.clients.share_mut(self.source) {
             share.held_bytes -= bytes;
         }
         held

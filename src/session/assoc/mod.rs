@@ -38,6 +38,9 @@ pub struct Associations {
 /// One association, over sockets of type `D`.
 #[derive(Debug)]
 pub(super) struct Association<D> {
+    /// Its session, and whose share it counts against.
+    key: Key,
+    source: Source,
     caller: Caller,
     inner: Wire<D>,
     /// The inner socket is connected to the client's port.
@@ -121,6 +124,8 @@ impl<N: Net> Client<N> {
         opening.answer(bound);
         self.record.set_reached(bound);
         opening.association = Some(Box::new(Association {
+            key: self.key,
+            source,
             is_aimed,
             named: is_aimed,
             caller,
@@ -166,7 +171,6 @@ impl<D: Datagram> Association<D> {
         client: &mut Client<N>,
         shared: &mut Shared<N>,
     ) -> Next {
-        let (key, source) = (client.key, client.source());
         match wake {
             Wake::Event => {}
             Wake::Timeout => return Next::Close(Reason::IdleTimeout),
@@ -177,7 +181,7 @@ impl<D: Datagram> Association<D> {
                 return Next::Wait;
             }
             Wake::Answer(number, answer) => {
-                self.settle(number, answer, (key, source), shared);
+                self.settle(number, answer, shared);
                 return Next::Wait;
             }
         }
@@ -188,13 +192,13 @@ impl<D: Datagram> Association<D> {
             return Next::Close(reason);
         }
         self.permitted = None;
-        let heard = self.up(key, source, shared) | mem::take(&mut self.named);
+        let heard = self.up(shared) | mem::take(&mut self.named);
         let delivered = self.down(shared);
         if heard {
-            shared.stagger.arm(key, SILENCE, shared.now);
+            shared.stagger.arm(self.key, SILENCE, shared.now);
         }
         if heard || delivered {
-            shared.arm(key, Class::Udp);
+            shared.arm(self.key, Class::Udp);
         }
         if self.is_ready() || client.peer.ready.readable {
             Next::Yield
@@ -204,9 +208,9 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Gives back what the association has beside its sockets, which close with it.
-    pub(super) fn dissociate<N: Net>(&mut self, key: Key, source: Source, shared: &mut Shared<N>) {
-        self.give_up_lookups(key, source, shared);
-        shared.clients.give(Table::Associations, source);
+    pub(super) fn dissociate<N: Net>(&mut self, shared: &mut Shared<N>) {
+        self.give_up_lookups(shared);
+        shared.clients.give(Table::Associations, self.source);
         if shared.clients.places(Table::Associations).used() == 0 {
             shared.associations.batch.release();
         }
