@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::process::ExitCode;
+use std::process::exit;
 
 use anklet::config::{self, Command, Config, files, limits};
 use anklet::os::{OpenError, Os};
@@ -12,89 +12,92 @@ use anklet::server::Server;
 use anklet::sys::{self, Signals};
 use log::Level;
 
-/// A command line or a file that cannot be used.
-const EXIT_USAGE: u8 = 2;
+/// The work could not be done.
+const EXIT_FAILURE: i32 = 1;
 
-fn main() -> ExitCode {
+/// A command line or a file that cannot be used.
+const EXIT_USAGE: i32 = 2;
+
+// Every way out is an exit: nothing has to be taken apart first.
+fn main() -> ! {
     match config::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run(config)) => prepare(*config),
+        Ok(Command::Run(config)) => run(config),
         Ok(Command::Help(text)) => print(text),
         Ok(Command::Version) => print(concat!("anklet ", env!("CARGO_PKG_VERSION"), "\n")),
-        Err(error) => usage(&error),
+        Err(error) => complain(&error, EXIT_USAGE),
     }
 }
 
-/// Settles what the machine has a say in, then checks or runs.
-fn prepare(mut config: Config) -> ExitCode {
+/// Settles what the machine has a say in, then checks or serves.
+fn run(mut config: Box<Config>) -> ! {
     let descriptors = sys::limits::raise_descriptor_limit();
     let settled = limits::limits(&config.limits, descriptors, files::memory_bytes());
-    let (settled, few) = match settled {
-        Ok(settled) => settled,
-        Err(error) => return usage(&error),
+    let few = match settled {
+        Ok((limits, few)) => {
+            config.limits = limits;
+            few
+        }
+        Err(error) => complain(&error, EXIT_USAGE),
     };
-    config.limits = settled;
     let users = match config.sources.load_users() {
         Ok(users) => users,
-        Err(error) => return usage(&error),
+        Err(error) => complain(&error, EXIT_USAGE),
     };
     let (names, mut warnings) = config.sources.load_names(config.families);
     warnings.extend(few);
     let interfaces = sys::interfaces::interfaces();
+    config::check::warn(&mut warnings, &config, &interfaces);
     if config.check {
-        let text = config::check::report(&config, users.len(), &names, &interfaces, &warnings);
-        return print(&text);
+        print(&config::check::report(
+            &config,
+            users.len(),
+            &names,
+            &warnings,
+        ));
     }
-    warnings.extend(config::check::warnings(&config, &interfaces));
     // Signals are blocked first of all that takes time, so that none ends it unheard.
-    let started = Signals::block().and_then(|signals| {
-        sys::stderr::start(config.verbosity)?;
-        Ok(signals)
-    });
-    let signals = match started {
+    let signals = match Signals::block() {
         Ok(signals) => signals,
-        Err(error) => return complain(&error, 1),
+        Err(error) => complain(&error, EXIT_FAILURE),
     };
+    if let Err(error) = sys::stderr::start(config.verbosity) {
+        complain(&error, EXIT_FAILURE);
+    }
     if let Some((_, password)) = &config.sources.credential
         && !sys::cmdline::hide_password(password)
     {
         warnings.push("the password can be read in the process list; use --users".into());
     }
-    for warning in warnings {
+    for warning in &warnings {
         say(Level::Warn, format_args!("{warning}"));
     }
     let net = match Os::new(&config, signals) {
         Ok(net) => net,
-        Err(OpenError::Stopped) => return ExitCode::SUCCESS,
-        Err(error) => return end(&error),
+        Err(OpenError::Stopped) => exit(0),
+        Err(error) => end(&error),
     };
-    let mut server = Server::new(config, users, names, net);
-    if let Err(error) = server.run() {
-        return end(&error);
+    match Server::new(*config, users, names, net).run() {
+        Ok(()) => exit(0),
+        Err(error) => end(&error),
     }
-    // Nothing has to be taken apart first.
-    std::process::exit(0)
 }
 
 /// Prints what was asked for. A reader that has gone away has seen enough.
-fn print(text: &str) -> ExitCode {
+fn print(text: &str) -> ! {
     let mut rest = text.as_bytes();
     while let Ok(written @ 1..) = nix::unistd::write(io::stdout(), rest) {
         rest = &rest[written..];
     }
-    ExitCode::SUCCESS
-}
-
-fn usage(error: &dyn Display) -> ExitCode {
-    complain(error, EXIT_USAGE)
+    exit(0)
 }
 
 /// One line on stderr, before there is a log.
-fn complain(error: &dyn Display, status: u8) -> ExitCode {
+fn complain(error: &dyn Display, status: i32) -> ! {
     let _ = writeln!(io::stderr(), "anklet: {error}");
-    ExitCode::from(status)
+    exit(status)
 }
 
-fn end(error: &dyn Display) -> ExitCode {
+fn end(error: &dyn Display) -> ! {
     say(Level::Error, format_args!("{error}"));
-    ExitCode::FAILURE
+    exit(EXIT_FAILURE)
 }

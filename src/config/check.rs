@@ -29,16 +29,9 @@ const BATCH_BYTES: u64 = 16 * (64 << 10);
 /// its fields are.
 const HEAD_BYTES: u64 = 17 << 10;
 
-/// The whole text, each line ended. `users` are those of `Sources::load_users`, `names` and
-/// `found` what `load_names` and `limits` came with, `interfaces` the machine's; the limits in
-/// `config` are settled.
-pub fn report(
-    config: &Config,
-    users: usize,
-    names: &Settings,
-    interfaces: &[Interface],
-    found: &[String],
-) -> String {
+/// The whole text, each line ended. `users` are those of `Sources::load_users`, `names` what
+/// `load_names` came with, `warnings` all that were found; the limits in `config` are settled.
+pub fn report(config: &Config, users: usize, names: &Settings, warnings: &[String]) -> String {
     let mut text = String::new();
     listeners(&mut text, config);
     protocols(&mut text, config.protocols);
@@ -55,43 +48,41 @@ pub fn report(
     relay(&mut text, config.protocols, &config.relay);
     timeouts(&mut text, config);
     limits(&mut text, config);
-    for warning in found.iter().chain(&warnings(config, interfaces)) {
+    for warning in warnings {
         line(&mut text, "warning", &warning);
     }
     text
 }
 
-/// What is worth a warning in a configuration that works.
-pub fn warnings(config: &Config, interfaces: &[Interface]) -> Vec<String> {
-    let mut warnings = Vec::new();
+/// Adds what is worth a warning in a configuration that works.
+pub fn warn(warnings: &mut Vec<String>, config: &Config, interfaces: &[Interface]) {
+    let mut warn = |before, net: &dyn Display, after| {
+        warnings.push(format!("{before}{net}{after}"));
+    };
     let policy = &config.policy;
     if !policy.credentials {
         for net in policy.clients.iter().filter(|net| is_wide(net, interfaces)) {
-            warnings.push(format!(
-                "anyone in {net} may use this proxy without a password"
-            ));
+            warn("anyone in ", net, " may use this proxy without a password");
         }
     }
-    for net in policy.trust.iter().filter(|net| is_wide(net, interfaces)) {
-        warnings.push(format!("anyone in {net} may use this proxy: it is trusted"));
-    }
-    for net in policy.trust.iter().filter(|net| has_loopback(net)) {
-        warnings.push(format!(
-            "{net} is trusted: a forwarder on this machine (ssh -L, a container) lends it to others"
-        ));
+    for net in &policy.trust {
+        if is_wide(net, interfaces) {
+            warn("anyone in ", net, " may use this proxy: it is trusted");
+        }
+        if has_loopback(net) {
+            let lends = " is trusted: a forwarder on this machine (ssh -L, a container) lends it \
+                         to others";
+            warn("", net, lends);
+        }
     }
     let built_in = !policy.credentials && policy.clients.is_empty();
-    for interface in interfaces
-        .iter()
-        .filter(|interface| built_in && is_inside(interface))
-    {
-        let Interface { name, addr, .. } = interface;
-        warnings.push(format!(
-            "{name} has a default route and the private address {addr}: its network may use \
-             this proxy"
-        ));
+    for interface in interfaces {
+        if built_in && is_inside(interface) {
+            let Interface { name, addr, .. } = interface;
+            let what = format_args!("{name} has a default route and the private address {addr}");
+            warn("", &what, ": its network may use this proxy");
+        }
     }
-    warnings
 }
 
 /// Whether a network reaches beyond [`SERVED`]: a larger or another prefix, or an interface that
@@ -376,13 +367,13 @@ mod tests {
             credentials,
             ..Policy::default()
         };
-        warnings(
-            &Config {
-                policy,
-                ..Config::default()
-            },
-            &router(),
-        )
+        let config = Config {
+            policy,
+            ..Config::default()
+        };
+        let mut warnings = Vec::new();
+        warn(&mut warnings, &config, &router());
+        warnings
     }
 
     #[test]
@@ -395,7 +386,7 @@ mod tests {
             ..Settings::default()
         };
         assert_eq!(
-            report(&config, 0, &names, &[], &[String::from("found before")]),
+            report(&config, 0, &names, &[String::from("found before")]),
             "listen: 0.0.0.0:1080 and [::]:1080, whichever there is\n\
              protocols: SOCKS5, SOCKS4, HTTP\n\
              commands: CONNECT, BIND, UDP ASSOCIATE\n\
@@ -462,7 +453,7 @@ mod tests {
             },
             ..Config::default()
         };
-        let text = report(&config, 1, &Settings::default(), &[], &[]);
+        let text = report(&config, 1, &Settings::default(), &[]);
         for line in [
             "listen: [::1]:1081\n",
             "listen: addresses of br-lan, port 1080\n",
@@ -499,7 +490,7 @@ mod tests {
             ..Config::default()
         };
         config.limits = limits::limits(&config.limits, 4096, 64 << 20).unwrap().0;
-        let text = report(&config, 0, &Settings::default(), &[], &[]);
+        let text = report(&config, 0, &Settings::default(), &[]);
         for line in [
             "protocols: SOCKS5\ncommands: CONNECT, BIND\n",
             "relay-ports: 5000-5099\npublic: 192.0.2.1\npublic: ::1\nhandshake-timeout: ",
@@ -510,7 +501,7 @@ mod tests {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
         config.protocols.bind = false;
-        let text = report(&config, 0, &Settings::default(), &[], &[]);
+        let text = report(&config, 0, &Settings::default(), &[]);
         for word in ["BIND", "UDP", "relay", "public", "bind-timeout"] {
             assert!(!text.contains(word), "{word} is in\n{text}");
         }
