@@ -6,8 +6,8 @@
 use std::fmt::{Display, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Config, Families, Listen, Outgoing, Protocols, Relay, Timeouts};
-use crate::state::access::{Interface, Nets, Policy};
+use super::{Config, Families, Limits, Listen, Outgoing, Protocols, Relay, Timeouts};
+use crate::state::access::{Destination, Interface, Nets, Policy};
 use crate::state::pool::SCRATCH_BUFFERS;
 use crate::state::prefix::SERVED;
 use crate::state::resolver::Settings;
@@ -37,7 +37,7 @@ pub fn report(config: &Config, users: usize, names: &Settings, warnings: &[Strin
     protocols(&mut text, config.protocols);
     policy(&mut text, &config.policy, users);
     for server in &names.servers {
-        line(&mut text, "name server", &server);
+        line(&mut text, "name server", server);
     }
     for domain in &names.search {
         line(&mut text, "search", &Shown(domain));
@@ -46,10 +46,10 @@ pub fn report(config: &Config, users: usize, names: &Settings, warnings: &[Strin
     outgoing(&mut text, &config.outgoing);
     line(&mut text, "families", &families(config.families));
     relay(&mut text, config.protocols, &config.relay);
-    timeouts(&mut text, config);
-    limits(&mut text, config);
+    timeouts(&mut text, config.protocols, &config.timeouts);
+    limits(&mut text, config.protocols, &config.limits);
     for warning in warnings {
-        line(&mut text, "warning", &warning);
+        line(&mut text, "warning", warning);
     }
     text
 }
@@ -87,8 +87,8 @@ pub fn warn(warnings: &mut Vec<String>, config: &Config, interfaces: &[Interface
 
 /// Whether a network reaches beyond [`SERVED`]: a larger or another prefix, or an interface that
 /// carries a default route.
-fn is_wide(net: &Nets, interfaces: &[Interface]) -> bool {
-    match net {
+fn is_wide(net: &Destination, interfaces: &[Interface]) -> bool {
+    match &net.net {
         Nets::Prefix(prefix) => !SERVED
             .iter()
             .any(|local| local.bits() <= prefix.bits() && local.contains(prefix.addr())),
@@ -99,8 +99,8 @@ fn is_wide(net: &Nets, interfaces: &[Interface]) -> bool {
 }
 
 /// Whether the machine's own programs are in a network.
-fn has_loopback(net: &Nets) -> bool {
-    match net {
+fn has_loopback(net: &Destination) -> bool {
+    match &net.net {
         Nets::Prefix(prefix) => {
             prefix.contains(IpAddr::V4(Ipv4Addr::LOCALHOST))
                 || prefix.contains(IpAddr::V6(Ipv6Addr::LOCALHOST))
@@ -125,10 +125,29 @@ fn line(text: &mut String, key: &str, value: &dyn Display) {
     let _ = writeln!(text, "{key}: {value}");
 }
 
-/// Appends one line per item.
-fn lines<T: Display>(text: &mut String, key: &str, items: &[T]) {
-    for item in items {
-        line(text, key, &item);
+/// Appends one line per network.
+fn lines(text: &mut String, key: &str, nets: &[Destination]) {
+    for net in nets {
+        line(text, key, net);
+    }
+}
+
+/// Appends what is on.
+#[inline(never)]
+fn append(text: &mut String, is_on: bool, what: &str) {
+    if is_on {
+        text.push_str(what);
+    }
+}
+
+/// Appends `form`, a number in the place of each #.
+fn fill(text: &mut String, form: &str, numbers: &[usize]) {
+    let mut numbers = numbers.iter();
+    for part in form.split('#') {
+        text.push_str(part);
+        if let Some(number) = numbers.next() {
+            let _ = write!(text, "{number}");
+        }
     }
 }
 
@@ -136,15 +155,12 @@ fn lines<T: Display>(text: &mut String, key: &str, items: &[T]) {
 fn listeners(text: &mut String, config: &Config) {
     if config.listen.is_empty() {
         let port = config.port;
-        line(
-            text,
-            "listen",
-            &format_args!("0.0.0.0:{port} and [::]:{port}, whichever there is"),
-        );
+        let form = "listen: 0.0.0.0:# and [::]:#, whichever there is\n";
+        fill(text, form, &[port.into(), port.into()]);
     }
     for listener in &config.listen {
         match listener {
-            Listen::Addr(addr) => line(text, "listen", &addr),
+            Listen::Addr(addr) => line(text, "listen", addr),
             Listen::Interface(name, port) => {
                 line(
                     text,
@@ -158,77 +174,66 @@ fn listeners(text: &mut String, config: &Config) {
 
 /// What is spoken there.
 fn protocols(text: &mut String, protocols: Protocols) {
-    let Protocols {
-        udp,
-        bind,
-        socks4,
-        http,
-    } = protocols;
-    let mut list = |key, first: &str, others: [(&str, bool); 2]| {
-        let mut list = String::from(first);
-        for (name, _) in others.iter().filter(|(_, on)| *on) {
-            list.push_str(", ");
-            list.push_str(name);
-        }
-        line(text, key, &list);
-    };
-    list("protocols", "SOCKS5", [("SOCKS4", socks4), ("HTTP", http)]);
-    list(
-        "commands",
-        "CONNECT",
-        [("BIND", bind), ("UDP ASSOCIATE", udp)],
-    );
+    append(text, true, "protocols: SOCKS5");
+    append(text, protocols.socks4, ", SOCKS4");
+    append(text, protocols.http, ", HTTP");
+    append(text, true, "\ncommands: CONNECT");
+    append(text, protocols.bind, ", BIND");
+    append(text, protocols.udp, ", UDP ASSOCIATE");
+    append(text, true, "\n");
 }
 
 /// Who may connect and where to.
 fn policy(text: &mut String, policy: &Policy, users: usize) {
     lines(text, "clients", &policy.clients);
     if policy.clients.is_empty() {
+        let local = "loopback, link-local and private addresses, links without a default route";
         let clients = if policy.credentials {
             "anyone with a password"
         } else {
-            "loopback, link-local and private addresses, links without a default route"
+            local
         };
         line(text, "clients", &clients);
     }
     line(text, "users", &users);
     lines(text, "trust", &policy.trust);
-    line(
-        text,
-        "auth-once",
-        &if policy.auth_once { "on" } else { "off" },
-    );
-    line(
-        text,
-        "destinations",
-        &"the Internet and the client's own subnet",
-    );
+    switch(text, "auth-once", policy.auth_once);
+    let everybody = "destinations: the Internet and the client's own subnet\n";
+    append(text, true, everybody);
     lines(text, "permit", &policy.permit);
     lines(text, "block", &policy.block);
 }
 
+/// Appends a line about a switch.
+fn switch(text: &mut String, key: &str, is_on: bool) {
+    line(text, key, &if is_on { "on" } else { "off" });
+}
+
 /// How outgoing connections are bound.
 fn outgoing(text: &mut String, outgoing: &Outgoing) {
-    let Outgoing {
-        v4,
-        v6,
-        device,
-        mark,
-    } = outgoing;
-    if let Some(v4) = v4 {
-        line(text, "bind", &v4);
+    match &outgoing.device {
+        Some(device) => line(text, "bind", device),
+        None => addrs(
+            text,
+            "bind",
+            outgoing.v4,
+            outgoing.v6,
+            "the kernel's choice",
+        ),
     }
-    if let Some(v6) = v6 {
-        line(text, "bind", &v6);
-    }
-    if let Some(device) = device {
-        line(text, "bind", &device);
-    }
-    if v4.is_none() && v6.is_none() && device.is_none() {
-        line(text, "bind", &"the kernel's choice");
-    }
-    if let Some(mark) = mark {
+    if let Some(mark) = outgoing.mark {
         line(text, "mark", &mark);
+    }
+}
+
+/// Appends one line per family with an address, or `neither`.
+fn addrs(text: &mut String, key: &str, v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>, neither: &str) {
+    let addrs = [v4.map(IpAddr::V4), v6.map(IpAddr::V6)];
+    for addr in addrs.iter().flatten() {
+        line(text, key, addr);
+    }
+    if v4.is_none() && v6.is_none() {
+        line(text, key, &neither);
     }
 }
 
@@ -250,99 +255,92 @@ fn relay(text: &mut String, protocols: Protocols, relay: &Relay) {
         return;
     }
     match relay.ports {
-        Some((first, last)) => line(text, "relay-ports", &format_args!("{first}-{last}")),
+        Some((first, last)) => fill(text, "relay-ports: #-#\n", &[first.into(), last.into()]),
         None => line(text, "relay-ports", &"the kernel's choice"),
     }
-    if let Some(v4) = relay.public_v4 {
-        line(text, "public", &v4);
-    }
-    if let Some(v6) = relay.public_v6 {
-        line(text, "public", &v6);
-    }
-    if relay.public_v4.is_none() && relay.public_v6.is_none() {
-        line(text, "public", &"the local address");
-    }
+    addrs(
+        text,
+        "public",
+        relay.public_v4,
+        relay.public_v6,
+        "the local address",
+    );
     if protocols.udp {
-        line(text, "udp-strict", &if relay.strict { "on" } else { "off" });
+        switch(text, "udp-strict", relay.strict);
     }
 }
 
 /// The timeouts of what is on, in seconds, as they are typed.
-fn timeouts(text: &mut String, config: &Config) {
-    let Config {
-        timeouts,
-        protocols,
-        ..
-    } = config;
-    let Timeouts {
-        handshake_ms,
-        connect_ms,
-        idle_ms,
-        half_close_ms,
-        udp_ms,
-        bind_ms,
-        peer_ms,
-    } = *timeouts;
-    let mut seconds = |key, milliseconds: u32| {
-        line(text, key, &format_args!("{} s", milliseconds / 1000));
-    };
-    seconds("handshake-timeout", handshake_ms);
-    seconds("connect-timeout", connect_ms);
-    seconds("idle-timeout", idle_ms);
-    seconds("half-close-timeout", half_close_ms);
+fn timeouts(text: &mut String, protocols: Protocols, timeouts: &Timeouts) {
+    let seconds = |ms: u32| ms as usize / 1000;
+    let [handshake, connect, idle, half_close] = [
+        seconds(timeouts.handshake_ms),
+        seconds(timeouts.connect_ms),
+        seconds(timeouts.idle_ms),
+        seconds(timeouts.half_close_ms),
+    ];
+    let form = "handshake-timeout: # s\nconnect-timeout: # s\nidle-timeout: # s\n\
+                half-close-timeout: # s\n";
+    fill(text, form, &[handshake, connect, idle, half_close]);
     if protocols.udp {
-        seconds("udp-timeout", udp_ms);
+        fill(text, "udp-timeout: # s\n", &[seconds(timeouts.udp_ms)]);
     }
     if protocols.bind {
-        seconds("bind-timeout", bind_ms);
+        fill(text, "bind-timeout: # s\n", &[seconds(timeouts.bind_ms)]);
     }
-    seconds("peer-timeout", peer_ms);
+    fill(text, "peer-timeout: # s\n", &[seconds(timeouts.peer_ms)]);
 }
 
 /// The limits of what is on, and what they come to in memory if all of them are reached.
-fn limits(text: &mut String, config: &Config) {
-    let Config {
-        limits, protocols, ..
-    } = config;
-    let mut bytes = limits.sessions_max as u64 * SESSION_BYTES
-        + limits.openings_max as u64 * OPENING_BYTES
-        + (limits.buffers_max + SCRATCH_BUFFERS) as u64 * limits.buffer_bytes as u64;
-    line(text, "max-sessions", &limits.sessions_max);
-    line(text, "max-per-client", &limits.per_client_max);
-    let openings = "handshakes, lookups and connects at once";
-    line(text, openings, &limits.openings_max);
+fn limits(text: &mut String, protocols: Protocols, limits: &Limits) {
+    let form = "max-sessions: #\nmax-per-client: #\nhandshakes, lookups and connects at once: #\n";
+    let Limits {
+        sessions_max,
+        per_client_max,
+        openings_max,
+        ..
+    } = *limits;
+    fill(text, form, &[sessions_max, per_client_max, openings_max]);
     if protocols.udp {
-        bytes += limits.associations_max as u64 * ASSOCIATION_BYTES + BATCH_BYTES;
         let (all, one) = (limits.associations_max, limits.per_client_associations_max);
-        shares(text, "associations", all, one);
+        fill(text, "associations: #, # of one client\n", &[all, one]);
     }
     if protocols.bind {
-        shares(text, "BINDs", limits.binds_max, limits.per_client_binds_max);
+        let (all, one) = (limits.binds_max, limits.per_client_binds_max);
+        fill(text, "BINDs: #, # of one client\n", &[all, one]);
     }
     if protocols.http {
-        bytes += limits.heads_max as u64 * HEAD_BYTES;
-        line(text, "HTTP heads at once", &limits.heads_max);
+        fill(text, "HTTP heads at once: #\n", &[limits.heads_max]);
     }
-    line(text, "buffers", &limits.buffers_max);
-    line(text, "buffer-size", &limits.buffer_bytes);
-    line(
+    let memory = memory_kib(protocols, limits);
+    let form = "buffers: #\nbuffer-size: #\nmemory at most: # KiB and the kernel's\n";
+    fill(
         text,
-        "memory at most",
-        &format_args!("{} KiB and the kernel's", bytes.div_ceil(1024)),
+        form,
+        &[limits.buffers_max, limits.buffer_bytes, memory],
     );
 }
 
-/// Appends one line for the bound of all clients and that of one.
-fn shares(text: &mut String, key: &str, all: usize, one: usize) {
-    line(text, key, &format_args!("{all}, {one} of one client"));
+/// What the limits of what is on come to in memory if all of them are reached.
+fn memory_kib(protocols: Protocols, limits: &Limits) -> usize {
+    let mut bytes = limits.sessions_max as u64 * SESSION_BYTES
+        + limits.openings_max as u64 * OPENING_BYTES
+        + (limits.buffers_max + SCRATCH_BUFFERS) as u64 * limits.buffer_bytes as u64;
+    if protocols.udp {
+        bytes += limits.associations_max as u64 * ASSOCIATION_BYTES + BATCH_BYTES;
+    }
+    if protocols.http {
+        bytes += limits.heads_max as u64 * HEAD_BYTES;
+    }
+    usize::try_from(bytes.div_ceil(1024)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Sources, limits};
+    use crate::config::{Sources, limits as settle};
 
-    fn nets(list: &[&str]) -> Vec<Nets> {
+    fn nets(list: &[&str]) -> Vec<Destination> {
         list.iter().map(|net| net.parse().unwrap()).collect()
     }
 
@@ -379,7 +377,7 @@ mod tests {
     #[test]
     fn the_default_configuration_is_printed_whole() {
         let mut config = Config::default();
-        config.limits = limits::limits(&config.limits, 4096, 64 << 20).unwrap().0;
+        config.limits = settle::limits(&config.limits, 4096, 64 << 20).unwrap().0;
         let names = Settings {
             servers: vec!["127.0.0.1:53".parse().unwrap()],
             search: vec![b"lan".to_vec().into_boxed_slice()],
@@ -489,7 +487,7 @@ mod tests {
             },
             ..Config::default()
         };
-        config.limits = limits::limits(&config.limits, 4096, 64 << 20).unwrap().0;
+        config.limits = settle::limits(&config.limits, 4096, 64 << 20).unwrap().0;
         let text = report(&config, 0, &Settings::default(), &[]);
         for line in [
             "protocols: SOCKS5\ncommands: CONNECT, BIND\n",

@@ -55,6 +55,7 @@ pub(super) fn ports(text: &str) -> Result<(u16, u16), &'static str> {
 }
 
 /// One address of each family at most.
+#[inline(never)]
 pub(super) fn one_per_family(
     addr: IpAddr,
     v4: &mut Option<Ipv4Addr>,

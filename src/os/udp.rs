@@ -148,6 +148,7 @@ pub(super) fn send(
     Ok(sent.count())
 }
 
+#[inline(never)]
 fn source(addr: SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = addr.as_sockaddr_in() {
         return Some(SocketAddr::from((v4.ip(), v4.port())));

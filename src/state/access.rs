@@ -60,10 +60,11 @@ pub struct Interface {
 pub struct Policy {
     /// Users are configured, be it none at the moment.
     pub credentials: bool,
-    /// Who may connect; empty: with credentials anyone, without the built-in rule.
-    pub clients: Vec<Nets>,
+    /// Who may connect, from all ports; empty: with credentials anyone, without the built-in
+    /// rule.
+    pub clients: Vec<Destination>,
     /// Who needs no password.
-    pub trust: Vec<Nets>,
+    pub trust: Vec<Destination>,
     /// Destinations that are opened.
     pub permit: Vec<Destination>,
     /// Destinations that are closed.
@@ -168,18 +169,11 @@ impl Access {
         for (nets, kind) in [
             (&policy.clients, Kind::Admitted),
             (&policy.trust, Kind::Trusted),
-        ] {
-            for net in nets {
-                rules.add_net(net, &interfaces, ALL_PORTS, kind);
-            }
-        }
-        for (destinations, kind) in [
             (&policy.permit, Kind::Permit),
             (&policy.block, Kind::Refuse(Refusal::Rule)),
         ] {
-            for destination in destinations {
-                let ports = (destination.first_port, destination.last_port);
-                rules.add_net(&destination.net, &interfaces, ports, kind);
+            for net in nets {
+                rules.add_net(net, &interfaces, kind);
             }
         }
         let serves_near = policy.serves_near();
@@ -348,8 +342,9 @@ impl Rules {
     }
 
     /// What a network of the command line stands for on these interfaces.
-    fn add_net(&mut self, net: &Nets, interfaces: &[Interface], ports: Ports, kind: Kind) {
-        match net {
+    fn add_net(&mut self, net: &Destination, interfaces: &[Interface], kind: Kind) {
+        let ports = (net.first_port, net.last_port);
+        match &net.net {
             Nets::Prefix(prefix) => self.add(*prefix, ports, kind),
             Nets::Interface(name) => {
                 for interface in interfaces {

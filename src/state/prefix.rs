@@ -201,7 +201,7 @@ impl fmt::Display for Nets {
     }
 }
 
-/// A DEST of the command line: a network and a range of ports in it.
+/// A DEST of the command line: a network and a range of ports in it. A NET has all ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// Where.
@@ -210,6 +210,16 @@ pub struct Destination {
     pub first_port: u16,
     /// The highest port, not below `first_port`.
     pub last_port: u16,
+}
+
+impl From<Nets> for Destination {
+    fn from(net: Nets) -> Self {
+        Self {
+            net,
+            first_port: 0,
+            last_port: u16::MAX,
+        }
+    }
 }
 
 impl FromStr for Destination {

@@ -4,13 +4,13 @@
 //! `contradictions`.
 
 use std::net::IpAddr;
-use std::str::FromStr;
 
 use log::LevelFilter;
 
 use super::super::files::{DNS_PORT, NAME_SERVERS_MAX};
 use super::super::values;
 use super::super::{Config, Outgoing, Relay, Sources};
+use crate::state::access::{Destination, Nets};
 use crate::sys::scope::interface_index;
 
 /// Listeners at most. Their descriptors are part of the fixed share in `limits`; more
@@ -111,10 +111,10 @@ pub(super) fn text(config: &mut Config, name: &str, text: &str) -> Result<(), &'
             config.sources.users = Some(text.into());
             Ok(())
         }
-        "trust" => add(&mut policy.trust, text),
-        "clients" => add(&mut policy.clients, text),
-        "permit" => add(&mut policy.permit, text),
-        "block" => add(&mut policy.block, text),
+        "trust" => add(&mut policy.trust, text.parse::<Nets>()?.into()),
+        "clients" => add(&mut policy.clients, text.parse::<Nets>()?.into()),
+        "permit" => add(&mut policy.permit, text.parse()?),
+        "block" => add(&mut policy.block, text.parse()?),
         "prefer" => match text {
             "4" | "6" => {
                 config.families.v6_first = text == "6";
@@ -160,11 +160,11 @@ fn credential(sources: &mut Sources, is_name: bool, text: &str) -> Result<(), &'
 }
 
 /// A list of networks or destinations.
-fn add<T: FromStr<Err = &'static str>>(list: &mut Vec<T>, text: &str) -> Result<(), &'static str> {
+fn add(list: &mut Vec<Destination>, item: Destination) -> Result<(), &'static str> {
     if list.len() == RULES_MAX {
         return Err("one more than 256");
     }
-    list.push(text.parse()?);
+    list.push(item);
     Ok(())
 }
 
