@@ -34,18 +34,16 @@ const PORTS_TRIED_MAX: usize = 16;
 
 /// Opens all listeners, or none.
 pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener>, OpenError> {
+    let mut listeners = Vec::new();
+    let mut tried = 0;
     let mut warned = false;
     let mut reload = false;
-    loop {
-        let failure = match open_all(config) {
-            Ok(listeners) => {
-                if reload {
-                    signals.reload();
-                }
-                return Ok(listeners);
-            }
-            Err(failure) => failure,
-        };
+    while let Err(failure) = open_once(config, &mut listeners) {
+        tried += 1;
+        // A free port of the first address was taken on the second: pick another.
+        if config.port == 0 && failure.is(io::ErrorKind::AddrInUse) && tried < PORTS_TRIED_MAX {
+            continue;
+        }
         if !config.retry_listen || !failure.is_transient() {
             return Err(failure);
         }
@@ -53,6 +51,7 @@ pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener
             warned = true;
             say(Level::Warn, format_args!("{failure}; trying on"));
         }
+        tried = 0;
         match signals.wait(RETRY_EVERY) {
             Some(Signal::Stop) => return Err(OpenError::Stopped),
             // What it is about has been read before: the server hears of it once there is one.
@@ -60,58 +59,37 @@ pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener
             Some(Signal::Report) | None => {}
         }
     }
+    if reload {
+        signals.reload();
+    }
+    Ok(listeners)
 }
 
 impl OpenError {
     /// What may pass by itself while a router boots.
     fn is_transient(&self) -> bool {
-        match self {
-            Self::Absent(_) => true,
-            Self::Listen(_, error) => {
-                is_taken(error) || error.kind() == io::ErrorKind::AddrNotAvailable
-            }
-            _ => false,
-        }
+        matches!(self, Self::Absent(_))
+            || self.is(io::ErrorKind::AddrInUse)
+            || self.is(io::ErrorKind::AddrNotAvailable)
+    }
+
+    /// Whether a listener has failed that way.
+    fn is(&self, kind: io::ErrorKind) -> bool {
+        matches!(self, Self::Listen(_, error) if error.kind() == kind)
     }
 }
 
-fn is_taken(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::AddrInUse
-}
-
-fn open_all(config: &Config) -> Result<Vec<TcpListener>, OpenError> {
-    let mut tried = 0;
-    loop {
-        tried += 1;
-        match open_once(config) {
-            // A free port of the first address was taken on the second: pick another.
-            Err(OpenError::Listen(_, error))
-                if config.port == 0 && is_taken(&error) && tried < PORTS_TRIED_MAX => {}
-            Err(error) => return Err(error),
-            Ok(listeners) => {
-                for addr in listeners
-                    .iter()
-                    .filter_map(|listener| listener.local_addr().ok())
-                {
-                    say(Level::Info, format_args!("listening on {addr}"));
-                }
-                return Ok(listeners);
-            }
-        }
-    }
-}
-
-fn open_once(config: &Config) -> Result<Vec<TcpListener>, OpenError> {
-    let mut listeners = Vec::new();
+/// Opens all of them once. Of 0.0.0.0 and :: one is enough, where the system has no other.
+fn open_once(config: &Config, listeners: &mut Vec<TcpListener>) -> Result<(), OpenError> {
     let mut free_port = 0;
-    let mut failure = None;
+    let mut outcome = Ok(());
     for addr in addresses(config)? {
         match open_one(addr, &mut free_port, config) {
             Ok(listener) => listeners.push(listener),
             Err(error) => {
-                // Of 0.0.0.0 and :: one is enough, where the system has no other.
-                let fatal = !config.listen.is_empty() || is_taken(&error);
-                failure = Some(OpenError::Listen(addr, error));
+                let failure = OpenError::Listen(addr, error);
+                let fatal = !config.listen.is_empty() || failure.is(io::ErrorKind::AddrInUse);
+                outcome = Err(failure);
                 if fatal {
                     listeners.clear();
                     break;
@@ -119,9 +97,10 @@ fn open_once(config: &Config) -> Result<Vec<TcpListener>, OpenError> {
             }
         }
     }
-    match failure {
-        Some(error) if listeners.is_empty() => Err(error),
-        _ => Ok(listeners),
+    if listeners.is_empty() {
+        outcome
+    } else {
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
+use log::Level;
 use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
@@ -19,6 +20,7 @@ use socket2::SockRef;
 
 use crate::config::{Config, Outgoing};
 use crate::net::{Datagram, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream};
+use crate::say::say;
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
 use crate::state::slots::{Key, Role, Token};
@@ -55,25 +57,30 @@ impl Os {
     /// # Errors
     /// What cannot be opened, with its name.
     pub fn new(config: &Config, signals: sys::Signals) -> Result<Self, OpenError> {
-        let poll = Poll::new().map_err(OpenError::System)?;
-        let random = sys::file::open("/dev/urandom", OFlag::O_RDONLY);
-        let random = random.map_err(|errno| OpenError::System(errno.into()))?;
-        let mut listeners = listen::open(config, &signals)?;
-        let mut addrs = Vec::with_capacity(listeners.len());
+        let listeners = listen::open(config, &signals)?;
+        Self::around(listeners, config, signals).map_err(OpenError::System)
+    }
+
+    /// Opens what has to be open beside the listeners.
+    fn around(
+        mut listeners: Vec<TcpListener>,
+        config: &Config,
+        signals: sys::Signals,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let random = sys::file::open("/dev/urandom", OFlag::O_RDONLY)?;
+        let registry = poll.registry();
+        let mut addrs = Vec::new();
         for (number, listener) in (0..).zip(&mut listeners) {
             let token = mio_token(Token::new(Key::new(number, 0), Role::Listener));
-            let registered = poll
-                .registry()
-                .register(listener, token, Interest::READABLE);
-            registered.map_err(OpenError::System)?;
-            addrs.push(listener.local_addr().map_err(OpenError::System)?);
+            registry.register(listener, token, Interest::READABLE)?;
+            let addr = listener.local_addr()?;
+            say(Level::Info, format_args!("listening on {addr}"));
+            addrs.push(addr);
         }
         let token = mio_token(Token::new(Key::new(0, 0), Role::Signal));
         let descriptor = signals.as_fd().as_raw_fd();
-        let registered =
-            poll.registry()
-                .register(&mut SourceFd(&descriptor), token, Interest::READABLE);
-        registered.map_err(OpenError::System)?;
+        registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE)?;
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
