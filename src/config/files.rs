@@ -148,7 +148,9 @@ fn parse_resolv_conf(
             Some(b"domain") => search(words, 1, settings),
             Some(b"search") => search(words, SEARCH_MAX, settings),
             Some(b"options") => {
-                words.for_each(|word| option(word, settings));
+                for word in words {
+                    option(word, settings);
+                }
                 Ok(())
             }
             _ => Ok(()),
@@ -221,13 +223,13 @@ fn option(word: &[u8], settings: &mut Settings) {
         settings.rotate |= key == b"rotate";
         return;
     }
-    // A number beyond 64 bits is as good as the largest.
-    let number = file::number(digits, 10).unwrap_or(u64::MAX);
-    let at_most = |most: u8| u8::try_from(number).unwrap_or(u8::MAX).min(most);
+    // A number beyond 8 bits is as good as the largest.
+    let number = file::number(digits, 10).and_then(|number| u8::try_from(number).ok());
+    let number = number.unwrap_or(u8::MAX);
     match key {
-        b"ndots" => settings.ndots = at_most(15),
-        b"attempts" => settings.attempts = at_most(5).max(1),
-        b"timeout" => settings.timeout_ms = u32::from(at_most(30).max(1)) * 1000,
+        b"ndots" => settings.ndots = number.min(15),
+        b"attempts" => settings.attempts = number.clamp(1, 5),
+        b"timeout" => settings.timeout_ms = u32::from(number.clamp(1, 30)) * 1000,
         _ => {}
     }
 }

@@ -90,8 +90,10 @@ pub(super) fn receive(
     } else {
         &mut headers.from_v4
     };
-    // Number, source, length, cut: noted once the batch's memory is free again.
-    let mut arrived = [None; BATCH_MAX];
+    // Source, length, cut: noted once the batch's memory is free again. The kernel names the
+    // source of every datagram; one without would be nobody's.
+    let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let mut arrived = [(nobody, 0, true); BATCH_MAX];
     let mut count = 0;
     let mut slices = batch.spaces().map(|space| [IoSliceMut::new(space)]);
     let results = recvmmsg(
@@ -102,17 +104,14 @@ pub(super) fn receive(
         None,
     )?;
     for (place, message) in arrived.iter_mut().zip(results) {
-        let cut = message.flags.contains(MsgFlags::MSG_TRUNC);
-        *place = message
-            .address
-            .and_then(source)
-            .map(|from| (from, message.bytes, cut));
+        if let Some(from) = message.address.and_then(source) {
+            let cut = message.flags.contains(MsgFlags::MSG_TRUNC);
+            *place = (from, message.bytes, cut);
+        }
         count += 1;
     }
-    for (number, message) in arrived.iter().enumerate().take(count) {
-        // The kernel names the source of every datagram; one without would be nobody's.
-        let (from, len, cut) = message.unwrap_or(((Ipv4Addr::UNSPECIFIED, 0).into(), 0, true));
-        batch.set_received(number, from, len, cut);
+    for (number, (from, len, cut)) in arrived.iter().enumerate().take(count) {
+        batch.set_received(number, *from, *len, *cut);
     }
     Ok(count)
 }

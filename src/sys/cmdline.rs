@@ -8,7 +8,6 @@
 //! that case, made for setproctitle(3), it prints up to the first NUL. So the rest of the
 //! area is filled with blanks. `main` calls this once, after it has taken the arguments.
 
-use std::io;
 use std::os::unix::fs::FileExt;
 
 use nix::fcntl::OFlag;
@@ -31,31 +30,28 @@ pub fn hide_password(password: &[u8]) -> bool {
     overwrite(password).unwrap_or(false)
 }
 
-/// Does the work of [`hide_password`]; an error stands for `false`.
-fn overwrite(password: &[u8]) -> io::Result<bool> {
+/// Does the work of [`hide_password`]; `None` stands for `false`.
+fn overwrite(password: &[u8]) -> Option<bool> {
     let line = read("/proc/self/cmdline")?;
-    let (start, end) = area(&read("/proc/self/stat")?).unwrap_or((0, 0));
-    // Where the two disagree (an emulator, an area overwritten before), nothing is touched.
-    if end.checked_sub(start) != u64::try_from(line.len()).ok() {
-        return Ok(false);
-    }
-    let Some(mut shown) = without(&line, password) else {
-        return Ok(false);
-    };
+    let (start, end) = area(&read("/proc/self/stat")?)?;
+    let mut shown = without(&line, password)?;
     shown.push(0);
     shown.resize(line.len(), b' ');
-    let memory = file::open("/proc/self/mem", OFlag::O_WRONLY)?;
-    if memory.write_at(&shown, start).ok() != Some(shown.len()) {
-        return Ok(false);
+    // Where the two disagree (an emulator, an area overwritten before), nothing is touched.
+    if end.checked_sub(start) != u64::try_from(line.len()).ok() {
+        return None;
     }
+    let memory = file::open("/proc/self/mem", OFlag::O_WRONLY).ok()?;
+    let written = memory.write_at(&shown, start).ok()?;
     let seen = read("/proc/self/cmdline")?;
     // The kernel prints at most a page of such a string, and a NUL behind it or not.
-    Ok(seen.len() > 1 && shown.starts_with(&seen))
+    Some(written == shown.len() && seen.len() > 1 && shown.starts_with(&seen))
 }
 
 /// A file about this process as it is now.
-fn read(path: &str) -> io::Result<Vec<u8>> {
-    Ok(file::read(path, CMDLINE_BYTES_MAX)?.0)
+#[inline(never)]
+fn read(path: &str) -> Option<Vec<u8>> {
+    Some(file::read(path, CMDLINE_BYTES_MAX).ok()?.0)
 }
 
 /// Where the arguments lie in memory: first byte and the one behind the last.
