@@ -114,46 +114,61 @@ fn honour(config: &mut Config, matches: &Matches, entry: &Entry) -> Result<(), C
     Ok(())
 }
 
-/// Options that cannot stand together, or not alone. A value for something that is switched
-/// off could not be honoured; trust means to do without a password, so there must be one.
+/// Options that cannot stand together, or not alone, one to a line. A value for something that
+/// is switched off could not be honoured; trust means to do without a password, so there must
+/// be one.
+const CONTRADICTIONS: &str = "\
+user needs --password
+password needs --user
+trust needs --user or --users
+auth-once needs --user or --users
+ipv4 contradicts --ipv6
+prefer contradicts --ipv4
+prefer contradicts --ipv6
+udp-strict contradicts --no-udp
+udp-timeout contradicts --no-udp
+bind-timeout contradicts --no-bind
+relay-ports contradicts --no-udp with --no-bind
+public contradicts --no-udp with --no-bind
+quiet contradicts --verbose";
+
+/// Finds them, and numbers and addresses that do not go with others.
 fn contradictions(config: &Config, matches: &Matches) -> Result<(), ConfigError> {
-    let has = |option| matches.opt_present(option);
-    let (udp, bind) = (config.protocols.udp, config.protocols.bind);
-    let (ipv4, ipv6, users) = (has("ipv4"), has("ipv6"), has("user") || has("users"));
-    let (outgoing, limits) = (&config.outgoing, &config.limits);
-    let few = limits.sessions_max > 0 && limits.per_client_max > limits.sessions_max;
-    for (option, wrong, why) in [
-        ("user", !has("password"), "needs --password"),
-        ("password", !has("user"), "needs --user"),
-        ("trust", !users, "needs --user or --users"),
-        ("auth-once", !users, "needs --user or --users"),
-        ("ipv4", ipv6, "contradicts --ipv6"),
-        ("prefer", ipv4, "contradicts --ipv4"),
-        ("prefer", ipv6, "contradicts --ipv6"),
-        ("bind", ipv6 && outgoing.v4.is_some(), "contradicts --ipv6"),
-        ("bind", ipv4 && outgoing.v6.is_some(), "contradicts --ipv4"),
-        ("udp-strict", !udp, "contradicts --no-udp"),
-        ("udp-timeout", !udp, "contradicts --no-udp"),
-        ("bind-timeout", !bind, "contradicts --no-bind"),
-        (
-            "relay-ports",
-            !udp && !bind,
-            "contradicts --no-udp with --no-bind",
-        ),
-        (
-            "public",
-            !udp && !bind,
-            "contradicts --no-udp with --no-bind",
-        ),
-        ("max-per-client", few, "more than --max-sessions"),
-        ("quiet", has("verbose"), "contradicts --verbose"),
-    ] {
-        if wrong && has(option) {
-            let value = matches.opt_str(option).filter(|_| option != "password");
-            return Err(ConfigError::about(option, value.as_deref(), why));
+    for line in CONTRADICTIONS.split('\n') {
+        let (option, why) = line.split_once(' ').unwrap_or_default();
+        let is_need = why.starts_with("needs");
+        let (mut named, mut given) = (0, 0);
+        for other in why.split(' ').filter_map(|word| word.strip_prefix("--")) {
+            named += 1;
+            given += u8::from(matches.opt_present(other));
+        }
+        // One of those that are needed is enough; of the others it takes all.
+        let least = if is_need { 1 } else { named };
+        if (given >= least) != is_need {
+            contradiction(matches, option, why)?;
         }
     }
+    let (outgoing, limits) = (&config.outgoing, &config.limits);
+    if !config.families.v4 && outgoing.v4.is_some() {
+        contradiction(matches, "bind", "contradicts --ipv6")?;
+    }
+    if !config.families.v6 && outgoing.v6.is_some() {
+        contradiction(matches, "bind", "contradicts --ipv4")?;
+    }
+    if limits.sessions_max > 0 && limits.per_client_max > limits.sessions_max {
+        contradiction(matches, "max-per-client", "more than --max-sessions")?;
+    }
     Ok(())
+}
+
+/// What is wrong with an option, if it was given.
+fn contradiction(matches: &Matches, option: &str, why: &str) -> Result<(), ConfigError> {
+    if !matches.opt_present(option) {
+        return Ok(());
+    }
+    let values = matches.opt_strs(option);
+    let shown = values.first().filter(|_| option != "password");
+    Err(ConfigError::about(option, shown.map(String::as_str), why))
 }
 
 /// Who chooses the way out for one family by a source address does not want the other to leave
