@@ -15,7 +15,7 @@ TRIPLES := \
     mips-unknown-linux-musl \
     mipsel-unknown-linux-musl \
     armv7-unknown-linux-musleabihf \
-    arm-unknown-linux-musleabi \
+    arm-unknown-linux-musleabihf \
     armv5te-unknown-linux-musleabi \
     aarch64-unknown-linux-musl \
     x86_64-unknown-linux-musl
@@ -23,7 +23,7 @@ TRIPLES := \
 RUNNER_mips-unknown-linux-musl        := qemu-mips-static -cpu 24Kc
 RUNNER_mipsel-unknown-linux-musl      := qemu-mipsel-static -cpu 24KEc
 RUNNER_armv7-unknown-linux-musleabihf := qemu-arm-static -cpu cortex-a7
-RUNNER_arm-unknown-linux-musleabi     := qemu-arm-static -cpu arm1176
+RUNNER_arm-unknown-linux-musleabihf   := qemu-arm-static -cpu arm1176
 RUNNER_armv5te-unknown-linux-musleabi := qemu-arm-static -cpu arm926
 RUNNER_aarch64-unknown-linux-musl     := qemu-aarch64-static -cpu cortex-a53
 RUNNER_x86_64-unknown-linux-musl      :=
@@ -41,7 +41,8 @@ TRIPLE_arm_cortex-a9                 := armv7-unknown-linux-musleabihf
 TRIPLE_arm_cortex-a9_neon            := armv7-unknown-linux-musleabihf
 TRIPLE_arm_cortex-a9_vfpv3-d16       := armv7-unknown-linux-musleabihf
 TRIPLE_arm_cortex-a15_neon-vfpv4     := armv7-unknown-linux-musleabihf
-TRIPLE_arm_arm1176jzf-s_vfp          := arm-unknown-linux-musleabi
+# An ARMv6 runs ARMv5's program, which is Thumb code and a quarter smaller.
+TRIPLE_arm_arm1176jzf-s_vfp          := armv5te-unknown-linux-musleabi
 TRIPLE_arm_arm926ej-s                := armv5te-unknown-linux-musleabi
 TRIPLE_arm_xscale                    := armv5te-unknown-linux-musleabi
 TRIPLE_aarch64_generic               := aarch64-unknown-linux-musl
@@ -83,6 +84,15 @@ QEMU_TESTS := $(addprefix qemu-test-,$(TRIPLES))
 $(QEMU_TESTS): qemu-test-%: router-%
 	$(EMULATED) --test '*'
 
+# The same in a container: needs cross and docker or podman.
+TARGET ?= mipsel-unknown-linux-musl
+cross:
+	env -u RUSTC -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS PATH="$(CURDIR)/cross/shim:$$PATH" \
+	    CROSS_CONFIG=cross/Cross.toml CROSS_CUSTOM_TOOLCHAIN=1 RUSTC_BOOTSTRAP=1 \
+	    cross build $(ROUTER_FLAGS) --locked --target $(TARGET) --target-dir target/cross
+	cross/check-elf $(TARGET) target/cross/$(TARGET)/release/anklet
+	cross/check-size $(TARGET) target/cross/$(TARGET)/release/anklet
+
 VM ?= mipsel
 VM_TRIPLE_mipsel := mipsel-unknown-linux-musl
 VM_TRIPLE_armhf  := armv7-unknown-linux-musleabihf
@@ -102,4 +112,4 @@ router-:
 	@echo 'VM is mipsel, armhf or arm64.' >&2
 	@echo 'IPK_ARCH is one of: $(sort $(patsubst TRIPLE_%,%,$(filter TRIPLE_%,$(.VARIABLES))))' >&2; exit 2
 
-.PHONY: routers $(ROUTERS) $(SMOKES) $(QEMU_TESTS) ipk apk vm-test router-
+.PHONY: routers $(ROUTERS) $(SMOKES) $(QEMU_TESTS) cross ipk apk vm-test router-
