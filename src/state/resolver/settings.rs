@@ -74,18 +74,21 @@ impl Settings {
         let name = name.strip_suffix(b".").unwrap_or(name);
         let mut v4 = Addresses::new();
         let mut v6 = Addresses::new();
-        let mut add = |addr: IpAddr| match addr {
-            IpAddr::V4(_) if self.families.v4 => v4.push(addr),
-            IpAddr::V6(_) if self.families.v6 => v6.push(addr),
-            _ => {}
-        };
         if is_localhost(name) {
-            add(IpAddr::V4(Ipv4Addr::LOCALHOST));
-            add(IpAddr::V6(Ipv6Addr::LOCALHOST));
+            if self.families.v4 {
+                v4.push(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            }
+            if self.families.v6 {
+                v6.push(IpAddr::V6(Ipv6Addr::LOCALHOST));
+            }
         } else {
             for (host, addr) in &self.hosts {
-                if same_name(host, name) {
-                    add(*addr);
+                let (family, is_asked) = match addr {
+                    IpAddr::V4(_) => (&mut v4, self.families.v4),
+                    IpAddr::V6(_) => (&mut v6, self.families.v6),
+                };
+                if is_asked && same_name(host, name) {
+                    family.push(*addr);
                 }
             }
         }
