@@ -140,11 +140,12 @@ pub fn query(
     let [id_high, id_low] = id.to_be_bytes();
     let header = [id_high, id_low, RD, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)];
     let opt: &[u8] = if edns { &OPT_RECORD } else { &[] };
-    let mut writer = Writer { out, len: 0 };
-    for part in [&header, name, &family.kind(), opt] {
-        writer.put(part)?;
-    }
-    Some(writer.len)
+    let mut writer = Writer::new(out);
+    writer.put(&header);
+    writer.put(name);
+    writer.put(&family.kind());
+    writer.put(opt);
+    writer.written()
 }
 
 /// Judges a message that came to the socket of a query; its addresses are added to `found`.

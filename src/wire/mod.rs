@@ -93,16 +93,35 @@ impl fmt::Display for Shown<'_> {
 struct Writer<'a> {
     out: &'a mut [u8],
     len: usize,
+    /// Something did not fit.
+    is_cut: bool,
 }
 
-impl Writer<'_> {
-    /// Appends `bytes`, all or (`None`) nothing.
+impl<'a> Writer<'a> {
+    fn new(out: &'a mut [u8]) -> Self {
+        Self {
+            out,
+            len: 0,
+            is_cut: false,
+        }
+    }
+
+    /// Appends `bytes`, all or nothing. Whether everything fits is asked once, at the end.
     #[inline(never)]
-    fn put(&mut self, bytes: &[u8]) -> Option<()> {
+    fn put(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
-        self.out.get_mut(self.len..end)?.copy_from_slice(bytes);
-        self.len = end;
-        Some(())
+        match self.out.get_mut(self.len..end) {
+            Some(space) => {
+                space.copy_from_slice(bytes);
+                self.len = end;
+            }
+            None => self.is_cut = true,
+        }
+    }
+
+    /// How much was written; `None`: not all of it fits.
+    fn written(&self) -> Option<usize> {
+        (!self.is_cut).then_some(self.len)
     }
 }
 

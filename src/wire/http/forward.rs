@@ -30,13 +30,16 @@ impl Head<'_> {
         } else {
             b""
         };
-        let mut writer = Writer { out, len: 0 };
-        for part in [self.method, b" ", slash, path, b" ", self.version] {
-            writer.put(part)?;
-        }
-        for part in [b"\r\nHost: ", self.authority, b"\r\n"] {
-            writer.put(part)?;
-        }
+        let mut writer = Writer::new(out);
+        writer.put(self.method);
+        writer.put(b" ");
+        writer.put(slash);
+        writer.put(path);
+        writer.put(b" ");
+        writer.put(self.version);
+        writer.put(b"\r\nHost: ");
+        writer.put(self.authority);
+        writer.put(b"\r\n");
         // What Connection fields name ends here as well.
         let mut removed = [REMOVED; FIELDS_MAX + 1];
         let mut count = 1;
@@ -50,13 +53,14 @@ impl Head<'_> {
         for field in self.fields {
             let ends_here = removed.iter().any(|list| is_one_of(field.name(), list));
             if !ends_here && !is_of_proxy(&field) {
-                for part in [field.name(), b": ", field.value, b"\r\n"] {
-                    writer.put(part)?;
-                }
+                writer.put(field.name());
+                writer.put(b": ");
+                writer.put(field.value);
+                writer.put(b"\r\n");
             }
         }
-        writer.put(b"Connection: close\r\n\r\n")?;
-        Some(writer.len)
+        writer.put(b"Connection: close\r\n\r\n");
+        writer.written()
     }
 }
 

@@ -52,38 +52,34 @@ impl Status {
     /// Writes the answer to the start of `out`; how long it is. `cause` becomes the body, one
     /// line cut at 80 bytes; where it is empty there is none, and 200 never has one.
     pub fn write(self, cause: &str, out: &mut [u8; ANSWER_MAX]) -> usize {
-        let mut writer = Writer { out, len: 0 };
-        let written = self.write_parts(cause.as_bytes(), &mut writer);
-        debug_assert!(written.is_some(), "the longest answer fits");
+        let mut writer = Writer::new(out);
+        self.write_parts(cause.as_bytes(), &mut writer);
+        debug_assert!(!writer.is_cut, "the longest answer fits");
         writer.len
     }
 
-    fn write_parts(self, cause: &[u8], writer: &mut Writer<'_>) -> Option<()> {
-        for part in [b"HTTP/1.1 ", self.line(), b"\r\n"] {
-            writer.put(part)?;
-        }
+    fn write_parts(self, cause: &[u8], writer: &mut Writer<'_>) {
+        writer.put(b"HTTP/1.1 ");
+        writer.put(self.line());
+        writer.put(b"\r\n");
         if self == Self::Established {
             return writer.put(b"\r\n");
         }
         if self == Self::ProxyAuthenticationRequired {
             // RFC 7617 §2.1: what users' names and passwords are written in.
-            writer.put(b"Proxy-Authenticate: Basic realm=\"anklet\", charset=\"UTF-8\"\r\n")?;
+            writer.put(b"Proxy-Authenticate: Basic realm=\"anklet\", charset=\"UTF-8\"\r\n");
         }
         let cause = cause.get(..CAUSE_MAX).unwrap_or(cause);
         let end: &[u8] = if cause.is_empty() { b"" } else { b"\n" };
-        let len = u8::try_from(cause.len() + end.len()).ok()?;
+        // Two digits at most.
+        let len = u8::try_from(cause.len() + end.len()).unwrap_or(0);
         let digits = [b'0' + len / 10, b'0' + len % 10];
         let digits = digits.strip_prefix(b"0").unwrap_or(&digits);
-        for part in [
-            b"Content-Type: text/plain\r\nContent-Length: ",
-            digits,
-            b"\r\nConnection: close\r\n\r\n",
-            cause,
-            end,
-        ] {
-            writer.put(part)?;
-        }
-        Some(())
+        writer.put(b"Content-Type: text/plain\r\nContent-Length: ");
+        writer.put(digits);
+        writer.put(b"\r\nConnection: close\r\n\r\n");
+        writer.put(cause);
+        writer.put(end);
     }
 }
 
