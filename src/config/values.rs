@@ -68,9 +68,13 @@ pub(super) fn one_per_family(
     if taken { Err(why) } else { Ok(()) }
 }
 
-/// An address that can be announced to a client, v4-mapped ones unwrapped.
+/// What is wrong with a text that is something else.
+pub(super) const NOT_AN_ADDRESS: &str = "not an address";
+
+/// An address that one host can have, v4-mapped ones unwrapped.
+#[inline(never)]
 pub(super) fn public(text: &str) -> Result<IpAddr, &'static str> {
-    let addr = text.parse::<IpAddr>().map_err(|_| "not an address")?;
+    let addr = text.parse::<IpAddr>().map_err(|_| NOT_AN_ADDRESS)?;
     match addr.to_canonical() {
         IpAddr::V4(v4) if v4.is_broadcast() => Err("a broadcast address"),
         addr if addr.is_multicast() => Err("a multicast address"),
@@ -91,7 +95,7 @@ pub(super) fn address(text: &str, scopes: Scopes) -> Result<(IpAddr, u32), &'sta
     };
     let addr = text
         .parse::<IpAddr>()
-        .map_err(|_| "not an address")?
+        .map_err(|_| NOT_AN_ADDRESS)?
         .to_canonical();
     if addr.is_ipv4() && scope != 0 {
         return Err("an IPv4 address has no scope");

@@ -111,10 +111,10 @@ pub(super) fn text(config: &mut Config, name: &str, text: &str) -> Result<(), &'
             config.sources.users = Some(text.into());
             Ok(())
         }
-        "trust" => add(&mut policy.trust, text.parse::<Nets>()?.into()),
-        "clients" => add(&mut policy.clients, text.parse::<Nets>()?.into()),
-        "permit" => add(&mut policy.permit, text.parse()?),
-        "block" => add(&mut policy.block, text.parse()?),
+        "trust" => add_net(&mut policy.trust, text),
+        "clients" => add_net(&mut policy.clients, text),
+        "permit" => add(&mut policy.permit, text.parse()),
+        "block" => add(&mut policy.block, text.parse()),
         "prefer" => match text {
             "4" | "6" => {
                 config.families.v6_first = text == "6";
@@ -160,12 +160,21 @@ fn credential(sources: &mut Sources, is_name: bool, text: &str) -> Result<(), &'
 }
 
 /// A list of networks or destinations.
-fn add(list: &mut Vec<Destination>, item: Destination) -> Result<(), &'static str> {
+fn add(
+    list: &mut Vec<Destination>,
+    item: Result<Destination, &'static str>,
+) -> Result<(), &'static str> {
     if list.len() == RULES_MAX {
         return Err("one more than 256");
     }
-    list.push(item);
+    list.push(item?);
     Ok(())
+}
+
+/// A list of networks.
+#[inline(never)]
+fn add_net(list: &mut Vec<Destination>, text: &str) -> Result<(), &'static str> {
+    add(list, text.parse::<Nets>().map(Destination::from))
 }
 
 /// `--bind`: an interface on its own, or an address of either family.
@@ -179,17 +188,13 @@ fn bind(outgoing: &mut Outgoing, text: &str) -> Result<(), &'static str> {
         outgoing.device = device;
         return Ok(());
     }
-    let addr: IpAddr = text
-        .parse()
-        .map_err(|_| "neither an address nor an interface name")?;
-    let addr = addr.to_canonical();
-    if addr.is_unspecified() || addr.is_multicast() {
-        return Err("not the address of an interface");
-    }
-    match addr {
-        IpAddr::V4(v4) if v4.is_broadcast() => Err("not the address of an interface"),
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => Err("a link-local address reaches nothing"),
-        addr => values::one_per_family(addr, &mut outgoing.v4, &mut outgoing.v6),
+    match values::public(text) {
+        Err(values::NOT_AN_ADDRESS) => Err("neither an address nor an interface name"),
+        Err(_) => Err("not the address of an interface"),
+        Ok(IpAddr::V6(v6)) if v6.is_unicast_link_local() => {
+            Err("a link-local address reaches nothing")
+        }
+        Ok(addr) => values::one_per_family(addr, &mut outgoing.v4, &mut outgoing.v6),
     }
 }
 
