@@ -10,11 +10,10 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use common::foreign::{chromium, errors, foreign, has_module, output_of};
+use common::foreign::{chromium, errors, foreign, has_module, nc_is_echoed, output_of};
 use common::site::{PYTHON, Site, tls_site};
 use common::targets::{Refusing, echo};
 use common::wire::pattern;
@@ -314,16 +313,7 @@ fn nc_over_socks4_and_http() {
         ("connect", "127.0.0.1"),
         ("connect", "localhost"),
     ] {
-        let mut nc = foreign("nc")
-            .args(["-N", "-X", kind, "-x", &proxy.addr.to_string(), host])
-            .arg(target.port().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        nc.stdin.take().unwrap().write_all(b"through nc\n").unwrap();
-        let output = nc.wait_with_output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "through nc\n");
+        nc_is_echoed(proxy.addr, kind, host, target.port());
     }
 }
 

@@ -12,7 +12,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Output, Stdio};
 
-use common::foreign::{chromium, foreign};
+use common::foreign::{chromium, foreign, nc_is_echoed};
 use common::namespace::{in_namespace, run};
 use common::targets::{Refusing, Target, echo, serve};
 use common::wire::loopback;
@@ -134,16 +134,7 @@ fn nc_carries_its_standard_input() {
     }
     let (proxy, target) = (Proxy::start(&[]), echo());
     for host in ["127.0.0.1", "localhost"] {
-        let mut nc = foreign("nc")
-            .args(["-N", "-X", "5", "-x", &proxy.addr.to_string(), host])
-            .arg(target.port().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        nc.stdin.take().unwrap().write_all(b"through nc\n").unwrap();
-        let output = nc.wait_with_output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "through nc\n");
+        nc_is_echoed(proxy.addr, "5", host, target.port());
     }
 }
 

@@ -13,6 +13,7 @@ use crate::state::resolver::Settings;
 use crate::state::users::Users;
 use crate::sys::file::{self, Words, lines};
 use crate::sys::scope::interface_index;
+use crate::wire::decimal;
 
 /// The port of name servers (RFC 1035 §4.2).
 pub(super) const DNS_PORT: u16 = 53;
@@ -224,7 +225,7 @@ fn option(word: &[u8], settings: &mut Settings) {
         return;
     }
     // A number beyond 8 bits is as good as the largest.
-    let number = file::number(digits, 10).and_then(|number| u8::try_from(number).ok());
+    let number = decimal(digits).and_then(|number| u8::try_from(number).ok());
     let number = number.unwrap_or(u8::MAX);
     match key {
         b"ndots" => settings.ndots = number.min(15),
@@ -264,7 +265,7 @@ fn name(word: &[u8]) -> Option<Box<[u8]>> {
 /// `MemTotal` of /proc/meminfo, in bytes.
 fn parse_memory(text: &[u8]) -> Option<u64> {
     let figure = lines(text).find_map(|line| line.strip_prefix(b"MemTotal:"))?;
-    file::number(Words(figure).next()?, 10)?.checked_mul(1024)
+    decimal(Words(figure).next()?)?.checked_mul(1024)
 }
 
 #[cfg(test)]

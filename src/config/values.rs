@@ -7,14 +7,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::{ConfigError, Listen};
 use crate::state::access::Nets;
-use crate::sys::file;
+use crate::wire;
 
 /// How the number of an interface is found.
 pub(super) type Scopes = fn(&str) -> Option<u32>;
 
 /// A decimal number without sign; `None` for anything else or above 32 bits.
 pub(super) fn decimal(text: &str) -> Option<u32> {
-    u32::try_from(file::number(text.as_bytes(), 10)?).ok()
+    u32::try_from(wire::decimal(text.as_bytes())?).ok()
 }
 
 /// A decimal number of 16 bits without sign.
@@ -39,7 +39,7 @@ pub(super) fn mark(text: &str) -> Result<u32, &'static str> {
         [b'0', b'x' | b'X', digits @ ..] => (digits, 16),
         digits => (digits, 10),
     };
-    file::number(digits, base)
+    wire::number(digits, base)
         .and_then(|number| u32::try_from(number).ok())
         .ok_or("not a number of 32 bits, decimal or 0x hexadecimal")
 }

@@ -12,7 +12,8 @@ use std::os::unix::fs::FileExt;
 
 use nix::fcntl::OFlag;
 
-use super::file::{self, Words, number};
+use super::file::{self, Words};
+use crate::wire::decimal;
 
 /// Longest command line that is looked at: the kernel's usual bound for all arguments
 /// together (a quarter of an 8 MiB stack).
@@ -58,7 +59,7 @@ fn read(path: &str) -> Option<Vec<u8>> {
 fn area(stat: &[u8]) -> Option<(u64, u64)> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = Words(&stat[name_end + 1..]).skip(ARG_START_FIELD);
-    Some((number(fields.next()?, 10)?, number(fields.next()?, 10)?))
+    Some((decimal(fields.next()?)?, decimal(fields.next()?)?))
 }
 
 /// The NUL-ended arguments of `line` joined by blanks, every `password` left out. `None` if

@@ -67,17 +67,6 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
-/// A number of digits to the base of 10 or 16, without a sign; `None` for anything else or
-/// above 64 bits.
-pub fn number(digits: &[u8], base: u32) -> Option<u64> {
-    let mut number: u64 = 0;
-    for byte in digits {
-        let digit = char::from(*byte).to_digit(base)?;
-        number = number.checked_mul(base.into())?.checked_add(digit.into())?;
-    }
-    (!digits.is_empty()).then_some(number)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,14 +98,5 @@ mod tests {
         assert_eq!(words, [&b"one"[..], b"two", b"three"]);
         assert_eq!(Words(b" \t").next(), None);
         assert_eq!(lines(b"a\n\nb").count(), 3);
-    }
-
-    #[test]
-    fn a_number_is_digits_and_nothing_else() {
-        assert_eq!(number(b"0018446744073709551615", 10), Some(u64::MAX));
-        assert_eq!(number(b"fFff", 16), Some(65_535));
-        for bad in ["", "+1", "-1", " 1", "18446744073709551616", "f", "1_0"] {
-            assert_eq!(number(bad.as_bytes(), 10), None, "{bad}");
-        }
     }
 }

@@ -23,8 +23,9 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
 };
 
-use super::file::{self, Words, lines, number};
+use super::file::{self, Words, lines};
 use crate::state::access::Interface;
+use crate::wire::number;
 
 /// The most addresses that are read: a router has some ten, and each costs two rules.
 const ADDRS_MAX: usize = 256;

@@ -4,6 +4,7 @@
 //! Asked while the command line and resolv.conf are read, never on the path of data.
 
 use super::file;
+use crate::wire::decimal;
 
 /// The kernel's number of the interface with that name, if there is one.
 pub fn interface_index(name: &str) -> Option<u32> {
@@ -12,7 +13,7 @@ pub fn interface_index(name: &str) -> Option<u32> {
         return None;
     }
     let (text, _) = file::read(&format!("/sys/class/net/{name}/ifindex"), 16).ok()?;
-    u32::try_from(file::number(text.trim_ascii(), 10)?).ok()
+    u32::try_from(decimal(text.trim_ascii())?).ok()
 }
 
 #[cfg(test)]

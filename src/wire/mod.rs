@@ -125,19 +125,33 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The number that `text` writes out; `None`: empty, another byte than a digit, or too large.
-#[inline(never)]
+/// The number that `text` writes out in decimal; `None` as with [`number`].
 pub fn decimal(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
+    number(text, 10)
+}
+
+/// The number that `digits` write out to the base of 10 or 16; `None`: empty, another byte than a
+/// digit (a sign is none), or above 64 bits.
+#[inline(never)]
+pub fn number(digits: &[u8], base: u32) -> Option<u64> {
+    let mut number: u64 = 0;
+    for byte in digits {
+        let digit = char::from(*byte).to_digit(base)?;
+        number = number.checked_mul(base.into())?.checked_add(digit.into())?;
     }
-    let mut number = 0u64;
-    for byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
+    (!digits.is_empty()).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_digits_and_nothing_else() {
+        assert_eq!(number(b"0018446744073709551615", 10), Some(u64::MAX));
+        assert_eq!(number(b"fFff", 16), Some(65_535));
+        for bad in ["", "+1", "-1", " 1", "18446744073709551616", "f", "1_0"] {
+            assert_eq!(number(bad.as_bytes(), 10), None, "{bad}");
         }
-        number = number.checked_mul(10)?.checked_add(digit.into())?;
     }
-    Some(number)
 }

@@ -1,5 +1,7 @@
 //! Programs of others: how they are started, and what they say.
 
+use std::io::Write;
+use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
 
 use super::not_run;
@@ -62,4 +64,19 @@ pub(crate) fn has_module(module: &str, package: &str) -> bool {
         not_run(&format!("{package} is not installed"));
     }
     found
+}
+
+/// Asserts that OpenBSD's nc reaches an echoing `host` through `proxy`, speaking `kind` to it.
+#[track_caller]
+pub(crate) fn nc_is_echoed(proxy: SocketAddr, kind: &str, host: &str, port: u16) {
+    let mut nc = foreign("nc")
+        .args(["-N", "-X", kind, "-x", &proxy.to_string(), host])
+        .arg(port.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    nc.stdin.take().unwrap().write_all(b"through nc\n").unwrap();
+    let output = nc.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "through nc\n");
 }
