@@ -54,22 +54,22 @@ TRIPLE_x86_64                        := x86_64-unknown-linux-musl
 # The compiler whose std sources are installed: Debian's packages, or name another one.
 ROUTER_RUSTC ?= /usr/bin/rustc
 ROUTER_CARGO ?= /usr/bin/cargo
-ZIGBUILD := target/tools/bin/cargo-zigbuild
-ROUTER_ENV := env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS -u CARGO_BUILD_TARGET \
-    RUSTC=$(ROUTER_RUSTC) CARGO=$(ROUTER_CARGO) RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/target/tools/bin:$$PATH"
+ZIG := target/tools/bin/python-zig
+ROUTER_ENV := env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS -u CARGO_BUILD_TARGET -u CARGO_TARGET_DIR \
+    RUSTC=$(ROUTER_RUSTC) RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/target/tools/bin:$$PATH"
 ROUTER_FLAGS := --config cross/router.toml --release --bin anklet
 
-# cargo-zigbuild and zig, of the versions that cross/Dockerfile has too
-$(ZIGBUILD): cross/tools.txt
+# zig, of the version that cross/Dockerfile has too
+$(ZIG): cross/tools.txt
 	python3 -m venv target/tools
 	target/tools/bin/pip install --quiet --disable-pip-version-check -r cross/tools.txt
 	touch $@
 
 ROUTERS := $(addprefix router-,$(TRIPLES))
 routers: $(ROUTERS) size
-$(ROUTERS): router-%: $(ZIGBUILD)
+$(ROUTERS): router-%: $(ZIG)
 	@cross/check-tools $(ROUTER_RUSTC) $(ROUTER_CARGO)
-	$(ROUTER_ENV) $(ZIGBUILD) zigbuild $(ROUTER_FLAGS) --target $* --target-dir target/router
+	$(ROUTER_ENV) $(ROUTER_CARGO) build $(ROUTER_FLAGS) --target $* --target-dir target/router
 	cross/check-elf $* target/router/$*/release/anklet
 	cross/check-size $* target/router/$*/release/anklet
 
