@@ -15,7 +15,7 @@ TRIPLES := \
     mips-unknown-linux-musl \
     mipsel-unknown-linux-musl \
     armv7-unknown-linux-musleabihf \
-    arm-unknown-linux-musleabihf \
+    armv6k-unknown-linux-musleabi \
     armv5te-unknown-linux-musleabi \
     aarch64-unknown-linux-musl \
     x86_64-unknown-linux-musl
@@ -23,10 +23,14 @@ TRIPLES := \
 RUNNER_mips-unknown-linux-musl        := qemu-mips-static -cpu 24Kc
 RUNNER_mipsel-unknown-linux-musl      := qemu-mipsel-static -cpu 24KEc
 RUNNER_armv7-unknown-linux-musleabihf := qemu-arm-static -cpu cortex-a7
-RUNNER_arm-unknown-linux-musleabihf   := qemu-arm-static -cpu arm1176
+RUNNER_armv6k-unknown-linux-musleabi  := qemu-arm-static -cpu arm1176
 RUNNER_armv5te-unknown-linux-musleabi := qemu-arm-static -cpu arm926
 RUNNER_aarch64-unknown-linux-musl     := qemu-aarch64-static -cpu cortex-a53
 RUNNER_x86_64-unknown-linux-musl      :=
+
+# rustc's own ARMv6 targets take no Thumb code: LLVM's "arm" is older than Thumb, and they are not
+# told that the two instruction sets may be mixed. This one is, and otherwise like armv5te's.
+SPEC_armv6k-unknown-linux-musleabi := cross/armv6k-unknown-linux-musleabi.json
 
 # OpenWrt's package architectures.
 TRIPLE_mips_24kc                     := mips-unknown-linux-musl
@@ -41,8 +45,7 @@ TRIPLE_arm_cortex-a9                 := armv7-unknown-linux-musleabihf
 TRIPLE_arm_cortex-a9_neon            := armv7-unknown-linux-musleabihf
 TRIPLE_arm_cortex-a9_vfpv3-d16       := armv7-unknown-linux-musleabihf
 TRIPLE_arm_cortex-a15_neon-vfpv4     := armv7-unknown-linux-musleabihf
-# An ARMv6 runs ARMv5's program, which is Thumb code and a quarter smaller.
-TRIPLE_arm_arm1176jzf-s_vfp          := armv5te-unknown-linux-musleabi
+TRIPLE_arm_arm1176jzf-s_vfp          := armv6k-unknown-linux-musleabi
 TRIPLE_arm_arm926ej-s                := armv5te-unknown-linux-musleabi
 TRIPLE_arm_xscale                    := armv5te-unknown-linux-musleabi
 TRIPLE_aarch64_generic               := aarch64-unknown-linux-musl
@@ -69,7 +72,7 @@ ROUTERS := $(addprefix router-,$(TRIPLES))
 routers: $(ROUTERS) size
 $(ROUTERS): router-%: $(ZIG)
 	@cross/check-tools $(ROUTER_RUSTC) $(ROUTER_CARGO)
-	$(ROUTER_ENV) $(ROUTER_CARGO) build $(ROUTER_FLAGS) --target $* --target-dir target/router
+	$(ROUTER_ENV) $(ROUTER_CARGO) build $(ROUTER_FLAGS) --target $(or $(SPEC_$*),$*) --target-dir target/router
 	cross/check-elf $* target/router/$*/release/anklet
 	cross/check-size $* target/router/$*/release/anklet
 
@@ -89,7 +92,7 @@ TARGET ?= mipsel-unknown-linux-musl
 cross:
 	env -u RUSTC -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS PATH="$(CURDIR)/cross/shim:$$PATH" \
 	    CROSS_CONFIG=cross/Cross.toml CROSS_CUSTOM_TOOLCHAIN=1 RUSTC_BOOTSTRAP=1 \
-	    cross build $(ROUTER_FLAGS) --locked --target $(TARGET) --target-dir target/cross
+	    cross build $(ROUTER_FLAGS) --locked --target $(or $(SPEC_$(TARGET)),$(TARGET)) --target-dir target/cross
 	cross/check-elf $(TARGET) target/cross/$(TARGET)/release/anklet
 	cross/check-size $(TARGET) target/cross/$(TARGET)/release/anklet
 
