@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rlimit::{Resource, getrlimit, setrlimit};
 use socket2::SockRef;
 
 use common::namespace::run;
@@ -49,9 +49,9 @@ fn is_measurable(test: &str) -> bool {
 
 /// Raises this process's limit of descriptors; whether that is allowed.
 fn raise_descriptors() -> bool {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let (soft, hard) = getrlimit(Resource::NOFILE).unwrap();
     if soft < DESCRIPTORS && hard >= DESCRIPTORS {
-        setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, hard).unwrap();
+        setrlimit(Resource::NOFILE, DESCRIPTORS, hard).unwrap();
     }
     hard >= DESCRIPTORS
 }
