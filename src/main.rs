@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::process::exit;
 
 use anklet::config::{self, Command, Config, files, limits};
+use anklet::net::in_words;
 use anklet::os::{OpenError, Os};
 use anklet::say::say;
 use anklet::server::Server;
@@ -58,10 +59,10 @@ fn run(mut config: Box<Config>) -> ! {
     // Signals are blocked first of all that takes time, so that none ends it unheard.
     let signals = match Signals::block() {
         Ok(signals) => signals,
-        Err(error) => complain(&error, EXIT_FAILURE),
+        Err(error) => complain(&in_words(error), EXIT_FAILURE),
     };
     if let Err(error) = sys::stderr::start(config.verbosity) {
-        complain(&error, EXIT_FAILURE);
+        complain(&in_words(error), EXIT_FAILURE);
     }
     if let Some((_, password)) = &config.sources.credential
         && !sys::cmdline::hide_password(password)
@@ -78,7 +79,7 @@ fn run(mut config: Box<Config>) -> ! {
     };
     match Server::new(*config, users, names, net).run() {
         Ok(()) => exit(0),
-        Err(error) => end(&error),
+        Err(error) => end(&in_words(error)),
     }
 }
 

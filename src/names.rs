@@ -4,11 +4,10 @@
 //! strangers. An event only marks its socket; `run`, once per pass of the loop, does a bounded
 //! amount of work, and [`Names::poll_timeout`] is 0 while some is left: no edge is lost.
 
-use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use crate::net::{Datagram, Event, Millis, Net, Purpose, Stream};
+use crate::net::{Datagram, Errno, Event, Millis, Net, Purpose, Stream};
 use crate::state::access::Source;
 use crate::state::resolver::{Action, Answer, Asker, Counters, Resolver, SOCKETS_MAX, Settings};
 use crate::state::slots::{Key, Role, Token};
@@ -201,13 +200,13 @@ impl<N: Net> Names<N> {
                     }
                 }
                 Ok(None) => {}
-                Err(error) => match error.kind() {
+                Err(error) => match error {
                     // An edge will follow.
-                    ErrorKind::WouldBlock => {
+                    Errno::EAGAIN => {
                         socket.ready = false;
                         return false;
                     }
-                    ErrorKind::Interrupted => {}
+                    Errno::EINTR => {}
                     _ => {
                         resolver.handle_error(number, serial, now);
                         return true;
@@ -255,7 +254,7 @@ impl<N: Net> Names<N> {
                     carrier,
                 });
             }
-            Err(error) if is_of_server(&error) => {
+            Err(error) if is_of_server(error) => {
                 self.resolver.handle_error(socket, serial, net.now());
             }
             // No descriptor, memory or randomness: another server would fare no better. The
@@ -289,7 +288,7 @@ impl<S: Stream> Exchange<S> {
 
     /// One write, which blocks until the connection stands, or one read once all is written.
     /// The answer, when it is complete or cut; an empty one is complete with its prefix.
-    fn step(&mut self) -> io::Result<Option<&[u8]>> {
+    fn step(&mut self) -> Result<Option<&[u8]>, Errno> {
         let part = &mut self.bytes[self.len..self.end];
         let len = if self.is_sent {
             self.stream.read(part)
@@ -297,7 +296,7 @@ impl<S: Stream> Exchange<S> {
             self.stream.write(part)
         }?;
         if len == 0 {
-            return Err(ErrorKind::UnexpectedEof.into());
+            return Err(Errno::ECONNRESET);
         }
         self.len += len;
         if self.len < self.end {
@@ -315,17 +314,18 @@ impl<S: Stream> Exchange<S> {
 }
 
 /// Whether an error tells about the server or the way to it, rather than about this machine.
-fn is_of_server(error: &io::Error) -> bool {
+fn is_of_server(error: Errno) -> bool {
     matches!(
-        error.kind(),
-        ErrorKind::ConnectionRefused
-            | ErrorKind::ConnectionReset
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::NetworkDown
-            | ErrorKind::HostUnreachable
-            | ErrorKind::AddrNotAvailable
-            | ErrorKind::PermissionDenied
-            | ErrorKind::InvalidInput
+        error,
+        Errno::ECONNREFUSED
+            | Errno::ECONNRESET
+            | Errno::ENETUNREACH
+            | Errno::ENETDOWN
+            | Errno::EHOSTUNREACH
+            | Errno::EADDRNOTAVAIL
+            | Errno::EACCES
+            | Errno::EPERM
+            | Errno::EINVAL
     )
 }
 
@@ -337,7 +337,6 @@ fn index(number: usize) -> u16 {
 mod tests {
     use std::cell::RefCell;
     use std::collections::VecDeque;
-    use std::io::{Read, Write};
     use std::net::IpAddr;
     use std::rc::Rc;
     use std::time::Duration;
@@ -357,7 +356,7 @@ mod tests {
         connected: bool,
         ended: bool,
         closed: bool,
-        error: Option<ErrorKind>,
+        error: Option<Errno>,
         /// What a read gives at most.
         piece: usize,
         sent: Vec<u8>,
@@ -374,7 +373,7 @@ mod tests {
         now: Millis,
         ends: Vec<End>,
         random: u16,
-        refusal: Option<ErrorKind>,
+        refusal: Option<Errno>,
         random_fails: bool,
     }
 
@@ -387,21 +386,21 @@ mod tests {
         }
     }
 
-    fn would_block<T>() -> io::Result<T> {
-        Err(ErrorKind::WouldBlock.into())
+    fn would_block<T>() -> Result<T, Errno> {
+        Err(Errno::EAGAIN)
     }
 
     impl Datagram for Held {
-        fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
             self.0.0.borrow_mut().sent.extend_from_slice(message);
             Ok(())
         }
 
-        fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
             let mut wire = self.0.0.borrow_mut();
             wire.reads += 1;
             if let Some(error) = wire.error.take() {
-                return Err(error.into());
+                return Err(error);
             }
             let Some(message) = wire.incoming.pop_front() else {
                 return would_block();
@@ -411,8 +410,8 @@ mod tests {
         }
     }
 
-    impl Read for Held {
-        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+    impl Stream for Held {
+        fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
             let mut wire = self.0.0.borrow_mut();
             let piece = wire.piece.min(buf.len());
             let Some(mut bytes) = wire.incoming.pop_front() else {
@@ -425,14 +424,12 @@ mod tests {
             buf[..bytes.len()].copy_from_slice(&bytes);
             Ok(bytes.len())
         }
-    }
 
-    impl Write for Held {
-        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
             let mut wire = self.0.0.borrow_mut();
             // As on Linux: a connection under way blocks, one that has failed says why.
             if let Some(error) = wire.error.take() {
-                return Err(error.into());
+                return Err(error);
             }
             if !wire.connected {
                 return would_block();
@@ -442,29 +439,23 @@ mod tests {
             Ok(len)
         }
 
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Stream for Held {
-        fn peek(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        fn peek(&mut self, _: &mut [u8]) -> Result<usize, Errno> {
             unimplemented!()
         }
 
-        fn shutdown_write(&mut self) -> io::Result<()> {
+        fn shutdown_write(&mut self) -> Result<(), Errno> {
             unimplemented!()
         }
 
-        fn take_error(&mut self) -> Option<io::Error> {
+        fn take_error(&mut self) -> Option<Errno> {
             unimplemented!()
         }
 
-        fn peer_addr(&self) -> io::Result<SocketAddr> {
+        fn peer_addr(&self) -> Result<SocketAddr, Errno> {
             unimplemented!()
         }
 
-        fn local_addr(&self) -> io::Result<SocketAddr> {
+        fn local_addr(&self) -> Result<SocketAddr, Errno> {
             unimplemented!()
         }
 
@@ -474,9 +465,9 @@ mod tests {
     }
 
     impl Fake {
-        fn open(&mut self, to: SocketAddr, tcp: bool, token: Token) -> io::Result<Held> {
+        fn open(&mut self, to: SocketAddr, tcp: bool, token: Token) -> Result<Held, Errno> {
             if let Some(refusal) = self.refusal {
-                return Err(refusal.into());
+                return Err(refusal);
             }
             let end = End(Rc::new(RefCell::new(Wire {
                 token: Some(token),
@@ -495,7 +486,7 @@ mod tests {
         type Listener = Held;
         type Datagram = Held;
 
-        fn wait(&mut self, _: &mut Vec<Event>, _: Option<Duration>) -> io::Result<()> {
+        fn wait(&mut self, _: &mut Vec<Event>, _: Option<Duration>) -> Result<(), Errno> {
             unimplemented!()
         }
 
@@ -503,37 +494,42 @@ mod tests {
             self.now
         }
 
-        fn random(&mut self, out: &mut [u8]) -> io::Result<()> {
+        fn random(&mut self, out: &mut [u8]) -> Result<(), Errno> {
             if self.random_fails {
-                return Err(ErrorKind::Other.into());
+                return Err(Errno::EIO);
             }
             self.random = self.random.wrapping_add(0x4f1b);
             out.copy_from_slice(&self.random.to_be_bytes());
             Ok(())
         }
 
-        fn accept(&mut self, _: u16) -> io::Result<(Held, SocketAddr)> {
+        fn accept(&mut self, _: u16) -> Result<(Held, SocketAddr), Errno> {
             unimplemented!()
         }
 
-        fn watch(&mut self, _: &mut Held, _: Token) -> io::Result<()> {
+        fn watch(&mut self, _: &mut Held, _: Token) -> Result<(), Errno> {
             unimplemented!()
         }
 
-        fn connect(&mut self, to: SocketAddr, purpose: Purpose, token: Token) -> io::Result<Held> {
+        fn connect(
+            &mut self,
+            to: SocketAddr,
+            purpose: Purpose,
+            token: Token,
+        ) -> Result<Held, Errno> {
             assert_eq!(purpose, Purpose::Dns);
             self.open(to, true, token)
         }
 
-        fn listen(&mut self, _: IpAddr, _: Option<(u16, u16)>, _: Token) -> io::Result<Held> {
+        fn listen(&mut self, _: IpAddr, _: Option<(u16, u16)>, _: Token) -> Result<Held, Errno> {
             unimplemented!()
         }
 
-        fn route(&mut self, _: IpAddr) -> io::Result<IpAddr> {
+        fn route(&mut self, _: IpAddr) -> Result<IpAddr, Errno> {
             unimplemented!()
         }
 
-        fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<Held> {
+        fn datagram(&mut self, to: SocketAddr, token: Token) -> Result<Held, Errno> {
             self.open(to, false, token)
         }
 
@@ -555,11 +551,11 @@ mod tests {
     impl Listener for Held {
         type Stream = Self;
 
-        fn accept(&mut self) -> io::Result<(Self, SocketAddr)> {
+        fn accept(&mut self) -> Result<(Self, SocketAddr), Errno> {
             unimplemented!()
         }
 
-        fn local_addr(&self) -> io::Result<SocketAddr> {
+        fn local_addr(&self) -> Result<SocketAddr, Errno> {
             unimplemented!()
         }
     }
@@ -754,7 +750,7 @@ mod tests {
         bench.start(1, "a.example");
         bench.run();
         let end = bench.end();
-        end.0.borrow_mut().error = Some(ErrorKind::ConnectionRefused);
+        end.0.borrow_mut().error = Some(Errno::ECONNREFUSED);
         bench.event_and_run(&end);
         assert_eq!(bench.end().0.borrow().server, 2);
     }
@@ -764,7 +760,7 @@ mod tests {
         for random_fails in [false, true] {
             let mut bench = Bench::new();
             bench.net.random_fails = random_fails;
-            bench.net.refusal = Some(ErrorKind::Other);
+            bench.net.refusal = Some(Errno::EIO);
             bench.start(1, "a.example");
             bench.run();
             assert_eq!(bench.names.poll_timeout(), 5000);
@@ -783,7 +779,7 @@ mod tests {
     #[test]
     fn an_unreachable_network_fails_many_names_in_bounded_passes() {
         let mut bench = Bench::new();
-        bench.net.refusal = Some(ErrorKind::NetworkUnreachable);
+        bench.net.refusal = Some(Errno::ENETUNREACH);
         for session in 0..100 {
             bench.start(session, &format!("n{session}.example"));
         }
@@ -852,7 +848,7 @@ mod tests {
             let end = bench.tcp_end();
             end.0.borrow_mut().connected = case > 0;
             match case {
-                0 => end.0.borrow_mut().error = Some(ErrorKind::ConnectionRefused),
+                0 => end.0.borrow_mut().error = Some(Errno::ECONNREFUSED),
                 1 => {
                     end.push(&[0, 20, 1, 2, 3]);
                     end.0.borrow_mut().ended = true;

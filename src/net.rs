@@ -3,10 +3,15 @@
 //! [`Net`] is what the loop needs from an operating system. `os.rs` implements it on mio;
 //! `tests/sim` implements it as a seeded world in memory. Nothing above this file names a
 //! socket, a clock or a source of randomness.
+//!
+//! What the system refuses is told by its number alone, [`Errno`]: half as large as an
+//! `io::Error`, in a register, and with nothing to drop.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+pub use nix::errno::Errno;
 
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
@@ -17,6 +22,16 @@ pub type Millis = u64;
 
 /// A deadline that no clock reaches: nothing is due.
 pub const NEVER: Millis = Millis::MAX;
+
+/// An error in the system's words. (nix has words of its own, a second table of them.)
+#[inline(never)]
+pub fn in_words(error: Errno) -> io::Error {
+    match error {
+        // A number that nix does not know has been lost.
+        Errno::UnknownErrno => io::ErrorKind::Other.into(),
+        _ => error.into(),
+    }
+}
 
 /// The address without the port. Not part of the seam: it spares the branch and the copy that
 /// `SocketAddr::ip` puts in place of each call.
@@ -44,7 +59,7 @@ pub fn at(ip: &IpAddr, port: u16) -> SocketAddr {
 }
 
 /// What [`Net::wait`] reports about one registered socket. Spurious events are allowed; an
-/// event only hints that an operation may no longer give `WouldBlock`.
+/// event only hints that an operation may no longer give `EAGAIN`.
 #[derive(Clone, Copy, Debug)]
 pub struct Event {
     /// The token that the socket was registered with.
@@ -55,7 +70,7 @@ pub struct Event {
     pub writable: bool,
     /// The peer has closed its direction, and an end of stream will follow the data; or a read
     /// may stop short for another reason. It is sticky, and only makes reads go on to
-    /// `WouldBlock`.
+    /// `EAGAIN`.
     pub ended: bool,
     /// An error or a full hang-up is pending: [`Stream::take_error`] tells which.
     pub failed: bool,
@@ -120,20 +135,20 @@ pub trait Net {
 
     /// Waits for events, at most `timeout` (`None`: without end). Clears `events` first.
     /// An interrupted wait is an empty batch.
-    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
+    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<(), Errno>;
 
     /// The clock. Never goes back.
     fn now(&self) -> Millis;
 
     /// Fills `out` with bytes that nobody can predict.
-    fn random(&mut self, out: &mut [u8]) -> io::Result<()>;
+    fn random(&mut self, out: &mut [u8]) -> Result<(), Errno>;
 
     /// Takes the next connection of listener number `listener`. The stream is not registered
     /// yet: its token needs a slot, which is only taken once the client is known.
-    fn accept(&mut self, listener: u16) -> io::Result<(Self::Stream, SocketAddr)>;
+    fn accept(&mut self, listener: u16) -> Result<(Self::Stream, SocketAddr), Errno>;
 
     /// Registers an accepted stream.
-    fn watch(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
+    fn watch(&mut self, stream: &mut Self::Stream, token: Token) -> Result<(), Errno>;
 
     /// Starts a connection and registers it. It has come to its end, good or bad, when a
     /// writable event arrives.
@@ -142,7 +157,7 @@ pub trait Net {
         to: SocketAddr,
         purpose: Purpose,
         token: Token,
-    ) -> io::Result<Self::Stream>;
+    ) -> Result<Self::Stream, Errno>;
 
     /// Opens a listener for one BIND on that address, at a port of the range or any, and
     /// registers it.
@@ -151,18 +166,18 @@ pub trait Net {
         addr: IpAddr,
         ports: Option<(u16, u16)>,
         token: Token,
-    ) -> io::Result<Self::Listener>;
+    ) -> Result<Self::Listener, Errno>;
 
     /// The local address that the way to `to` starts from. Nothing is sent.
-    fn route(&mut self, to: IpAddr) -> io::Result<IpAddr>;
+    fn route(&mut self, to: IpAddr) -> Result<IpAddr, Errno>;
 
     /// Opens a UDP socket with a random port, connected to `to`, and registers it.
-    fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<Self::Datagram>;
+    fn datagram(&mut self, to: SocketAddr, token: Token) -> Result<Self::Datagram, Errno>;
 
     /// Opens a socket of a UDP association and registers it, for reading alone: nobody waits
     /// until a datagram can be sent. A system without UDP relays has none.
-    fn relay(&mut self, _side: Side, _token: Token) -> io::Result<Self::Datagram> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn relay(&mut self, _side: Side, _token: Token) -> Result<Self::Datagram, Errno> {
+        Err(Errno::EOPNOTSUPP)
     }
 
     /// Receives what is there, a batch at most; how many. Fewer than a batch means that the
@@ -173,8 +188,8 @@ pub trait Net {
         _socket: &mut Self::Datagram,
         _batch: &mut Batch,
         _is_v6: bool,
-    ) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
+    ) -> Result<usize, Errno> {
+        Err(Errno::EAGAIN)
     }
 
     /// Sends the datagrams of these numbers; how many of them, from the first. An error is that
@@ -186,8 +201,8 @@ pub trait Net {
         _batch: &Batch,
         _numbers: &[u8],
         _is_aimed: bool,
-    ) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
+    ) -> Result<usize, Errno> {
+        Err(Errno::EAGAIN)
     }
 
     /// The addresses that the listeners are bound to; listener numbers are indexes into it.
@@ -209,34 +224,40 @@ pub trait Listener {
     type Stream;
 
     /// The next connection, not registered yet.
-    fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)>;
+    fn accept(&mut self) -> Result<(Self::Stream, SocketAddr), Errno>;
 
     /// The address and port that it listens on.
-    fn local_addr(&self) -> io::Result<SocketAddr>;
+    fn local_addr(&self) -> Result<SocketAddr, Errno>;
 }
 
 /// A TCP connection.
-pub trait Stream: Read + Write {
+pub trait Stream {
+    /// Reads what is there; 0 is the end of stream.
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno>;
+
+    /// Writes as much as there is room for.
+    fn write(&mut self, buf: &[u8]) -> Result<usize, Errno>;
+
     /// Reads without consuming.
-    fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+    fn peek(&mut self, buf: &mut [u8]) -> Result<usize, Errno>;
 
     /// Consumes `buf.len()` bytes at most, of those that a peek has shown, without looking at
     /// them again. What `buf` holds afterwards says nothing.
-    fn skip(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+    fn skip(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         self.read(buf)
     }
 
     /// Ends the sending direction (FIN) once what was written is out.
-    fn shutdown_write(&mut self) -> io::Result<()>;
+    fn shutdown_write(&mut self) -> Result<(), Errno>;
 
     /// The pending error of the socket, which this takes away: it is reported once.
-    fn take_error(&mut self) -> Option<io::Error>;
+    fn take_error(&mut self) -> Option<Errno>;
 
     /// The address of the other end; fails while a connect is under way.
-    fn peer_addr(&self) -> io::Result<SocketAddr>;
+    fn peer_addr(&self) -> Result<SocketAddr, Errno>;
 
     /// The address of this end.
-    fn local_addr(&self) -> io::Result<SocketAddr>;
+    fn local_addr(&self) -> Result<SocketAddr, Errno>;
 
     /// Makes the coming close an abort: RST instead of FIN, unsent data dropped.
     fn abort_on_close(&mut self);
@@ -245,19 +266,31 @@ pub trait Stream: Read + Write {
 /// A UDP socket. Of an association's, [`Net`] moves the datagrams.
 pub trait Datagram {
     /// Sends one datagram.
-    fn send(&mut self, message: &[u8]) -> io::Result<()>;
+    fn send(&mut self, message: &[u8]) -> Result<(), Errno>;
 
     /// Receives one datagram; what does not fit into `buf` is lost.
-    fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+    fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno>;
 
     /// Hears only `peer` from now on, with port 0 any port of its address; with another port
     /// what is sent without an address goes there.
-    fn aim(&mut self, _peer: SocketAddr) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn aim(&mut self, _peer: SocketAddr) -> Result<(), Errno> {
+        Err(Errno::EOPNOTSUPP)
     }
 
     /// The address of this end.
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn local_addr(&self) -> Result<SocketAddr, Errno> {
+        Err(Errno::EOPNOTSUPP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_in_the_words_of_the_system() {
+        let refused = in_words(Errno::ECONNREFUSED).to_string();
+        assert!(refused.starts_with("Connection refused"), "{refused}");
+        assert_eq!(in_words(Errno::from_raw(524)).to_string(), "other error");
     }
 }

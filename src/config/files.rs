@@ -4,11 +4,11 @@
 //! Reading is bounded, parsing is pure. SIGHUP goes through [`Sources`] again; what to do with
 //! a file that has become bad is for the caller to decide.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
 use super::values::{self, Scopes};
 use super::{ConfigError, Families, Sources};
+use crate::net::{Errno, in_words};
 use crate::state::resolver::Settings;
 use crate::state::users::Users;
 use crate::sys::file::{self, Words, lines};
@@ -100,7 +100,7 @@ pub fn memory_bytes() -> u64 {
 /// Reads and parses the users file.
 fn read_users(path: &str) -> Result<Users, ConfigError> {
     let why = match file::read(path, FILE_BYTES_MAX) {
-        Err(failure) => failure.to_string(),
+        Err(failure) => in_words(failure).to_string(),
         Ok((_, false)) => String::from("larger than 1 MiB"),
         Ok((text, true)) => match Users::parse(&text) {
             Ok(users) if users.is_empty() => String::from("no user in it"),
@@ -121,9 +121,9 @@ fn read_optional(path: &str, warnings: &mut Vec<String>) -> Option<Vec<u8>> {
             text.truncate(end);
             Some(text)
         }
-        Err(failure) if failure.kind() == io::ErrorKind::NotFound => None,
+        Err(Errno::ENOENT) => None,
         Err(failure) => {
-            warnings.push(format!("{path}: {failure}"));
+            warnings.push(format!("{path}: {}", in_words(failure)));
             None
         }
     }

@@ -1,17 +1,17 @@
 //! Listeners: which addresses, one port for all, and waiting for what is not there yet.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use log::Level;
 use mio::net::TcpListener;
-use socket2::{Domain, Protocol, Socket, Type};
+use nix::sys::socket::{SockType, setsockopt, sockopt};
+use socket2::SockRef;
 
-use super::OpenError;
-use super::socket::{at_free_port, set_tcp_options, sock_addr};
+use super::socket::{at_free_port, create, set_tcp_options};
+use super::{OpenError, address, errno};
 use crate::config::{Config, Listen};
-use crate::net::Signal;
+use crate::net::{Errno, Signal};
 use crate::say::say;
 use crate::sys::{self, Signals};
 
@@ -41,7 +41,7 @@ pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener
     while let Err(failure) = open_once(config, &mut listeners) {
         tried += 1;
         // A free port of the first address was taken on the second: pick another.
-        if config.port == 0 && failure.is(io::ErrorKind::AddrInUse) && tried < PORTS_TRIED_MAX {
+        if config.port == 0 && failure.is(Errno::EADDRINUSE) && tried < PORTS_TRIED_MAX {
             continue;
         }
         if !config.retry_listen || !failure.is_transient() {
@@ -69,13 +69,13 @@ impl OpenError {
     /// What may pass by itself while a router boots.
     fn is_transient(&self) -> bool {
         matches!(self, Self::Absent(_))
-            || self.is(io::ErrorKind::AddrInUse)
-            || self.is(io::ErrorKind::AddrNotAvailable)
+            || self.is(Errno::EADDRINUSE)
+            || self.is(Errno::EADDRNOTAVAIL)
     }
 
     /// Whether a listener has failed that way.
-    fn is(&self, kind: io::ErrorKind) -> bool {
-        matches!(self, Self::Listen(_, error) if error.kind() == kind)
+    fn is(&self, number: Errno) -> bool {
+        matches!(self, Self::Listen(_, error) if *error == number)
     }
 }
 
@@ -88,7 +88,7 @@ fn open_once(config: &Config, listeners: &mut Vec<TcpListener>) -> Result<(), Op
             Ok(listener) => listeners.push(listener),
             Err(error) => {
                 let failure = OpenError::Listen(addr, error);
-                let fatal = !config.listen.is_empty() || failure.is(io::ErrorKind::AddrInUse);
+                let fatal = !config.listen.is_empty() || failure.is(Errno::EADDRINUSE);
                 outcome = Err(failure);
                 if fatal {
                     listeners.clear();
@@ -143,7 +143,7 @@ pub(super) fn for_peer(
     ports: Option<(u16, u16)>,
     random: u16,
     (mark, peer_ms): (Option<u32>, u32),
-) -> io::Result<TcpListener> {
+) -> Result<TcpListener, Errno> {
     at_free_port(ports, random, RELAY_PORTS_TRIED_MAX, |port| {
         let addr = SocketAddr::new(addr, port);
         listen_at(addr, PEER_BACKLOG, false, mark, peer_ms)
@@ -151,7 +151,11 @@ pub(super) fn for_peer(
 }
 
 /// One listener. Port 0 becomes the number that the first of them was given.
-fn open_one(mut addr: SocketAddr, free_port: &mut u16, config: &Config) -> io::Result<TcpListener> {
+fn open_one(
+    mut addr: SocketAddr,
+    free_port: &mut u16,
+    config: &Config,
+) -> Result<TcpListener, Errno> {
     if addr.port() == 0 {
         addr.set_port(*free_port);
     }
@@ -163,7 +167,7 @@ fn open_one(mut addr: SocketAddr, free_port: &mut u16, config: &Config) -> io::R
         config.timeouts.peer_ms,
     )?;
     if addr.port() == 0 {
-        *free_port = listener.local_addr()?.port();
+        *free_port = address::local(&listener)?.port();
     }
     Ok(listener)
 }
@@ -174,27 +178,24 @@ fn listen_at(
     reuseport: bool,
     mark: Option<u32>,
     peer_ms: u32,
-) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(addr),
-        Type::STREAM.nonblocking(),
-        Some(Protocol::TCP),
-    )?;
+) -> Result<TcpListener, Errno> {
+    let socket = create(&addr, SockType::Stream)?;
     if addr.is_ipv6() {
         // So that 0.0.0.0 and :: stand side by side.
-        socket.set_only_v6(true)?;
+        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
     }
-    socket.set_reuse_address(true)?;
+    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     if let Some(mark) = mark {
         // Inherited as well: what goes back to the peer of a BIND goes out marked.
-        socket.set_mark(mark)?;
+        setsockopt(&socket, sockopt::Mark, &mark)?;
     }
     if reuseport {
-        socket.set_reuse_port(true)?;
+        setsockopt(&socket, sockopt::ReusePort, &true)?;
     }
     // Inherited by the connections: no system call for them later.
     set_tcp_options(&socket, peer_ms)?;
-    socket.bind(&sock_addr(addr))?;
-    socket.listen(backlog)?;
+    address::bind(&socket, &addr)?;
+    // nix allows no more than SOMAXCONN of the headers, which is 128 in musl's.
+    SockRef::from(&socket).listen(backlog).map_err(errno)?;
     Ok(TcpListener::from_std(socket.into()))
 }

@@ -1,13 +1,13 @@
 //! The real [`Net`]: mio, sockets, the clock, /dev/urandom. The only file that names mio.
 
+mod address;
 mod listen;
 mod socket;
 mod udp;
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use log::Level;
@@ -15,11 +15,16 @@ use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use nix::fcntl::OFlag;
-use nix::sys::socket::{MsgFlags, recv};
-use socket2::SockRef;
+use nix::libc::linger;
+use nix::sys::socket::{
+    MsgFlags, Shutdown, getpeername, getsockopt, recv, send, setsockopt, shutdown, sockopt,
+};
+use nix::unistd;
 
 use crate::config::{Config, Outgoing};
-use crate::net::{Datagram, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream};
+use crate::net::{
+    Datagram, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, in_words,
+};
 use crate::say::say;
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
@@ -40,7 +45,7 @@ pub struct Os {
     poll: Poll,
     events: Events,
     started: Instant,
-    random: File,
+    random: OwnedFd,
     signals: sys::Signals,
     listeners: Vec<TcpListener>,
     addrs: Vec<SocketAddr>,
@@ -63,41 +68,59 @@ impl Os {
 
     /// Opens what has to be open beside the listeners.
     fn around(
-        mut listeners: Vec<TcpListener>,
+        listeners: Vec<TcpListener>,
         config: &Config,
         signals: sys::Signals,
-    ) -> io::Result<Self> {
-        let poll = Poll::new()?;
-        let random = sys::file::open("/dev/urandom", OFlag::O_RDONLY)?;
-        let registry = poll.registry();
-        let mut addrs = Vec::new();
-        for (number, listener) in (0..).zip(&mut listeners) {
-            let token = mio_token(Token::new(Key::new(number, 0), Role::Listener));
-            registry.register(listener, token, Interest::READABLE)?;
-            let addr = listener.local_addr()?;
-            say(Level::Info, format_args!("listening on {addr}"));
-            addrs.push(addr);
-        }
-        let token = mio_token(Token::new(Key::new(0, 0), Role::Signal));
-        let descriptor = signals.as_fd().as_raw_fd();
-        registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE)?;
-        Ok(Self {
-            poll,
+    ) -> Result<Self, Errno> {
+        let mut os = Self {
+            poll: Poll::new().map_err(errno)?,
             events: Events::with_capacity(EVENTS_MAX),
             started: Instant::now(),
-            random,
+            random: sys::file::open("/dev/urandom", OFlag::O_RDONLY)?,
             signals,
             listeners,
-            addrs,
+            addrs: Vec::new(),
             outgoing: config.outgoing.clone(),
             peer_ms: config.timeouts.peer_ms,
             relay_ports: config.relay.ports,
             headers: udp::Headers::new(),
-        })
+        };
+        for (number, listener) in (0..).zip(&os.listeners) {
+            let token = Token::new(Key::new(number, 0), Role::Listener);
+            os.register(listener, token, Interest::READABLE)?;
+            let addr = address::local(listener)?;
+            say(Level::Info, format_args!("listening on {addr}"));
+            os.addrs.push(addr);
+        }
+        let token = Token::new(Key::new(0, 0), Role::Signal);
+        os.register(&os.signals, token, Interest::READABLE)?;
+        Ok(os)
+    }
+
+    /// Registers a descriptor, edge-triggered, for as long as it is open.
+    fn register(&self, socket: &impl AsFd, token: Token, interest: Interest) -> Result<(), Errno> {
+        self.register_descriptor(socket.as_fd().as_raw_fd(), token, interest)
+    }
+
+    /// The same for all kinds of sockets, once.
+    #[inline(never)]
+    fn register_descriptor(
+        &self,
+        descriptor: RawFd,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(), Errno> {
+        // Tokens have 32 bits, which is what `usize` has at least.
+        let token = mio::Token(token.to_bits() as usize);
+        let mut source = SourceFd(&descriptor);
+        let registry = self.poll.registry();
+        registry
+            .register(&mut source, token, interest)
+            .map_err(errno)
     }
 
     /// Where in a range of ports to begin; nothing has to be drawn without one.
-    fn random_port_offset(&mut self, ports: Option<(u16, u16)>) -> io::Result<u16> {
+    fn random_port_offset(&mut self, ports: Option<(u16, u16)>) -> Result<u16, Errno> {
         let mut random = [0; 2];
         if ports.is_some() {
             self.random(&mut random)?;
@@ -110,11 +133,11 @@ impl Os {
 #[derive(Debug)]
 pub enum OpenError {
     /// A listener.
-    Listen(SocketAddr, io::Error),
+    Listen(SocketAddr, Errno),
     /// An interface to listen on, or an address on it.
     Absent(String),
     /// Anything else.
-    System(io::Error),
+    System(Errno),
     /// TERM or INT came while a listener was being waited for.
     Stopped,
 }
@@ -122,14 +145,16 @@ pub enum OpenError {
 impl std::fmt::Display for OpenError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Listen(addr, error) => write!(f, "cannot listen on {addr}: {error}"),
+            Self::Listen(addr, error) => {
+                write!(f, "cannot listen on {addr}: {}", in_words(*error))
+            }
             Self::Absent(name) => {
                 write!(
                     f,
                     "cannot listen on {name}: no such interface, or no address"
                 )
             }
-            Self::System(error) => write!(f, "cannot start: {error}"),
+            Self::System(error) => write!(f, "cannot start: {}", in_words(*error)),
             Self::Stopped => f.write_str("stopped"),
         }
     }
@@ -140,11 +165,11 @@ impl Net for Os {
     type Listener = TcpListener;
     type Datagram = UdpSocket;
 
-    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<(), Errno> {
         events.clear();
         // A poll rounds down to milliseconds; waking early would spin until the time has come.
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+        match self.poll.poll(&mut self.events, timeout).map_err(errno) {
+            Err(Errno::EINTR) => return Ok(()),
             result => result?,
         }
         events.extend(self.events.iter().map(|event| Event {
@@ -164,25 +189,33 @@ impl Net for Os {
         Millis::try_from(self.started.elapsed().as_millis()).unwrap_or(Millis::MAX)
     }
 
-    fn random(&mut self, out: &mut [u8]) -> io::Result<()> {
-        self.random.read_exact(out)
+    fn random(&mut self, out: &mut [u8]) -> Result<(), Errno> {
+        // The kernel never stops short at so few bytes.
+        match unistd::read(&self.random, out) {
+            Ok(len) if len == out.len() => Ok(()),
+            Ok(_) => Err(Errno::EIO),
+            Err(error) => Err(error),
+        }
     }
 
-    fn accept(&mut self, listener: u16) -> io::Result<(TcpStream, SocketAddr)> {
+    fn accept(&mut self, listener: u16) -> Result<(TcpStream, SocketAddr), Errno> {
         let Some(listener) = self.listeners.get(usize::from(listener)) else {
-            return Err(io::ErrorKind::WouldBlock.into());
+            return Err(Errno::EAGAIN);
         };
-        listener.accept()
+        listener.accept().map_err(errno)
     }
 
-    fn watch(&mut self, stream: &mut TcpStream, token: Token) -> io::Result<()> {
-        self.poll
-            .registry()
-            .register(stream, mio_token(token), BOTH)
+    fn watch(&mut self, stream: &mut TcpStream, token: Token) -> Result<(), Errno> {
+        self.register(stream, token, BOTH)
     }
 
-    fn connect(&mut self, to: SocketAddr, purpose: Purpose, token: Token) -> io::Result<TcpStream> {
-        let mut stream = socket::connect(to, purpose, &self.outgoing, self.peer_ms)?;
+    fn connect(
+        &mut self,
+        to: SocketAddr,
+        purpose: Purpose,
+        token: Token,
+    ) -> Result<TcpStream, Errno> {
+        let mut stream = socket::connect(&to, purpose, &self.outgoing, self.peer_ms)?;
         self.watch(&mut stream, token)?;
         Ok(stream)
     }
@@ -192,38 +225,33 @@ impl Net for Os {
         addr: IpAddr,
         ports: Option<(u16, u16)>,
         token: Token,
-    ) -> io::Result<TcpListener> {
+    ) -> Result<TcpListener, Errno> {
         let random = self.random_port_offset(ports)?;
         let mark = self.outgoing.mark;
-        let mut listener = listen::for_peer(addr, ports, random, (mark, self.peer_ms))?;
-        let (registry, token) = (self.poll.registry(), mio_token(token));
-        registry.register(&mut listener, token, Interest::READABLE)?;
+        let listener = listen::for_peer(addr, ports, random, (mark, self.peer_ms))?;
+        self.register(&listener, token, Interest::READABLE)?;
         Ok(listener)
     }
 
-    fn route(&mut self, to: IpAddr) -> io::Result<IpAddr> {
+    fn route(&mut self, to: IpAddr) -> Result<IpAddr, Errno> {
         socket::route(to, &self.outgoing)
     }
 
-    fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<UdpSocket> {
-        let mut socket = socket::datagram(to, &self.outgoing)?;
-        self.poll
-            .registry()
-            .register(&mut socket, mio_token(token), BOTH)?;
+    fn datagram(&mut self, to: SocketAddr, token: Token) -> Result<UdpSocket, Errno> {
+        let socket = socket::datagram(&to, &self.outgoing)?;
+        self.register(&socket, token, BOTH)?;
         Ok(socket)
     }
 
-    fn relay(&mut self, side: Side, token: Token) -> io::Result<UdpSocket> {
-        let mut socket = match side {
+    fn relay(&mut self, side: Side, token: Token) -> Result<UdpSocket, Errno> {
+        let socket = match side {
             Side::Inner { local, client } => {
                 let random = self.random_port_offset(self.relay_ports)?;
                 udp::inner(local, client, self.relay_ports, random)?
             }
             Side::OuterV4 | Side::OuterV6 => udp::outer(side.is_v6(), &self.outgoing)?,
         };
-        self.poll
-            .registry()
-            .register(&mut socket, mio_token(token), Interest::READABLE)?;
+        self.register(&socket, token, Interest::READABLE)?;
         Ok(socket)
     }
 
@@ -232,7 +260,7 @@ impl Net for Os {
         socket: &mut UdpSocket,
         batch: &mut Batch,
         is_v6: bool,
-    ) -> io::Result<usize> {
+    ) -> Result<usize, Errno> {
         udp::receive(&mut self.headers, socket, batch, is_v6)
     }
 
@@ -242,7 +270,7 @@ impl Net for Os {
         batch: &Batch,
         numbers: &[u8],
         is_aimed: bool,
-    ) -> io::Result<usize> {
+    ) -> Result<usize, Errno> {
         udp::send(&mut self.headers, socket, batch, numbers, is_aimed)
     }
 
@@ -266,70 +294,87 @@ impl Net for Os {
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
-    fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        Self::accept(self)
+    fn accept(&mut self) -> Result<(TcpStream, SocketAddr), Errno> {
+        Self::accept(self).map_err(errno)
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Self::local_addr(self)
+    fn local_addr(&self) -> Result<SocketAddr, Errno> {
+        address::local(self)
     }
 }
 
 impl Stream for TcpStream {
-    fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        Self::peek(self, buf)
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        recv(self.as_raw_fd(), buf, MsgFlags::empty())
     }
 
-    fn skip(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+    fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
+        send(self.as_raw_fd(), buf, MsgFlags::MSG_NOSIGNAL)
+    }
+
+    fn peek(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        recv(self.as_raw_fd(), buf, MsgFlags::MSG_PEEK)
+    }
+
+    fn skip(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         // tcp(7): the bytes are discarded instead of copied.
-        Ok(recv(self.as_raw_fd(), buf, MsgFlags::MSG_TRUNC)?)
+        recv(self.as_raw_fd(), buf, MsgFlags::MSG_TRUNC)
     }
 
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
+    fn shutdown_write(&mut self) -> Result<(), Errno> {
+        shutdown(self.as_raw_fd(), Shutdown::Write)
     }
 
-    fn take_error(&mut self) -> Option<io::Error> {
-        Self::take_error(self).unwrap_or_else(Some)
+    fn take_error(&mut self) -> Option<Errno> {
+        match getsockopt(self, sockopt::SocketError) {
+            Ok(0) => None,
+            Ok(number) => Some(Errno::from_raw(number)),
+            Err(error) => Some(error),
+        }
     }
 
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Self::peer_addr(self)
+    fn peer_addr(&self) -> Result<SocketAddr, Errno> {
+        address::of(getpeername(self.as_raw_fd()))
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Self::local_addr(self)
+    fn local_addr(&self) -> Result<SocketAddr, Errno> {
+        address::local(self)
     }
 
     fn abort_on_close(&mut self) {
+        let linger = linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
         // It can only fail on what is not a socket.
-        let _ = SockRef::from(&*self).set_linger(Some(Duration::ZERO));
+        let _ = setsockopt(self, sockopt::Linger, &linger);
     }
 }
 
 impl Datagram for UdpSocket {
-    fn send(&mut self, message: &[u8]) -> io::Result<()> {
-        Self::send(self, message).map(|_| ())
+    fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
+        send(self.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).map(drop)
     }
 
-    fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        Self::recv(self, buf)
+    fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        recv(self.as_raw_fd(), buf, MsgFlags::empty())
     }
 
-    fn aim(&mut self, peer: SocketAddr) -> io::Result<()> {
-        SockRef::from(&*self).connect(&socket::sock_addr(peer))
+    fn aim(&mut self, peer: SocketAddr) -> Result<(), Errno> {
+        address::connect(self, &peer)
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Self::local_addr(self)
+    fn local_addr(&self) -> Result<SocketAddr, Errno> {
+        address::local(self)
     }
+}
+
+/// The number of an error of mio's.
+fn errno(error: io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
 
 /// Tokens have 32 bits, which is what `usize` has at least.
 fn our_token(token: mio::Token) -> Token {
     Token::from_bits(u32::try_from(token.0).unwrap_or(u32::MAX))
-}
-
-fn mio_token(token: Token) -> mio::Token {
-    mio::Token(token.to_bits() as usize)
 }

@@ -4,17 +4,19 @@
 //! put: headers that have sent must never receive, and each family receives with its own.
 
 use std::array;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::io::{IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use mio::net::UdpSocket;
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
-use socket2::{Protocol, Type};
+use nix::sys::socket::{
+    MsgFlags, MultiHeaders, SockType, SockaddrStorage, recvmmsg, sendmmsg, setsockopt, sockopt,
+};
 
-use super::socket::{at_free_port, open, set_mark, sock_addr};
+use super::address;
+use super::socket::{at_free_port, open, set_device, set_mark};
 use crate::config::Outgoing;
-use crate::net::Purpose;
+use crate::net::{Errno, Purpose};
 use crate::state::batch::{BATCH_MAX, Batch};
 
 /// How many ports of a range are tried. As many as there can be associations, so that a free
@@ -46,35 +48,33 @@ pub(super) fn inner(
     client: SocketAddr,
     ports: Option<(u16, u16)>,
     random: u16,
-) -> io::Result<UdpSocket> {
-    let socket = open(local, Type::DGRAM, Protocol::UDP)?;
+) -> Result<UdpSocket, Errno> {
+    let socket = open(&local, SockType::Datagram)?;
     if local.is_ipv6() {
-        socket.set_only_v6(true)?;
+        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
     }
     at_free_port(ports, random, PORTS_TRIED_MAX, |port| {
-        socket.bind(&sock_addr(with_port(local, port)))
+        address::bind(&socket, &with_port(local, port))
     })?;
-    socket.connect(&sock_addr(with_port(client, 0)))?;
+    address::connect(&socket, &with_port(client, 0))?;
     Ok(UdpSocket::from_std(socket.into()))
 }
 
 /// A socket towards all remotes of a family.
-pub(super) fn outer(is_v6: bool, outgoing: &Outgoing) -> io::Result<UdpSocket> {
+pub(super) fn outer(is_v6: bool, outgoing: &Outgoing) -> Result<UdpSocket, Errno> {
     let source: IpAddr = if is_v6 {
         outgoing.v6.unwrap_or(Ipv6Addr::UNSPECIFIED).into()
     } else {
         outgoing.v4.unwrap_or(Ipv4Addr::UNSPECIFIED).into()
     };
     let local = SocketAddr::new(source, 0);
-    let socket = open(local, Type::DGRAM, Protocol::UDP)?;
-    set_mark(&socket, local, Purpose::Tunnel, outgoing)?;
-    if let Some(device) = &outgoing.device {
-        socket.bind_device(Some(device.as_bytes()))?;
-    }
+    let socket = open(&local, SockType::Datagram)?;
+    set_mark(&socket, &local, Purpose::Tunnel, outgoing)?;
+    set_device(&socket, outgoing)?;
     if is_v6 {
-        socket.set_only_v6(true)?;
+        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
     }
-    socket.bind(&sock_addr(local))?;
+    address::bind(&socket, &local)?;
     Ok(UdpSocket::from_std(socket.into()))
 }
 
@@ -84,7 +84,7 @@ pub(super) fn receive(
     socket: &UdpSocket,
     batch: &mut Batch,
     is_v6: bool,
-) -> io::Result<usize> {
+) -> Result<usize, Errno> {
     let kept = if is_v6 {
         &mut headers.from_v6
     } else {
@@ -104,7 +104,7 @@ pub(super) fn receive(
         None,
     )?;
     for (place, message) in arrived.iter_mut().zip(results) {
-        if let Some(from) = message.address.and_then(source) {
+        if let Some(from) = message.address.as_ref().and_then(address::read) {
             let cut = message.flags.contains(MsgFlags::MSG_TRUNC);
             *place = (from, message.bytes, cut);
         }
@@ -124,7 +124,7 @@ pub(super) fn send(
     batch: &Batch,
     numbers: &[u8],
     is_aimed: bool,
-) -> io::Result<usize> {
+) -> Result<usize, Errno> {
     let len = numbers.len().min(BATCH_MAX);
     let numbers = &numbers[..len];
     let number = |at: usize| numbers.get(at).map(|number| usize::from(*number));
@@ -134,7 +134,7 @@ pub(super) fn send(
     });
     let to: [Option<SockaddrStorage>; BATCH_MAX] = array::from_fn(|at| {
         let number = number(at).filter(|_| !is_aimed)?;
-        Some(batch.addr(number).into())
+        Some(address::storage(&batch.addr(number)))
     });
     let sent = sendmmsg(
         socket.as_raw_fd(),
@@ -145,16 +145,6 @@ pub(super) fn send(
         MsgFlags::empty(),
     )?;
     Ok(sent.count())
-}
-
-#[inline(never)]
-fn source(addr: SockaddrStorage) -> Option<SocketAddr> {
-    if let Some(v4) = addr.as_sockaddr_in() {
-        return Some(SocketAddr::from((v4.ip(), v4.port())));
-    }
-    let v6 = addr.as_sockaddr_in6()?;
-    let (ip, port, scope) = (v6.ip(), v6.port(), v6.scope_id());
-    Some(SocketAddrV6::new(ip, port, 0, scope).into())
 }
 
 /// The same address, scope included, with another port.

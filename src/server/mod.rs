@@ -6,7 +6,6 @@
 
 mod control;
 
-use std::io;
 use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use log::Level;
 
 use self::control::{Cause, Warnings};
 use crate::config::{Config, Families, Sources};
-use crate::net::{Event, Millis, NEVER, Net, ip};
+use crate::net::{Errno, Event, Millis, NEVER, Net, in_words, ip};
 use crate::say::say;
 use crate::session::{Reason, Session, Shared, Total, Verdict, Wake};
 use crate::state::acceptor::Acceptor;
@@ -102,7 +101,7 @@ impl<N: Net> Server<N> {
     ///
     /// # Errors
     /// Waiting for events failed, which it does on no healthy system.
-    pub fn run(&mut self) -> io::Result<()> {
+    pub fn run(&mut self) -> Result<(), Errno> {
         while self.turn()? {}
         Ok(())
     }
@@ -112,7 +111,7 @@ impl<N: Net> Server<N> {
     /// # Errors
     /// As [`Server::run`].
     #[inline(never)]
-    pub fn turn(&mut self) -> io::Result<bool> {
+    pub fn turn(&mut self) -> Result<bool, Errno> {
         let timeout = self.timeout();
         self.shared.net.wait(&mut self.events, timeout)?;
         self.shared.now = self.shared.net.now();
@@ -267,7 +266,7 @@ impl<N: Net> Server<N> {
         let number = u16::try_from(listener).unwrap_or(u16::MAX);
         let (stream, addr) = match self.shared.net.accept(number) {
             Ok(accepted) => accepted,
-            Err(error) => return self.accept_failed(listener, &error),
+            Err(error) => return self.accept_failed(listener, error),
         };
         self.acceptor.accepted();
         self.shared.totals.add(Total::Accepted, 1);
@@ -284,25 +283,26 @@ impl<N: Net> Server<N> {
     }
 
     #[inline(never)]
-    fn accept_failed(&mut self, listener: usize, error: &io::Error) {
-        use io::ErrorKind as Kind;
-        match error.kind() {
-            Kind::WouldBlock => self.acceptor.drained(listener),
+    fn accept_failed(&mut self, listener: usize, error: Errno) {
+        match error {
+            Errno::EAGAIN => self.acceptor.drained(listener),
             // The connection broke before it was taken, or a firewall forbids it: Linux hands
             // pending network errors of the new socket to accept.
-            Kind::ConnectionAborted
-            | Kind::ConnectionReset
-            | Kind::PermissionDenied
-            | Kind::NetworkDown
-            | Kind::NetworkUnreachable
-            | Kind::HostUnreachable
-            | Kind::TimedOut => {}
+            Errno::ECONNABORTED
+            | Errno::ECONNRESET
+            | Errno::EACCES
+            | Errno::EPERM
+            | Errno::ENETDOWN
+            | Errno::ENETUNREACH
+            | Errno::EHOSTUNREACH
+            | Errno::ETIMEDOUT => {}
             // Out of descriptors or memory. Anything unknown pauses too: it must not spin.
             _ => {
                 self.shared.totals.add(Total::Pauses, 1);
                 let pause_ms = self.acceptor.pause(self.shared.now);
                 if self.warnings.is_due(Cause::Paused, self.shared.now) {
-                    let line = format_args!("cannot accept: {error}; next try in {pause_ms} ms");
+                    let why = in_words(error);
+                    let line = format_args!("cannot accept: {why}; next try in {pause_ms} ms");
                     say(Level::Warn, line);
                 }
             }
@@ -319,7 +319,8 @@ impl<N: Net> Server<N> {
         let Some((key, session)) = opened else { return };
         let token = Token::new(key, Role::Client);
         if let Err(error) = self.shared.net.watch(session.client_stream(), token) {
-            say(Level::Debug, format_args!("cannot watch {addr}: {error}"));
+            let why = in_words(error);
+            say(Level::Debug, format_args!("cannot watch {addr}: {why}"));
             self.close(key, Reason::Failed);
         }
     }

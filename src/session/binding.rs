@@ -3,13 +3,12 @@
 //! Two replies: the first with the address at which the listener is reached, the second with
 //! the peer's, once it has come. Then it is a tunnel like any other.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::opening::{Opening, Step};
 use super::shared::{Class, STAGGER, refused};
 use super::{Client, Next, Reason, Shared};
-use crate::net::{Listener, Net, Stream, at, canonical_ip, ip, same_ip};
+use crate::net::{Errno, Listener, Net, Stream, at, canonical_ip, ip, same_ip};
 use crate::state::clients::Table;
 use crate::state::flow::Ready;
 use crate::state::handshake::Dialect;
@@ -59,7 +58,11 @@ impl<N: Net> Client<N> {
 
     /// A listener on the address that the way to `expected` starts from.
     #[inline(never)]
-    fn open_listener(&self, expected: IpAddr, shared: &mut Shared<N>) -> io::Result<N::Listener> {
+    fn open_listener(
+        &self,
+        expected: IpAddr,
+        shared: &mut Shared<N>,
+    ) -> Result<N::Listener, Errno> {
         let towards = match expected {
             IpAddr::V4(addr) if addr.is_unspecified() => ANYWHERE_V4,
             IpAddr::V6(addr) if addr.is_unspecified() => ANYWHERE_V6,
@@ -100,10 +103,10 @@ impl<N: Net> Client<N> {
                         return self.bound(opening, stream, peer, shared);
                     }
                 }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => opening.race.ready.readable = false,
+                Err(error) => match error {
+                    Errno::EAGAIN => opening.race.ready.readable = false,
                     // It broke before it was taken; there may be another.
-                    io::ErrorKind::ConnectionAborted => {}
+                    Errno::ECONNABORTED => {}
                     // Out of descriptors: trying on at once would spin.
                     _ => {
                         refused(self.record.client(), &"BIND", error);

@@ -113,7 +113,7 @@ impl<S: Stream> Race<S> {
         let mut at = 0;
         while let Some(attempt) = self.attempts.get_mut(at) {
             if let Some(error) = attempt.stream.take_error() {
-                self.note(Reason::from(&error));
+                self.note(Reason::from(error));
                 self.attempts.remove(at);
             } else if attempt.stream.peer_addr().is_ok() {
                 self.ready.writable = true;

@@ -1,7 +1,6 @@
 //! What all sessions share: the system, the pools, the timers, the rules and the counts.
 
 use std::fmt;
-use std::io;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,7 +13,7 @@ use super::web::WebRequest;
 use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, Relay, Timeouts};
 use crate::names::Names;
-use crate::net::{Millis, Net, ip};
+use crate::net::{Errno, Millis, Net, in_words, ip};
 use crate::say::{say, word};
 use crate::state::access::{Access, Refusal, Source};
 use crate::state::association::{Loss, PORT_SILENCE_MS};
@@ -359,23 +358,22 @@ impl Reason {
 /// The system has refused what a client has asked for: says so, and what that means.
 #[cold]
 #[inline(never)]
-pub(super) fn refused(client: &SocketAddr, what: &dyn fmt::Display, error: io::Error) -> Reason {
-    say(Level::Debug, format_args!("{client} -> {what}: {error}"));
-    Reason::from(&error)
+pub(super) fn refused(client: &SocketAddr, what: &dyn fmt::Display, error: Errno) -> Reason {
+    let why = in_words(error);
+    say(Level::Debug, format_args!("{client} -> {what}: {why}"));
+    Reason::from(error)
 }
 
-impl From<&io::Error> for Reason {
+impl From<Errno> for Reason {
     /// What a failed connect means: the one place where errors become outcomes.
     #[inline(never)]
-    fn from(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::PermissionDenied => Self::Forbidden,
-            io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
-                Self::NetworkUnreachable
-            }
-            io::ErrorKind::HostUnreachable => Self::HostUnreachable,
-            io::ErrorKind::ConnectionRefused => Self::Refused,
-            io::ErrorKind::TimedOut => Self::ConnectTimeout,
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::EACCES | Errno::EPERM => Self::Forbidden,
+            Errno::ENETUNREACH | Errno::ENETDOWN => Self::NetworkUnreachable,
+            Errno::EHOSTUNREACH => Self::HostUnreachable,
+            Errno::ECONNREFUSED => Self::Refused,
+            Errno::ETIMEDOUT => Self::ConnectTimeout,
             _ => Self::Failed,
         }
     }

@@ -5,17 +5,16 @@
 //! holds nothing, so clients that never read starve nobody. The scratch buffer is larger, so a
 //! flow that keeps filling its buffer goes that way too: twice the bytes per second.
 
-use std::io;
 use std::mem;
 
 use super::pool::{Buffer, Buffers};
-use crate::net::{Event, Stream};
+use crate::net::{Errno, Event, Stream};
 use crate::wire::http::BodyMeter;
 
 /// What is known of a socket's readiness.
 ///
 /// A socket is registered once, edge-triggered. The bits are set by events and cleared by
-/// `WouldBlock`; `readable` also by a read that was shorter than asked for, which means that
+/// `EAGAIN`; `readable` also by a read that was shorter than asked for, which means that
 /// the socket is drained, unless the end of stream has been announced: data and FIN can come
 /// in one event, and none follows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,7 +73,7 @@ impl<S: Stream> Peer<S> {
         match self.stream.write(buf) {
             Ok(0) => Err(Gone),
             Ok(len) => Ok(Some(len)),
-            Err(error) => blocked(&error, &mut self.ready.writable),
+            Err(error) => blocked(error, &mut self.ready.writable),
         }
     }
 
@@ -99,7 +98,7 @@ impl<S: Stream> Peer<S> {
 
     fn note_read(
         &mut self,
-        result: io::Result<usize>,
+        result: Result<usize, Errno>,
         asked: usize,
     ) -> Result<Option<usize>, Gone> {
         match result {
@@ -109,14 +108,14 @@ impl<S: Stream> Peer<S> {
                 }
                 Ok(Some(len))
             }
-            Err(error) => blocked(&error, &mut self.ready.readable),
+            Err(error) => blocked(error, &mut self.ready.readable),
         }
     }
 }
 
 /// Nothing can be moved now: `None`, and not ready until an event says so; or the end.
-fn blocked(error: &io::Error, ready: &mut bool) -> Result<Option<usize>, Gone> {
-    if error.kind() != io::ErrorKind::WouldBlock {
+fn blocked(error: Errno, ready: &mut bool) -> Result<Option<usize>, Gone> {
+    if error != Errno::EAGAIN {
         return Err(Gone);
     }
     *ready = false;

@@ -1,7 +1,6 @@
 //! Scripted ends for a flow: what they say is fixed beforehand, what they hear is compared.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
 use super::*;
@@ -20,16 +19,16 @@ struct Fake {
 }
 
 impl Fake {
-    fn look(&mut self, buf: &mut [u8], consume: bool) -> io::Result<usize> {
+    fn look(&mut self, buf: &mut [u8], consume: bool) -> Result<usize, Errno> {
         self.reads += 1;
         if self.broken {
-            return Err(io::ErrorKind::ConnectionReset.into());
+            return Err(Errno::ECONNRESET);
         }
         if self.incoming.is_empty() {
             return if self.at_end {
                 Ok(0)
             } else {
-                Err(io::ErrorKind::WouldBlock.into())
+                Err(Errno::EAGAIN)
             };
         }
         let len = buf.len().min(self.incoming.len());
@@ -43,19 +42,17 @@ impl Fake {
     }
 }
 
-impl Read for Fake {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+impl Stream for Fake {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         self.look(buf, true)
     }
-}
 
-impl Write for Fake {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
         if self.broken {
-            return Err(io::ErrorKind::BrokenPipe.into());
+            return Err(Errno::EPIPE);
         }
         if self.room == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
+            return Err(Errno::EAGAIN);
         }
         let len = buf.len().min(self.room);
         self.room -= len;
@@ -63,31 +60,25 @@ impl Write for Fake {
         Ok(len)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Stream for Fake {
-    fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+    fn peek(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         self.look(buf, false)
     }
 
-    fn shutdown_write(&mut self) -> io::Result<()> {
+    fn shutdown_write(&mut self) -> Result<(), Errno> {
         self.shut = true;
         Ok(())
     }
 
-    fn take_error(&mut self) -> Option<io::Error> {
+    fn take_error(&mut self) -> Option<Errno> {
         None
     }
 
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Err(io::ErrorKind::NotConnected.into())
+    fn peer_addr(&self) -> Result<SocketAddr, Errno> {
+        Err(Errno::ENOTCONN)
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Err(io::ErrorKind::NotConnected.into())
+    fn local_addr(&self) -> Result<SocketAddr, Errno> {
+        Err(Errno::ENOTCONN)
     }
 
     fn abort_on_close(&mut self) {}

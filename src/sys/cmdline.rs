@@ -8,6 +8,7 @@
 //! that case, made for setproctitle(3), it prints up to the first NUL. So the rest of the
 //! area is filled with blanks. `main` calls this once, after it has taken the arguments.
 
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use nix::fcntl::OFlag;
@@ -43,7 +44,8 @@ fn overwrite(password: &[u8]) -> Option<bool> {
         return None;
     }
     let memory = file::open("/proc/self/mem", OFlag::O_WRONLY).ok()?;
-    let written = memory.write_at(&shown, start).ok()?;
+    // nix has an offset of 32 bits where glibc has, and the stack lies above.
+    let written = File::from(memory).write_at(&shown, start).ok()?;
     let seen = read("/proc/self/cmdline")?;
     // The kernel prints at most a page of such a string, and a NUL behind it or not.
     Some(written == shown.len() && seen.len() > 1 && shown.starts_with(&seen))

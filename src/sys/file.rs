@@ -2,8 +2,7 @@
 //!
 //! What the words mean is for those who read them.
 
-use std::fs::File;
-use std::io;
+use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::{self, OFlag};
@@ -18,9 +17,9 @@ const PIECE_BYTES: usize = 4096;
 ///
 /// # Errors
 /// The system's.
-pub fn open(path: &str, flags: OFlag) -> Result<File, Errno> {
+pub fn open(path: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-    Ok(fcntl::open(path, flags, Mode::empty())?.into())
+    fcntl::open(path, flags, Mode::empty())
 }
 
 /// Reads a file up to `bytes_max`, and tells whether that was all of it. What is no file has
@@ -28,7 +27,7 @@ pub fn open(path: &str, flags: OFlag) -> Result<File, Errno> {
 ///
 /// # Errors
 /// It cannot be opened or read, or is a folder.
-pub fn read(path: &str, bytes_max: usize) -> io::Result<(Vec<u8>, bool)> {
+pub fn read(path: &str, bytes_max: usize) -> Result<(Vec<u8>, bool), Errno> {
     let file = open(path, OFlag::O_RDONLY)?;
     let mut text = Vec::new();
     loop {
@@ -83,12 +82,9 @@ mod tests {
 
     #[test]
     fn what_is_no_file_is_an_error_or_endless() {
-        let why = |path| read(path, 1).unwrap_err().to_string();
-        assert_eq!(
-            why("/nonexistent"),
-            "No such file or directory (os error 2)"
-        );
-        assert_eq!(why("/proc"), "Is a directory (os error 21)");
+        let why = |path| read(path, 1).unwrap_err();
+        assert_eq!(why("/nonexistent"), Errno::ENOENT);
+        assert_eq!(why("/proc"), Errno::EISDIR);
         assert!(!read("/dev/zero", 10_000).unwrap().1);
     }
 

@@ -27,7 +27,7 @@ impl Signals {
     ///
     /// # Errors
     /// The kernel has no signalfd, or descriptors have run out.
-    pub fn block() -> std::io::Result<Self> {
+    pub fn block() -> Result<Self, Errno> {
         let mut set = SigSet::empty();
         for number in [
             Number::SIGTERM,

@@ -5,14 +5,15 @@
 //! always has room, and each line goes from there to the real stderr only where that takes it;
 //! where not, it is dropped and counted.
 
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Mutex;
 
 use log::{LevelFilter, Log, Metadata, Record};
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::{dup, dup2_stderr, pipe2};
+use nix::unistd::{dup, dup2_stderr, pipe2, read, write};
 use simple_logger::SimpleLogger;
 
 /// The longest line. A pipe takes so much in one piece (PIPE_BUF), and stderr, once it polls
@@ -23,14 +24,14 @@ const LINE_MAX: usize = 4096;
 ///
 /// # Errors
 /// Descriptors have run out, or a logger is installed already.
-pub fn start(level: LevelFilter) -> io::Result<()> {
+pub fn start(level: LevelFilter) -> Result<(), Errno> {
     let real = dup(io::stderr())?;
     let (inner, outer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
     dup2_stderr(&outer)?;
     let printer = SimpleLogger::new().with_level(level);
     let lines = Lines {
-        real: real.into(),
-        inner: inner.into(),
+        real,
+        inner,
         dropped: 0,
     };
     log::set_max_level(printer.max_level());
@@ -38,7 +39,7 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
         printer,
         lines: Mutex::new(lines),
     };
-    log::set_boxed_logger(Box::new(logger)).map_err(|_| io::ErrorKind::AlreadyExists)?;
+    log::set_boxed_logger(Box::new(logger)).map_err(|_| Errno::EEXIST)?;
     // A panic's last words would stay in the pipe. A router's program ends without any.
     #[cfg(not(panic = "immediate-abort"))]
     std::panic::set_hook(Box::new(|info| {
@@ -53,8 +54,8 @@ struct Logger {
 }
 
 struct Lines {
-    real: std::fs::File,
-    inner: std::fs::File,
+    real: OwnedFd,
+    inner: OwnedFd,
     dropped: u32,
 }
 
@@ -82,10 +83,10 @@ impl Lines {
     /// Takes the line out of the pipe, and writes it where that does not wait.
     fn pass_on(&mut self) {
         let mut line = [0; LINE_MAX];
-        let Ok(len) = self.inner.read(&mut line) else {
+        let Ok(len) = read(&self.inner, &mut line) else {
             return;
         };
-        if !self.takes() || self.real.write(&line[..len]).is_err() {
+        if !self.takes() || write(&self.real, &line[..len]).is_err() {
             self.dropped = self.dropped.saturating_add(1);
             return;
         }
@@ -96,7 +97,7 @@ impl Lines {
             );
             self.dropped = 0;
             if self.takes() {
-                let _ = self.real.write(note.as_bytes());
+                let _ = write(&self.real, note.as_bytes());
             }
         }
     }

@@ -4,7 +4,6 @@
 //! A listener that has closed resets who still waits at it; nobody comes to it later.
 
 use std::collections::VecDeque;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use anklet::net::Listener;
@@ -54,13 +53,13 @@ pub(crate) struct Entrance(pub(crate) World, pub(crate) usize);
 impl Listener for Entrance {
     type Stream = Connection;
 
-    fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
+    fn accept(&mut self) -> Result<(Connection, SocketAddr), Errno> {
         let s = self.0.wires().admit(self.1)?;
         let peer = self.0.wires().sockets[s].peer;
         Ok((Connection(self.0.clone(), s), peer))
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
+    fn local_addr(&self) -> Result<SocketAddr, Errno> {
         Ok(self.0.wires().doors[self.1].local)
     }
 }

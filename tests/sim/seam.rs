@@ -3,15 +3,13 @@
 //! The clock only moves inside [`Net::wait`]. A wait lets everything happen that is due, and
 //! with no event to deliver jumps to what comes next: the server's timeout or the calendar.
 
-use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anklet::net::{Datagram, Event, Millis, Net, Purpose, Side, Signal, Stream};
+use anklet::net::{Datagram, Errno, Event, Millis, Net, Purpose, Side, Signal, Stream};
 use anklet::state::access::Interface;
 use anklet::state::batch::Batch;
 use anklet::state::slots::Token;
-use nix::errno::Errno;
 
 use crate::dns::{self, NameServer};
 use crate::doors::{Entrance, route};
@@ -38,7 +36,7 @@ impl Net for World {
     type Listener = Entrance;
     type Datagram = Mail;
 
-    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<(), Errno> {
         events.clear();
         let inner = &mut *self.0.borrow_mut();
         let timeout_ms = timeout
@@ -89,19 +87,19 @@ impl Net for World {
         self.0.borrow().wires.now
     }
 
-    fn random(&mut self, out: &mut [u8]) -> io::Result<()> {
+    fn random(&mut self, out: &mut [u8]) -> Result<(), Errno> {
         self.wires().rng.fill(out);
         Ok(())
     }
 
-    fn accept(&mut self, listener: u16) -> io::Result<(Connection, SocketAddr)> {
+    fn accept(&mut self, listener: u16) -> Result<(Connection, SocketAddr), Errno> {
         let s = self.wires().accept(usize::from(listener))?;
         let peer = self.wires().sockets[s].peer;
         self.wires().wake(s, 0);
         Ok((Connection(self.clone(), s), peer))
     }
 
-    fn watch(&mut self, stream: &mut Connection, token: Token) -> io::Result<()> {
+    fn watch(&mut self, stream: &mut Connection, token: Token) -> Result<(), Errno> {
         self.wires().register(stream.1, token);
         Ok(())
     }
@@ -111,7 +109,7 @@ impl Net for World {
         to: SocketAddr,
         purpose: Purpose,
         token: Token,
-    ) -> io::Result<Connection> {
+    ) -> Result<Connection, Errno> {
         let inner = &mut *self.0.borrow_mut();
         let s = inner.wires.connect(to, purpose, token)?;
         inner.actors.push(match inner.wires.sockets[s].life {
@@ -129,21 +127,21 @@ impl Net for World {
         addr: IpAddr,
         _ports: Option<(u16, u16)>,
         token: Token,
-    ) -> io::Result<Entrance> {
+    ) -> Result<Entrance, Errno> {
         let d = self.wires().listen(addr, token)?;
         Ok(Entrance(self.clone(), d))
     }
 
-    fn route(&mut self, to: IpAddr) -> io::Result<IpAddr> {
+    fn route(&mut self, to: IpAddr) -> Result<IpAddr, Errno> {
         Ok(route(to))
     }
 
-    fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<Mail> {
+    fn datagram(&mut self, to: SocketAddr, token: Token) -> Result<Mail, Errno> {
         let m = self.wires().mailbox(to, token)?;
         Ok(Mail(self.clone(), Use::Query(m)))
     }
 
-    fn relay(&mut self, side: Side, token: Token) -> io::Result<Mail> {
+    fn relay(&mut self, side: Side, token: Token) -> Result<Mail, Errno> {
         let p = self.wires().open_post(side, token)?;
         Ok(Mail(self.clone(), Use::Relay(p)))
     }
@@ -153,8 +151,8 @@ impl Net for World {
         socket: &mut Mail,
         batch: &mut Batch,
         is_v6: bool,
-    ) -> io::Result<usize> {
-        Ok(self.wires().receive_letters(socket.post()?, batch, is_v6)?)
+    ) -> Result<usize, Errno> {
+        self.wires().receive_letters(socket.post()?, batch, is_v6)
     }
 
     fn send_batch(
@@ -163,9 +161,9 @@ impl Net for World {
         batch: &Batch,
         numbers: &[u8],
         is_aimed: bool,
-    ) -> io::Result<usize> {
+    ) -> Result<usize, Errno> {
         let p = socket.post()?;
-        Ok(self.wires().send_letters(p, batch, numbers, is_aimed)?)
+        self.wires().send_letters(p, batch, numbers, is_aimed)
     }
 
     fn listeners(&self) -> &[SocketAddr] {
@@ -208,54 +206,43 @@ impl Connection {
     }
 }
 
-impl Read for Connection {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+impl Stream for Connection {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         let result = self.0.wires().read(self.1, buf, true);
         self.trace("reads", buf.len(), &result);
-        Ok(result?)
+        result
     }
-}
 
-impl Write for Connection {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
         let result = self.0.wires().write(self.1, buf);
         self.trace("writes to", buf.len(), &result);
-        Ok(result?)
+        result
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Stream for Connection {
-    fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+    fn peek(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         let result = self.0.wires().read(self.1, buf, false);
         self.trace("peeks at", buf.len(), &result);
-        Ok(result?)
+        result
     }
 
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        Ok(self.0.wires().shut(self.1)?)
+    fn shutdown_write(&mut self) -> Result<(), Errno> {
+        self.0.wires().shut(self.1)
     }
 
-    fn take_error(&mut self) -> Option<io::Error> {
-        self.0.wires().sockets[self.1]
-            .error
-            .take()
-            .map(io::Error::from)
+    fn take_error(&mut self) -> Option<Errno> {
+        self.0.wires().sockets[self.1].error.take()
     }
 
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
+    fn peer_addr(&self) -> Result<SocketAddr, Errno> {
         let socket = &self.0.wires().sockets[self.1];
         if socket.connecting || socket.broken {
-            Err(Errno::ENOTCONN.into())
+            Err(Errno::ENOTCONN)
         } else {
             Ok(socket.peer)
         }
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
+    fn local_addr(&self) -> Result<SocketAddr, Errno> {
         Ok(self.0.wires().sockets[self.1].local)
     }
 
@@ -274,38 +261,38 @@ impl Drop for Connection {
 }
 
 impl Mail {
-    fn post(&self) -> io::Result<usize> {
+    fn post(&self) -> Result<usize, Errno> {
         match self.1 {
             Use::Relay(p) => Ok(p),
-            Use::Query(_) => Err(io::ErrorKind::Unsupported.into()),
+            Use::Query(_) => Err(Errno::EOPNOTSUPP),
         }
     }
 
-    fn mailbox(&self) -> io::Result<usize> {
+    fn mailbox(&self) -> Result<usize, Errno> {
         match self.1 {
             Use::Query(m) => Ok(m),
-            Use::Relay(_) => Err(io::ErrorKind::Unsupported.into()),
+            Use::Relay(_) => Err(Errno::EOPNOTSUPP),
         }
     }
 }
 
 impl Datagram for Mail {
-    fn send(&mut self, message: &[u8]) -> io::Result<()> {
+    fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
         let m = self.mailbox()?;
         self.0.wires().watch.progress();
         dns::answer_datagram(&mut self.0.wires(), m, message);
         Ok(())
     }
 
-    fn recv(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(self.0.wires().receive(self.mailbox()?, buf)?)
+    fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.0.wires().receive(self.mailbox()?, buf)
     }
 
-    fn aim(&mut self, peer: SocketAddr) -> io::Result<()> {
-        Ok(self.0.wires().aim_post(self.post()?, peer)?)
+    fn aim(&mut self, peer: SocketAddr) -> Result<(), Errno> {
+        self.0.wires().aim_post(self.post()?, peer)
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
+    fn local_addr(&self) -> Result<SocketAddr, Errno> {
         Ok(self.0.wires().posts[self.post()?].local)
     }
 }
@@ -381,7 +368,7 @@ mod tests {
         assert_eq!(stream.read(&mut buf).ok(), Some(6));
         assert_eq!(&buf[..6], b"onetwo");
         let error = stream.read(&mut buf).expect_err("it is drained");
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(error, Errno::EAGAIN);
     }
 
     #[test]
@@ -432,11 +419,11 @@ mod tests {
         let mut buf = [0; 16];
         assert_eq!(stream.read(&mut buf).ok(), Some(4));
         let error = stream.take_error().expect("it is pending");
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(error, Errno::ECONNRESET);
         assert!(stream.take_error().is_none());
         assert_eq!(stream.read(&mut buf).ok(), Some(0));
         let error = stream.write(b"x").expect_err("it is broken");
-        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(error, Errno::EPIPE);
     }
 
     #[test]
@@ -461,7 +448,7 @@ mod tests {
         let mut buf = [0; 16];
         for result in [stream.read(&mut buf), stream.write(b"x")] {
             let error = result.expect_err("a shortage is injected");
-            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            assert_eq!(error, Errno::EAGAIN);
         }
         world.wires().odds.early_block = 0;
         let mut seen = events(&mut world);

@@ -3,11 +3,10 @@
 //! What cannot be carried is dropped and counted, never queued: UDP promises nothing, and a
 //! queue would only deliver it late.
 
-use std::io;
 use std::net::SocketAddr;
 
 use super::{Association, Wire};
-use crate::net::{Datagram, Net, Side, at, ip};
+use crate::net::{Datagram, Errno, Net, Side, at, ip};
 use crate::session::{Shared, Total, Totals, count};
 use crate::state::association::{Contacts, Known, Loss};
 use crate::state::batch::{BATCH_MAX, Batch, Picks};
@@ -233,7 +232,7 @@ impl<D: Datagram> Wire<D> {
             }
             Err(error) => {
                 self.errors += 1;
-                if error.kind() == io::ErrorKind::WouldBlock || self.errors == ERRORS_MAX {
+                if error == Errno::EAGAIN || self.errors == ERRORS_MAX {
                     self.readable = false;
                     self.errors = 0;
                 }
@@ -267,7 +266,7 @@ impl<D: Datagram> Wire<D> {
                     }
                     (at, retried) = (at + sent, false);
                 }
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                Err(error) if error != Errno::EAGAIN => {
                     // The first may be an earlier datagram's error, which is gone now.
                     if retried {
                         shared.totals.lose(Loss::Unsendable);

@@ -7,7 +7,6 @@
 mod carry;
 mod lookup;
 
-use std::io;
 use std::mem;
 use std::net::SocketAddr;
 
@@ -15,7 +14,7 @@ pub(super) use self::lookup::LOOKUPS_MAX;
 use super::opening::{Opening, Outbox};
 use super::shared::{Class, SILENCE, refused};
 use super::{Client, Next, Reason, Shared, Wake};
-use crate::net::{Datagram, Event, Net, Side, Stream, at, canonical_ip};
+use crate::net::{Datagram, Errno, Event, Net, Side, Stream, at, canonical_ip};
 use crate::state::access::Source;
 use crate::state::association::{Caller, Contacts, Names};
 use crate::state::batch::Batch;
@@ -105,8 +104,7 @@ impl<N: Net> Client<N> {
         let source = self.source();
         let client = *self.record.client();
         if !shared.clients.take(Table::Associations, source) {
-            let error = io::ErrorKind::QuotaExceeded.into();
-            return Err(refused(&client, &"UDP", error));
+            return Err(refused(&client, &"UDP", Errno::EDQUOT));
         }
         let hint = match &request.address {
             Address::Ip(addr) => Some(at(addr, request.port)),
@@ -147,7 +145,7 @@ impl<N: Net> Client<N> {
         &self,
         caller: &Caller,
         shared: &mut Shared<N>,
-    ) -> io::Result<(N::Datagram, SocketAddr)> {
+    ) -> Result<(N::Datagram, SocketAddr), Errno> {
         let mut local = self.peer.stream.local_addr()?;
         local.set_port(0);
         let client = *self.record.client();
