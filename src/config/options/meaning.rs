@@ -10,6 +10,7 @@ use log::LevelFilter;
 use super::super::files::{DNS_PORT, NAME_SERVERS_MAX};
 use super::super::values;
 use super::super::{Config, Outgoing, Relay, Sources};
+use super::table::option;
 use crate::state::access::{Destination, Nets};
 use crate::sys::scope::interface_index;
 
@@ -31,64 +32,66 @@ const _: () = assert!(SECONDS_MAX <= u32::MAX / 1000);
 const _: () = assert!(PEER_SECONDS_MAX <= i32::MAX as u32 / 1000);
 
 /// An option without a value.
-pub(super) fn flag(config: &mut Config, name: &str) {
-    match name {
-        "retry-listen" => config.retry_listen = true,
-        "reuseport" => config.reuseport = true,
-        "auth-once" => config.policy.auth_once = true,
-        "ipv4" => {
+pub(super) fn flag(config: &mut Config, option: u8) {
+    match option {
+        option::RETRY_LISTEN => config.retry_listen = true,
+        option::REUSEPORT => config.reuseport = true,
+        option::AUTH_ONCE => config.policy.auth_once = true,
+        option::IPV4 => {
             config.families.v6 = false;
             config.families.v6_first = false;
         }
-        "ipv6" => config.families.v4 = false,
-        "no-udp" => config.protocols.udp = false,
-        "no-bind" => config.protocols.bind = false,
-        "no-socks4" => config.protocols.socks4 = false,
-        "no-http" => config.protocols.http = false,
-        "udp-strict" => config.relay.strict = true,
-        "quiet" => config.verbosity = LevelFilter::Warn,
+        option::IPV6 => config.families.v4 = false,
+        option::NO_UDP => config.protocols.udp = false,
+        option::NO_BIND => config.protocols.bind = false,
+        option::NO_SOCKS4 => config.protocols.socks4 = false,
+        option::NO_HTTP => config.protocols.http = false,
+        option::UDP_STRICT => config.relay.strict = true,
+        option::QUIET => config.verbosity = LevelFilter::Warn,
         // One line per finished session is the usual level.
-        "verbose" if config.verbosity == LevelFilter::Info => config.verbosity = LevelFilter::Debug,
-        "verbose" => config.verbosity = LevelFilter::Trace,
-        "check" => config.check = true,
+        option::VERBOSE if config.verbosity == LevelFilter::Info => {
+            config.verbosity = LevelFilter::Debug
+        }
+        option::VERBOSE => config.verbosity = LevelFilter::Trace,
+        option::CHECK => config.check = true,
         // The program does nothing else with --help and --version.
         _ => {}
     }
 }
 
 /// The smallest and the largest number that an option takes.
-pub(super) fn bounds(name: &str) -> (u32, u32) {
-    match name {
-        "port" => (0, 65_535),
+pub(super) fn bounds(option: u8) -> (u32, u32) {
+    match option {
+        option::PORT => (0, 65_535),
         // A session's number has 16 bits; buffers come from the same range.
-        "max-sessions" | "max-per-client" => (1, 65_535),
-        "buffers" => (4, 65_535),
-        "buffer-size" => (256, 65_536),
-        "peer-timeout" => (1, PEER_SECONDS_MAX),
+        option::MAX_SESSIONS | option::MAX_PER_CLIENT => (1, 65_535),
+        option::BUFFERS => (4, 65_535),
+        option::BUFFER_SIZE => (256, 65_536),
+        option::PEER_TIMEOUT => (1, PEER_SECONDS_MAX),
         // The other timeouts.
         _ => (1, SECONDS_MAX),
     }
 }
 
 /// An option with a number, which is within its bounds.
-pub(super) fn number(config: &mut Config, name: &str, number: u32) {
+pub(super) fn number(config: &mut Config, option: u8, number: u32) {
     let timeouts = &mut config.timeouts;
     let limits = &mut config.limits;
     let count = usize::try_from(number).unwrap_or(usize::MAX);
     // A timeout; its bounds keep its milliseconds within 32 bits.
     let ms = number.saturating_mul(1000);
-    match name {
-        "port" => config.port = u16::try_from(number).unwrap_or(u16::MAX),
-        "handshake-timeout" => timeouts.handshake_ms = ms,
-        "connect-timeout" => timeouts.connect_ms = ms,
-        "idle-timeout" => timeouts.idle_ms = ms,
-        "half-close-timeout" => timeouts.half_close_ms = ms,
-        "udp-timeout" => timeouts.udp_ms = ms,
-        "bind-timeout" => timeouts.bind_ms = ms,
-        "peer-timeout" => timeouts.peer_ms = ms,
-        "max-sessions" => limits.sessions_max = count,
-        "max-per-client" => limits.per_client_max = count,
-        "buffers" => limits.buffers_max = count,
+    match option {
+        option::PORT => config.port = u16::try_from(number).unwrap_or(u16::MAX),
+        option::HANDSHAKE_TIMEOUT => timeouts.handshake_ms = ms,
+        option::CONNECT_TIMEOUT => timeouts.connect_ms = ms,
+        option::IDLE_TIMEOUT => timeouts.idle_ms = ms,
+        option::HALF_CLOSE_TIMEOUT => timeouts.half_close_ms = ms,
+        option::UDP_TIMEOUT => timeouts.udp_ms = ms,
+        option::BIND_TIMEOUT => timeouts.bind_ms = ms,
+        option::PEER_TIMEOUT => timeouts.peer_ms = ms,
+        option::MAX_SESSIONS => limits.sessions_max = count,
+        option::MAX_PER_CLIENT => limits.per_client_max = count,
+        option::BUFFERS => limits.buffers_max = count,
         _ => limits.buffer_bytes = count,
     }
 }
@@ -97,38 +100,38 @@ pub(super) fn number(config: &mut Config, name: &str, number: u32) {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn text(config: &mut Config, name: &str, text: &str) -> Result<(), &'static str> {
+pub(super) fn text(config: &mut Config, option: u8, text: &str) -> Result<(), &'static str> {
     let policy = &mut config.policy;
-    match name {
-        "listen" => listen(config, text),
-        "user" | "password" => {
+    match option {
+        option::LISTEN => listen(config, text),
+        option::USER | option::PASSWORD => {
             policy.credentials = true;
-            credential(&mut config.sources, name == "user", text)
+            credential(&mut config.sources, option == option::USER, text)
         }
-        "users" if text.is_empty() => Err("needs the name of a file"),
-        "users" => {
+        option::USERS if text.is_empty() => Err("needs the name of a file"),
+        option::USERS => {
             policy.credentials = true;
             config.sources.users = Some(text.into());
             Ok(())
         }
-        "trust" => add_net(&mut policy.trust, text),
-        "clients" => add_net(&mut policy.clients, text),
-        "permit" => add(&mut policy.permit, text.parse()),
-        "block" => add(&mut policy.block, text.parse()),
-        "prefer" => match text {
+        option::TRUST => add_net(&mut policy.trust, text),
+        option::CLIENTS => add_net(&mut policy.clients, text),
+        option::PERMIT => add(&mut policy.permit, text.parse()),
+        option::BLOCK => add(&mut policy.block, text.parse()),
+        option::PREFER => match text {
             "4" | "6" => {
                 config.families.v6_first = text == "6";
                 Ok(())
             }
             _ => Err("neither 4 nor 6"),
         },
-        "bind" => bind(&mut config.outgoing, text),
-        "mark" => {
+        option::BIND => bind(&mut config.outgoing, text),
+        option::MARK => {
             config.outgoing.mark = Some(values::mark(text)?);
             Ok(())
         }
-        "dns" => name_server(&mut config.sources, text),
-        "relay-ports" => {
+        option::DNS => name_server(&mut config.sources, text),
+        option::RELAY_PORTS => {
             config.relay.ports = Some(values::ports(text)?);
             Ok(())
         }

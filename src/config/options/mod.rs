@@ -15,7 +15,7 @@ use getopts::Matches;
 use super::help::HELP;
 use super::{Config, ConfigError, values};
 pub use meaning::LISTENERS_MAX;
-use table::{Entry, Form};
+use table::{Entry, Form, option};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -80,10 +80,15 @@ fn stray(word: &str, secret: bool) -> ConfigError {
 
 /// One option as often as it was given.
 fn honour(config: &mut Config, matches: &Matches, entry: &Entry) -> Result<(), ConfigError> {
-    let Entry { name, form, .. } = *entry;
+    let Entry {
+        number: option,
+        name,
+        form,
+        ..
+    } = *entry;
     if form == Form::Flag {
         for _ in 0..matches.opt_count(name) {
-            meaning::flag(config, name);
+            meaning::flag(config, option);
         }
         return Ok(());
     }
@@ -94,19 +99,19 @@ fn honour(config: &mut Config, matches: &Matches, entry: &Entry) -> Result<(), C
                     let item = item.trim_ascii();
                     let (shown, outcome) = match item {
                         "" => (&*text, Err("an item of the list is empty")),
-                        item => (item, meaning::text(config, name, item)),
+                        item => (item, meaning::text(config, option, item)),
                     };
                     outcome.map_err(|why| ConfigError::about(name, Some(shown), why))?;
                 }
             }
             Form::Number => {
-                let (least, most) = meaning::bounds(name);
+                let (least, most) = meaning::bounds(option);
                 let number = values::number(name, &text, least, most)?;
-                meaning::number(config, name, number);
+                meaning::number(config, option, number);
             }
             _ => {
-                let shown = (name != "password").then_some(&*text);
-                meaning::text(config, name, &text)
+                let shown = (option != option::PASSWORD).then_some(&*text);
+                meaning::text(config, option, &text)
                     .map_err(|why| ConfigError::about(name, shown, why))?;
             }
         }
