@@ -92,6 +92,7 @@ TARGET ?= mipsel-unknown-linux-musl
 cross:
 	env -u RUSTC -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS PATH="$(CURDIR)/cross/shim:$$PATH" \
 	    CROSS_CONFIG=cross/Cross.toml CROSS_CUSTOM_TOOLCHAIN=1 RUSTC_BOOTSTRAP=1 \
+	    CARGO_UNSTABLE_JSON_TARGET_SPEC=true \
 	    cross build $(ROUTER_FLAGS) --locked --target $(or $(SPEC_$(TARGET)),$(TARGET)) --target-dir target/cross
 	cross/check-elf $(TARGET) target/cross/$(TARGET)/release/anklet
 	cross/check-size $(TARGET) target/cross/$(TARGET)/release/anklet
