@@ -185,8 +185,9 @@ impl Net for Os {
     }
 
     fn now(&self) -> Millis {
-        // Half a billion years fit.
-        Millis::try_from(self.started.elapsed().as_millis()).unwrap_or(Millis::MAX)
+        // Half a billion years fit. `as_millis` would compute with 128 bits.
+        let elapsed = self.started.elapsed();
+        elapsed.as_secs() * 1000 + Millis::from(elapsed.subsec_millis())
     }
 
     fn random(&mut self, out: &mut [u8]) -> Result<(), Errno> {
@@ -369,7 +370,7 @@ impl Datagram for UdpSocket {
     }
 }
 
-/// The number of an error of mio's.
+/// The number of an error of mio's or socket2's.
 fn errno(error: io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
