@@ -72,6 +72,9 @@ ROUTERS := $(addprefix router-,$(TRIPLES))
 routers: $(ROUTERS) size
 $(ROUTERS): router-%: $(ZIG)
 	@cross/check-tools $(ROUTER_RUSTC) $(ROUTER_CARGO)
+	@# Cargo does not know what the linker consists of.
+	@for file in cross/zig-linker cross/sections.ld $(ZIG); do \
+	    [ target/router/$*/release/anklet -nt $$file ] || rm -f target/router/$*/release/deps/anklet-*; done
 	$(ROUTER_ENV) $(ROUTER_CARGO) build $(ROUTER_FLAGS) --target $(or $(SPEC_$*),$*) --target-dir target/router
 	cross/check-elf $* target/router/$*/release/anklet
 	cross/check-size $* target/router/$*/release/anklet
