@@ -62,6 +62,11 @@ ROUTER_ENV := env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS -u CARGO_BUILD_TARGET 
     RUSTC=$(ROUTER_RUSTC) RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/target/tools/bin:$$PATH"
 ROUTER_FLAGS := --config cross/router.toml --release --bin anklet
 
+# Cargo does not know what the linker consists of: where a part of it is newer than the program in
+# the folder $(1), the program is linked again.
+forget-linked = for file in cross/zig-linker cross/sections.ld cross/tools.txt; do \
+    [ $(1)/anklet -nt $$file ] || rm -f $(1)/deps/anklet-*; done
+
 # zig, of the version that cross/Dockerfile has too
 $(ZIG): cross/tools.txt
 	python3 -m venv target/tools
@@ -72,9 +77,7 @@ ROUTERS := $(addprefix router-,$(TRIPLES))
 routers: $(ROUTERS) size
 $(ROUTERS): router-%: $(ZIG)
 	@cross/check-tools $(ROUTER_RUSTC) $(ROUTER_CARGO)
-	@# Cargo does not know what the linker consists of.
-	@for file in cross/zig-linker cross/sections.ld $(ZIG); do \
-	    [ target/router/$*/release/anklet -nt $$file ] || rm -f target/router/$*/release/deps/anklet-*; done
+	@$(call forget-linked,target/router/$*/release)
 	$(ROUTER_ENV) $(ROUTER_CARGO) build $(ROUTER_FLAGS) --target $(or $(SPEC_$*),$*) --target-dir target/router
 	cross/check-elf $* target/router/$*/release/anklet
 	cross/check-size $* target/router/$*/release/anklet
@@ -93,6 +96,7 @@ $(QEMU_TESTS): qemu-test-%: router-%
 # The same in a container: needs cross and docker or podman.
 TARGET ?= mipsel-unknown-linux-musl
 cross:
+	@$(call forget-linked,target/cross/$(TARGET)/release)
 	env -u RUSTC -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS PATH="$(CURDIR)/cross/shim:$$PATH" \
 	    CROSS_CONFIG=cross/Cross.toml CROSS_CUSTOM_TOOLCHAIN=1 RUSTC_BOOTSTRAP=1 \
 	    CARGO_UNSTABLE_JSON_TARGET_SPEC=true \
