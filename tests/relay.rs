@@ -289,6 +289,22 @@ fn t5_an_end_with_nothing_pipelined_cancels() {
 }
 
 #[test]
+fn t5_an_end_that_comes_along_with_the_request_cancels_too() {
+    let proxy = Proxy::start(&[]);
+    let unanswering = Unanswering::new();
+    let before = proxy.idle_descriptors();
+    let mut client = proxy.client();
+    // It is all there before the proxy looks.
+    proxy.signal(Signal::SIGSTOP);
+    let request = connect(unanswering.target.addr);
+    client.say(Way::Pipelined, &[&GREETING[..], &request].concat());
+    client.finish();
+    proxy.signal(Signal::SIGCONT);
+    assert_eq!(client.rest(), [5, 0]);
+    proxy.wait_descriptors(before);
+}
+
+#[test]
 fn t5_an_end_behind_pipelined_payload_is_a_half_close() {
     let proxy = Proxy::start(&[]);
     let unanswering = Unanswering::new();

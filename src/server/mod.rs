@@ -179,6 +179,10 @@ impl<N: Net> Server<N> {
             self.used(Table::Associations),
             "an association has no owner"
         );
+        assert!(
+            !self.sessions.iter().any(Session::is_deaf),
+            "something is there, and nobody reads it"
+        );
         let clients = self.shared.clients.len();
         assert!(
             clients <= self.sessions.len(),

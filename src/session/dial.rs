@@ -134,7 +134,9 @@ impl<N: Net> Client<N> {
         if race.has_candidate() {
             shared.stagger.arm(self.key, STAGGER, shared.now);
         }
-        Next::Wait
+        // What came along with the request may end in the client's end of stream, and no event
+        // of it follows.
+        Next::Go
     }
 
     /// Starts one attempt, if the rules permit it.

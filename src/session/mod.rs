@@ -286,6 +286,19 @@ impl<N: Net> Session<N> {
         }
     }
 
+    /// Whether it waits for an event although there may be something to read, and room for it:
+    /// no event of that follows.
+    pub fn is_deaf(&self) -> bool {
+        let ready = &self.client.peer.ready;
+        let could_go_on = match &self.phase {
+            Phase::Opening(opening) => ready.readable && opening.could_read(),
+            Phase::Relaying(relay) => relay.could_move(ready),
+            Phase::Associated(association) => ready.readable || association.is_ready(),
+            Phase::Refusing(_) | Phase::Over => false,
+        };
+        could_go_on && !self.queued
+    }
+
     /// Whether it holds an entry of the table of openings.
     pub fn is_opening(&self) -> bool {
         matches!(self.phase, Phase::Opening(_))

@@ -136,6 +136,17 @@ impl<N: Net> Opening<N> {
         Next::Go
     }
 
+    /// Whether what the client sends would be read now.
+    pub(super) fn could_read(&self) -> bool {
+        match self.step {
+            // Who does not take the answers is not heard.
+            Step::Handshake => self.outbox.is_taken(),
+            // What comes now goes through the tunnel.
+            Step::Answering => false,
+            _ => !self.client_ended && self.inbox.has_room(),
+        }
+    }
+
     /// Whether it is an HTTP request that is forwarded, not a tunnel.
     fn is_forwarded(&self) -> bool {
         self.web.as_ref().is_some_and(|web| web.meter().is_some())
@@ -180,12 +191,17 @@ impl Inbox {
         self.end = self.end.min(self.start + len);
     }
 
+    /// Whether there is room behind what is there.
+    fn has_room(&self) -> bool {
+        self.end - self.start < INBOX_BYTES
+    }
+
     /// Reads once, behind what is there. `Some(0)` is the end of stream; `None` means that
     /// nothing was there to read, or no room.
     pub(super) fn read<S: Stream>(&mut self, client: &mut Peer<S>) -> Result<Option<usize>, Gone> {
         self.bytes.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
-        if !client.ready.readable || self.end == INBOX_BYTES {
+        if !client.ready.readable || !self.has_room() {
             return Ok(None);
         }
         let len = client.read(&mut self.bytes[self.end..])?;
@@ -216,6 +232,11 @@ impl Outbox {
     pub(super) fn put(&mut self, message: &[u8]) {
         self.bytes[self.end..][..message.len()].copy_from_slice(message);
         self.end += message.len();
+    }
+
+    /// Whether the client has taken everything.
+    fn is_taken(&self) -> bool {
+        self.sent == self.end
     }
 
     /// Writes what the client takes. Whether it has taken everything.

@@ -117,6 +117,14 @@ impl<S: Stream> Relay<S> {
         }
     }
 
+    /// Whether a direction could go on.
+    pub(super) fn could_move(&self, client: &Ready) -> bool {
+        let target = &self.target.ready;
+        let up = client.readable && target.writable && !self.up.is_done();
+        let down = target.readable && client.writable && !self.down.is_done();
+        up || down
+    }
+
     /// What events have said of the target.
     pub(super) fn target_ready(&mut self) -> &mut Ready {
         &mut self.target.ready

@@ -234,7 +234,7 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Whether a socket may still have datagrams.
-    fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         let mut ready = self.inner.readable;
         for wire in self.outer.iter().flatten() {
             ready |= wire.readable;
