@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use common::name_server::{Answer, NXDOMAIN, NameServer};
 use common::namespace::{Router, in_namespace};
 use common::socks4::{Dialect, request4, request4a};
+use common::targets::{ports_of_nobody, start_connect};
 use common::wire::{
     Client, GREETING, Way, abort, both_ways, connect_name, loopback, loopback6, pattern, request,
 };
@@ -274,7 +275,7 @@ fn b3_strays_that_come_all_at_once_do_not_hide_the_right_one() {
     everyhow(|dialect, way| {
         let (mut client, bound) = bind(&proxy, dialect, way, loopback(1, 1));
         let strays: Vec<_> = (0..12)
-            .map(|_| common::targets::start_connect(Ipv4Addr::new(127, 0, 0, 2), bound))
+            .map(|_| start_connect(Ipv4Addr::new(127, 0, 0, 2), bound))
             .collect();
         assert_tunnel(dialect, &mut client, &mut peer(1, bound));
         drop(strays);
@@ -371,8 +372,7 @@ fn b6_any_address_of_a_name_may_connect() {
 /// Two ports in a row that are free, below those that the kernel chooses from: every other one
 /// of these may be the end of a connection that is long over.
 fn free_range() -> (u16, u16) {
-    (0..100)
-        .map(|_| fastrand::u16(10_000..30_000))
+    ports_of_nobody()
         .find(|port| [0, 1].map(|n| TcpListener::bind(loopback(1, port + n)).is_ok()) == [true; 2])
         .map(|port| (port, port + 1))
         .expect("two free ports in a row")

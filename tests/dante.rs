@@ -6,16 +6,16 @@
 )]
 
 mod common;
+#[path = "common/udp.rs"]
+mod udp;
 
 use std::fs;
 use std::io::Write;
-use std::net::UdpSocket;
 use std::process::{Command, Stdio};
-use std::thread;
 
 use common::foreign::{errors, foreign, has_module, output_of};
 use common::site::{PYTHON, ftp_site};
-use common::wire::pattern;
+use common::wire::{loopback, pattern};
 use common::{Folder, Proxy, is_installed};
 
 /// Bytes of a file that takes more than one of everything.
@@ -107,14 +107,7 @@ fn udp_behind_socksify_comes_back() {
         return;
     }
     let folder = Folder::new("dante-udp");
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = udp.local_addr().unwrap().port().to_string();
-    thread::spawn(move || {
-        let mut buf = [0; 1 << 16];
-        while let Ok((len, source)) = udp.recv_from(&mut buf) {
-            udp.send_to(&buf[..len], source).unwrap();
-        }
-    });
+    let port = udp::echo(loopback(1, 0)).port().to_string();
     let proxy = Proxy::start(&[]);
     let mut python = socksify(&proxy, &folder, "socks_v5");
     output_of(python.args([PYTHON, "-c", DATAGRAMS, &port]));

@@ -180,6 +180,10 @@ pub(crate) fn serve(addr: SocketAddr, handle: fn(TcpStream)) -> SocketAddr {
 /// one of which could have it on one address and not on another.
 pub(crate) fn port_free_on(ips: &[IpAddr]) -> u16 {
     let is_free = |port: &u16| ips.iter().all(|ip| TcpListener::bind((*ip, *port)).is_ok());
-    let mut ports = (0..100).map(|_| fastrand::u16(10_000..30_000));
-    ports.find(is_free).expect("one in a hundred is free")
+    ports_of_nobody().find(is_free).expect("one is free")
+}
+
+/// A hundred ports to try, below those that the kernel gives away.
+pub(crate) fn ports_of_nobody() -> impl Iterator<Item = u16> {
+    (0..100).map(|_| fastrand::u16(10_000..30_000))
 }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
+use super::common::targets::ports_of_nobody;
 use super::common::wire::{Client, GREETING, Reply, Way, loopback, request};
 use super::common::{DEADLINE, Proxy};
 
@@ -122,9 +123,20 @@ pub(crate) fn hello(hint: SocketAddr) -> Vec<u8> {
     [&GREETING, &request(3, hint)[..]].concat()
 }
 
+/// A socket at `addr`, for port 0 at a free one that the kernel does not give away: no proxy
+/// listens there, whose own port is closed for UDP too, and it stays free once it is given up.
+fn bind(addr: SocketAddr) -> UdpSocket {
+    if addr.port() != 0 {
+        return UdpSocket::bind(addr).unwrap();
+    }
+    ports_of_nobody()
+        .find_map(|port| UdpSocket::bind((addr.ip(), port)).ok())
+        .expect("one is free")
+}
+
 /// A socket with a deadline.
 pub(crate) fn socket_at(addr: SocketAddr) -> UdpSocket {
-    let socket = UdpSocket::bind(addr).unwrap();
+    let socket = bind(addr);
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket
 }
@@ -157,7 +169,7 @@ pub(crate) fn is_silent(socket: &UdpSocket) -> bool {
 
 /// The address of a remote that sends everything back, until the tests end.
 pub(crate) fn echo(addr: SocketAddr) -> SocketAddr {
-    let socket = UdpSocket::bind(addr).unwrap();
+    let socket = bind(addr);
     let addr = socket.local_addr().unwrap();
     thread::spawn(move || {
         let mut buf = vec![0; 1 << 16];
