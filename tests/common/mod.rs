@@ -3,7 +3,8 @@
 //! `wire` is the raw client, `socks4` and `web` are its other dialects; `targets` is what a
 //! tunnel leads to, `site` what foreign programs (`foreign`) ask for, `name_server` a DNS
 //! server, `namespace` a network of one's own. Everything waits for a condition with a
-//! deadline; all ports are chosen by the kernel; a child ends with the value that holds it.
+//! deadline; ports are free ones, the kernel's choice where nothing speaks against that; a child
+//! ends with the value that holds it.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 #![allow(
     clippy::unwrap_used,
@@ -162,6 +163,18 @@ impl Proxy {
         self.wait_log_all(&["INFO", &format!(" ({target}), "), " bytes, "])
     }
 
+    /// Prints what it says of itself: its log, with a fresh report at the end if it lives.
+    fn testify(&mut self) {
+        let ended = self.child.try_wait();
+        if let Ok(None) = ended {
+            let pid = Pid::from_raw(self.pid().cast_signed());
+            let _ = signal::kill(pid, Signal::SIGUSR1);
+            // There is no telling which line is the last.
+            thread::sleep(Duration::from_millis(200));
+        }
+        println!("the proxy ({ended:?}) says:\n{}", self.log_text());
+    }
+
     /// The log so far.
     pub(crate) fn log_text(&self) -> String {
         self.log.state.lock().unwrap().0.join("\n")
@@ -236,6 +249,9 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.testify();
+        }
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
