@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use socket2::SockRef;
 
+use common::foreign::{foreign, has_module, output_of};
 use common::name_server::{Answer, NameServer};
 use common::namespace::{Router, in_namespace, run};
+use common::site::PYTHON;
 use common::targets::{Target, Unanswering, echo};
 use common::wire::{GREETING, Way, abort, both_ways, connect, connect_name, pattern};
 use common::{Proxy, TcpRow, is_emulated, wait_until};
@@ -231,6 +233,43 @@ fn t4_keepalive_is_armed_on_both_sides() {
             open.filter(is_end).any(|row| is_armed(&row))
         })
     });
+}
+
+/// Prints idle time, interval and number of the keepalive probes, and TCP_USER_TIMEOUT, of each
+/// connected TCP socket of a process.
+const KEEPALIVE_OF: &str = "
+import ctypes, os, socket, sys
+call = ctypes.CDLL(None, use_errno=True).syscall
+pid = int(sys.argv[1])
+process = os.pidfd_open(pid)
+for fd in os.listdir(f'/proc/{pid}/fd'):
+    if not os.readlink(f'/proc/{pid}/fd/{fd}').startswith('socket:'):
+        continue
+    s = socket.socket(fileno=call(438, process, int(fd), 0))  # pidfd_getfd
+    try:
+        s.getpeername()
+        print(*[s.getsockopt(socket.IPPROTO_TCP, option) for option in (4, 5, 6, 18)])
+    except OSError:
+        pass
+";
+
+#[test]
+fn t4_keepalive_alone_decides_about_an_idle_peer() {
+    if !has_module("ctypes", "python3") {
+        return;
+    }
+    // TCP_USER_TIMEOUT would take the place of the number of probes: not two minutes, but as
+    // long as it says.
+    for (options, told) in [
+        (&[][..], "60 15 4 0\n"),
+        (&["--peer-timeout", "17"], "60 15 4 17000\n"),
+    ] {
+        let proxy = Proxy::start(options);
+        let _tunnel = tunnel(&proxy);
+        let mut python = foreign(PYTHON);
+        let read = output_of(python.args(["-c", KEEPALIVE_OF, &proxy.pid().to_string()]));
+        assert_eq!(String::from_utf8(read).unwrap(), told.repeat(2));
+    }
 }
 
 #[test]

@@ -288,7 +288,10 @@ fn timeouts(text: &mut String, protocols: Protocols, timeouts: &Timeouts) {
     if protocols.bind {
         fill(text, "bind-timeout: # s\n", &[seconds(timeouts.bind_ms)]);
     }
-    fill(text, "peer-timeout: # s\n", &[seconds(timeouts.peer_ms)]);
+    match timeouts.peer_ms {
+        0 => text.push_str("peer-timeout: the kernel's\n"),
+        ms => fill(text, "peer-timeout: # s\n", &[seconds(ms)]),
+    }
 }
 
 /// The limits of what is on, and what they come to in memory if all of them are reached.
@@ -406,7 +409,7 @@ mod tests {
              half-close-timeout: 60 s\n\
              udp-timeout: 120 s\n\
              bind-timeout: 120 s\n\
-             peer-timeout: 900 s\n\
+             peer-timeout: the kernel's\n\
              max-sessions: 1024\n\
              max-per-client: 512\n\
              handshakes, lookups and connects at once: 512\n\
@@ -487,12 +490,13 @@ mod tests {
             },
             ..Config::default()
         };
+        config.timeouts.peer_ms = 7000;
         config.limits = settle::limits(&config.limits, 4096, 64 << 20).unwrap().0;
         let text = report(&config, 0, &Settings::default(), &[]);
         for line in [
             "protocols: SOCKS5\ncommands: CONNECT, BIND\n",
             "relay-ports: 5000-5099\npublic: 192.0.2.1\npublic: ::1\nhandshake-timeout: ",
-            "half-close-timeout: 60 s\nbind-timeout: 120 s\npeer-timeout: ",
+            "half-close-timeout: 60 s\nbind-timeout: 120 s\npeer-timeout: 7 s\n",
             "at once: 512\nBINDs: 64, 16 of one client\nbuffers: ",
             "memory at most: 2522 KiB ",
         ] {

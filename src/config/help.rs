@@ -56,7 +56,7 @@ Timeouts, in seconds
       --half-close-timeout N    the same after one side has ended (60)
       --udp-timeout N           UDP association without a datagram (120)
       --bind-timeout N          BIND until a peer connects (120)
-      --peer-timeout N          peer that acknowledges nothing (900)
+      --peer-timeout N          peer that acknowledges nothing (the kernel's, some 900)
 
 Limits (as many as descriptors and memory allow; --check prints them)
       --max-sessions N          sessions at once

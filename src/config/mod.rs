@@ -125,7 +125,7 @@ pub struct Timeouts {
     pub udp_ms: u32,
     /// A BIND whose peer has not come.
     pub bind_ms: u32,
-    /// TCP_USER_TIMEOUT on both sides; fits the kernel's signed 32 bits.
+    /// TCP_USER_TIMEOUT on both sides, which fits the kernel's signed 32 bits. 0: not set.
     pub peer_ms: u32,
 }
 
@@ -241,7 +241,9 @@ impl Default for Timeouts {
             // RFC 4787 REQ-5: not below 2 minutes.
             udp_ms: 120_000,
             bind_ms: 120_000,
-            peer_ms: 900_000,
+            // Keepalive decides about idle peers then (two minutes), and tcp_retries2 about those
+            // that acknowledge nothing (some 15 minutes).
+            peer_ms: 0,
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::net::{Errno, Purpose};
 const NOTSENT_LOWAT_BYTES: u32 = 128 * 1024;
 
 /// Keepalive: seconds of silence before the first probe, between probes, and how many go
-/// unanswered. A vanished peer is found in two minutes, and NAT entries on the way stay alive.
+/// unanswered. An idle peer that vanished is found in two minutes, and NAT entries on the way stay
+/// alive.
 const KEEPALIVE_IDLE: u32 = 60;
 const KEEPALIVE_INTERVAL: u32 = 15;
 const KEEPALIVE_RETRIES: u32 = 4;
@@ -32,7 +33,10 @@ pub(super) fn set_tcp_options(socket: &OwnedFd, peer_ms: u32) -> Result<(), Errn
     setsockopt(socket, sockopt::TcpKeepInterval, &KEEPALIVE_INTERVAL)?;
     setsockopt(socket, sockopt::TcpKeepCount, &KEEPALIVE_RETRIES)?;
     // Old kernels and emulators lack some of these; a connection is worth more than they are.
-    let _ = setsockopt(socket, sockopt::TcpUserTimeout, &peer_ms);
+    if peer_ms > 0 {
+        // In place of the number of probes above, too (tcp(7)).
+        let _ = setsockopt(socket, sockopt::TcpUserTimeout, &peer_ms);
+    }
     let _ = SockRef::from(socket).set_tcp_notsent_lowat(NOTSENT_LOWAT_BYTES);
     Ok(())
 }
