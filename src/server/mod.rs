@@ -290,17 +290,16 @@ impl<N: Net> Server<N> {
     fn accept_failed(&mut self, listener: usize, error: Errno) {
         match error {
             Errno::EAGAIN => self.acceptor.drained(listener),
-            // The connection broke before it was taken, or a firewall forbids it: Linux hands
-            // pending network errors of the new socket to accept.
+            // The connection broke before it was taken: Linux hands pending network errors of the
+            // new socket to accept.
             Errno::ECONNABORTED
             | Errno::ECONNRESET
-            | Errno::EACCES
-            | Errno::EPERM
             | Errno::ENETDOWN
             | Errno::ENETUNREACH
             | Errno::EHOSTUNREACH
             | Errno::ETIMEDOUT => {}
-            // Out of descriptors or memory. Anything unknown pauses too: it must not spin.
+            // Out of descriptors or memory, or a security module forbids it (EPERM, EACCES) and
+            // the connection stays where it is. Anything unknown pauses too: it must not spin.
             _ => {
                 self.shared.totals.add(Total::Pauses, 1);
                 let pause_ms = self.acceptor.pause(self.shared.now);
