@@ -23,7 +23,7 @@ pub struct Ready {
     pub readable: bool,
     /// A write may take something.
     pub writable: bool,
-    /// The end of stream is announced (RDHUP): sticky.
+    /// The end of stream is announced (RDHUP), or something else at which a read stops short.
     pub ended: bool,
     /// An error is announced: ask [`Stream::take_error`], once.
     pub failed: bool,
@@ -108,7 +108,13 @@ impl<S: Stream> Peer<S> {
                 }
                 Ok(Some(len))
             }
-            Err(error) => blocked(error, &mut self.ready.readable),
+            Err(error) => {
+                let blocked = blocked(error, &mut self.ready.readable)?;
+                // At an end there is something to read for ever: what was announced was another
+                // attempt's end, or urgent data that has been read.
+                self.ready.ended = false;
+                Ok(blocked)
+            }
         }
     }
 }

@@ -143,6 +143,21 @@ fn a_short_read_with_an_announced_end_reads_on() {
 }
 
 #[test]
+fn an_end_that_does_not_come_is_read_for_once() {
+    let mut buffers = Buffers::new(1, 8);
+    let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
+    from.ready.ended = true;
+    let mut flow = Flow::default();
+    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Step::More {}
+    assert_eq!((from.stream.reads, from.ready.ended), (2, false));
+    from.stream.incoming.extend(b"world");
+    from.ready.readable = true;
+    let step = flow.pump(&mut from, &mut to, None, &mut buffers);
+    assert_eq!((step, from.stream.reads), (Ok(Step::Blocked), 3));
+    assert_eq!(to.stream.written, b"helloworld");
+}
+
+#[test]
 fn a_turn_fills_one_buffer_and_says_that_there_is_more() {
     let mut buffers = Buffers::new(1, 4);
     let (mut from, mut to) = (peer(b"abcdefgh", 100), peer(b"", 100));
