@@ -77,7 +77,7 @@ impl<S: Stream> Relay<S> {
             return Next::Close(self.timeout());
         }
         if self.target.is_broken() {
-            return Next::Close(Reason::TargetReset);
+            return self.lose_target();
         }
         let before = self.progress();
         let (peer, buffers) = (&mut client.peer, &mut shared.buffers);
@@ -85,7 +85,7 @@ impl<S: Stream> Relay<S> {
         let up = match self.up.pump(peer, target, meter, buffers) {
             Ok(step) => step,
             Err(Broken::Source) => return Next::Close(Reason::ClientReset),
-            Err(Broken::Sink) => return Next::Close(Reason::TargetReset),
+            Err(Broken::Sink) => return self.lose_target(),
         };
         let down = match self.down.pump(target, peer, None, buffers) {
             Ok(step) => step,
@@ -133,6 +133,16 @@ impl<S: Stream> Relay<S> {
     /// The connection to the target.
     pub(super) fn target_stream(&mut self) -> &mut S {
         &mut self.target.stream
+    }
+
+    /// What follows when the target has broken. Behind its end that is no reason to reset the
+    /// client: a slow one would lose what it has not taken yet of an answer that is complete.
+    fn lose_target(&self) -> Next {
+        if self.down.is_done() {
+            Next::Part(Reason::TargetReset)
+        } else {
+            Next::Close(Reason::TargetReset)
+        }
     }
 
     /// What it means that nothing moved for so long.

@@ -276,6 +276,8 @@ pub(crate) struct TcpRow {
 impl TcpRow {
     /// State of an open connection.
     pub(crate) const ESTABLISHED: u8 = 1;
+    /// State of one that has sent its end, which is not acknowledged yet.
+    pub(crate) const FIN_WAIT1: u8 = 4;
     const LISTEN: u8 = 10;
 
     fn parse(line: &str) -> Option<Self> {
