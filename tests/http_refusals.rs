@@ -342,6 +342,31 @@ fn h7_one_client_reads_a_quarter_of_the_heads_at_most() {
     other.echo(b"nobody else is harmed");
 }
 
+#[test]
+fn h7_requests_that_wait_for_their_target_are_in_nobodys_way() {
+    let (proxy, target) = (Proxy::start(&[]), echo());
+    let unanswering = Unanswering::new();
+    let idle = proxy.idle_descriptors();
+    let [connect, _] = requests(&target.to_string(), "");
+    let cookie = |len| format!("Cookie: {}\r\n", "c".repeat(len));
+    let waiting = |fields: &str, count| -> Vec<Client> {
+        let [_, get] = requests(&unanswering.target.addr.to_string(), fields);
+        let ask = |_| {
+            let mut client = proxy.client();
+            client.say(Way::Pipelined, get.as_bytes());
+            client
+        };
+        (0..count).map(ask).collect()
+    };
+    let usual = waiting(&cookie(1500), HEADS);
+    proxy.wait_descriptors(idle + 2 * HEADS);
+    proxy.client().ask_http(Way::Pipelined, connect.as_bytes());
+    drop(usual);
+    // Long ones keep their places: a client has a quarter of these.
+    let _long = waiting(&cookie(3000), HEADS / 4);
+    wait_until("503", || is_full_for(&proxy, "127.0.0.1"));
+}
+
 /// A client 127.0.0.`last` that has sent all of a head but its last byte.
 fn slow_head(proxy: &Proxy, last: usize, head: &str) -> Client {
     let mut client = proxy.client_from(&format!("127.0.0.{last}"));

@@ -29,6 +29,9 @@ const BATCH_BYTES: u64 = 16 * (64 << 10);
 /// its fields are.
 const HEAD_BYTES: u64 = 17 << 10;
 
+/// Memory of a forwarded request that waits for its target without such a head's place.
+const WAITING_BYTES: u64 = 2 << 10;
+
 /// The whole text, each line ended. `users` are those of `Sources::load_users`, `names` what
 /// `load_names` came with, `warnings` all that were found; the limits in `config` are settled.
 pub fn report(config: &Config, users: usize, names: &Settings, warnings: &[String]) -> String {
@@ -333,7 +336,7 @@ fn memory_kib(protocols: Protocols, limits: &Limits) -> usize {
         bytes += limits.associations_max as u64 * ASSOCIATION_BYTES + BATCH_BYTES;
     }
     if protocols.http {
-        bytes += limits.heads_max as u64 * HEAD_BYTES;
+        bytes += limits.heads_max as u64 * HEAD_BYTES + limits.openings_max as u64 * WAITING_BYTES;
     }
     usize::try_from(bytes.div_ceil(1024)).unwrap_or(usize::MAX)
 }
@@ -418,7 +421,7 @@ mod tests {
              HTTP heads at once: 32\n\
              buffers: 128\n\
              buffer-size: 8192\n\
-             memory at most: 4240 KiB and the kernel's\n\
+             memory at most: 5264 KiB and the kernel's\n\
              warning: found before\n"
         );
     }

@@ -156,10 +156,10 @@ impl<N: Net> Shared<N> {
         race.counted = spare;
     }
 
-    /// Takes back an entry of the table of heads, if there is one.
+    /// Takes back a request's entry of the table of heads, if it has one.
     #[inline(never)]
-    pub(super) fn give_head(&mut self, web: &mut Option<Box<WebRequest>>, source: Source) {
-        if web.take().is_some() {
+    pub(super) fn give_head(&mut self, web: &mut WebRequest, source: Source) {
+        if mem::take(&mut web.is_entered) {
             self.clients.give(Table::Heads, source);
         }
     }
@@ -187,7 +187,9 @@ impl<N: Net> Shared<N> {
         if opening.step == Step::Resolving {
             self.names.cancel(key);
         }
-        self.give_head(&mut opening.web, source);
+        if let Some(web) = &mut opening.web {
+            self.give_head(web, source);
+        }
         self.end_bind(opening, source);
         self.spare_attempts -= opening.race.counted;
         self.clients.give(Table::Openings, source);

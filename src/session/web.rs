@@ -15,37 +15,44 @@ use crate::state::handshake::Refuse;
 use crate::wire::http::{BodyMeter, FORWARDED_MAX, HEAD_MAX, Head, LOGIN_MAX, Malformed, Status};
 use crate::wire::socks::Request;
 
+/// Bytes for a target that may wait outside of the table of heads until there is a connection:
+/// as many as nearly all requests of browsers have, cookies included.
+const WAITING_MAX: usize = 2048;
+
 /// One HTTP request while it is read and until the target has it.
 #[derive(Debug)]
 pub(super) struct WebRequest {
-    input: [u8; HEAD_MAX],
+    /// It has an entry of the table of heads.
+    pub(super) is_entered: bool,
+    /// What the client sends: room for a whole head while that is read.
+    input: Box<[u8]>,
     start: usize,
     end: usize,
     /// The head as the target gets it; empty for CONNECT.
-    forwarded: [u8; FORWARDED_MAX],
+    forwarded: Box<[u8]>,
     forwarded_start: usize,
-    forwarded_end: usize,
     /// How much of what follows belongs to the request; `None` for CONNECT, where all does.
     meter: Option<BodyMeter>,
 }
 
 impl WebRequest {
+    /// One that has entered the table of heads.
     pub(super) fn new() -> Self {
         Self {
-            input: [0; HEAD_MAX],
+            is_entered: true,
+            input: vec![0; HEAD_MAX].into(),
             start: 0,
             end: 0,
-            forwarded: [0; FORWARDED_MAX],
+            forwarded: Box::default(),
             forwarded_start: 0,
-            forwarded_end: 0,
             meter: None,
         }
     }
 
     /// Bytes for the target: the rewritten head, then what came behind the head.
     pub(super) fn unread(&self) -> &[u8] {
-        if self.forwarded_start < self.forwarded_end {
-            &self.forwarded[self.forwarded_start..self.forwarded_end]
+        if self.forwarded_start < self.forwarded.len() {
+            &self.forwarded[self.forwarded_start..]
         } else {
             &self.input[self.start..self.end]
         }
@@ -53,7 +60,7 @@ impl WebRequest {
 
     /// The target has taken `len` of [`WebRequest::unread`].
     pub(super) fn consume(&mut self, len: usize) {
-        if self.forwarded_start < self.forwarded_end {
+        if self.forwarded_start < self.forwarded.len() {
             self.forwarded_start += len;
         } else {
             self.start += len;
@@ -73,6 +80,14 @@ impl WebRequest {
         };
         self.end = self.start + meter.advance(&self.input[self.start..self.end])?;
         meter.advance(inbox_bytes)
+    }
+
+    /// Keeps no more memory than the bytes for the target need. Whether these are so few that
+    /// they may wait outside of the table.
+    fn shrink(&mut self) -> bool {
+        self.input = self.input[self.start..self.end].into();
+        (self.start, self.end) = (0, self.input.len());
+        self.forwarded.len() + self.input.len() <= WAITING_MAX
     }
 
     /// Reads once. `Some(0)`: end of stream; `None`: nothing there.
@@ -111,8 +126,10 @@ impl WebRequest {
         };
         record.set_user(user);
         if head.path.is_some() {
-            let written = head.write_forwarded(&mut self.forwarded);
-            self.forwarded_end = written.ok_or(Refuse::Status(Status::HeaderFieldsTooLarge))?;
+            let mut room = [0; FORWARDED_MAX];
+            let written = head.write_forwarded(&mut room);
+            let len = written.ok_or(Refuse::Status(Status::HeaderFieldsTooLarge))?;
+            self.forwarded = room[..len].into();
             self.meter = Some(BodyMeter::new(head.body));
         }
         self.start = head.len;
@@ -157,9 +174,12 @@ impl<N: Net> Client<N> {
                 next => return next,
             }
         }
+        if web.shrink() {
+            // The way to the target may take long, and others wait for the entry.
+            shared.give_head(web, self.source());
+        }
         if web.meter.is_none() && opening.inbox.refill(web.unread()) {
-            // Nothing but the payload is needed any more: others wait for the entry.
-            shared.give_head(&mut opening.web, self.source());
+            opening.web = None;
         }
         self.dial(opening, &request, shared)
     }
