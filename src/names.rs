@@ -31,6 +31,7 @@ pub struct Names<N: Net> {
     resolver: Resolver,
     /// By socket number; grows to [`SOCKETS_MAX`] as it is needed.
     sockets: Vec<Option<Socket<N>>>,
+    patience_ms: u32,
 }
 
 struct Socket<N: Net> {
@@ -59,17 +60,20 @@ struct Exchange<S: Stream> {
 }
 
 impl<N: Net> Names<N> {
-    /// At most `waiters_max` lookups at once. Holds no memory and no socket yet.
-    pub fn new(settings: Settings, waiters_max: usize) -> Self {
+    /// At most `waiters_max` lookups at once, for those who wait `patience_ms` for a name and a
+    /// connection to it. Holds no memory and no socket yet.
+    pub fn new(settings: Settings, waiters_max: usize, patience_ms: u32) -> Self {
         Self {
-            resolver: Resolver::new(settings, waiters_max),
+            resolver: Resolver::new(settings.within(patience_ms), waiters_max),
             sockets: Vec::new(),
+            patience_ms,
         }
     }
 
     /// Replaces the settings (SIGHUP); lookups under way finish with the old ones.
     pub fn set_settings(&mut self, settings: Settings) {
-        self.resolver.set_settings(settings);
+        self.resolver
+            .set_settings(settings.within(self.patience_ms));
     }
 
     /// Starts a lookup, as [`Resolver::start`]. The answer never comes before the next
@@ -584,7 +588,7 @@ mod tests {
                 .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
                 .to_vec();
             Self {
-                names: Names::new(settings, 500),
+                names: Names::new(settings, 500, u32::MAX),
                 net: Fake::default(),
             }
         }

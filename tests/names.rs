@@ -8,7 +8,7 @@
 mod common;
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -81,6 +81,20 @@ fn a_slow_answer_is_waited_for() {
     let (proxy, _names) = with_zone(vec![("slow.test", Answer::Slow(delay, vec![LOCALHOST]))]);
     let time = time_to_tunnel(proxy.client(), "slow.test", echo().port());
     assert!(time >= delay, "{time:?}");
+}
+
+#[test]
+fn a_dead_first_server_costs_a_part_of_the_connect_timeout_and_once() {
+    let dead = UdpSocket::bind(loopback(1, 0)).unwrap();
+    let names = NameServer::start(vec![("name.test", is_localhost())]);
+    let servers = format!("{},{}", dead.local_addr().unwrap(), names.option());
+    let proxy = Proxy::start(&["--dns", &servers, "--connect-timeout", "3"]);
+    let port = echo().port();
+    let first = time_to_tunnel(proxy.client(), "name.test", port);
+    // A third of the time; both servers have one, and the connection.
+    assert!(first >= Duration::from_millis(950), "{first:?}");
+    let next = time_to_tunnel(proxy.client(), "www.name.test", port);
+    assert!(next < Duration::from_millis(900), "{next:?}");
 }
 
 #[test]

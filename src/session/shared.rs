@@ -85,7 +85,11 @@ impl<N: Net> Shared<N> {
             buffers: Buffers::new(limits.buffers_max, limits.buffer_bytes),
             timers: Timers::new(&Class::durations(&config.timeouts), limits.sessions_max),
             stagger: Timers::new(&[STAGGER_MS, PORT_SILENCE_MS], limits.sessions_max),
-            names: Names::new(names, limits.openings_max + LOOKUPS_MAX),
+            names: Names::new(
+                names,
+                limits.openings_max + LOOKUPS_MAX,
+                config.timeouts.connect_ms,
+            ),
             gate: Gate::new(access, users, credentials, auth_once, config.protocols),
             clients: Clients::new(
                 limits.per_client_max,

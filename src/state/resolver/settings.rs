@@ -68,6 +68,17 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// With less time for each server where they would not all have their turn within
+    /// `patience_ms`, and leave as much for the connection: a dead one in front would never
+    /// be found out.
+    #[must_use]
+    pub fn within(mut self, patience_ms: u32) -> Self {
+        let turns = self.servers.len() as u64 + 1;
+        let turn_ms = u32::try_from(u64::from(patience_ms) / turns).unwrap_or(u32::MAX);
+        self.timeout_ms = self.timeout_ms.min(turn_ms);
+        self
+    }
+
     /// The addresses of a name that needs no server: localhost and its subdomains
     /// (RFC 6761 §6.3), and the hosts file.
     pub(super) fn known(&self, name: &[u8]) -> Option<Rc<Answer>> {
