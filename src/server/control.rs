@@ -28,7 +28,7 @@ const WARN_EVERY_MS: Millis = 10_000;
 pub(super) enum Cause {
     /// A table is full.
     Full,
-    /// Accept ran out of something.
+    /// Accept ran out of something, or is forbidden.
     Paused,
     /// A client that may not connect.
     Stranger,
