@@ -156,30 +156,38 @@ fn t2_a_reset_drops_what_is_pending() {
 #[test]
 fn t2_a_reset_after_the_end_takes_back_nothing_of_the_answer() {
     let proxy = Proxy::start(&[]);
-    let (mut client, mut target, addr) = tunnel(&proxy);
-    let descriptors = proxy.descriptors();
-    // More than the client's kernel takes while nobody reads, less than both kernels' queues.
-    SockRef::from(&client)
-        .set_recv_buffer_size(8 << 10)
-        .unwrap();
     let answer = pattern(96 << 10);
-    (&target).write_all(&answer).unwrap();
-    target.shutdown(Shutdown::Write).unwrap();
-    let is_half_closed = |row: &TcpRow| row.state == TcpRow::FIN_WAIT1;
-    wait_until("the end of the answer", || {
-        proxy.tcp_rows().iter().any(is_half_closed)
-    });
-    // Who sends something to a closed socket gets a reset.
-    client.write_all(b"once more").unwrap();
-    target.read_exact(&mut [0; 9]).unwrap();
-    abort(target);
-    wait_until("the reset", || proxy.descriptors() < descriptors);
-    client.write_all(b"and more").unwrap();
-    let mut got = Vec::new();
-    client.read_to_end(&mut got).unwrap();
-    assert!(got == answer, "{} of {} bytes", got.len(), answer.len());
-    drop(client);
-    assert!(proxy.session_line(addr).ends_with("target reset"));
+    // The client reads at once, or later than it is listened to, or ends as well.
+    for (later, ends) in [(0, false), (2_500, false), (0, true)] {
+        let (mut client, mut target, addr) = tunnel(&proxy);
+        let descriptors = proxy.descriptors();
+        // More than the client's kernel takes while nobody reads, less than both kernels' queues.
+        SockRef::from(&client)
+            .set_recv_buffer_size(8 << 10)
+            .unwrap();
+        target.write_all(&answer).unwrap();
+        target.shutdown(Shutdown::Write).unwrap();
+        wait_until("the end of the answer", || {
+            let rows = proxy.tcp_rows();
+            let mut ends = rows.iter().filter(|row| row.peer_port == addr.port());
+            ends.any(|row| row.state == TcpRow::FIN_WAIT1)
+        });
+        // Who sends something to a closed socket gets a reset.
+        client.write_all(b"once more").unwrap();
+        target.read_exact(&mut [0; 9]).unwrap();
+        abort(target);
+        wait_until("the reset", || proxy.descriptors() < descriptors);
+        client.write_all(b"and more").unwrap();
+        if ends {
+            client.shutdown(Shutdown::Write).unwrap();
+        }
+        thread::sleep(Duration::from_millis(later));
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).unwrap();
+        assert!(got == answer, "{} of {} bytes", got.len(), answer.len());
+        drop(client);
+        assert!(proxy.session_line(addr).ends_with("target reset"));
+    }
 }
 
 /// Writes until nothing goes any more; the bytes that went.

@@ -2,7 +2,8 @@
 //!
 //! Closing with unread input makes the kernel send a reset, which can destroy the reply before
 //! the client reads it. So: reply, FIN, then discard for a while (RFC 1928 §6 asks to close
-//! within ten seconds).
+//! within ten seconds). The same behind an answer that is complete, where the client has more
+//! to say than anybody hears.
 
 use std::mem;
 use std::net::Ipv4Addr;
@@ -23,7 +24,8 @@ use crate::wire::socks4;
 /// way. Behind that nothing is read, and the timer closes.
 const DISCARD_MAX: usize = 64 * 1024;
 
-/// A refused client's connection: what it is still to be told, and what it has sent since.
+/// A client's connection that leads nowhere (any more): what it is still to be told, and what it
+/// has sent since.
 #[derive(Debug)]
 pub(super) struct Farewell {
     /// What was said before and is not delivered yet.
@@ -42,7 +44,7 @@ pub(super) struct Farewell {
 }
 
 impl Farewell {
-    /// Why the client was refused.
+    /// Why the client was refused, or its tunnel has ended.
     pub(super) fn reason(&self) -> Reason {
         self.reason
     }

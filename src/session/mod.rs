@@ -112,7 +112,7 @@ enum Next {
     Fail(Reason),
     /// The client is told that.
     Refuse(Refuse, Reason),
-    /// The client has its answer; what it sends behind its request is discarded.
+    /// The client has its answer; what it still sends is discarded.
     Part(Reason),
     /// The end.
     Close(Reason),
@@ -211,16 +211,17 @@ impl<N: Net> Session<N> {
 
     /// A connection broke: the other one is reset too, so that the abort shows.
     fn abort(&mut self) {
-        self.client.peer.stream.abort_on_close();
         let target = match &mut self.phase {
-            Phase::Relaying(relay) => relay.target_stream(),
-            Phase::Opening(opening) => match &mut opening.target {
-                Some(target) => &mut target.stream,
-                None => return,
-            },
-            _ => return,
+            Phase::Relaying(relay) => Some(relay.target_stream()),
+            Phase::Opening(opening) => opening.target.as_mut().map(|target| &mut target.stream),
+            // The client has all that was for it, or it is on its way.
+            Phase::Refusing(_) => return,
+            _ => None,
         };
-        target.abort_on_close();
+        if let Some(target) = target {
+            target.abort_on_close();
+        }
+        self.client.peer.stream.abort_on_close();
     }
 
     /// The request has been answered: goes on without what the opening held.
