@@ -68,14 +68,14 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// With less time for each server where they would not all have their turn within
-    /// `patience_ms`, and leave as much for the connection: a dead one in front would never
-    /// be found out.
+    /// With less time for each of several servers where they would not all have their turn
+    /// within `patience_ms`, and leave as much for the connection: a dead one in front would
+    /// never be found out.
     #[must_use]
     pub fn within(mut self, patience_ms: u32) -> Self {
-        let turns = self.servers.len() as u64 + 1;
-        let turn_ms = u32::try_from(u64::from(patience_ms) / turns).unwrap_or(u32::MAX);
-        self.timeout_ms = self.timeout_ms.min(turn_ms);
+        if let Ok(servers @ 2..) = u32::try_from(self.servers.len()) {
+            self.timeout_ms = self.timeout_ms.min(patience_ms / servers.saturating_add(1));
+        }
         self
     }
 
