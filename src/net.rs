@@ -69,8 +69,7 @@ pub struct Event {
     /// Room to write may be there, or a connect has come to its end.
     pub writable: bool,
     /// The peer has closed its direction, and an end of stream will follow the data; or a read
-    /// may stop short for another reason. It is sticky, and only makes reads go on to
-    /// `EAGAIN`.
+    /// may stop short for another reason. It only makes reads go on to `EAGAIN`.
     pub ended: bool,
     /// An error or a full hang-up is pending: [`Stream::take_error`] tells which.
     pub failed: bool,

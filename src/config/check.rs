@@ -25,9 +25,9 @@ const ASSOCIATION_BYTES: u64 = 600;
 /// Memory of the one batch of datagrams: 16 places of 64 KiB, while there are associations.
 const BATCH_BYTES: u64 = 16 * (64 << 10);
 
-/// Memory of an HTTP head that is being read: 8 KiB as it came, 8 KiB as it goes on, and where
-/// its fields are.
-const HEAD_BYTES: u64 = 17 << 10;
+/// Memory of an HTTP head that is being read, 8 KiB, or that is too long to wait for its target
+/// without a place.
+const HEAD_BYTES: u64 = 9 << 10;
 
 /// Memory of a forwarded request that waits for its target without such a head's place.
 const WAITING_BYTES: u64 = 2 << 10;
@@ -421,7 +421,7 @@ mod tests {
              HTTP heads at once: 32\n\
              buffers: 128\n\
              buffer-size: 8192\n\
-             memory at most: 5264 KiB and the kernel's\n\
+             memory at most: 5008 KiB and the kernel's\n\
              warning: found before\n"
         );
     }

@@ -46,9 +46,9 @@ const BINDS_MAX: usize = 64;
 /// BINDs of one client at most: a quarter of all, more than an FTP client opens.
 const PER_CLIENT_BINDS_MAX: usize = 16;
 
-/// HTTP heads at most that are being read: 8 KiB each, and as much to rewrite them. A head
-/// comes in one or two segments, so its place is soon free again, unless it is a long one to be
-/// forwarded: that waits in its place for the target.
+/// HTTP heads at most that are being read: 8 KiB each. A head comes in one or two segments, so its
+/// place is soon free again, unless it is a long one to be forwarded: that waits in its place for
+/// the target.
 const HEADS_MAX: usize = 32;
 
 /// Memory of one session on the average, the kernel's two sockets included (8 KiB idle, more

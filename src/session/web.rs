@@ -1,10 +1,11 @@
 //! HTTP on the same port: a request head in, a tunnel or a forwarded request out.
 //!
 //! The head is read into an entry of a small table of its own, because it is eight times as
-//! large as a SOCKS handshake; what lies behind it stays there until the target takes it.
+//! large as a SOCKS handshake. Once it is read it waits for its target outside of that table, with
+//! what lies behind it, unless that is much.
 
 use super::greet::{heard, turn_away};
-use super::opening::Opening;
+use super::opening::{INBOX_BYTES, Opening};
 use super::record::Record;
 use super::{Client, Next, Reason, Shared};
 use crate::net::{Millis, Net, Stream};
@@ -179,6 +180,7 @@ impl<N: Net> Client<N> {
             shared.give_head(web, self.source());
         }
         if web.meter.is_none() && opening.inbox.refill(web.unread()) {
+            const { assert!(INBOX_BYTES <= WAITING_MAX, "its entry was given back") };
             opening.web = None;
         }
         self.dial(opening, &request, shared)
