@@ -71,11 +71,7 @@ fn h1_payload_behind_the_head_goes_first_and_in_order() {
             let request = connect(&target.addr.to_string());
             let mut client = proxy.client();
             thread::scope(|scope| {
-                let server = scope.spawn(|| {
-                    let mut received = vec![0; payload.len()];
-                    target.accept().read_exact(&mut received).unwrap();
-                    received
-                });
+                let server = scope.spawn(|| target.hear(payload.len()));
                 client.ask_http(way, &[request.as_bytes(), &payload].concat());
                 assert!(server.join().unwrap() == payload, "{size} bytes changed");
             });

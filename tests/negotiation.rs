@@ -9,7 +9,7 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -428,11 +428,7 @@ fn r12_payload_behind_the_request_goes_first_and_in_order() {
         });
         let mut client = proxy.client();
         thread::scope(|scope| {
-            let server = scope.spawn(|| {
-                let mut received = vec![0; payload.len()];
-                target.accept().read_exact(&mut received).unwrap();
-                received
-            });
+            let server = scope.spawn(|| target.hear(payload.len()));
             client.say(
                 way,
                 &[&GREETING[..], &connect(target.addr), &payload].concat(),

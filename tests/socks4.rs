@@ -9,7 +9,6 @@
 
 mod common;
 
-use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -280,11 +279,7 @@ fn s6_payload_behind_the_request_goes_first_and_in_order() {
         ] {
             let mut client = proxy.client();
             thread::scope(|scope| {
-                let server = scope.spawn(|| {
-                    let mut received = vec![0; payload.len()];
-                    target.accept().read_exact(&mut received).unwrap();
-                    received
-                });
+                let server = scope.spawn(|| target.hear(payload.len()));
                 client.say(way, &[&request[..], &payload].concat());
                 assert!(
                     server.join().unwrap() == payload,

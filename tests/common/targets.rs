@@ -1,7 +1,7 @@
 //! What a tunnel can lead to: listeners under the test's control, echoes, sources without end,
 //! and ports that never answer.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
@@ -56,6 +56,14 @@ impl Target {
     #[track_caller]
     pub(crate) fn accept(&self) -> TcpStream {
         self.accept_from().0
+    }
+
+    /// The first `len` bytes of the next connection, which ends then.
+    #[track_caller]
+    pub(crate) fn hear(&self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.accept().read_exact(&mut bytes).unwrap();
+        bytes
     }
 
     /// The next connection, for a program that knows no deadlines.
