@@ -324,10 +324,16 @@ fn b5_the_listener_ends_with_the_control_connection() {
     let proxy = Proxy::start(&[]);
     let descriptors = proxy.idle_descriptors();
     everyhow(|dialect, way| {
-        let endings: [fn(Client); 3] = [
+        let endings: [fn(Client); 4] = [
             |client| drop(client.stream),
             |client| client.abort(),
             |client| {
+                client.finish();
+                client.rest_or_reset();
+            },
+            |mut client| {
+                // More than the proxy takes before there is a peer.
+                client.say(Way::Pipelined, &pattern(5_000));
                 client.finish();
                 client.rest_or_reset();
             },

@@ -83,8 +83,11 @@ impl<N: Net> Client<N> {
     /// Waits for the expected peer. Others are refused, and the listener goes on.
     #[inline(never)]
     pub(super) fn binding(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
-        // The listener ends with the control connection, whatever was sent before its end.
-        if opening.client_ended {
+        // The listener ends with the control connection, whatever was sent before its end, and
+        // however much: behind a full inbox the end cannot be read, only be heard of (urgent data
+        // behind so much passes for one).
+        let unread_end = self.peer.ready.ended && !opening.inbox.has_room();
+        if opening.client_ended || unread_end {
             return Next::Close(Reason::ClientLeft);
         }
         if opening.outbox.flush(&mut self.peer).is_err() {

@@ -192,7 +192,7 @@ impl Inbox {
     }
 
     /// Whether there is room behind what is there.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.end - self.start < INBOX_BYTES
     }
 
