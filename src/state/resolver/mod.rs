@@ -412,21 +412,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn several_servers_share_the_time_that_there_is() {
-        for (servers, patience_ms, timeout_ms) in [
-            (0, 1_000, 5_000),
-            (1, 1_000, 5_000),
-            (2, 15_000, 5_000),
-            (2, 6_000, 2_000),
-            (3, 15_000, 3_750),
-            (3, u32::MAX, 5_000),
-        ] {
-            let settings = settings(servers).within(patience_ms);
-            assert_eq!(settings.timeout_ms, timeout_ms, "{servers} servers");
-        }
-    }
-
     fn key(number: u16) -> Key {
         Key::new(number, 7)
     }
@@ -533,6 +518,21 @@ mod tests {
             assert_eq!(self.answers(), []);
             assert_eq!(self.resolver.live(), 0);
             assert_eq!(self.resolver.poll_timeout(), NEVER);
+        }
+    }
+
+    #[test]
+    fn several_servers_share_the_time_that_there_is() {
+        for (servers, patience_ms, timeout_ms) in [
+            (0, 1_000, 5_000),
+            (1, 1_000, 5_000),
+            (2, 15_000, 5_000),
+            (2, 6_000, 2_000),
+            (3, 15_000, 3_750),
+            (3, u32::MAX, 5_000),
+        ] {
+            let settings = settings(servers).within(patience_ms);
+            assert_eq!(settings.timeout_ms, timeout_ms, "{servers} servers");
         }
     }
 
