@@ -16,7 +16,7 @@ use crate::wire::socks4;
 
 /// Room for what the client sends before its tunnel stands. The longest message is that of
 /// RFC 1929 with 513 bytes; the rest of it is for payload that came along.
-pub(super) const INBOX_BYTES: usize = 1024;
+const INBOX_BYTES: usize = 1024;
 
 /// Both two-byte answers and both replies to BIND: a client that sends everything at once, and
 /// reads nothing, has them all waiting. It is also enough for the 39 bytes of HTTP's 200.

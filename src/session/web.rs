@@ -5,7 +5,7 @@
 //! what lies behind it, unless that is much.
 
 use super::greet::{heard, turn_away};
-use super::opening::{INBOX_BYTES, Opening};
+use super::opening::Opening;
 use super::record::Record;
 use super::{Client, Next, Reason, Shared};
 use crate::net::{Millis, Net, Stream};
@@ -175,13 +175,13 @@ impl<N: Net> Client<N> {
                 next => return next,
             }
         }
-        if web.shrink() {
-            // The way to the target may take long, and others wait for the entry.
-            shared.give_head(web, self.source());
-        }
+        // The way to the target may take long, and others wait for the entry.
         if web.meter.is_none() && opening.inbox.refill(web.unread()) {
-            const { assert!(INBOX_BYTES <= WAITING_MAX, "its entry was given back") };
+            // Nothing but the payload is needed any more.
+            shared.give_head(web, self.source());
             opening.web = None;
+        } else if web.shrink() {
+            shared.give_head(web, self.source());
         }
         self.dial(opening, &request, shared)
     }
