@@ -103,7 +103,6 @@ impl<N: Net> Names<N> {
 
     /// Does what is to be done now: reads, expires, sends. Once per pass of the loop, after
     /// the sessions have had their turns and before the answers are taken.
-    #[inline(never)]
     pub fn run(&mut self, net: &mut N) {
         let now = net.now();
         if self.is_ready() {
@@ -168,7 +167,6 @@ impl<N: Net> Names<N> {
     }
 
     /// One turn for every socket that is marked.
-    #[inline(never)]
     fn turns(&mut self, now: Millis) {
         let mut scratch = [0; ANSWER_MAX];
         for number in 0..self.sockets.len() {
@@ -222,7 +220,6 @@ impl<N: Net> Names<N> {
     }
 
     /// Opens a fresh socket for an attempt and sends its query.
-    #[inline(never)]
     fn send(&mut self, net: &mut N, socket: u16, serial: u16, server: SocketAddr, tcp: bool) {
         let number = usize::from(socket);
         self.close(number);

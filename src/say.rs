@@ -6,7 +6,6 @@ use log::Level;
 
 /// Word number `index` of a list with `|` between its words. A list in one piece takes no pointer
 /// for each of its words.
-#[inline(never)]
 pub fn word(list: &'static str, mut index: usize) -> &'static str {
     let mut start = 0;
     for (at, byte) in list.bytes().enumerate() {
@@ -22,7 +21,6 @@ pub fn word(list: &'static str, mut index: usize) -> &'static str {
 }
 
 /// Writes a line to the log.
-#[inline(never)]
 pub fn say(level: Level, line: fmt::Arguments<'_>) {
     log::log!(target: "anklet", level, "{line}");
 }

@@ -103,7 +103,6 @@ impl Os {
     }
 
     /// The same for all kinds of sockets, once.
-    #[inline(never)]
     fn register_descriptor(
         &self,
         descriptor: RawFd,

@@ -103,7 +103,6 @@ pub(super) fn datagram(to: &SocketAddr, outgoing: &Outgoing) -> Result<UdpSocket
 }
 
 /// A socket towards `to`. A kernel without IPv6 has no network of that family.
-#[inline(never)]
 pub(super) fn open(to: &SocketAddr, kind: SockType) -> Result<OwnedFd, Errno> {
     match create(to, kind) {
         Err(Errno::EAFNOSUPPORT) => Err(Errno::ENETUNREACH),
@@ -145,7 +144,6 @@ pub(super) fn set_device(socket: &OwnedFd, outgoing: &Outgoing) -> Result<(), Er
 }
 
 /// Source address and device of a tunnel.
-#[inline(never)]
 fn bind(socket: &OwnedFd, to: &SocketAddr, outgoing: &Outgoing) -> Result<(), Errno> {
     set_device(socket, outgoing)?;
     let source: Option<IpAddr> = match to {

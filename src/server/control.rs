@@ -73,7 +73,6 @@ impl<N: Net> Server<N> {
     }
 
     /// Takes the pending signals; the system keeps at most one of each kind.
-    #[inline(never)]
     pub(super) fn signals(&mut self) {
         while let Some(signal) = self.shared.net.signal() {
             match signal {
@@ -97,7 +96,6 @@ impl<N: Net> Server<N> {
         true
     }
 
-    #[inline(never)]
     fn stop(&mut self) {
         if self.stop_at != NEVER {
             return;
@@ -113,7 +111,6 @@ impl<N: Net> Server<N> {
 
     /// Reads users, name servers, hosts and interfaces again. What cannot be read stays as it
     /// was.
-    #[inline(never)]
     fn reload(&mut self) {
         match self.sources.load_users() {
             Ok(users) => {
@@ -162,7 +159,6 @@ impl<N: Net> Server<N> {
         found
     }
 
-    #[inline(never)]
     fn report(&self) {
         let (shared, totals) = (&self.shared, &self.shared.totals);
         for (index, count) in totals.counts.iter().enumerate() {
@@ -197,7 +193,6 @@ impl<N: Net> Server<N> {
 }
 
 /// How often something has happened, and why.
-#[inline(never)]
 fn tell(what: &str, count: u64, cause: &dyn fmt::Display) {
     say(Level::Info, format_args!("{what}: {count} {cause}"));
 }

@@ -77,7 +77,6 @@ pub struct Census {
 
 impl<N: Net> Server<N> {
     /// A server on the listeners of `net`.
-    #[inline(never)]
     pub fn new(mut config: Config, users: Users, names: Settings, net: N) -> Self {
         let listeners = net.listeners().len();
         let limits = config.limits;
@@ -110,7 +109,6 @@ impl<N: Net> Server<N> {
     ///
     /// # Errors
     /// As [`Server::run`].
-    #[inline(never)]
     pub fn turn(&mut self) -> Result<bool, Errno> {
         let timeout = self.timeout();
         self.shared.net.wait(&mut self.events, timeout)?;
@@ -219,7 +217,6 @@ impl<N: Net> Server<N> {
     }
 
     /// Remembers what the events say, and queues whom they concern.
-    #[inline(never)]
     fn mark(&mut self) {
         for at in 0..self.events.len() {
             let event = self.events[at];
@@ -264,7 +261,6 @@ impl<N: Net> Server<N> {
         }
     }
 
-    #[inline(never)]
     fn accept_one(&mut self, listener: usize) {
         // Listeners are few: their number comes from the command line.
         let number = u16::try_from(listener).unwrap_or(u16::MAX);
@@ -286,7 +282,6 @@ impl<N: Net> Server<N> {
         }
     }
 
-    #[inline(never)]
     fn accept_failed(&mut self, listener: usize, error: Errno) {
         match error {
             Errno::EAGAIN => self.acceptor.drained(listener),
@@ -321,7 +316,6 @@ impl<N: Net> Server<N> {
     }
 
     /// Gives an accepted client its slot and registers it.
-    #[inline(never)]
     fn open(&mut self, stream: N::Stream, addr: SocketAddr) {
         let shared = &mut self.shared;
         let opened = self
@@ -356,7 +350,6 @@ impl<N: Net> Server<N> {
     }
 
     /// Lookups: what is to be sent, what has come to its end.
-    #[inline(never)]
     fn names(&mut self) {
         self.shared.names.run(&mut self.shared.net);
         while let Some((asker, answer)) = self.shared.names.poll_answer() {
@@ -365,7 +358,6 @@ impl<N: Net> Server<N> {
     }
 
     /// Gives a session its turn, and does what follows from it.
-    #[inline(never)]
     fn wake(&mut self, key: Key, wake: Wake<'_>) {
         let Some(session) = self.sessions.get_mut(key) else {
             return;
@@ -382,7 +374,6 @@ impl<N: Net> Server<N> {
     }
 
     /// The end of a session.
-    #[inline(never)]
     fn close(&mut self, key: Key, reason: Reason) {
         if let Some(session) = self.sessions.get_mut(key) {
             session.close(reason, &mut self.shared);

@@ -57,7 +57,6 @@ impl<N: Net> Client<N> {
     }
 
     /// A listener on the address that the way to `expected` starts from.
-    #[inline(never)]
     fn open_listener(
         &self,
         expected: IpAddr,
@@ -81,7 +80,6 @@ impl<N: Net> Client<N> {
     }
 
     /// Waits for the expected peer. Others are refused, and the listener goes on.
-    #[inline(never)]
     pub(super) fn binding(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
         // The listener ends with the control connection, whatever was sent before its end, and
         // however much: behind a full inbox the end cannot be read, only be heard of (urgent data
@@ -122,7 +120,6 @@ impl<N: Net> Client<N> {
         Next::Yield
     }
 
-    #[inline(never)]
     fn expects(&self, opening: &Opening<N>, peer: &SocketAddr, shared: &mut Shared<N>) -> bool {
         let addr = canonical_ip(peer);
         let mut expected = opening.race.expected().iter();
@@ -132,7 +129,6 @@ impl<N: Net> Client<N> {
     }
 
     /// The peer has come: second reply, and the tunnel stands.
-    #[inline(never)]
     fn bound(
         &mut self,
         opening: &mut Opening<N>,

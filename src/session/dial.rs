@@ -15,7 +15,6 @@ use crate::wire::socks::{Address, Command, Request};
 
 impl<N: Net> Client<N> {
     /// Starts on the way to the destination: the race for an address, a lookup for a name.
-    #[inline(never)]
     pub(super) fn dial(
         &mut self,
         opening: &mut Opening<N>,
@@ -49,7 +48,6 @@ impl<N: Net> Client<N> {
     }
 
     /// The destination's addresses are known.
-    #[inline(never)]
     fn set_out(&self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
         if opening.command != Command::Bind {
             return self.advance(opening, shared);
@@ -78,7 +76,6 @@ impl<N: Net> Client<N> {
     }
 
     /// Looks at the attempts.
-    #[inline(never)]
     pub(super) fn connecting(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
         if !opening.race.ready.writable {
             return Next::Wait;
@@ -95,7 +92,6 @@ impl<N: Net> Client<N> {
 
     /// Reads what the client sends early. A reason: it has given up. Its end of stream with
     /// nothing sent means that nobody waits any more; behind payload it is a half-close.
-    #[inline(never)]
     pub(super) fn absorb(&mut self, opening: &mut Opening<N>) -> Option<Reason> {
         while !opening.client_ended {
             match opening.inbox.read(&mut self.peer) {
@@ -110,7 +106,6 @@ impl<N: Net> Client<N> {
     }
 
     /// Starts the next attempt that can be started.
-    #[inline(never)]
     pub(super) fn advance(&self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
         let race = &mut opening.race;
         opening.step = Step::Connecting;

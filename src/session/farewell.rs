@@ -55,7 +55,6 @@ impl Farewell {
     }
 
     /// The last words, in the client's dialect. They are the same each time.
-    #[inline(never)]
     fn words(&self, out: &mut [u8; ANSWER_MAX]) -> usize {
         let Some(refuse) = self.refuse else { return 0 };
         match self.dialect {
@@ -87,7 +86,6 @@ impl Farewell {
 
     /// Says what is left to say, then discards until the client has closed too. Nothing but an
     /// event is waited for after [`Next::Wait`].
-    #[inline(never)]
     pub(super) fn turn<N: Net>(
         &mut self,
         wake: Wake<'_>,
@@ -127,7 +125,6 @@ impl Farewell {
 impl<N: Net> Session<N> {
     /// Gives back what the session holds and says farewell, after a penalty where a password
     /// was wrong. Without `refuse` the client has its answer, and has not to be told the end.
-    #[inline(never)]
     pub(super) fn refuse(
         &mut self,
         refuse: Option<Refuse>,

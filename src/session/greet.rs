@@ -34,7 +34,6 @@ impl<N: Net> Client<N> {
     }
 
     /// Feeds what has come, and reads more, until bytes are missing.
-    #[inline(never)]
     fn greet(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
         let client = self.record.ip();
         let mut request = Request::default();
@@ -76,7 +75,6 @@ impl<N: Net> Client<N> {
     }
 
     /// Writes what is to be said and reads once; [`Next::Go`] where there is something new.
-    #[inline(never)]
     fn listen(&mut self, opening: &mut Opening<N>) -> Next {
         match opening.outbox.flush(&mut self.peer) {
             Ok(true) => {}
@@ -88,7 +86,6 @@ impl<N: Net> Client<N> {
 }
 
 /// What follows a read before the request stands.
-#[inline(never)]
 pub(super) fn heard(read: Result<Option<usize>, Gone>) -> Next {
     match read {
         Ok(Some(0)) => Next::Close(Reason::ClientLeft),
@@ -99,7 +96,6 @@ pub(super) fn heard(read: Result<Option<usize>, Gone>) -> Next {
 }
 
 /// The step takes too long.
-#[inline(never)]
 fn late<N: Net>(step: Step, opening: &mut Opening<N>) -> Next {
     Next::Fail(match step {
         // Only HTTP has a word for it.

@@ -225,7 +225,6 @@ impl<N: Net> Session<N> {
     }
 
     /// The request has been answered: goes on without what the opening held.
-    #[inline(never)]
     fn stand(&mut self, shared: &mut Shared<N>) {
         let Phase::Opening(opening) = &mut self.phase else {
             return;
@@ -243,7 +242,6 @@ impl<N: Net> Session<N> {
     }
 
     /// Gives back what the phase holds, and goes over to another.
-    #[inline(never)]
     fn enter(&mut self, phase: Phase<N>, shared: &mut Shared<N>) {
         let Client { key, record, .. } = &self.client;
         shared.stagger.disarm(*key);

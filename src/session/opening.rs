@@ -228,7 +228,6 @@ impl Outbox {
     }
 
     /// Adds a message. There is room for all that one handshake can say.
-    #[inline(never)]
     pub(super) fn put(&mut self, message: &[u8]) {
         self.bytes[self.end..][..message.len()].copy_from_slice(message);
         self.end += message.len();
@@ -240,7 +239,6 @@ impl Outbox {
     }
 
     /// Writes what the client takes. Whether it has taken everything.
-    #[inline(never)]
     pub(super) fn flush<S: Stream>(&mut self, client: &mut Peer<S>) -> Result<bool, Gone> {
         client.send(&self.bytes[..self.end], &mut self.sent)
     }

@@ -126,7 +126,6 @@ impl<S: Stream> Race<S> {
     }
 
     /// Remembers a failure, if it tells more than those before.
-    #[inline(never)]
     pub(super) fn note(&mut self, reason: Reason) {
         // With several addresses tried, the most telling failure: 05 > 06 > 04 > 02 > 03.
         if self.failure.is_none_or(|old| rank(old) < rank(reason)) {

@@ -55,7 +55,6 @@ impl Record {
         ip(&self.client)
     }
 
-    #[inline(never)]
     pub(super) fn source(&self) -> Source {
         Source::from(ip(&self.client))
     }

@@ -31,7 +31,6 @@ impl<N: Net> Client<N> {
         next
     }
 
-    #[inline(never)]
     fn pass_on(&mut self, opening: &mut Opening<N>, target: &mut Peer<N::Stream>) -> Next {
         if target.is_broken() {
             return Next::Close(Reason::TargetReset);
@@ -66,7 +65,6 @@ impl<S: Stream> Relay<S> {
     }
 
     /// Moves what can be moved, one buffer per direction at most.
-    #[inline(never)]
     pub(super) fn turn<N: Net<Stream = S>>(
         &mut self,
         wake: Wake<'_>,

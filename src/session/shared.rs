@@ -71,7 +71,6 @@ pub struct Shared<N: Net> {
 
 impl<N: Net> Shared<N> {
     /// What a server with this configuration shares.
-    #[inline(never)]
     pub fn new(config: &mut Config, users: Users, names: Settings, mut net: N) -> Self {
         let (credentials, auth_once) = (config.policy.credentials, config.policy.auth_once);
         let interfaces = net.interfaces();
@@ -122,13 +121,11 @@ impl<N: Net> Shared<N> {
     }
 
     /// Arms the timer of a session.
-    #[inline(never)]
     pub(super) fn arm(&mut self, key: Key, class: Class) {
         self.timers.arm(key, class as u8, self.now);
     }
 
     /// Whether a client may reach that destination. A refusal is counted.
-    #[inline(never)]
     pub(super) fn permit(&mut self, client: &SocketAddr, to: &SocketAddr) -> Result<(), Reason> {
         let verdict = self.gate.access.permits(ip(client), *to);
         verdict.map_err(|refusal| {
@@ -153,7 +150,6 @@ impl<N: Net> Shared<N> {
 
     /// The attempts of a race have changed: counts those beside the first, which every session
     /// may have.
-    #[inline(never)]
     pub(super) fn recount(&mut self, race: &mut Race<N::Stream>) {
         let spare = race.running().saturating_sub(1);
         self.spare_attempts = self.spare_attempts + spare - race.counted;
@@ -161,7 +157,6 @@ impl<N: Net> Shared<N> {
     }
 
     /// Takes back a request's entry of the table of heads, if it has one.
-    #[inline(never)]
     pub(super) fn give_head(&mut self, web: &mut WebRequest, source: Source) {
         if mem::take(&mut web.is_entered) {
             self.clients.give(Table::Heads, source);
@@ -169,7 +164,6 @@ impl<N: Net> Shared<N> {
     }
 
     /// The listener of a BIND waits no more, if it did.
-    #[inline(never)]
     pub(super) fn end_bind(&mut self, opening: &mut Opening<N>, source: Source) {
         opening.listener = None;
         if mem::take(&mut opening.binds) {
@@ -363,7 +357,6 @@ impl Reason {
 
 /// The system has refused what a client has asked for: says so, and what that means.
 #[cold]
-#[inline(never)]
 pub(super) fn refused(client: &SocketAddr, what: &dyn fmt::Display, error: Errno) -> Reason {
     let why = in_words(error);
     say(Level::Debug, format_args!("{client} -> {what}: {why}"));
@@ -372,7 +365,6 @@ pub(super) fn refused(client: &SocketAddr, what: &dyn fmt::Display, error: Errno
 
 impl From<Errno> for Reason {
     /// What a failed connect means: the one place where errors become outcomes.
-    #[inline(never)]
     fn from(error: Errno) -> Self {
         match error {
             Errno::EACCES | Errno::EPERM => Self::Forbidden,

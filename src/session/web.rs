@@ -103,7 +103,6 @@ impl WebRequest {
 
     /// Whether the head is complete. If so, what it asks for is in `asked`, and who sent it goes to
     /// `record`.
-    #[inline(never)]
     fn take(
         &mut self,
         gate: &mut Gate,
@@ -140,7 +139,6 @@ impl WebRequest {
 
 impl<N: Net> Client<N> {
     /// Reads the head, judges it, and goes on to the target.
-    #[inline(never)]
     pub(super) fn browse(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
         if opening.web.is_none() {
             if !shared.clients.take(Table::Heads, self.source()) {

@@ -208,7 +208,6 @@ impl Access {
     }
 
     /// Whether that client may reach that destination; see the head of this file.
-    #[inline(never)]
     pub fn permits(&self, client: IpAddr, destination: SocketAddr) -> Result<(), Refusal> {
         let (client, port) = (bits_of(client), destination.port());
         let addr = bits_of(destination.ip());
@@ -222,7 +221,6 @@ impl Access {
         }
     }
 
-    #[inline(never)]
     fn judge(&self, client: u128, addr: u128, port: u16) -> Result<(), Refusal> {
         let local = is_loopback(client);
         let home = self.longest(Kind::Subnet, client).map(|home| home.prefix);
@@ -241,7 +239,6 @@ impl Access {
     }
 
     /// The rule of that kind with the longest prefix that `addr` is in.
-    #[inline(never)]
     fn longest(&self, kind: Kind, addr: u128) -> Option<&Rule> {
         let mut longest: Option<&Rule> = None;
         for rule in &self.rules {
@@ -325,7 +322,6 @@ type Ports = (u16, u16);
 const ALL_PORTS: Ports = (0, u16::MAX);
 
 impl Rules {
-    #[inline(never)]
     fn add(&mut self, prefix: Prefix, (first_port, last_port): Ports, kind: Kind) {
         self.0.push(Rule {
             prefix,

@@ -223,7 +223,6 @@ enum State {
 
 impl Names {
     /// What is known of `name`.
-    #[inline(never)]
     pub fn find(&mut self, name: &Name, now: Millis) -> Known {
         let wanted = name.as_bytes();
         // The place for a new name: an empty one, or that of the name which ends first.

@@ -110,7 +110,6 @@ impl Batch {
     }
 
     /// The bytes of datagram `number`.
-    #[inline(never)]
     pub fn bytes(&self, number: usize) -> &[u8] {
         let Parcel { start, end, .. } = self.parcels[number];
         let place = number * PLACE_BYTES;

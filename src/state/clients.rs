@@ -60,7 +60,6 @@ impl Clients {
     }
 
     /// What `source` has; `None` where it has no session.
-    #[inline(never)]
     pub fn share_mut(&mut self, source: Source) -> Option<&mut Share> {
         let at = self.position(source).ok()?;
         Some(&mut self.shares[at].1)
@@ -72,7 +71,6 @@ impl Clients {
     }
 
     /// Takes a place of a table; `false` when all are taken, or the client's share of them.
-    #[inline(never)]
     pub fn take(&mut self, table: Table, source: Source) -> bool {
         let Ok(at) = self.position(source) else {
             return false;
@@ -85,7 +83,6 @@ impl Clients {
     }
 
     /// Gives it back.
-    #[inline(never)]
     pub fn give(&mut self, table: Table, source: Source) {
         self.places[table as usize].give();
         if let Some(share) = self.share_mut(source) {
@@ -94,7 +91,6 @@ impl Clients {
     }
 
     /// A session of `source` comes, and is being opened; whether it may.
-    #[inline(never)]
     pub fn enter(&mut self, source: Source) -> bool {
         let at = match self.position(source) {
             Ok(at) => at,
@@ -113,7 +109,6 @@ impl Clients {
     }
 
     /// A session of `source` has gone.
-    #[inline(never)]
     pub fn leave(&mut self, source: Source) {
         if let Ok(at) = self.position(source) {
             let share = &mut self.shares[at].1;
@@ -134,7 +129,6 @@ impl Clients {
         self.shares.is_empty()
     }
 
-    #[inline(never)]
     fn position(&self, source: Source) -> Result<usize, usize> {
         self.shares.binary_search_by_key(&source, |share| share.0)
     }

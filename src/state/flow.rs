@@ -55,7 +55,6 @@ pub struct Gone;
 
 impl<S: Stream> Peer<S> {
     /// Reads once. `None`: nothing there, an event will come. `Some(0)`: end of stream.
-    #[inline(never)]
     pub fn read(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Gone> {
         let result = self.stream.read(buf);
         self.note_read(result, buf.len())
@@ -68,7 +67,6 @@ impl<S: Stream> Peer<S> {
     }
 
     /// Writes once. `None`: no room, an event will come.
-    #[inline(never)]
     pub fn write(&mut self, buf: &[u8]) -> Result<Option<usize>, Gone> {
         match self.stream.write(buf) {
             Ok(0) => Err(Gone),
@@ -79,7 +77,6 @@ impl<S: Stream> Peer<S> {
 
     /// Writes what the peer takes of `bytes`, from `sent` on, which moves along. Whether it has
     /// taken everything.
-    #[inline(never)]
     pub fn send(&mut self, bytes: &[u8], sent: &mut usize) -> Result<bool, Gone> {
         while let Some(rest @ [_, ..]) = bytes.get(*sent..) {
             if !self.ready.writable {
@@ -91,7 +88,6 @@ impl<S: Stream> Peer<S> {
     }
 
     /// Whether it has broken: looked up once after an event has announced it.
-    #[inline(never)]
     pub fn is_broken(&mut self) -> bool {
         mem::take(&mut self.ready.failed) && self.stream.take_error().is_some()
     }

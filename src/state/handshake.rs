@@ -110,7 +110,6 @@ pub enum Refuse {
 
 /// Looks at `bytes`, the next ones of `client`; how many were used up, and what follows. What
 /// they ask for is written to `asked`.
-#[inline(never)]
 pub fn feed(
     stage: Stage,
     bytes: &[u8],

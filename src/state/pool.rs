@@ -33,7 +33,6 @@ impl Places {
     }
 
     /// Gives one back.
-    #[inline(never)]
     pub fn give(&mut self) {
         // A check for an underflow in every build: overflow checks are on.
         self.used -= 1;

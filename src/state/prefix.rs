@@ -13,7 +13,6 @@ use crate::wire::decimal;
 
 /// An address as the 128 bits of its IPv6 form, IPv4 in its v4-mapped form (RFC 4291 §2.5.5.2):
 /// one number to compare instead of two families.
-#[inline(never)]
 pub(super) fn bits_of(addr: IpAddr) -> u128 {
     match addr {
         IpAddr::V4(addr) => mapped(addr.to_bits()),
@@ -32,7 +31,6 @@ const MAPPED_BITS: u8 = 96;
 const LOW: u128 = 0xffff_ffff;
 
 /// Whether these bits are an IPv4 address.
-#[inline(never)]
 pub(super) fn is_v4(bits: u128) -> bool {
     bits >> 32 == 0xffff
 }
@@ -100,7 +98,6 @@ impl Prefix {
     }
 
     /// The same of an address that is [`bits_of`] already.
-    #[inline(never)]
     pub(super) fn holds(&self, addr: u128) -> bool {
         let shared = (self.first() ^ addr).leading_zeros();
         shared >= u32::from(self.len) && (self.len >= MAPPED_BITS || !is_v4(addr))
@@ -227,7 +224,6 @@ impl FromStr for Destination {
 
     /// `NET[:PORT[-PORT]]`. IPv6 has ports only in brackets, `[2001:db8::/32]:80-90`, because
     /// `2001:db8::80` is an address.
-    #[inline(never)]
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (net, ports) = match text.strip_prefix('[') {
             Some(inner) => {
@@ -292,7 +288,6 @@ impl Source {
 }
 
 impl From<IpAddr> for Source {
-    #[inline(never)]
     fn from(addr: IpAddr) -> Self {
         let bits = bits_of(addr);
         let kept = if is_v4(bits) { bits & LOW } else { bits >> 64 };
@@ -412,13 +407,11 @@ fn port_range(text: &str) -> Option<(u16, u16)> {
 }
 
 /// What stands before the first `mark` and what behind it.
-#[inline(never)]
 fn split(text: &str, mark: char) -> Option<(&str, &str)> {
     text.split_once(mark)
 }
 
 /// Decimal digits and nothing else: `u16::from_str` would take a plus sign.
-#[inline(never)]
 fn number(text: &str) -> Option<u16> {
     decimal(text.as_bytes()).and_then(|number| u16::try_from(number).ok())
 }

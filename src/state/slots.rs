@@ -158,7 +158,6 @@ impl<T> Slots<T> {
     }
 
     /// The entry that `key` names, if it still stands.
-    #[inline(never)]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         if self.generations.get(key.index()) != Some(&key.generation) {
             return None;

@@ -224,14 +224,12 @@ const RECENT_MAX: usize = 256;
 
 impl Recent {
     /// The value of `key`, where it was seen less than `quiet_ms` ago.
-    #[inline(never)]
     fn value(&self, key: u128, now: u64, quiet_ms: u64) -> Option<u16> {
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         (now.saturating_sub(entry.seen) < quiet_ms).then_some(entry.value)
     }
 
     /// Sets the value of `key`, seen now.
-    #[inline(never)]
     fn set(&mut self, key: u128, value: u16, now: u64) {
         let entry = Entry {
             key,
@@ -255,7 +253,6 @@ impl Recent {
         }
     }
 
-    #[inline(never)]
     fn forget(&mut self, key: u128) {
         if let Some(at) = self.entries.iter().position(|entry| entry.key == key) {
             self.entries.swap_remove(at);

@@ -290,7 +290,6 @@ impl<'a> Labels<'a> {
     }
 
     /// The next label, an empty one at the end; `None`: it is malformed.
-    #[inline(never)]
     fn next(&mut self) -> Option<&'a [u8]> {
         // Bounded: every round goes further back.
         loop {
@@ -350,7 +349,6 @@ impl Addresses {
     }
 
     /// Appends an address, unless it is there already or the list is full.
-    #[inline(never)]
     pub fn push(&mut self, addr: IpAddr) {
         if self.as_slice().contains(&addr) {
             return;

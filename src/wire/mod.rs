@@ -35,7 +35,6 @@ impl<'a> Reader<'a> {
     }
 
     /// The next two bytes, in network order.
-    #[inline(never)]
     pub fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
@@ -48,7 +47,6 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `len` bytes.
-    #[inline(never)]
     pub fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (head, tail) = self.rest.split_at_checked(len)?;
         self.rest = tail;
@@ -56,7 +54,6 @@ impl<'a> Reader<'a> {
     }
 
     /// As many bytes as the next one says.
-    #[inline(never)]
     pub fn counted(&mut self) -> Option<&'a [u8]> {
         let len = self.u8()?;
         self.take(len.into())
@@ -107,7 +104,6 @@ impl<'a> Writer<'a> {
     }
 
     /// Appends `bytes`, all or nothing. Whether everything fits is asked once, at the end.
-    #[inline(never)]
     fn put(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         match self.out.get_mut(self.len..end) {
@@ -132,7 +128,6 @@ pub fn decimal(text: &[u8]) -> Option<u64> {
 
 /// The number that `digits` write out to the base of 10 or 16; `None`: empty, another byte than a
 /// digit (a sign is none), or above 64 bits.
-#[inline(never)]
 pub fn number(digits: &[u8], base: u32) -> Option<u64> {
     let mut number: u64 = 0;
     for byte in digits {

@@ -147,7 +147,6 @@ impl Name {
     }
 
     /// The name as asked.
-    #[inline(never)]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len.into()).unwrap_or_default()
     }
@@ -216,7 +215,6 @@ impl Address {
     pub(super) const NONE: Self = Self::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
     /// Reads an address of that ATYP.
-    #[inline(never)]
     pub(super) fn read(&mut self, address_type: u8, reader: &mut Reader<'_>) -> Parsed<()> {
         *self = Self::Ip(match address_type {
             1 => Ipv4Addr::from(reader.array::<4>()?).into(),
@@ -228,7 +226,6 @@ impl Address {
     }
 
     /// What `text` names: a literal becomes the address that it writes out.
-    #[inline(never)]
     pub(super) fn set_named(&mut self, text: &[u8]) -> Result<(), Malformed> {
         let name = Name::new(text)?;
         *self = match name.literal() {
@@ -271,7 +268,6 @@ pub fn write_reply(code: ReplyCode, bound: SocketAddr, out: &mut [u8; REPLY_MAX]
 /// Writes two bytes, RSV, and an address with its ATYP, as replies (RFC 1928 §6) and headers
 /// of datagrams (§7) have it; how long that is, 10 or 22 bytes. A v4-mapped address is written
 /// as the IPv4 address that it is.
-#[inline(never)]
 pub(super) fn write_address(
     [first, second]: [u8; 2],
     addr: &SocketAddr,

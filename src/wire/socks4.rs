@@ -48,7 +48,6 @@ pub fn read(reader: &mut Reader<'_>, request: &mut Request) -> Parsed<()> {
 }
 
 /// The next bytes up to their NUL, which is taken too and left out.
-#[inline(never)]
 fn text<'a>(reader: &mut Reader<'a>) -> Parsed<&'a [u8]> {
     let rest = reader.rest();
     let room = rest.get(..=TEXT_MAX).unwrap_or(rest);

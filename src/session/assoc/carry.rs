@@ -30,7 +30,6 @@ struct Sent {
 
 impl<D: Datagram> Association<D> {
     /// Carries datagrams from the client to remotes. Whether the client was heard of.
-    #[inline(never)]
     pub(super) fn up<N: Net<Datagram = D>>(&mut self, shared: &mut Shared<N>) -> bool {
         let mut heard = false;
         let is_v6 = self.caller.host().is_ipv6();
@@ -63,7 +62,6 @@ impl<D: Datagram> Association<D> {
 
     /// Decides where datagram `number` of the client goes, strips it of its header, and says
     /// which family's. An error of `None`: it waits for its name.
-    #[inline(never)]
     fn address<N: Net<Datagram = D>>(
         &mut self,
         number: usize,
@@ -112,7 +110,6 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Whether the client may reach that remote, and be reached from there.
-    #[inline(never)]
     fn permit<N: Net>(&mut self, remote: &SocketAddr, shared: &mut Shared<N>) -> Result<(), Loss> {
         if self.permitted.as_ref() == Some(remote) {
             return Ok(());
@@ -125,7 +122,6 @@ impl<D: Datagram> Association<D> {
 
     /// Sees to it that the client may reach that remote, that there is a socket of its family,
     /// and that it may answer. Says which family it is.
-    #[inline(never)]
     pub(super) fn prepare<N: Net<Datagram = D>>(
         &mut self,
         to: &SocketAddr,
@@ -166,7 +162,6 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Carries datagrams from remotes to the client. Whether there was one.
-    #[inline(never)]
     pub(super) fn down<N: Net<Datagram = D>>(&mut self, shared: &mut Shared<N>) -> bool {
         let mut delivered = false;
         for family in 0..self.outer.len() {
@@ -193,7 +188,6 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Puts the header in front of datagram `number` of a remote, for the client.
-    #[inline(never)]
     fn lead<N: Net>(&mut self, number: usize, shared: &mut Shared<N>) -> Result<(), Loss> {
         let batch = &shared.associations.batch;
         let from = *batch.place(number);
@@ -289,7 +283,6 @@ impl<D: Datagram> Wire<D> {
 
 impl Totals {
     /// Counts a datagram that was not carried.
-    #[inline(never)]
     pub(super) fn lose(&mut self, loss: Loss) {
         count(&mut self.lost[loss.index()], 1);
     }

@@ -23,7 +23,6 @@ const HELD_BYTES_MAX: usize = 256 * 1024;
 
 impl<D: Datagram> Association<D> {
     /// Begins to look up `name`, which has that number; whether there is room for that.
-    #[inline(never)]
     pub(super) fn look_up<N: Net<Datagram = D>>(
         &mut self,
         number: u8,
@@ -46,7 +45,6 @@ impl<D: Datagram> Association<D> {
 
     /// Keeps the payload of datagram `number`, which starts at `start` and is for that port,
     /// until the name of `lookup` has its address. The newest wins.
-    #[inline(never)]
     pub(super) fn hold<N: Net<Datagram = D>>(
         &mut self,
         lookup: u8,
@@ -75,7 +73,6 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Takes an answer for a name, if it is pending: what waited for it is sent.
-    #[inline(never)]
     pub(super) fn settle<N: Net<Datagram = D>>(
         &mut self,
         number: u8,
@@ -113,7 +110,6 @@ impl<D: Datagram> Association<D> {
 
     /// The name with that number, if it is being looked up, stands for `found`, or for none;
     /// gives what waited for it.
-    #[inline(never)]
     fn end_lookup<N: Net>(
         &mut self,
         number: u8,
@@ -136,7 +132,6 @@ impl<D: Datagram> Association<D> {
 
 /// The address that the datagrams for a name go to: the first to which there is a way. Without
 /// a connection there is no race, and many routers have no IPv6.
-#[inline(never)]
 fn first_reachable<N: Net>(addresses: &[IpAddr], shared: &mut Shared<N>) -> Option<IpAddr> {
     for ip in addresses {
         if shared.has_family(ip.is_ipv6()) && shared.net.route(*ip).is_ok() {

@@ -94,7 +94,6 @@ impl<N: Net> Client<N> {
         }
     }
 
-    #[inline(never)]
     fn open_association(
         &mut self,
         opening: &mut Opening<N>,
@@ -140,7 +139,6 @@ impl<N: Net> Client<N> {
     }
 
     /// The socket that the client sends to, at the address that its connection has reached.
-    #[inline(never)]
     fn open_inner(
         &self,
         caller: &Caller,
@@ -162,7 +160,6 @@ impl<N: Net> Client<N> {
 
 impl<D: Datagram> Association<D> {
     /// One turn: what the TCP connection says, then the datagrams of both directions.
-    #[inline(never)]
     pub(super) fn turn<N: Net<Datagram = D>>(
         &mut self,
         wake: Wake<'_>,

@@ -321,7 +321,6 @@ impl Resolver {
         }
     }
 
-    #[inline(never)]
     fn conclude(&mut self, slot: usize, stand: Stand) {
         if let Stand::Over(answer) = stand {
             self.waiters.tell(slot, &answer);
@@ -330,7 +329,6 @@ impl Resolver {
     }
 
     /// Empties a slot and closes its sockets.
-    #[inline(never)]
     fn vacate(&mut self, slot: usize) {
         self.slots[slot] = None;
         for half in 0..2 {
@@ -349,7 +347,6 @@ fn share(slots: &[Option<Box<Query>>], client: Source) -> usize {
 }
 
 /// Whether these are the same name (RFC 4343 §3).
-#[inline(never)]
 pub(super) fn same_name(name: &[u8], other: &[u8]) -> bool {
     name.eq_ignore_ascii_case(other)
 }

@@ -237,7 +237,6 @@ impl Query {
 
     /// Judges a message that came for a half, and whether its server has answered: then it is
     /// [`Self::first`].
-    #[inline(never)]
     pub(super) fn handle(&mut self, place: usize, message: &[u8], now: u64) -> (Step, bool) {
         let half = &mut self.halves[place];
         let found = &mut half.addresses;

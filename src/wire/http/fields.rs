@@ -34,7 +34,6 @@ impl<'a> Field<'a> {
     }
 
     /// Whether this is the field of that name.
-    #[inline(never)]
     pub(super) fn is(&self, name: &[u8]) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
@@ -42,7 +41,6 @@ impl<'a> Field<'a> {
 
 /// The first member of a comma-separated value (RFC 9110 §5.6.1), maybe an empty one, and the
 /// others.
-#[inline(never)]
 pub(super) fn first_member(value: &[u8]) -> (&[u8], Option<&[u8]>) {
     match split_at_byte(value, b',') {
         Some((member, others)) => (trim(member), Some(others)),
@@ -51,7 +49,6 @@ pub(super) fn first_member(value: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 /// Whether `name` is a member of a comma-separated value.
-#[inline(never)]
 pub(super) fn is_one_of(name: &[u8], value: &[u8]) -> bool {
     let mut rest = Some(value);
     while let Some(list) = rest {

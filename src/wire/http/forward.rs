@@ -22,7 +22,6 @@ impl Head<'_> {
     ///
     /// The version stays the client's, because the answer is passed on as it is: a client of
     /// HTTP/1.0 must get one that it can read (RFC 9112 §6.1).
-    #[inline(never)]
     pub fn write_forwarded(&self, out: &mut [u8]) -> Option<usize> {
         let path = self.path?;
         let slash: &[u8] = if path.first() == Some(&b'?') {

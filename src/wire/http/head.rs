@@ -41,7 +41,6 @@ impl<'a> Head<'a> {
     ///
     /// Errors: [`Status::BadRequest`], and for a head over its limits
     /// [`Status::HeaderFieldsTooLarge`].
-    #[inline(never)]
     pub fn parse(bytes: &'a [u8], asked: &mut Request) -> Result<Option<Self>, Status> {
         // Nothing behind the limit is looked at: what is there may arrive now or later.
         let window = bytes.get(..HEAD_MAX).unwrap_or(bytes);
@@ -82,7 +81,6 @@ impl<'a> Head<'a> {
     }
 
     /// The request line (RFC 9112 §3): three words with one blank between them.
-    #[inline(never)]
     fn read_request_line(&mut self, line: &'a [u8], asked: &mut Request) -> Option<()> {
         let (method, rest) = split_at_byte(line, b' ')?;
         let (target, version) = split_at_byte(rest, b' ')?;
@@ -151,7 +149,6 @@ fn absolute(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Host and port (RFC 3986 §3.2): the host into `address`, the port or 0 where it is left out;
 /// it may not be 0. No user: that would be a way to write a host that looks like another.
-#[inline(never)]
 fn authority(text: &[u8], address: &mut Address) -> Option<u16> {
     let end = match text.first() {
         Some(b'[') => text.iter().position(|byte| *byte == b']')? + 1,
@@ -193,7 +190,6 @@ struct Facts {
 impl Facts {
     /// Judges one more field. Fields that frame the message come once, with one value: lists
     /// and repeats are what smuggling is made of (RFC 9112 §11.2).
-    #[inline(never)]
     fn note(&mut self, field: &Field<'_>) -> Result<(), Status> {
         let bad = Err(Status::BadRequest);
         if field.is(b"Host") {

@@ -13,7 +13,6 @@ pub const LOGIN_MAX: usize = 512;
 impl Head<'_> {
     /// Name and password out of Proxy-Authorization, decoded into `out`; the name ends at the
     /// first colon. `None`: there is no such field, more than one, or it cannot be read.
-    #[inline(never)]
     pub fn login<'o>(&self, out: &'o mut [u8; LOGIN_MAX]) -> Option<Login<'o>> {
         let mut value = None;
         for field in self.fields {
