@@ -24,38 +24,12 @@ pub type Millis = u64;
 pub const NEVER: Millis = Millis::MAX;
 
 /// An error in the system's words. (nix has words of its own, a second table of them.)
-#[inline(never)]
 pub fn in_words(error: Errno) -> io::Error {
     match error {
         // A number that nix does not know has been lost.
         Errno::UnknownErrno => io::ErrorKind::Other.into(),
         _ => error.into(),
     }
-}
-
-/// The address without the port. Not part of the seam: it spares the branch and the copy that
-/// `SocketAddr::ip` puts in place of each call.
-#[inline(never)]
-pub fn ip(addr: &SocketAddr) -> IpAddr {
-    addr.ip()
-}
-
-/// The same as IPv4 where it is IPv4 in IPv6's clothes.
-#[inline(never)]
-pub fn canonical_ip(addr: &SocketAddr) -> IpAddr {
-    addr.ip().to_canonical()
-}
-
-/// Whether both are the same address, compared in one place.
-#[inline(never)]
-pub fn same_ip(one: &IpAddr, other: &IpAddr) -> bool {
-    one == other
-}
-
-/// The other way round, for the same reason.
-#[inline(never)]
-pub fn at(ip: &IpAddr, port: u16) -> SocketAddr {
-    SocketAddr::new(*ip, port)
 }
 
 /// What [`Net::wait`] reports about one registered socket. Spurious events are allowed; an

@@ -14,7 +14,7 @@ use log::Level;
 
 use self::control::{Cause, Warnings};
 use crate::config::{Config, Families, Sources};
-use crate::net::{Errno, Event, Millis, NEVER, Net, in_words, ip};
+use crate::net::{Errno, Event, Millis, NEVER, Net, in_words};
 use crate::say::say;
 use crate::session::{Reason, Session, Shared, Total, Verdict, Wake};
 use crate::state::acceptor::Acceptor;
@@ -271,10 +271,10 @@ impl<N: Net> Server<N> {
         self.acceptor.accepted();
         self.shared.totals.add(Total::Accepted, 1);
         self.survey();
-        if !self.shared.gate.access.admits(ip(&addr)) {
+        if !self.shared.gate.access.admits(addr.ip()) {
             self.shared.totals.add(Total::Strangers, 1);
             self.warn(Cause::Stranger, Some(addr));
-        } else if !self.shared.clients.enter(Source::from(ip(&addr))) {
+        } else if !self.shared.clients.enter(Source::from(addr.ip())) {
             self.shared.totals.add(Total::Crowded, 1);
             self.warn(Cause::Crowd, Some(addr));
         } else {

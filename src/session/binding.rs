@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::opening::{Opening, Step};
 use super::shared::{Class, STAGGER, refused};
 use super::{Client, Next, Reason, Shared};
-use crate::net::{Errno, Listener, Net, Stream, at, canonical_ip, ip, same_ip};
+use crate::net::{Errno, Listener, Net, Stream};
 use crate::state::clients::Table;
 use crate::state::flow::Ready;
 use crate::state::handshake::Dialect;
@@ -35,7 +35,7 @@ impl<N: Net> Client<N> {
         let mut expected = opening.race.expected().iter();
         let expected = *expected.find(can_say).ok_or(Reason::NetworkUnreachable)?;
         if !expected.is_unspecified() {
-            let peer = at(&expected, opening.race.port());
+            let peer = SocketAddr::new(expected, opening.race.port());
             shared.permit(self.record.client(), &peer)?;
         }
         opening.binds = shared.clients.take(Table::Binds, self.source());
@@ -47,7 +47,7 @@ impl<N: Net> Client<N> {
             .map_err(|error| refused(self.record.client(), &"BIND", error))?;
         let mut bound = listener.local_addr().map_err(|_| Reason::Failed)?;
         opening.listener = Some(listener);
-        bound.set_ip(shared.public_addr(ip(&bound)));
+        bound.set_ip(shared.public_addr(bound.ip()));
         opening.answer(bound);
         // What was marked so far is not this listener's.
         opening.race.ready = Ready::default();
@@ -71,7 +71,7 @@ impl<N: Net> Client<N> {
             Ok(local) => local,
             // Without a way to the Internet: where the client itself came in.
             Err(error) => match self.peer.stream.local_addr() {
-                Ok(local) if expected.is_unspecified() => canonical_ip(&local),
+                Ok(local) if expected.is_unspecified() => local.ip().to_canonical(),
                 _ => return Err(error),
             },
         };
@@ -121,10 +121,10 @@ impl<N: Net> Client<N> {
     }
 
     fn expects(&self, opening: &Opening<N>, peer: &SocketAddr, shared: &mut Shared<N>) -> bool {
-        let addr = canonical_ip(peer);
+        let addr = peer.ip().to_canonical();
         let mut expected = opening.race.expected().iter();
-        let peer = at(&addr, peer.port());
-        expected.any(|candidate| candidate.is_unspecified() || same_ip(candidate, &addr))
+        let peer = SocketAddr::new(addr, peer.port());
+        expected.any(|candidate| candidate.is_unspecified() || *candidate == addr)
             && shared.permit(self.record.client(), &peer).is_ok()
     }
 

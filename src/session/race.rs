@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Reason;
-use crate::net::{Stream, at};
+use crate::net::Stream;
 use crate::state::flow::Ready;
 use crate::state::resolver::Addresses;
 use crate::wire::socks::ReplyCode;
@@ -83,7 +83,7 @@ impl<S: Stream> Race<S> {
     pub(super) fn next_candidate(&mut self) -> Option<SocketAddr> {
         let addr = self.candidates.as_slice().get(self.next)?;
         self.next += 1;
-        Some(at(addr, self.port))
+        Some(SocketAddr::new(*addr, self.port))
     }
 
     /// Whether an address has not been tried yet.

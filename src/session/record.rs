@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use log::Level;
 
 use super::Reason;
-use crate::net::{Millis, at, ip};
+use crate::net::Millis;
 use crate::say::say;
 use crate::state::access::Source;
 use crate::state::slots::Key;
@@ -52,11 +52,11 @@ impl Record {
     }
 
     pub(super) fn ip(&self) -> IpAddr {
-        ip(&self.client)
+        self.client.ip()
     }
 
     pub(super) fn source(&self) -> Source {
-        Source::from(ip(&self.client))
+        Source::from(self.client.ip())
     }
 
     pub(super) fn set_user(&mut self, user: Option<u16>) {
@@ -141,7 +141,7 @@ impl fmt::Display for Asked<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let record = self.0;
         if let Some(addr) = record.ip {
-            return at(&addr, record.port).fmt(f);
+            return SocketAddr::new(addr, record.port).fmt(f);
         }
         if record.name_len == 0 {
             return f.write_str("nothing");

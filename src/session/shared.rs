@@ -13,7 +13,7 @@ use super::web::WebRequest;
 use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, Relay, Timeouts};
 use crate::names::Names;
-use crate::net::{Errno, Millis, Net, in_words, ip};
+use crate::net::{Errno, Millis, Net, in_words};
 use crate::say::{say, word};
 use crate::state::access::{Access, Refusal, Source};
 use crate::state::association::{Loss, PORT_SILENCE_MS};
@@ -127,7 +127,7 @@ impl<N: Net> Shared<N> {
 
     /// Whether a client may reach that destination. A refusal is counted.
     pub(super) fn permit(&mut self, client: &SocketAddr, to: &SocketAddr) -> Result<(), Reason> {
-        let verdict = self.gate.access.permits(ip(client), *to);
+        let verdict = self.gate.access.permits(client.ip(), *to);
         verdict.map_err(|refusal| {
             count(&mut self.totals.refused[refusal.index()], 1);
             Reason::NotAllowed(refusal)

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::resolver::same_name;
-use crate::net::{Millis, NEVER, canonical_ip, ip, same_ip};
+use crate::net::{Millis, NEVER};
 use crate::wire::socks::Name;
 
 /// Silence of the client after which another port of its address may take its place. NAT boxes
@@ -103,7 +103,7 @@ impl Caller {
         let mut addr = connection;
         addr.set_port(0);
         if let Some(hint) = destination
-            && same_ip(&canonical_ip(&hint), &canonical_ip(&connection))
+            && hint.ip().to_canonical() == connection.ip().to_canonical()
         {
             addr.set_port(hint.port());
         }
@@ -117,7 +117,7 @@ impl Caller {
     pub fn may_be(&self, from: &SocketAddr) -> bool {
         // Nobody can be answered at port 0.
         let port = from.port();
-        same_ip(&ip(from), &ip(&self.addr)) && port != 0 && (self.open || port == self.addr.port())
+        from.ip() == self.addr.ip() && port != 0 && (self.open || port == self.addr.port())
     }
 
     /// A valid datagram came from `port` of the client's address. Whether that was news, and
@@ -168,7 +168,7 @@ pub struct Contacts {
 impl Contacts {
     /// The client sends there. With the table full, the one longest not sent to is forgotten.
     pub fn note(&mut self, addr: IpAddr) {
-        let place = self.addrs.iter().position(|known| same_ip(known, &addr));
+        let place = self.addrs.iter().position(|known| *known == addr);
         if place.is_some() || self.addrs.len() == CONTACTS_MAX {
             self.addrs.remove(place.unwrap_or(0));
         }
@@ -177,7 +177,7 @@ impl Contacts {
 
     /// Whether the client has sent there.
     pub fn contains(&self, addr: IpAddr) -> bool {
-        self.addrs.iter().any(|known| same_ip(known, &addr))
+        self.addrs.contains(&addr)
     }
 }
 

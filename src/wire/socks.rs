@@ -7,7 +7,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str;
 
 use super::Reader;
-use crate::net::canonical_ip;
 
 /// Protocol version, first byte of greeting, request and reply (RFC 1928 §3).
 pub const VERSION: u8 = 5;
@@ -274,7 +273,7 @@ pub(super) fn write_address(
     out: &mut [u8; REPLY_MAX],
 ) -> u8 {
     let [high, low] = addr.port().to_be_bytes();
-    match canonical_ip(addr) {
+    match addr.ip().to_canonical() {
         IpAddr::V4(addr) => {
             let [a, b, c, d] = addr.octets();
             if let Some(head) = out.first_chunk_mut() {

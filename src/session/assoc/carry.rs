@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use super::{Association, Wire};
-use crate::net::{Datagram, Errno, Net, Side, at, ip};
+use crate::net::{Datagram, Errno, Net, Side};
 use crate::session::{Shared, Total, Totals, count};
 use crate::state::association::{Contacts, Known, Loss};
 use crate::state::batch::{BATCH_MAX, Batch, Picks};
@@ -103,7 +103,7 @@ impl<D: Datagram> Association<D> {
                 }
             }
         };
-        let to = at(&addr, header.port);
+        let to = SocketAddr::new(addr, header.port);
         let family = self.prepare(&to, shared)?;
         shared.associations.batch.strip(number, start, to);
         Ok(family)
@@ -142,7 +142,7 @@ impl<D: Datagram> Association<D> {
             *outer = Some(Wire::new(opened.map_err(|_| Loss::Unsendable)?));
         }
         if let Some(contacts) = &mut self.contacts {
-            contacts.note(ip(to));
+            contacts.note(to.ip());
         }
         Ok(usize::from(is_v6))
     }
@@ -195,11 +195,11 @@ impl<D: Datagram> Association<D> {
             return Err(Loss::Unknown);
         }
         let client = *self.caller.host();
-        let stranger = |contacts: &Contacts| !contacts.contains(ip(&from));
+        let stranger = |contacts: &Contacts| !contacts.contains(from.ip());
         if self.contacts.as_ref().is_some_and(stranger) {
             return Err(Loss::Uncontacted);
         }
-        if batch.is_cut(number) || batch.bytes(number).len() > payload_max(ip(&client), ip(&from)) {
+        if batch.is_cut(number) || batch.bytes(number).len() > payload_max(client.ip(), from.ip()) {
             return Err(Loss::TooLong);
         }
         self.permit(&from, shared)?;

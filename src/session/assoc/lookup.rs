@@ -4,10 +4,10 @@
 //! of the resolver, and all together 64; the datagrams that wait take 256 KiB at most, those
 //! of one client a quarter of it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Association;
-use crate::net::{Datagram, Net, at};
+use crate::net::{Datagram, Net};
 use crate::session::Shared;
 use crate::state::association::{Held, Loss, NAMES_MAX};
 use crate::state::clients::Table;
@@ -88,7 +88,7 @@ impl<D: Datagram> Association<D> {
         };
         let mut outcome = Err(Loss::Name);
         if let Some(ip) = found {
-            let to = at(&ip, held.port);
+            let to = SocketAddr::new(ip, held.port);
             // Rules may have changed since this association's last turn.
             self.permitted = None;
             outcome = self.prepare(&to, shared);

@@ -14,7 +14,7 @@ pub(super) use self::lookup::LOOKUPS_MAX;
 use super::opening::{Opening, Outbox};
 use super::shared::{Class, SILENCE, refused};
 use super::{Client, Next, Reason, Shared, Wake};
-use crate::net::{Datagram, Errno, Event, Net, Side, Stream, at, canonical_ip};
+use crate::net::{Datagram, Errno, Event, Net, Side, Stream};
 use crate::state::access::Source;
 use crate::state::association::{Caller, Contacts, Names};
 use crate::state::batch::Batch;
@@ -106,7 +106,7 @@ impl<N: Net> Client<N> {
             return Err(refused(&client, &"UDP", Errno::EDQUOT));
         }
         let hint = match &request.address {
-            Address::Ip(addr) => Some(at(addr, request.port)),
+            Address::Ip(addr) => Some(SocketAddr::new(*addr, request.port)),
             Address::Name(_) => None,
         };
         let caller = Caller::new(client, hint);
@@ -153,7 +153,7 @@ impl<N: Net> Client<N> {
             inner.aim(caller.heard())?;
         }
         local.set_port(inner.local_addr()?.port());
-        local.set_ip(shared.public_addr(canonical_ip(&local)));
+        local.set_ip(shared.public_addr(local.ip().to_canonical()));
         Ok((inner, local))
     }
 }
