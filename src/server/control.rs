@@ -7,7 +7,7 @@ use log::Level;
 
 use super::Server;
 use crate::net::{Millis, NEVER, Net, Signal};
-use crate::say::{say, word};
+use crate::say::say;
 use crate::session::{Reason, Total};
 use crate::state::access::Refusal;
 use crate::state::association::Loss;
@@ -161,8 +161,8 @@ impl<N: Net> Server<N> {
 
     fn report(&self) {
         let (shared, totals) = (&self.shared, &self.shared.totals);
-        for (index, count) in totals.counts.iter().enumerate() {
-            tell("totals", *count, &word(Total::TEXTS, index));
+        for (total, count) in Total::ALL.iter().zip(&totals.counts) {
+            tell("totals", *count, total);
         }
         say(
             Level::Info,
@@ -180,8 +180,8 @@ impl<N: Net> Server<N> {
                 shared.associations.held_bytes,
             ),
         );
-        for (index, count) in totals.lost.iter().enumerate() {
-            tell("udp dropped", *count, &word(Loss::TEXTS, index));
+        for (loss, count) in Loss::ALL.iter().zip(&totals.lost) {
+            tell("udp dropped", *count, loss);
         }
         for (refusal, count) in Refusal::ALL.iter().zip(&totals.refused) {
             tell("refused", *count, refusal);

@@ -14,7 +14,7 @@ use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, Relay, Timeouts};
 use crate::names::Names;
 use crate::net::{Errno, Millis, Net, in_words};
-use crate::say::{say, word};
+use crate::say::say;
 use crate::state::access::{Access, Refusal, Source};
 use crate::state::association::{Loss, PORT_SILENCE_MS};
 use crate::state::clients::{Clients, Table};
@@ -260,10 +260,38 @@ impl Total {
     /// How many there are.
     const COUNT: usize = Self::DownDatagrams as usize + 1;
 
-    /// In words, in the order of the enum.
-    pub const TEXTS: &str = "accepted|tunnels|bytes up|bytes down|not allowed to connect|\
-        over the limit per client|not SOCKS|wrong passwords|accept pauses|datagrams up|\
-        datagrams down";
+    /// All of them, each at its place in [`Totals::counts`].
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Accepted,
+        Self::Tunnels,
+        Self::UpBytes,
+        Self::DownBytes,
+        Self::Strangers,
+        Self::Crowded,
+        Self::Garbage,
+        Self::LoginsRefused,
+        Self::Pauses,
+        Self::UpDatagrams,
+        Self::DownDatagrams,
+    ];
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Accepted => "accepted",
+            Self::Tunnels => "tunnels",
+            Self::UpBytes => "bytes up",
+            Self::DownBytes => "bytes down",
+            Self::Strangers => "not allowed to connect",
+            Self::Crowded => "over the limit per client",
+            Self::Garbage => "not SOCKS",
+            Self::LoginsRefused => "wrong passwords",
+            Self::Pauses => "accept pauses",
+            Self::UpDatagrams => "datagrams up",
+            Self::DownDatagrams => "datagrams down",
+        })
+    }
 }
 
 /// Counters since the start; they wrap never in practice (64 bits).
@@ -377,52 +405,35 @@ impl From<Errno> for Reason {
     }
 }
 
-/// The reasons in words, in the order of the enum.
-const TEXTS: &str = "done|client left|client reset|target reset|not SOCKS|no common method|\
-    wrong password|handshake timeout|bad request|forbidden by the system|\
-    name not found|name timeout|network unreachable|host unreachable|refused|\
-    connect timeout|nobody came|failed (see -v)|idle timeout|half-close timeout|\
-    stopped";
-
-impl Reason {
-    /// Its place in [`TEXTS`], which has the refusals by rules apart.
-    fn index(self) -> usize {
-        match self {
-            Self::Done => 0,
-            Self::ClientLeft => 1,
-            Self::ClientReset => 2,
-            Self::TargetReset => 3,
-            Self::Garbage => 4,
-            Self::NoMethod => 5,
-            Self::BadLogin => 6,
-            Self::HandshakeTimeout => 7,
-            Self::BadRequest => 8,
-            Self::Forbidden => 9,
-            Self::NoSuchName => 10,
-            Self::LookupTimeout => 11,
-            Self::NetworkUnreachable => 12,
-            Self::HostUnreachable => 13,
-            Self::Refused => 14,
-            Self::ConnectTimeout => 15,
-            Self::BindTimeout => 16,
-            Self::Failed => 17,
-            Self::IdleTimeout => 18,
-            Self::HalfCloseTimeout => 19,
-            Self::Stopped => 20,
-            Self::NotAllowed(_) => usize::MAX,
-        }
-    }
-}
-
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        f.write_str(match self {
             // Its line says what would open the way.
             Self::NotAllowed(refusal) => {
-                write!(f, "not allowed: {refusal}; {}", refusal.hint())
+                return write!(f, "not allowed: {refusal}; {}", refusal.hint());
             }
-            reason => f.write_str(word(TEXTS, reason.index())),
-        }
+            Self::Done => "done",
+            Self::ClientLeft => "client left",
+            Self::ClientReset => "client reset",
+            Self::TargetReset => "target reset",
+            Self::Garbage => "not SOCKS",
+            Self::NoMethod => "no common method",
+            Self::BadLogin => "wrong password",
+            Self::HandshakeTimeout => "handshake timeout",
+            Self::BadRequest => "bad request",
+            Self::Forbidden => "forbidden by the system",
+            Self::NoSuchName => "name not found",
+            Self::LookupTimeout => "name timeout",
+            Self::NetworkUnreachable => "network unreachable",
+            Self::HostUnreachable => "host unreachable",
+            Self::Refused => "refused",
+            Self::ConnectTimeout => "connect timeout",
+            Self::BindTimeout => "nobody came",
+            Self::Failed => "failed (see -v)",
+            Self::IdleTimeout => "idle timeout",
+            Self::HalfCloseTimeout => "half-close timeout",
+            Self::Stopped => "stopped",
+        })
     }
 }
 
@@ -431,31 +442,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_has_its_words() {
-        for (reason, text) in [
-            (Reason::Done, "done"),
-            (Reason::ClientLeft, "client left"),
-            (Reason::ClientReset, "client reset"),
-            (Reason::TargetReset, "target reset"),
-            (Reason::Garbage, "not SOCKS"),
-            (Reason::NoMethod, "no common method"),
-            (Reason::BadLogin, "wrong password"),
-            (Reason::HandshakeTimeout, "handshake timeout"),
-            (Reason::BadRequest, "bad request"),
-            (Reason::Forbidden, "forbidden by the system"),
-            (Reason::NoSuchName, "name not found"),
-            (Reason::LookupTimeout, "name timeout"),
-            (Reason::NetworkUnreachable, "network unreachable"),
-            (Reason::HostUnreachable, "host unreachable"),
-            (Reason::Refused, "refused"),
-            (Reason::ConnectTimeout, "connect timeout"),
-            (Reason::BindTimeout, "nobody came"),
-            (Reason::Failed, "failed (see -v)"),
-            (Reason::IdleTimeout, "idle timeout"),
-            (Reason::HalfCloseTimeout, "half-close timeout"),
-            (Reason::Stopped, "stopped"),
-        ] {
-            assert_eq!(reason.to_string(), text);
+    fn every_total_is_at_its_index() {
+        for (index, total) in Total::ALL.into_iter().enumerate() {
+            assert_eq!(total as usize, index);
         }
     }
 }
