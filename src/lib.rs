@@ -5,7 +5,7 @@
 //! | 3 | [`server`], [`session`], [`names`] | the loop, the life of one client, name lookups |
 //! | 2 | [`os`], [`sys`] | system calls; [`config`] reads the command line and files |
 //! | 1 | [`state`], [`net`] | state machines and tables; the seam to the system (declarations) |
-//! | 0 | [`say`] | the door to the log, and words for it |
+//! | 0 | [`log`] | the log |
 //! | 0 | [`wire`] | bytes to values and back |
 //!
 //! No module uses one above it. A connection's way from accept to close: `server::accept`,
@@ -14,10 +14,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod config;
+pub mod log;
 pub mod names;
 pub mod net;
 pub mod os;
-pub mod say;
 pub mod server;
 pub mod session;
 pub mod state;

@@ -6,12 +6,11 @@ use std::io::{self, Write};
 use std::process::exit;
 
 use anklet::config::{self, Command, Config, files, limits};
+use anklet::log::{Level, log};
 use anklet::net::in_words;
 use anklet::os::{OpenError, Os};
-use anklet::say::say;
 use anklet::server::Server;
 use anklet::sys::{self, Signals};
-use log::Level;
 
 /// The work could not be done.
 const EXIT_FAILURE: i32 = 1;
@@ -70,7 +69,7 @@ fn run(mut config: Box<Config>) -> ! {
         warnings.push("the password can be read in the process list; use --users".into());
     }
     for warning in &warnings {
-        say(Level::Warn, format_args!("{warning}"));
+        log(Level::Warn, format_args!("{warning}"));
     }
     let net = match Os::new(&config, signals) {
         Ok(net) => net,
@@ -99,6 +98,6 @@ fn complain(error: &dyn Display, status: i32) -> ! {
 }
 
 fn end(error: &dyn Display) -> ! {
-    say(Level::Error, format_args!("{error}"));
+    log(Level::Error, format_args!("{error}"));
     exit(EXIT_FAILURE)
 }

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use log::Level;
 use mio::net::TcpListener;
 use nix::sys::socket::{SockType, setsockopt, sockopt};
 use socket2::SockRef;
@@ -11,8 +10,8 @@ use socket2::SockRef;
 use super::socket::{at_free_port, create, set_tcp_options};
 use super::{OpenError, address, errno};
 use crate::config::{Config, Listen};
+use crate::log::{Level, log};
 use crate::net::{Errno, Signal};
-use crate::say::say;
 use crate::sys::{self, Signals};
 
 /// The kernel cuts it to net.core.somaxconn. Many, because clients wait here while all
@@ -49,7 +48,7 @@ pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener
         }
         if !warned {
             warned = true;
-            say(Level::Warn, format_args!("{failure}; trying on"));
+            log(Level::Warn, format_args!("{failure}; trying on"));
         }
         tried = 0;
         match signals.wait(RETRY_EVERY) {

@@ -10,7 +10,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use log::Level;
 use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
@@ -22,10 +21,10 @@ use nix::sys::socket::{
 use nix::unistd;
 
 use crate::config::{Config, Outgoing};
+use crate::log::{Level, log};
 use crate::net::{
     Datagram, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, in_words,
 };
-use crate::say::say;
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
 use crate::state::slots::{Key, Role, Token};
@@ -89,7 +88,7 @@ impl Os {
             let token = Token::new(Key::new(number, 0), Role::Listener);
             os.register(listener, token, Interest::READABLE)?;
             let addr = address::local(listener)?;
-            say(Level::Info, format_args!("listening on {addr}"));
+            log(Level::Info, format_args!("listening on {addr}"));
             os.addrs.push(addr);
         }
         let token = Token::new(Key::new(0, 0), Role::Signal);

@@ -3,11 +3,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use log::Level;
-
 use super::Server;
+use crate::log::{Level, log};
 use crate::net::{Millis, NEVER, Net, Signal};
-use crate::say::say;
 use crate::session::{Reason, Total};
 use crate::state::access::Refusal;
 use crate::state::association::Loss;
@@ -67,8 +65,8 @@ impl<N: Net> Server<N> {
             Cause::Crowd => "has too many sessions (--max-per-client)",
         };
         match client {
-            Some(client) => say(Level::Warn, format_args!("{client} {text}")),
-            None => say(Level::Warn, format_args!("{text}")),
+            Some(client) => log(Level::Warn, format_args!("{client} {text}")),
+            None => log(Level::Warn, format_args!("{text}")),
         }
     }
 
@@ -100,7 +98,7 @@ impl<N: Net> Server<N> {
         if self.stop_at != NEVER {
             return;
         }
-        say(
+        log(
             Level::Info,
             format_args!("stopping with {} sessions", self.sessions.len()),
         );
@@ -120,24 +118,24 @@ impl<N: Net> Server<N> {
                     session.rename_user(&old, new);
                 }
             }
-            Err(error) => say(
+            Err(error) => log(
                 Level::Warn,
                 format_args!("the users stay as they were: {error}"),
             ),
         }
         let (names, warnings) = self.sources.load_names(self.families);
         for warning in warnings {
-            say(Level::Warn, format_args!("{warning}"));
+            log(Level::Warn, format_args!("{warning}"));
         }
         self.shared.names.set_settings(names);
         if !self.read_interfaces() {
-            say(
+            log(
                 Level::Warn,
                 format_args!("the interfaces cannot be read; they stay as they were"),
             );
         }
         let users = self.shared.gate.users().len();
-        say(Level::Info, format_args!("reloaded: {users} users"));
+        log(Level::Info, format_args!("reloaded: {users} users"));
     }
 
     /// Follows the interfaces: called for every client, reads them now and then.
@@ -164,7 +162,7 @@ impl<N: Net> Server<N> {
         for (total, count) in Total::ALL.iter().zip(&totals.counts) {
             tell("totals", *count, total);
         }
-        say(
+        log(
             Level::Info,
             format_args!(
                 "now: {} of {} sessions of {} clients, buffers {}, openings {}, {} lookups, \
@@ -194,5 +192,5 @@ impl<N: Net> Server<N> {
 
 /// How often something has happened, and why.
 fn tell(what: &str, count: u64, cause: &dyn fmt::Display) {
-    say(Level::Info, format_args!("{what}: {count} {cause}"));
+    log(Level::Info, format_args!("{what}: {count} {cause}"));
 }

@@ -10,12 +10,10 @@ use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use log::Level;
-
 use self::control::{Cause, Warnings};
 use crate::config::{Config, Families, Sources};
+use crate::log::{Level, log};
 use crate::net::{Errno, Event, Millis, NEVER, Net, in_words};
-use crate::say::say;
 use crate::session::{Reason, Session, Shared, Total, Verdict, Wake};
 use crate::state::acceptor::Acceptor;
 use crate::state::access::Source;
@@ -291,7 +289,7 @@ impl<N: Net> Server<N> {
                 self.acceptor.drained(listener);
                 if self.warnings.is_due(Cause::Paused, self.shared.now) {
                     let why = in_words(error);
-                    say(Level::Warn, format_args!("cannot accept: {why}"));
+                    log(Level::Warn, format_args!("cannot accept: {why}"));
                 }
             }
             // The connection broke before it was taken: Linux hands pending network errors of the
@@ -309,7 +307,7 @@ impl<N: Net> Server<N> {
                 if self.warnings.is_due(Cause::Paused, self.shared.now) {
                     let why = in_words(error);
                     let line = format_args!("cannot accept: {why}; next try in {pause_ms} ms");
-                    say(Level::Warn, line);
+                    log(Level::Warn, line);
                 }
             }
         }
@@ -325,7 +323,7 @@ impl<N: Net> Server<N> {
         let token = Token::new(key, Role::Client);
         if let Err(error) = self.shared.net.watch(session.client_stream(), token) {
             let why = in_words(error);
-            say(Level::Debug, format_args!("cannot watch {addr}: {why}"));
+            log(Level::Debug, format_args!("cannot watch {addr}: {why}"));
             self.close(key, Reason::Failed);
         }
     }

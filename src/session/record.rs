@@ -3,11 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use log::Level;
-
 use super::Reason;
+use crate::log::{Level, log};
 use crate::net::Millis;
-use crate::say::say;
 use crate::state::access::Source;
 use crate::state::slots::Key;
 use crate::state::users::Users;
@@ -117,7 +115,7 @@ impl Record {
         users: &Users,
     ) {
         let tenths = (now - self.started) / 100;
-        say(
+        log(
             level,
             format_args!(
                 "#{}.{} {}{} -> {}{}, {up}/{down} bytes, {}.{} s, {outcome}",

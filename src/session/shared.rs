@@ -4,17 +4,15 @@ use std::fmt;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 
-use log::Level;
-
 use super::assoc::{Associations, LOOKUPS_MAX};
 use super::opening::{Opening, Step};
 use super::race::Race;
 use super::web::WebRequest;
 use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, Relay, Timeouts};
+use crate::log::{Level, log};
 use crate::names::Names;
 use crate::net::{Errno, Millis, Net, in_words};
-use crate::say::say;
 use crate::state::access::{Access, Refusal, Source};
 use crate::state::association::{Loss, PORT_SILENCE_MS};
 use crate::state::clients::{Clients, Table};
@@ -387,7 +385,7 @@ impl Reason {
 #[cold]
 pub(super) fn refused(client: &SocketAddr, what: &dyn fmt::Display, error: Errno) -> Reason {
     let why = in_words(error);
-    say(Level::Debug, format_args!("{client} -> {what}: {why}"));
+    log(Level::Debug, format_args!("{client} -> {what}: {why}"));
     Reason::from(error)
 }
 

@@ -43,7 +43,7 @@ pub fn start(level: LevelFilter) -> Result<(), Errno> {
     // A panic's last words would stay in the pipe. A router's program ends without any.
     #[cfg(not(panic = "immediate-abort"))]
     std::panic::set_hook(Box::new(|info| {
-        crate::say::say(log::Level::Error, format_args!("{info}"));
+        crate::log::log(log::Level::Error, format_args!("{info}"));
     }));
     Ok(())
 }
