@@ -1,38 +1,38 @@
 //! The life of one client, from accept to close, in one pass:
 //!
 //! ```text
-//! Opening     Handshake    read what is there, feed, answer      greet.rs, web.rs for HTTP
-//!             Resolving    only for names                        dial.rs
-//!             Connecting   candidates race, the first wins       dial.rs, race.rs
-//!             Binding      or: a listener waits for one peer     binding.rs
+//! Opening     Handshake    read what is there, feed, answer      handshake.rs, http.rs for HTTP
+//!             Resolving    only for names                        connect.rs
+//!             Connecting   candidates race, the first wins       connect.rs, race.rs
+//!             Binding      or: a listener waits for one peer     bind.rs     
 //!             Answering    the reply, and early bytes on         relay.rs
 //! Relaying    two flows, until both have ended                   relay.rs
-//! Associated  or: datagrams, until the connection ends           assoc/
-//! Refusing    a last reply, FIN, input discarded for a while;
-//!             after a wrong password the penalty comes first     farewell.rs
+//! Associated  or: datagrams, until the connection ends           association/
+//! Lingering   a last reply, FIN, input discarded for a while;
+//!             after a wrong password the penalty comes first     linger.rs
 //! ```
 //!
 //! Each phase owns what only it needs, and stays in its place while it is worked on. A step says
 //! what comes [`Next`]; [`Session::turn`] goes on from step to step until one has to wait, and
 //! [`Session::enter`] gives back what a phase held.
 
-mod assoc;
-mod binding;
-mod dial;
-mod farewell;
-mod greet;
+mod association;
+mod bind;
+mod connect;
+mod handshake;
+mod http;
+mod linger;
 mod opening;
 mod race;
 mod record;
 mod relay;
 mod shared;
-mod web;
 
 use std::mem;
 use std::net::SocketAddr;
 
-use self::assoc::Association;
-use self::farewell::Farewell;
+use self::association::Association;
+use self::linger::Linger;
 use self::opening::Opening;
 use self::record::Record;
 use self::relay::Relay;
@@ -93,7 +93,7 @@ enum Phase<N: Net> {
     Opening(Box<Opening<N>>),
     Relaying(Relay<N::Stream>),
     Associated(Box<Association<N::Datagram>>),
-    Refusing(Farewell),
+    Lingering(Linger),
     Over,
 }
 
@@ -170,7 +170,7 @@ impl<N: Net> Session<N> {
         if self.client.peer.is_broken() {
             // Who leaves before the refusal has still been refused.
             let reason = match &self.phase {
-                Phase::Refusing(farewell) => farewell.reason(),
+                Phase::Lingering(linger) => linger.reason(),
                 _ => Reason::ClientReset,
             };
             self.abort();
@@ -183,7 +183,7 @@ impl<N: Net> Session<N> {
                 Phase::Opening(opening) => client.open(opening, wake, shared),
                 Phase::Relaying(relay) => relay.turn(wake, client, shared),
                 Phase::Associated(association) => association.turn(wake, client, shared),
-                Phase::Refusing(farewell) => farewell.turn(wake, client, shared),
+                Phase::Lingering(linger) => linger.turn(wake, client, shared),
                 Phase::Over => Next::Wait,
             };
             wake = Wake::Event;
@@ -215,7 +215,7 @@ impl<N: Net> Session<N> {
             Phase::Relaying(relay) => Some(relay.target_stream()),
             Phase::Opening(opening) => opening.target.as_mut().map(|target| &mut target.stream),
             // The client has all that was for it, or it is on its way.
-            Phase::Refusing(_) => return,
+            Phase::Lingering(_) => return,
             _ => None,
         };
         if let Some(target) = target {
@@ -249,7 +249,7 @@ impl<N: Net> Session<N> {
             Phase::Opening(opening) => shared.give_opening(opening, *key, record.source()),
             Phase::Relaying(relay) => relay.release(&mut shared.buffers),
             Phase::Associated(association) => association.dissociate(shared),
-            Phase::Refusing(_) | Phase::Over => {}
+            Phase::Lingering(_) | Phase::Over => {}
         }
         self.phase = phase;
     }
@@ -293,7 +293,7 @@ impl<N: Net> Session<N> {
             Phase::Opening(opening) => ready.readable && opening.could_read(),
             Phase::Relaying(relay) => relay.could_move(ready),
             Phase::Associated(association) => ready.readable || association.is_ready(),
-            Phase::Refusing(_) | Phase::Over => false,
+            Phase::Lingering(_) | Phase::Over => false,
         };
         could_go_on && !self.queued
     }
@@ -313,7 +313,7 @@ impl<N: Net> Session<N> {
         match &self.phase {
             Phase::Relaying(relay) => relay.moved(),
             Phase::Associated(association) => association.moved(),
-            Phase::Refusing(farewell) => farewell.moved(),
+            Phase::Lingering(linger) => linger.moved(),
             _ => (0, 0),
         }
     }

@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 
 use super::Next;
-use super::assoc::Association;
+use super::association::Association;
+use super::http::HttpRequest;
 use super::race::Race;
-use super::web::WebRequest;
 use crate::net::{Net, Stream};
 use crate::state::flow::{Gone, Peer, Ready};
 use crate::state::handshake::{Dialect, Stage};
@@ -40,7 +40,7 @@ pub(super) struct Opening<N: Net> {
     /// What the request asks for: a connection to, or from, the destination.
     pub(super) command: Command,
     /// The head of an HTTP request, from its first byte until the target has it.
-    pub(super) web: Option<Box<WebRequest>>,
+    pub(super) http: Option<Box<HttpRequest>>,
     pub(super) inbox: Inbox,
     pub(super) outbox: Outbox,
     /// The client's end of stream has been read.
@@ -65,7 +65,7 @@ impl<N: Net> Opening<N> {
             dialect: Dialect::default(),
             stage: Stage::Greeting,
             command: Command::Connect,
-            web: None,
+            http: None,
             inbox: Inbox {
                 bytes: [0; INBOX_BYTES],
                 start: 0,
@@ -85,15 +85,15 @@ impl<N: Net> Opening<N> {
     /// What the target is to get first: the head of a forwarded request, then what came along
     /// with the handshake.
     pub(super) fn early(&self) -> &[u8] {
-        let web = self.web.as_ref().map(|web| web.unread());
-        web.filter(|bytes| !bytes.is_empty())
+        let http = self.http.as_ref().map(|http| http.unread());
+        http.filter(|bytes| !bytes.is_empty())
             .unwrap_or_else(|| self.inbox.unread())
     }
 
     /// The target has taken `len` bytes of [`Opening::early`].
     pub(super) fn carry(&mut self, len: usize) {
-        match &mut self.web {
-            Some(web) if !web.unread().is_empty() => web.consume(len),
+        match &mut self.http {
+            Some(http) if !http.unread().is_empty() => http.consume(len),
             _ => self.inbox.consume(len),
         }
         self.early_bytes += len as u64;
@@ -101,8 +101,8 @@ impl<N: Net> Opening<N> {
 
     /// Drops what lies behind the body of a forwarded request.
     pub(super) fn measure(&mut self) -> Result<(), Malformed> {
-        if let Some(web) = &mut self.web {
-            let len = web.measure(self.inbox.unread())?;
+        if let Some(http) = &mut self.http {
+            let len = http.measure(self.inbox.unread())?;
             self.inbox.truncate(len);
         }
         Ok(())
@@ -149,7 +149,9 @@ impl<N: Net> Opening<N> {
 
     /// Whether it is an HTTP request that is forwarded, not a tunnel.
     fn is_forwarded(&self) -> bool {
-        self.web.as_ref().is_some_and(|web| web.meter().is_some())
+        self.http
+            .as_ref()
+            .is_some_and(|http| http.meter().is_some())
     }
 }
 

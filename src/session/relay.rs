@@ -54,7 +54,7 @@ impl<N: Net> Client<N> {
 impl<S: Stream> Relay<S> {
     /// The tunnel to `target`, with what the opening has carried already.
     pub(super) fn new<N: Net<Stream = S>>(target: Peer<S>, opening: &Opening<N>) -> Self {
-        let meter = opening.web.as_ref().and_then(|web| web.meter());
+        let meter = opening.http.as_ref().and_then(|http| http.meter());
         Self {
             target,
             up: Flow::new(meter.as_ref(), opening.client_ended, opening.early_bytes),

@@ -4,10 +4,10 @@ use std::fmt;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 
-use super::assoc::{Associations, LOOKUPS_MAX};
+use super::association::{Associations, LOOKUPS_MAX};
+use super::http::HttpRequest;
 use super::opening::{Opening, Step};
 use super::race::Race;
-use super::web::WebRequest;
 use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, Relay, Timeouts};
 use crate::log::{Level, log};
@@ -155,8 +155,8 @@ impl<N: Net> Shared<N> {
     }
 
     /// Takes back a request's entry of the table of heads, if it has one.
-    pub(super) fn give_head(&mut self, web: &mut WebRequest, source: Source) {
-        if mem::take(&mut web.is_entered) {
+    pub(super) fn give_head(&mut self, http: &mut HttpRequest, source: Source) {
+        if mem::take(&mut http.is_entered) {
             self.clients.give(Table::Heads, source);
         }
     }
@@ -183,8 +183,8 @@ impl<N: Net> Shared<N> {
         if opening.step == Step::Resolving {
             self.names.cancel(key);
         }
-        if let Some(web) = &mut opening.web {
-            self.give_head(web, source);
+        if let Some(http) = &mut opening.http {
+            self.give_head(http, source);
         }
         self.end_bind(opening, source);
         self.spare_attempts -= opening.race.counted;

@@ -1,7 +1,7 @@
 //! What a UDP association remembers and decides (RFC 1928 §7): which port its client sends
 //! from, whom the client has sent to, and the names that it sends to.
 //!
-//! Pure: no sockets, no lookups. `session::assoc` moves the datagrams.
+//! Pure: no sockets, no lookups. `session::association` moves the datagrams.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

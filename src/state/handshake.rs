@@ -1,7 +1,7 @@
 //! The handshake: which answer a client's bytes deserve, one message at a time.
 //!
 //! Pure: bytes in, [`Progress`] out. The session reads, writes and keeps what is left over.
-//! SOCKS5 and SOCKS4 are here; an HTTP head is another matter, see `session::web`.
+//! SOCKS5 and SOCKS4 are here; an HTTP head is another matter, see `session::http`.
 
 use std::net::{IpAddr, Ipv4Addr};
 

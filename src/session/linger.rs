@@ -8,9 +8,9 @@
 use std::mem;
 use std::net::Ipv4Addr;
 
+use super::http::status;
 use super::opening::Outbox;
 use super::shared::Class;
-use super::web::status;
 use super::{Client, Next, Phase, Reason, Session, Shared, Wake};
 use crate::net::{Net, Stream};
 use crate::state::flow::{Gone, Peer};
@@ -27,7 +27,7 @@ const DISCARD_MAX: usize = 64 * 1024;
 /// A client's connection that leads nowhere (any more): what it is still to be told, and what it
 /// has sent since.
 #[derive(Debug)]
-pub(super) struct Farewell {
+pub(super) struct Linger {
     /// What was said before and is not delivered yet.
     outbox: Outbox,
     dialect: Dialect,
@@ -43,7 +43,7 @@ pub(super) struct Farewell {
     moved: (u64, u64),
 }
 
-impl Farewell {
+impl Linger {
     /// Why the client was refused, or its tunnel has ended.
     pub(super) fn reason(&self) -> Reason {
         self.reason
@@ -123,7 +123,7 @@ impl Farewell {
 }
 
 impl<N: Net> Session<N> {
-    /// Gives back what the session holds and says farewell, after a penalty where a password
+    /// Gives back what the session holds and lingers, after a penalty where a password
     /// was wrong. Without `refuse` the client has its answer, and has not to be told the end.
     pub(super) fn refuse(
         &mut self,
@@ -131,7 +131,7 @@ impl<N: Net> Session<N> {
         reason: Reason,
         shared: &mut Shared<N>,
     ) {
-        let mut farewell = Farewell {
+        let mut linger = Linger {
             outbox: Outbox::new(),
             dialect: Dialect::Http,
             refuse,
@@ -143,14 +143,14 @@ impl<N: Net> Session<N> {
             moved: self.moved(),
         };
         if let Phase::Opening(opening) = &self.phase {
-            (farewell.outbox, farewell.dialect) = (opening.outbox, opening.dialect);
+            (linger.outbox, linger.dialect) = (opening.outbox, opening.dialect);
         }
         let mut class = Class::Linger as u8;
         if let Some(Refuse::Login(step)) = refuse {
-            farewell.waits = true;
+            linger.waits = true;
             class = Class::Penalty as u8 + step;
         }
-        self.enter(Phase::Refusing(farewell), shared);
+        self.enter(Phase::Lingering(linger), shared);
         shared.timers.arm(self.client.key, class, shared.now);
     }
 }

@@ -80,7 +80,7 @@ impl<N: Net> Client<N> {
     }
 
     /// Waits for the expected peer. Others are refused, and the listener goes on.
-    pub(super) fn binding(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
+    pub(super) fn bind_turn(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
         // The listener ends with the control connection, whatever was sent before its end, and
         // however much: behind a full inbox the end cannot be read, only be heard of (urgent data
         // behind so much passes for one).

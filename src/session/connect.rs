@@ -15,7 +15,7 @@ use crate::wire::socks::{Address, Command, Request};
 
 impl<N: Net> Client<N> {
     /// Starts on the way to the destination: the race for an address, a lookup for a name.
-    pub(super) fn dial(
+    pub(super) fn connect(
         &mut self,
         opening: &mut Opening<N>,
         request: &Request,

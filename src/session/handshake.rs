@@ -23,18 +23,18 @@ impl<N: Net> Client<N> {
         }
         match (opening.step, wake) {
             (step, Wake::Timeout) => late(step, opening),
-            (Step::Handshake, Wake::Event) => self.greet(opening, shared),
+            (Step::Handshake, Wake::Event) => self.handshake(opening, shared),
             (Step::Resolving, Wake::Answer(_, answer)) => self.resolved(opening, answer, shared),
             (Step::Connecting, Wake::Event) => self.connecting(opening, shared),
             (Step::Connecting, Wake::Stagger) => self.advance(opening, shared),
-            (Step::Binding, _) => self.binding(opening, shared),
+            (Step::Binding, _) => self.bind_turn(opening, shared),
             (Step::Answering, Wake::Event) => self.answer(opening),
             _ => Next::Wait,
         }
     }
 
     /// Feeds what has come, and reads more, until bytes are missing.
-    fn greet(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
+    fn handshake(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
         let client = self.record.ip();
         let mut request = Request::default();
         // Bounded: each round consumes a message of the inbox, or reads, and without bytes
@@ -67,7 +67,7 @@ impl<N: Net> Client<N> {
                     self.record.set_user(user);
                     reply
                 }
-                Progress::Done => return self.dial(opening, &request, shared),
+                Progress::Done => return self.connect(opening, &request, shared),
                 Progress::Refuse(refuse) => return turn_away(refuse, shared),
             };
             opening.outbox.put(&reply);

@@ -1,10 +1,10 @@
 //! UDP ASSOCIATE (RFC 1928 §7): from the request to the end of the TCP connection.
 //!
 //! An association has a socket to the client, and one to the remotes per family, opened when
-//! first used. `carry.rs` moves the datagrams, `lookup.rs` waits for names; what is decided
+//! first used. `datagrams.rs` moves the datagrams, `lookup.rs` waits for names; what is decided
 //! about them is in `state::association`. Nothing that goes wrong with a datagram ends it.
 
-mod carry;
+mod datagrams;
 mod lookup;
 
 use std::mem;

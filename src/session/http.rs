@@ -4,7 +4,7 @@
 //! large as a SOCKS handshake. Once it is read it waits for its target outside of that table, with
 //! what lies behind it, unless that is much.
 
-use super::greet::{heard, turn_away};
+use super::handshake::{heard, turn_away};
 use super::opening::Opening;
 use super::record::Record;
 use super::{Client, Next, Reason, Shared};
@@ -22,7 +22,7 @@ const WAITING_MAX: usize = 2048;
 
 /// One HTTP request while it is read and until the target has it.
 #[derive(Debug)]
-pub(super) struct WebRequest {
+pub(super) struct HttpRequest {
     /// It has an entry of the table of heads.
     pub(super) is_entered: bool,
     /// What the client sends: room for a whole head while that is read.
@@ -36,7 +36,7 @@ pub(super) struct WebRequest {
     meter: Option<BodyMeter>,
 }
 
-impl WebRequest {
+impl HttpRequest {
     /// One that has entered the table of heads.
     pub(super) fn new() -> Self {
         Self {
@@ -59,7 +59,7 @@ impl WebRequest {
         }
     }
 
-    /// The target has taken `len` of [`WebRequest::unread`].
+    /// The target has taken `len` of [`HttpRequest::unread`].
     pub(super) fn consume(&mut self, len: usize) {
         if self.forwarded_start < self.forwarded.len() {
             self.forwarded_start += len;
@@ -140,18 +140,18 @@ impl WebRequest {
 impl<N: Net> Client<N> {
     /// Reads the head, judges it, and goes on to the target.
     pub(super) fn browse(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
-        if opening.web.is_none() {
+        if opening.http.is_none() {
             if !shared.clients.take(Table::Heads, self.source()) {
                 let refuse = Refuse::Status(Status::ServiceUnavailable);
                 return Next::Refuse(refuse, Reason::Failed);
             }
-            let web = opening.web.insert(Box::new(WebRequest::new()));
+            let http = opening.http.insert(Box::new(HttpRequest::new()));
             let bytes = opening.inbox.unread();
-            web.input[..bytes.len()].copy_from_slice(bytes);
-            web.end = bytes.len();
+            http.input[..bytes.len()].copy_from_slice(bytes);
+            http.end = bytes.len();
             opening.inbox.clear();
         }
-        let Some(web) = &mut opening.web else {
+        let Some(http) = &mut opening.http else {
             return Next::Wait;
         };
         let mut request = Request::default();
@@ -159,29 +159,29 @@ impl<N: Net> Client<N> {
         // Bounded: each round reads at least one byte of at most `HEAD_MAX`.
         loop {
             // What a head means changes only with a line's end, or when the room is full.
-            let news = &web.input[seen..web.end];
-            if news.contains(&b'\n') || web.end == HEAD_MAX {
-                match web.take(&mut shared.gate, &mut self.record, shared.now, &mut request) {
+            let news = &http.input[seen..http.end];
+            if news.contains(&b'\n') || http.end == HEAD_MAX {
+                match http.take(&mut shared.gate, &mut self.record, shared.now, &mut request) {
                     Ok(true) => break,
                     Ok(false) => {}
                     Err(refuse) => return turn_away(refuse, shared),
                 }
             }
-            seen = web.end;
-            match heard(web.read(&mut self.peer)) {
+            seen = http.end;
+            match heard(http.read(&mut self.peer)) {
                 Next::Go => {}
                 next => return next,
             }
         }
         // The way to the target may take long, and others wait for the entry.
-        if web.meter.is_none() && opening.inbox.refill(web.unread()) {
+        if http.meter.is_none() && opening.inbox.refill(http.unread()) {
             // Nothing but the payload is needed any more.
-            shared.give_head(web, self.source());
-            opening.web = None;
-        } else if web.shrink() {
-            shared.give_head(web, self.source());
+            shared.give_head(http, self.source());
+            opening.http = None;
+        } else if http.shrink() {
+            shared.give_head(http, self.source());
         }
-        self.dial(opening, &request, shared)
+        self.connect(opening, &request, shared)
     }
 }
 
