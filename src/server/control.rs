@@ -112,8 +112,8 @@ impl<N: Net> Server<N> {
     fn reload(&mut self) {
         match self.sources.load_users() {
             Ok(users) => {
-                let old = self.shared.gate.set_users(users);
-                let new = self.shared.gate.users();
+                let old = self.shared.auth.set_users(users);
+                let new = self.shared.auth.users();
                 for session in self.sessions.iter_mut() {
                     session.rename_user(&old, new);
                 }
@@ -134,7 +134,7 @@ impl<N: Net> Server<N> {
                 format_args!("the interfaces cannot be read; they stay as they were"),
             );
         }
-        let users = self.shared.gate.users().len();
+        let users = self.shared.auth.users().len();
         log(Level::Info, format_args!("reloaded: {users} users"));
     }
 
@@ -152,7 +152,7 @@ impl<N: Net> Server<N> {
         let interfaces = self.shared.net.interfaces();
         let found = !interfaces.is_empty();
         if found {
-            self.shared.gate.access.set_interfaces(interfaces);
+            self.shared.auth.access.set_interfaces(interfaces);
         }
         found
     }
@@ -185,7 +185,7 @@ impl<N: Net> Server<N> {
             tell("refused", *count, refusal);
         }
         for session in self.sessions.iter() {
-            session.describe(shared.now, shared.gate.users());
+            session.describe(shared.now, shared.auth.users());
         }
     }
 }

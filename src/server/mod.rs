@@ -269,7 +269,7 @@ impl<N: Net> Server<N> {
         self.acceptor.accepted();
         self.shared.totals.add(Total::Accepted, 1);
         self.survey();
-        if !self.shared.gate.access.admits(addr.ip()) {
+        if !self.shared.auth.access.admits(addr.ip()) {
             self.shared.totals.add(Total::Strangers, 1);
             self.warn(Cause::Stranger, Some(addr));
         } else if !self.shared.clients.enter(Source::from(addr.ip())) {

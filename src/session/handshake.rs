@@ -42,16 +42,16 @@ impl<N: Net> Client<N> {
         loop {
             let bytes = opening.inbox.unread();
             if opening.stage == Stage::Greeting
-                && let Some(dialect) = Dialect::of(bytes, shared.gate.protocols)
+                && let Some(dialect) = Dialect::of(bytes, shared.auth.protocols)
             {
                 opening.dialect = dialect;
             }
             if opening.dialect == Dialect::Http {
                 return self.browse(opening, shared);
             }
-            let (gate, now) = (&mut shared.gate, shared.now);
+            let (auth, now) = (&mut shared.auth, shared.now);
             let (used, progress) =
-                handshake::feed(opening.stage, bytes, client, gate, now, &mut request);
+                handshake::feed(opening.stage, bytes, client, auth, now, &mut request);
             opening.inbox.consume(used);
             let reply = match progress {
                 Progress::More => match self.listen(opening) {

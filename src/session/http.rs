@@ -9,9 +9,9 @@ use super::opening::Opening;
 use super::record::Record;
 use super::{Client, Next, Reason, Shared};
 use crate::net::{Millis, Net, Stream};
+use crate::state::auth::Auth;
 use crate::state::clients::Table;
 use crate::state::flow::{Gone, Peer};
-use crate::state::gate::Gate;
 use crate::state::handshake::Refuse;
 use crate::wire::http::{BodyMeter, FORWARDED_MAX, HEAD_MAX, Head, LOGIN_MAX, Malformed, Status};
 use crate::wire::socks::Request;
@@ -105,7 +105,7 @@ impl HttpRequest {
     /// `record`.
     fn take(
         &mut self,
-        gate: &mut Gate,
+        auth: &mut Auth,
         record: &mut Record,
         now: Millis,
         asked: &mut Request,
@@ -115,13 +115,13 @@ impl HttpRequest {
             return Ok(false);
         };
         let client = record.ip();
-        let user = match gate.trusts(client, now) {
+        let user = match auth.trusts(client, now) {
             Some(user) => user,
             None => {
                 let mut room = [0; LOGIN_MAX];
                 let login = head.login(&mut room);
                 let login = login.ok_or(Refuse::Status(Status::ProxyAuthenticationRequired))?;
-                gate.login(client, login, now).map_err(Refuse::Login)?
+                auth.login(client, login, now).map_err(Refuse::Login)?
             }
         };
         record.set_user(user);
@@ -161,7 +161,7 @@ impl<N: Net> Client<N> {
             // What a head means changes only with a line's end, or when the room is full.
             let news = &http.input[seen..http.end];
             if news.contains(&b'\n') || http.end == HEAD_MAX {
-                match http.take(&mut shared.gate, &mut self.record, shared.now, &mut request) {
+                match http.take(&mut shared.auth, &mut self.record, shared.now, &mut request) {
                     Ok(true) => break,
                     Ok(false) => {}
                     Err(refuse) => return turn_away(refuse, shared),

@@ -263,7 +263,7 @@ impl<N: Net> Session<N> {
         shared.totals.add(Total::UpBytes, moved.0);
         shared.totals.add(Total::DownBytes, moved.1);
         shared.clients.leave(record.source());
-        record.log(*key, moved, reason, shared.now, shared.gate.users());
+        record.log(*key, moved, reason, shared.now, shared.auth.users());
     }
 
     /// Follows a change of the users: who the client is, by name.

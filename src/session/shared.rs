@@ -15,8 +15,8 @@ use crate::names::Names;
 use crate::net::{Errno, Millis, Net, in_words};
 use crate::state::access::{Access, Refusal, Source};
 use crate::state::association::{Loss, PORT_SILENCE_MS};
+use crate::state::auth::Auth;
 use crate::state::clients::{Clients, Table};
-use crate::state::gate::Gate;
 use crate::state::pool::{Buffers, Places};
 use crate::state::resolver::{SHARE_MAX, Settings};
 use crate::state::slots::Key;
@@ -53,7 +53,7 @@ pub struct Shared<N: Net> {
     /// Name lookups.
     pub names: Names<N>,
     /// Who gets in, and where to.
-    pub gate: Gate,
+    pub auth: Auth,
     /// What each client has taken.
     pub clients: Clients,
     /// Counters since the start.
@@ -87,7 +87,7 @@ impl<N: Net> Shared<N> {
                 limits.openings_max + LOOKUPS_MAX,
                 config.timeouts.connect_ms,
             ),
-            gate: Gate::new(access, users, credentials, auth_once, config.protocols),
+            auth: Auth::new(access, users, credentials, auth_once, config.protocols),
             clients: Clients::new(
                 limits.per_client_max,
                 [
@@ -125,7 +125,7 @@ impl<N: Net> Shared<N> {
 
     /// Whether a client may reach that destination. A refusal is counted.
     pub(super) fn permit(&mut self, client: &SocketAddr, to: &SocketAddr) -> Result<(), Reason> {
-        let verdict = self.gate.access.permits(client.ip(), *to);
+        let verdict = self.auth.access.permits(client.ip(), *to);
         verdict.map_err(|refusal| {
             count(&mut self.totals.refused[refusal.index()], 1);
             Reason::NotAllowed(refusal)

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::gate::Gate;
+use super::auth::Auth;
 use crate::net::Millis;
 use crate::wire::Reader;
 use crate::wire::http::{self, Status};
@@ -114,18 +114,18 @@ pub fn feed(
     stage: Stage,
     bytes: &[u8],
     client: IpAddr,
-    gate: &mut Gate,
+    auth: &mut Auth,
     now: Millis,
     asked: &mut Request,
 ) -> (usize, Progress) {
     let mut reader = Reader::new(bytes);
     let progress = match stage {
-        Stage::Greeting => match Dialect::of(bytes, gate.protocols) {
-            Some(Dialect::Socks4) => socks4(&mut reader, client, gate, now, asked),
-            _ => greeting(&mut reader, client, gate, now),
+        Stage::Greeting => match Dialect::of(bytes, auth.protocols) {
+            Some(Dialect::Socks4) => socks4(&mut reader, client, auth, now, asked),
+            _ => greeting(&mut reader, client, auth, now),
         },
-        Stage::Login => login(&mut reader, client, gate, now),
-        Stage::Request => request(&mut reader, gate.protocols, asked),
+        Stage::Login => login(&mut reader, client, auth, now),
+        Stage::Request => request(&mut reader, auth.protocols, asked),
     };
     match progress {
         None => (0, Progress::More),
@@ -136,7 +136,7 @@ pub fn feed(
 fn greeting(
     reader: &mut Reader<'_>,
     client: IpAddr,
-    gate: &mut Gate,
+    auth: &mut Auth,
     now: Millis,
 ) -> Option<Progress> {
     let Ok(greeting) = Greeting::read(reader)? else {
@@ -144,10 +144,10 @@ fn greeting(
     };
     // With credentials, "none" is for clients who are trusted without them; without any,
     // those who insist on a password may send what they like.
-    let trusted = gate.trusts(client, now);
+    let trusted = auth.trusts(client, now);
     let takes_login = greeting.offers(USER_PASSWORD);
     Some(match trusted {
-        _ if takes_login && gate.needs_login() => LOGIN_NEXT,
+        _ if takes_login && auth.needs_login() => LOGIN_NEXT,
         Some(user) if greeting.offers(NO_AUTHENTICATION) => {
             Progress::Granted([VERSION, NO_AUTHENTICATION], user)
         }
@@ -161,13 +161,13 @@ const LOGIN_NEXT: Progress = Progress::Reply([VERSION, USER_PASSWORD], Stage::Lo
 fn login(
     reader: &mut Reader<'_>,
     client: IpAddr,
-    gate: &mut Gate,
+    auth: &mut Auth,
     now: Millis,
 ) -> Option<Progress> {
     let Ok(login) = Login::read(reader)? else {
         return Some(Progress::Refuse(Refuse::LoginVersion));
     };
-    Some(match gate.login(client, login, now) {
+    Some(match auth.login(client, login, now) {
         Ok(user) => Progress::Granted(Login::reply(true), user),
         Err(step) => Progress::Refuse(Refuse::Login(step)),
     })
@@ -176,7 +176,7 @@ fn login(
 fn socks4(
     reader: &mut Reader<'_>,
     client: IpAddr,
-    gate: &mut Gate,
+    auth: &mut Auth,
     now: Millis,
     asked: &mut Request,
 ) -> Option<Progress> {
@@ -184,8 +184,8 @@ fn socks4(
         Err(Malformed::Name) => refused(ReplyCode::GeneralFailure),
         Err(_) => Progress::Refuse(Refuse::Protocol),
         // A user id proves nothing.
-        Ok(()) if gate.trusts(client, now).is_none() => refused(ReplyCode::NotAllowed),
-        Ok(()) => judged(asked, gate.protocols),
+        Ok(()) if auth.trusts(client, now).is_none() => refused(ReplyCode::NotAllowed),
+        Ok(()) => judged(asked, auth.protocols),
     })
 }
 
@@ -239,11 +239,11 @@ mod tests {
     use crate::state::access::{Access, Policy};
     use crate::state::users::Users;
 
-    fn gate(credentials: bool, trust: &str) -> Gate {
+    fn auth(credentials: bool, trust: &str) -> Auth {
         gate_with(credentials, trust, Protocols::default())
     }
 
-    fn gate_with(credentials: bool, trust: &str, protocols: Protocols) -> Gate {
+    fn gate_with(credentials: bool, trust: &str, protocols: Protocols) -> Auth {
         let trust = trust.split(',').filter(|net| !net.is_empty());
         let policy = Policy {
             credentials,
@@ -254,7 +254,7 @@ mod tests {
         if credentials {
             users.add(b"user", b"secret").unwrap();
         }
-        Gate::new(
+        Auth::new(
             Access::new(policy, Vec::new(), Vec::new()),
             users,
             credentials,
@@ -264,13 +264,13 @@ mod tests {
     }
 
     /// Feeds everything at once or byte by byte; what is sent, and how it ended.
-    fn converse(gate: &mut Gate, input: &[u8], bytewise: bool) -> (Vec<u8>, Progress, usize) {
+    fn converse(auth: &mut Auth, input: &[u8], bytewise: bool) -> (Vec<u8>, Progress, usize) {
         let client = "10.0.0.1".parse().unwrap();
         let (mut stage, mut sent, mut start) = (Stage::Greeting, Vec::new(), 0);
         let mut end = if bytewise { 0 } else { input.len() };
         loop {
             let bytes = &input[start..end];
-            let (used, progress) = feed(stage, bytes, client, gate, 0, &mut Request::default());
+            let (used, progress) = feed(stage, bytes, client, auth, 0, &mut Request::default());
             start += used;
             match progress {
                 Progress::More if end < input.len() => end += 1,
@@ -302,13 +302,13 @@ mod tests {
     #[test]
     fn every_exchange_ends_the_same_whole_and_byte_by_byte() {
         let join = |parts: &[&[u8]]| parts.concat();
-        let open = || gate(false, "");
-        let closed = || gate(true, "");
+        let open = || auth(false, "");
+        let closed = || auth(true, "");
         let login = &b"\x01\x04user\x06secret"[..];
         let wrong = &b"\x01\x04user\x05wrong"[..];
         let request = |head: &[u8]| [&[5, 1, 0][..], head].concat();
-        // The gate, the input, what is sent, whether a request comes out.
-        let table: Vec<(Gate, Vec<u8>, Vec<u8>, bool)> = vec![
+        // The auth, the input, what is sent, whether a request comes out.
+        let table: Vec<(Auth, Vec<u8>, Vec<u8>, bool)> = vec![
             (open(), join(&[&[5, 1, 0], REQUEST]), vec![5, 0], true),
             (open(), join(&[&[5, 2, 2, 0], REQUEST]), vec![5, 0], true),
             (
@@ -371,15 +371,15 @@ mod tests {
             (closed(), join(&[&[5, 1, 2], &[5]]), vec![5, 2, 1, 1], false),
             (closed(), vec![5, 1, 0], vec![5, 0xff], false),
             (
-                gate(true, "10.0.0.0/8"),
+                auth(true, "10.0.0.0/8"),
                 join(&[&[5, 1, 0], REQUEST]),
                 vec![5, 0],
                 true,
             ),
         ];
-        for (at, (mut gate, input, expected, done)) in table.into_iter().enumerate() {
+        for (at, (mut auth, input, expected, done)) in table.into_iter().enumerate() {
             for bytewise in [false, true] {
-                let (sent, progress, _) = converse(&mut gate, &input, bytewise);
+                let (sent, progress, _) = converse(&mut auth, &input, bytewise);
                 assert_eq!(sent, expected, "row {at}");
                 assert_eq!(matches!(progress, Progress::Done), done, "row {at}");
             }
@@ -399,13 +399,13 @@ mod tests {
             ..Protocols::default()
         };
         let refused = |code| Progress::Refuse(Refuse::Reply(code));
-        for (mut gate, command, expected) in [
-            (gate(false, ""), 1, None),
-            (gate(false, ""), 2, None),
-            (gate(true, "10.0.0.0/8"), 1, None),
-            (gate(true, ""), 1, Some(refused(ReplyCode::NotAllowed))),
+        for (mut auth, command, expected) in [
+            (auth(false, ""), 1, None),
+            (auth(false, ""), 2, None),
+            (auth(true, "10.0.0.0/8"), 1, None),
+            (auth(true, ""), 1, Some(refused(ReplyCode::NotAllowed))),
             (
-                gate(false, ""),
+                auth(false, ""),
                 3,
                 Some(refused(ReplyCode::CommandNotSupported)),
             ),
@@ -417,7 +417,7 @@ mod tests {
             (off(no_socks4), 1, Some(Progress::Refuse(Refuse::Protocol))),
         ] {
             for bytewise in [false, true] {
-                let (_, progress, _) = converse(&mut gate, &input(command), bytewise);
+                let (_, progress, _) = converse(&mut auth, &input(command), bytewise);
                 match expected {
                     Some(expected) => assert_eq!(progress, expected),
                     None => assert!(matches!(progress, Progress::Done)),
@@ -429,19 +429,19 @@ mod tests {
     #[test]
     fn what_lies_behind_the_request_is_left_for_the_tunnel() {
         let input = [&[5, 1, 0][..], REQUEST, b"payload"].concat();
-        let (_, progress, used) = converse(&mut gate(false, ""), &input, false);
+        let (_, progress, used) = converse(&mut auth(false, ""), &input, false);
         assert!(matches!(progress, Progress::Done));
         assert_eq!(&input[used..], b"payload");
     }
 
     #[test]
     fn a_users_file_that_became_empty_lets_nobody_in() {
-        let mut gate = gate(true, "");
-        gate.set_users(Users::default());
-        let (sent, ..) = converse(&mut gate, &[5, 1, 0], false);
+        let mut auth = auth(true, "");
+        auth.set_users(Users::default());
+        let (sent, ..) = converse(&mut auth, &[5, 1, 0], false);
         assert_eq!(sent, [5, 0xff]);
         let input = b"\x05\x01\x02\x01\x04user\x06secret";
-        let (sent, ..) = converse(&mut gate, input, false);
+        let (sent, ..) = converse(&mut auth, input, false);
         assert_eq!(sent, [5, 2, 1, 1]);
     }
 }

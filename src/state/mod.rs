@@ -3,10 +3,10 @@
 pub mod acceptor;
 pub mod access;
 pub mod association;
+pub mod auth;
 pub mod batch;
 pub mod clients;
 pub mod flow;
-pub mod gate;
 pub mod handshake;
 pub mod pool;
 pub mod prefix;

@@ -11,7 +11,7 @@ use crate::wire::socks::Login;
 
 /// Access rules, users and the memory of logins.
 #[derive(Debug)]
-pub struct Gate {
+pub struct Auth {
     /// Who may connect, and where to.
     pub access: Access,
     users: Users,
@@ -25,8 +25,8 @@ pub struct Gate {
     pub protocols: Protocols,
 }
 
-impl Gate {
-    /// A gate with these rules and users, nobody remembered.
+impl Auth {
+    /// A auth with these rules and users, nobody remembered.
     pub fn new(
         access: Access,
         users: Users,
