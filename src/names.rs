@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use crate::net::{Datagram, Errno, Event, Millis, Net, Purpose, Stream};
-use crate::state::access::Source;
+use crate::state::access::ClientKey;
 use crate::state::resolver::{Action, Answer, Asker, Counters, Resolver, SOCKETS_MAX, Settings};
 use crate::state::slots::{Key, Role, Token};
 use crate::wire::dns::QUERY_MAX;
@@ -79,7 +79,7 @@ impl<N: Net> Names<N> {
     /// Starts a lookup, as [`Resolver::start`]. The answer never comes before the next
     /// [`Self::poll_answer`]. `false`: too many wait.
     #[must_use]
-    pub fn start(&mut self, asker: impl Into<Asker>, client: Source, name: &[u8]) -> bool {
+    pub fn start(&mut self, asker: impl Into<Asker>, client: ClientKey, name: &[u8]) -> bool {
         self.resolver.start(asker.into(), client, name)
     }
 
@@ -591,7 +591,7 @@ mod tests {
         }
 
         fn start(&mut self, session: u16, name: &str) {
-            let client = Source::from(IpAddr::from([192, 168, 1, 2]));
+            let client = ClientKey::from(IpAddr::from([192, 168, 1, 2]));
             assert!(self.names.start(key(session), client, name.as_bytes()));
         }
 

@@ -16,7 +16,7 @@ use crate::log::{Level, log};
 use crate::net::{Errno, Event, Millis, NEVER, Net, in_words};
 use crate::session::{Reason, Session, Shared, Total, Verdict, Wake};
 use crate::state::acceptor::Acceptor;
-use crate::state::access::Source;
+use crate::state::access::ClientKey;
 use crate::state::clients::Table;
 use crate::state::resolver::Settings;
 use crate::state::slots::{Key, Role, Slots, Token};
@@ -272,7 +272,7 @@ impl<N: Net> Server<N> {
         if !self.shared.auth.access.admits(addr.ip()) {
             self.shared.totals.add(Total::Strangers, 1);
             self.warn(Cause::Stranger, Some(addr));
-        } else if !self.shared.clients.enter(Source::from(addr.ip())) {
+        } else if !self.shared.clients.enter(ClientKey::from(addr.ip())) {
             self.shared.totals.add(Total::Crowded, 1);
             self.warn(Cause::Crowd, Some(addr));
         } else {

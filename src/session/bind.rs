@@ -38,7 +38,7 @@ impl<N: Net> Client<N> {
             let peer = SocketAddr::new(expected, opening.race.port());
             shared.permit(self.record.client(), &peer)?;
         }
-        opening.binds = shared.clients.take(Table::Binds, self.source());
+        opening.binds = shared.clients.take(Table::Binds, self.client_key());
         if !opening.binds {
             return Err(Reason::Failed);
         }
@@ -136,7 +136,7 @@ impl<N: Net> Client<N> {
         peer: SocketAddr,
         shared: &mut Shared<N>,
     ) -> Next {
-        shared.end_bind(opening, self.source());
+        shared.end_bind(opening, self.client_key());
         self.record.set_reached(peer);
         let token = self.token(Role::Target);
         if shared.net.watch(&mut stream, token).is_err() {

@@ -39,7 +39,10 @@ impl<N: Net> Client<N> {
             }
             Address::Name(name) => {
                 opening.step = Step::Resolving;
-                match shared.names.start(self.key, self.source(), name.as_bytes()) {
+                match shared
+                    .names
+                    .start(self.key, self.client_key(), name.as_bytes())
+                {
                     true => Next::Go,
                     false => Next::Fail(Reason::Failed),
                 }

@@ -141,7 +141,7 @@ impl<N: Net> Client<N> {
     /// Reads the head, judges it, and goes on to the target.
     pub(super) fn browse(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
         if opening.http.is_none() {
-            if !shared.clients.take(Table::Heads, self.source()) {
+            if !shared.clients.take(Table::Heads, self.client_key()) {
                 let refuse = Refuse::Status(Status::ServiceUnavailable);
                 return Next::Refuse(refuse, Reason::Failed);
             }
@@ -176,10 +176,10 @@ impl<N: Net> Client<N> {
         // The way to the target may take long, and others wait for the entry.
         if http.meter.is_none() && opening.inbox.refill(http.unread()) {
             // Nothing but the payload is needed any more.
-            shared.give_head(http, self.source());
+            shared.give_head(http, self.client_key());
             opening.http = None;
         } else if http.shrink() {
-            shared.give_head(http, self.source());
+            shared.give_head(http, self.client_key());
         }
         self.connect(opening, &request, shared)
     }

@@ -40,7 +40,7 @@ use self::shared::Class;
 use self::shared::count;
 pub use self::shared::{Reason, Shared, Total, Totals};
 use crate::net::{Event, Millis, Net, Stream};
-use crate::state::access::Source;
+use crate::state::access::ClientKey;
 use crate::state::flow::{Peer, Ready};
 use crate::state::handshake::Refuse;
 use crate::state::resolver::Answer;
@@ -246,7 +246,7 @@ impl<N: Net> Session<N> {
         let Client { key, record, .. } = &self.client;
         shared.stagger.disarm(*key);
         match &mut self.phase {
-            Phase::Opening(opening) => shared.give_opening(opening, *key, record.source()),
+            Phase::Opening(opening) => shared.give_opening(opening, *key, record.client_key()),
             Phase::Relaying(relay) => relay.release(&mut shared.buffers),
             Phase::Associated(association) => association.dissociate(shared),
             Phase::Lingering(_) | Phase::Over => {}
@@ -262,7 +262,7 @@ impl<N: Net> Session<N> {
         shared.timers.disarm(*key);
         shared.totals.add(Total::UpBytes, moved.0);
         shared.totals.add(Total::DownBytes, moved.1);
-        shared.clients.leave(record.source());
+        shared.clients.leave(record.client_key());
         record.log(*key, moved, reason, shared.now, shared.auth.users());
     }
 
@@ -321,8 +321,8 @@ impl<N: Net> Session<N> {
 
 impl<N: Net> Client<N> {
     /// Who it is, for the limits.
-    fn source(&self) -> Source {
-        self.record.source()
+    fn client_key(&self) -> ClientKey {
+        self.record.client_key()
     }
 
     fn token(&self, role: Role) -> Token {

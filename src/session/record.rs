@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Reason;
 use crate::log::{Level, log};
 use crate::net::Millis;
-use crate::state::access::Source;
+use crate::state::access::ClientKey;
 use crate::state::slots::Key;
 use crate::state::users::Users;
 use crate::wire::Shown;
@@ -53,8 +53,8 @@ impl Record {
         self.client.ip()
     }
 
-    pub(super) fn source(&self) -> Source {
-        Source::from(self.client.ip())
+    pub(super) fn client_key(&self) -> ClientKey {
+        ClientKey::from(self.client.ip())
     }
 
     pub(super) fn set_user(&mut self, user: Option<u16>) {

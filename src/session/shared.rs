@@ -13,7 +13,7 @@ use crate::config::{Config, Families, Relay, Timeouts};
 use crate::log::{Level, log};
 use crate::names::Names;
 use crate::net::{Errno, Millis, Net, in_words};
-use crate::state::access::{Access, Refusal, Source};
+use crate::state::access::{Access, ClientKey, Refusal};
 use crate::state::association::{Loss, PORT_SILENCE_MS};
 use crate::state::auth::Auth;
 use crate::state::clients::{Clients, Table};
@@ -155,17 +155,17 @@ impl<N: Net> Shared<N> {
     }
 
     /// Takes back a request's entry of the table of heads, if it has one.
-    pub(super) fn give_head(&mut self, http: &mut HttpRequest, source: Source) {
+    pub(super) fn give_head(&mut self, http: &mut HttpRequest, client_key: ClientKey) {
         if mem::take(&mut http.is_entered) {
-            self.clients.give(Table::Heads, source);
+            self.clients.give(Table::Heads, client_key);
         }
     }
 
     /// The listener of a BIND waits no more, if it did.
-    pub(super) fn end_bind(&mut self, opening: &mut Opening<N>, source: Source) {
+    pub(super) fn end_bind(&mut self, opening: &mut Opening<N>, client_key: ClientKey) {
         opening.listener = None;
         if mem::take(&mut opening.binds) {
-            self.clients.give(Table::Binds, source);
+            self.clients.give(Table::Binds, client_key);
         }
     }
 
@@ -179,16 +179,21 @@ impl<N: Net> Shared<N> {
     }
 
     /// Takes back what an opening holds, and its place in the table.
-    pub(super) fn give_opening(&mut self, opening: &mut Opening<N>, key: Key, source: Source) {
+    pub(super) fn give_opening(
+        &mut self,
+        opening: &mut Opening<N>,
+        key: Key,
+        client_key: ClientKey,
+    ) {
         if opening.step == Step::Resolving {
             self.names.cancel(key);
         }
         if let Some(http) = &mut opening.http {
-            self.give_head(http, source);
+            self.give_head(http, client_key);
         }
-        self.end_bind(opening, source);
+        self.end_bind(opening, client_key);
         self.spare_attempts -= opening.race.counted;
-        self.clients.give(Table::Openings, source);
+        self.clients.give(Table::Openings, client_key);
     }
 }
 

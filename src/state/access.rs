@@ -36,7 +36,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-pub use super::prefix::{Destination, Nets, Prefix, Source};
+pub use super::prefix::{ClientKey, Destination, Nets, Prefix};
 use super::prefix::{
     GROUPS, LINK_LOCAL, LOOPBACK, RESERVED, SERVED, SHARED, bits_of, is_loopback, is_unspecified,
     is_v4, unwrapped,

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::access::{Access, Source};
+use super::access::{Access, ClientKey};
 use super::handshake::Protocols;
 use super::users::{Failures, Remembered, Users};
 use crate::net::Millis;
@@ -26,7 +26,7 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// A auth with these rules and users, nobody remembered.
+    /// An `Auth` with these rules and users, nobody remembered.
     pub fn new(
         access: Access,
         users: Users,
@@ -68,16 +68,16 @@ impl Auth {
         if !self.needs_login() {
             return Ok(None);
         }
-        let source = Source::from(client);
+        let client_key = ClientKey::from(client);
         match self.users.verify(login.name, login.password) {
             Some(user) => {
-                self.failures.forgive(source);
+                self.failures.forgive(client_key);
                 if self.auth_once {
                     self.remembered.insert(client, user, now);
                 }
                 Ok(Some(user))
             }
-            None => Err(self.failures.record(source, now)),
+            None => Err(self.failures.record(client_key, now)),
         }
     }
 

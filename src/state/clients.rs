@@ -3,7 +3,7 @@
 //! A sorted list: its length is that of the session table at most, and a client is found in a
 //! dozen comparisons where a walk over all sessions would cost milliseconds.
 
-use super::access::Source;
+use super::access::ClientKey;
 use super::pool::Places;
 
 /// A table of which no client may have all.
@@ -39,7 +39,7 @@ pub struct Share {
 /// The clients that have sessions.
 #[derive(Debug)]
 pub struct Clients {
-    shares: Vec<(Source, Share)>,
+    shares: Vec<(ClientKey, Share)>,
     /// What is taken by all of them.
     places: [Places; TABLES],
     /// What one may take.
@@ -59,9 +59,9 @@ impl Clients {
         }
     }
 
-    /// What `source` has; `None` where it has no session.
-    pub fn share_mut(&mut self, source: Source) -> Option<&mut Share> {
-        let at = self.position(source).ok()?;
+    /// What `client_key` has; `None` where it has no session.
+    pub fn share_mut(&mut self, client_key: ClientKey) -> Option<&mut Share> {
+        let at = self.position(client_key).ok()?;
         Some(&mut self.shares[at].1)
     }
 
@@ -71,8 +71,8 @@ impl Clients {
     }
 
     /// Takes a place of a table; `false` when all are taken, or the client's share of them.
-    pub fn take(&mut self, table: Table, source: Source) -> bool {
-        let Ok(at) = self.position(source) else {
+    pub fn take(&mut self, table: Table, client_key: ClientKey) -> bool {
+        let Ok(at) = self.position(client_key) else {
             return false;
         };
         let own = &mut self.shares[at].1.taken[table as usize];
@@ -83,34 +83,34 @@ impl Clients {
     }
 
     /// Gives it back.
-    pub fn give(&mut self, table: Table, source: Source) {
+    pub fn give(&mut self, table: Table, client_key: ClientKey) {
         self.places[table as usize].give();
-        if let Some(share) = self.share_mut(source) {
+        if let Some(share) = self.share_mut(client_key) {
             share.taken[table as usize] -= 1;
         }
     }
 
-    /// A session of `source` comes, and is being opened; whether it may.
-    pub fn enter(&mut self, source: Source) -> bool {
-        let at = match self.position(source) {
+    /// A session of `client_key` comes, and is being opened; whether it may.
+    pub fn enter(&mut self, client_key: ClientKey) -> bool {
+        let at = match self.position(client_key) {
             Ok(at) => at,
             Err(at) => {
-                self.shares.insert(at, (source, Share::default()));
+                self.shares.insert(at, (client_key, Share::default()));
                 at
             }
         };
         let sessions = &mut self.shares[at].1.sessions;
         *sessions += 1;
-        let may = *sessions as usize <= self.sessions_max && self.take(Table::Openings, source);
+        let may = *sessions as usize <= self.sessions_max && self.take(Table::Openings, client_key);
         if !may {
-            self.leave(source);
+            self.leave(client_key);
         }
         may
     }
 
-    /// A session of `source` has gone.
-    pub fn leave(&mut self, source: Source) {
-        if let Ok(at) = self.position(source) {
+    /// A session of `client_key` has gone.
+    pub fn leave(&mut self, client_key: ClientKey) {
+        if let Ok(at) = self.position(client_key) {
             let share = &mut self.shares[at].1;
             share.sessions -= 1;
             if share.sessions == 0 {
@@ -129,8 +129,9 @@ impl Clients {
         self.shares.is_empty()
     }
 
-    fn position(&self, source: Source) -> Result<usize, usize> {
-        self.shares.binary_search_by_key(&source, |share| share.0)
+    fn position(&self, client_key: ClientKey) -> Result<usize, usize> {
+        self.shares
+            .binary_search_by_key(&client_key, |share| share.0)
     }
 }
 
@@ -141,8 +142,8 @@ mod tests {
 
     #[test]
     fn shares_follow_the_sessions_and_vanish_with_the_last() {
-        let source = |text: &str| Source::from(text.parse::<IpAddr>().unwrap());
-        let (a, b) = (source("10.0.0.1"), source("10.0.0.2"));
+        let client_key = |text: &str| ClientKey::from(text.parse::<IpAddr>().unwrap());
+        let (a, b) = (client_key("10.0.0.1"), client_key("10.0.0.2"));
         let mut clients = Clients::new(3, [(5, 2); TABLES]);
         let used = |clients: &Clients| clients.places(Table::Openings).used();
         assert!(clients.enter(b) && clients.enter(a) && clients.enter(a));
@@ -165,15 +166,15 @@ mod tests {
 
     #[test]
     fn a_table_has_an_end_for_all_and_one_for_each() {
-        let source = |last: u8| Source::from(IpAddr::from([10, 0, 0, last]));
+        let client_key = |last: u8| ClientKey::from(IpAddr::from([10, 0, 0, last]));
         let mut clients = Clients::new(9, [(3, 2); TABLES]);
-        assert!(clients.enter(source(1)) && clients.enter(source(2)));
+        assert!(clients.enter(client_key(1)) && clients.enter(client_key(2)));
         for (last, taken) in [(1, true), (1, true), (1, false), (2, true), (2, false)] {
-            assert_eq!(clients.take(Table::Binds, source(last)), taken);
+            assert_eq!(clients.take(Table::Binds, client_key(last)), taken);
         }
-        clients.give(Table::Binds, source(1));
+        clients.give(Table::Binds, client_key(1));
         for (last, taken) in [(2, true), (2, false), (1, false)] {
-            assert_eq!(clients.take(Table::Binds, source(last)), taken);
+            assert_eq!(clients.take(Table::Binds, client_key(last)), taken);
         }
         assert_eq!(clients.places(Table::Binds).used(), 3);
     }

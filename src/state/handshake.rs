@@ -307,7 +307,7 @@ mod tests {
         let login = &b"\x01\x04user\x06secret"[..];
         let wrong = &b"\x01\x04user\x05wrong"[..];
         let request = |head: &[u8]| [&[5, 1, 0][..], head].concat();
-        // The auth, the input, what is sent, whether a request comes out.
+        // The rules and users, the input, what is sent, whether a request comes out.
         let table: Vec<(Auth, Vec<u8>, Vec<u8>, bool)> = vec![
             (open(), join(&[&[5, 1, 0], REQUEST]), vec![5, 0], true),
             (open(), join(&[&[5, 2, 2, 0], REQUEST]), vec![5, 0], true),

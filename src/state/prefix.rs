@@ -278,16 +278,16 @@ impl fmt::Display for Destination {
 /// The two share one number space: an IPv4 address meets only `0:0:a:b::/64`, of which `::1`
 /// (with 0.0.0.0, nobody's address) is the only one that connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Source(u64);
+pub struct ClientKey(u64);
 
-impl Source {
+impl ClientKey {
     /// Its place among numbers.
     pub(super) fn key(self) -> u128 {
         self.0.into()
     }
 }
 
-impl From<IpAddr> for Source {
+impl From<IpAddr> for ClientKey {
     fn from(addr: IpAddr) -> Self {
         let bits = bits_of(addr);
         let kept = if is_v4(bits) { bits & LOW } else { bits >> 64 };
@@ -614,11 +614,14 @@ mod tests {
 
     #[test]
     fn a_source_is_an_address_or_a_64() {
-        let source = |text| Source::from(addr(text));
-        assert_eq!(source("192.0.2.1"), source("::ffff:192.0.2.1"));
-        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
-        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:0:0:1"));
-        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
+        let client_key = |text| ClientKey::from(addr(text));
+        assert_eq!(client_key("192.0.2.1"), client_key("::ffff:192.0.2.1"));
+        assert_ne!(client_key("192.0.2.1"), client_key("192.0.2.2"));
+        assert_eq!(
+            client_key("2001:db8::1"),
+            client_key("2001:db8::ffff:0:0:1")
+        );
+        assert_ne!(client_key("2001:db8::1"), client_key("2001:db8:0:1::1"));
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use super::prefix::{Source, bits_of};
+use super::prefix::{ClientKey, bits_of};
 
 /// The most users. A check looks at every one of them, and should stay within a millisecond or
 /// so on a slow router.
@@ -260,29 +260,29 @@ impl Recent {
     }
 }
 
-/// How often each source was wrong lately.
+/// How often each client was wrong lately.
 #[derive(Debug, Default)]
 pub struct Failures(Recent);
 
-/// Ten minutes without a wrong password and the source starts from the beginning.
+/// Ten minutes without a wrong password and the client starts from the beginning.
 const FAILURE_QUIET_MS: u64 = 600_000;
 
 impl Failures {
-    /// Counts a wrong password of `source` at `now` (milliseconds); the step of its penalty, an
+    /// Counts a wrong password of `client_key` at `now` (milliseconds); the step of its penalty, an
     /// index into [`PENALTIES_MS`]. In a full table it takes the place of the oldest.
-    pub fn record(&mut self, source: Source, now: u64) -> u8 {
-        let step = match self.0.value(source.key(), now, FAILURE_QUIET_MS) {
+    pub fn record(&mut self, client_key: ClientKey, now: u64) -> u8 {
+        let step = match self.0.value(client_key.key(), now, FAILURE_QUIET_MS) {
             Some(step) if usize::from(step) < PENALTY_STEPS - 1 => step + 1,
             Some(step) => step,
             None => 0,
         };
-        self.0.set(source.key(), step, now);
+        self.0.set(client_key.key(), step, now);
         u8::try_from(step).unwrap_or(0)
     }
 
-    /// Forgets what `source` did wrong, after a right password.
-    pub fn forgive(&mut self, source: Source) {
-        self.0.forget(source.key());
+    /// Forgets what `client_key` did wrong, after a right password.
+    pub fn forgive(&mut self, client_key: ClientKey) {
+        self.0.forget(client_key.key());
     }
 }
 
@@ -349,8 +349,8 @@ mod tests {
         users
     }
 
-    fn source(n: u32) -> Source {
-        Source::from(IpAddr::from(n.to_be_bytes()))
+    fn client_key(n: u32) -> ClientKey {
+        ClientKey::from(IpAddr::from(n.to_be_bytes()))
     }
 
     fn addr(n: u32) -> IpAddr {
@@ -472,28 +472,28 @@ mod tests {
     #[test]
     fn penalties_grow_and_are_forgotten() {
         let mut failures = Failures::default();
-        let steps: Vec<u8> = (0..6).map(|n| failures.record(source(1), n)).collect();
+        let steps: Vec<u8> = (0..6).map(|n| failures.record(client_key(1), n)).collect();
         assert_eq!(steps, [0, 1, 2, 3, 3, 3]);
-        assert_eq!(failures.record(source(2), 6), 0);
-        failures.forgive(source(1));
-        assert_eq!(failures.record(source(1), 7), 0);
-        assert_eq!(failures.record(source(1), 7 + FAILURE_QUIET_MS - 1), 1);
-        assert_eq!(failures.record(source(1), 6 + 2 * FAILURE_QUIET_MS), 0);
+        assert_eq!(failures.record(client_key(2), 6), 0);
+        failures.forgive(client_key(1));
+        assert_eq!(failures.record(client_key(1), 7), 0);
+        assert_eq!(failures.record(client_key(1), 7 + FAILURE_QUIET_MS - 1), 1);
+        assert_eq!(failures.record(client_key(1), 6 + 2 * FAILURE_QUIET_MS), 0);
     }
 
     #[test]
     fn a_full_table_of_failures_loses_the_oldest() {
         let mut failures = Failures::default();
         for n in 0..256 {
-            failures.record(source(n), u64::from(n) + 1);
+            failures.record(client_key(n), u64::from(n) + 1);
         }
-        assert_eq!(failures.record(source(0), 500), 1);
-        assert_eq!(failures.record(source(999), 501), 0);
+        assert_eq!(failures.record(client_key(0), 500), 1);
+        assert_eq!(failures.record(client_key(999), 501), 0);
         assert_eq!(failures.0.entries.len(), RECENT_MAX);
-        assert_eq!(failures.record(source(2), 502), 1);
-        assert_eq!(failures.record(source(0), 503), 2);
-        // Source 1 was the oldest: it starts again.
-        assert_eq!(failures.record(source(1), 504), 0);
+        assert_eq!(failures.record(client_key(2), 502), 1);
+        assert_eq!(failures.record(client_key(0), 503), 2);
+        // Client 1 was the oldest: it starts again.
+        assert_eq!(failures.record(client_key(1), 504), 0);
     }
 
     #[test]

@@ -33,11 +33,11 @@ impl<D: Datagram> Association<D> {
             session: self.key,
             number,
         };
-        if shared.clients.take(Table::Lookups, self.source) {
-            if shared.names.start(asker, self.source, name.as_bytes()) {
+        if shared.clients.take(Table::Lookups, self.client_key) {
+            if shared.names.start(asker, self.client_key, name.as_bytes()) {
                 return true;
             }
-            shared.clients.give(Table::Lookups, self.source);
+            shared.clients.give(Table::Lookups, self.client_key);
         }
         self.names.forget(number);
         false
@@ -56,7 +56,10 @@ impl<D: Datagram> Association<D> {
         let associations = &mut shared.associations;
         let payload = &associations.batch.bytes(number)[start..];
         let after = payload.len();
-        let share = shared.clients.share_mut(self.source).ok_or(Loss::Name)?;
+        let share = shared
+            .clients
+            .share_mut(self.client_key)
+            .ok_or(Loss::Name)?;
         let (all, own) = (
             associations.held_bytes - before + after,
             share.held_bytes - before + after,
@@ -121,9 +124,9 @@ impl<D: Datagram> Association<D> {
         }
         let held = self.names.settle(number, found, shared.now);
         let bytes = held.as_ref().map_or(0, |held| held.payload.len());
-        shared.clients.give(Table::Lookups, self.source);
+        shared.clients.give(Table::Lookups, self.client_key);
         shared.associations.held_bytes -= bytes;
-        if let Some(share) = shared.clients.share_mut(self.source) {
+        if let Some(share) = shared.clients.share_mut(self.client_key) {
             share.held_bytes -= bytes;
         }
         held

@@ -15,7 +15,7 @@ use super::opening::{Opening, Outbox};
 use super::shared::{Class, SILENCE, refused};
 use super::{Client, Next, Reason, Shared, Wake};
 use crate::net::{Datagram, Errno, Event, Net, Side, Stream};
-use crate::state::access::Source;
+use crate::state::access::ClientKey;
 use crate::state::association::{Caller, Contacts, Names};
 use crate::state::batch::Batch;
 use crate::state::clients::Table;
@@ -39,7 +39,7 @@ pub struct Associations {
 pub(super) struct Association<D> {
     /// Its session, and whose share it counts against.
     key: Key,
-    source: Source,
+    client_key: ClientKey,
     caller: Caller,
     inner: Wire<D>,
     /// The inner socket is connected to the client's port.
@@ -100,9 +100,9 @@ impl<N: Net> Client<N> {
         request: &Request,
         shared: &mut Shared<N>,
     ) -> Result<(), Reason> {
-        let source = self.source();
+        let client_key = self.client_key();
         let client = *self.record.client();
-        if !shared.clients.take(Table::Associations, source) {
+        if !shared.clients.take(Table::Associations, client_key) {
             return Err(refused(&client, &"UDP", Errno::EDQUOT));
         }
         let hint = match &request.address {
@@ -114,7 +114,7 @@ impl<N: Net> Client<N> {
         let (inner, bound) = match self.open_inner(&caller, shared) {
             Ok(opened) => opened,
             Err(error) => {
-                shared.clients.give(Table::Associations, source);
+                shared.clients.give(Table::Associations, client_key);
                 return Err(refused(&client, &"UDP", error));
             }
         };
@@ -122,7 +122,7 @@ impl<N: Net> Client<N> {
         self.record.set_reached(bound);
         opening.association = Some(Box::new(Association {
             key: self.key,
-            source,
+            client_key,
             is_aimed,
             named: is_aimed,
             caller,
@@ -205,7 +205,7 @@ impl<D: Datagram> Association<D> {
     /// Gives back what the association has beside its sockets, which close with it.
     pub(super) fn dissociate<N: Net>(&mut self, shared: &mut Shared<N>) {
         self.give_up_lookups(shared);
-        shared.clients.give(Table::Associations, self.source);
+        shared.clients.give(Table::Associations, self.client_key);
         if shared.clients.places(Table::Associations).used() == 0 {
             shared.associations.batch.release();
         }

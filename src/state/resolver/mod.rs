@@ -21,7 +21,7 @@ pub use self::settings::{Families, Settings};
 pub use self::waiters::Asker;
 use self::waiters::{Place, Waiters};
 use crate::net::{Millis, NEVER};
-use crate::state::access::Source;
+use crate::state::access::ClientKey;
 use crate::state::slots::Key;
 pub use crate::wire::dns::Addresses;
 use crate::wire::dns::QUERY_MAX;
@@ -110,7 +110,7 @@ impl Resolver {
     /// Starts to look up `name` for an asker: 1 to 253 bytes, not a literal address, no NUL,
     /// space or control characters. An asker has one name at a time. `false`: too many wait.
     #[must_use]
-    pub fn start(&mut self, asker: Asker, client: Source, name: &[u8]) -> bool {
+    pub fn start(&mut self, asker: Asker, client: ClientKey, name: &[u8]) -> bool {
         if self.waiters.len() >= self.waiters_max {
             return false;
         }
@@ -338,7 +338,7 @@ impl Resolver {
 }
 
 /// Slots that a client has.
-fn share(slots: &[Option<Box<Query>>], client: Source) -> usize {
+fn share(slots: &[Option<Box<Query>>], client: ClientKey) -> usize {
     slots
         .iter()
         .flatten()
@@ -413,8 +413,8 @@ mod tests {
         Key::new(number, 7)
     }
 
-    fn client(number: u8) -> Source {
-        Source::from(IpAddr::from([192, 168, 1, number]))
+    fn client(number: u8) -> ClientKey {
+        ClientKey::from(IpAddr::from([192, 168, 1, number]))
     }
 
     fn found(list: &[&str]) -> Answer {
@@ -1079,9 +1079,9 @@ mod tests {
                 match (step % 8, sent) {
                     (0..=2, _) => {
                         let name = format!("n{}", pick % 100);
-                        let source = client(value % 3);
+                        let client_key = client(value % 3);
                         let asker = key(session).into();
-                        prop_assert!(bench.resolver.start(asker, source, name.as_bytes()));
+                        prop_assert!(bench.resolver.start(asker, client_key, name.as_bytes()));
                         open.push(session);
                     }
                     (3, _) if !open.is_empty() => {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::{Answer, Settings};
 use crate::net::{Millis, NEVER};
-use crate::state::access::Source;
+use crate::state::access::ClientKey;
 use crate::wire::dns::{self, ADDRESSES_MAX, Addresses, Family, Verdict};
 
 /// RFC 8305 §3: what the second family is given once the first has brought addresses.
@@ -79,7 +79,7 @@ struct Half {
 #[derive(Debug)]
 pub(super) struct Query {
     /// Whose share the slot counts against: who asked first.
-    pub(super) client: Source,
+    pub(super) client: ClientKey,
     /// The name as it was asked for, before the search list.
     pub(super) name: Box<[u8]>,
     /// The settings of its start.
@@ -150,7 +150,7 @@ impl Half {
 impl Query {
     /// A query that starts with server number `first`. No candidate is chosen yet.
     pub(super) fn new(
-        client: Source,
+        client: ClientKey,
         name: Box<[u8]>,
         settings: Rc<Settings>,
         first: usize,

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::{Answer, SHARE_MAX, SLOTS_MAX, same_name};
-use crate::state::access::Source;
+use crate::state::access::ClientKey;
 use crate::state::slots::Key;
 
 /// Clients that can have their full share while a slot is free.
@@ -30,7 +30,7 @@ impl From<Key> for Asker {
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) asker: Asker,
-    pub(super) client: Source,
+    pub(super) client: ClientKey,
     pub(super) place: Place,
 }
 
@@ -66,7 +66,7 @@ impl Waiters {
         self.told
     }
 
-    pub(super) fn push(&mut self, asker: Asker, client: Source, place: Place) {
+    pub(super) fn push(&mut self, asker: Asker, client: ClientKey, place: Place) {
         self.told |= matches!(place, Place::Told(_));
         self.list.push(Waiter {
             asker,
@@ -118,7 +118,10 @@ impl Waiters {
 
     /// The first in line whose client is below its share, by `slots_of`, and the name. Only to
     /// be called while a slot is free.
-    pub(super) fn first(&self, slots_of: &dyn Fn(Source) -> usize) -> Option<(Source, &[u8])> {
+    pub(super) fn first(
+        &self,
+        slots_of: &dyn Fn(ClientKey) -> usize,
+    ) -> Option<(ClientKey, &[u8])> {
         // The line may be long and of few clients: each is counted once.
         let mut full = [None; FULL_CLIENTS_MAX];
         let mut full_count = 0;
