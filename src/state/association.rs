@@ -101,14 +101,14 @@ impl fmt::Display for Loss {
 
 /// The client's end: the address of its TCP connection, and a port that is named or learned.
 #[derive(Clone, Copy, Debug)]
-pub struct Caller {
+pub struct ClientAddr {
     /// Port 0: not known yet.
     addr: SocketAddr,
     /// Any port of the address may become the client's.
     open: bool,
 }
 
-impl Caller {
+impl ClientAddr {
     /// The client at the address of `connection`, the other end of its TCP connection.
     /// `destination` is DST.ADDR and DST.PORT of its request, a hint where it will send from:
     /// a port counts only with the matching address (U2).
@@ -151,11 +151,11 @@ impl Caller {
     }
 
     /// The client's address; its port may be unknown, or out of date.
-    pub fn host(&self) -> &SocketAddr {
+    pub fn addr(&self) -> &SocketAddr {
         &self.addr
     }
 
-    /// Whether its port is known: datagrams for the client go to [`Caller::host`] then.
+    /// Whether its port is known: datagrams for the client go to [`ClientAddr::addr`] then.
     pub fn is_known(&self) -> bool {
         self.addr.port() != 0
     }
@@ -357,28 +357,31 @@ mod tests {
             ("[::ffff:10.0.0.1]:9", 9),
             ("10.0.0.1:0", 0),
         ] {
-            let caller = Caller::new(connection, Some(addr(destination)));
-            assert_eq!(caller.heard(), SocketAddr::new(connection.ip(), port));
-            assert_eq!(caller.is_known(), port != 0);
+            let client_addr = ClientAddr::new(connection, Some(addr(destination)));
+            assert_eq!(client_addr.heard(), SocketAddr::new(connection.ip(), port));
+            assert_eq!(client_addr.is_known(), port != 0);
         }
-        assert_eq!(Caller::new(connection, None).heard(), addr("10.0.0.1:0"));
+        assert_eq!(
+            ClientAddr::new(connection, None).heard(),
+            addr("10.0.0.1:0")
+        );
     }
 
     #[test]
     fn u3_a_port_is_learned_once_and_again_after_silence() {
-        let mut caller = Caller::new(addr("10.0.0.1:5000"), None);
-        assert!(caller.may_be(&addr("10.0.0.1:7")) && caller.may_be(&addr("10.0.0.1:8")));
-        assert!(!caller.may_be(&addr("10.0.0.2:7")));
-        assert!(caller.learn(7));
-        assert!(!caller.learn(8));
-        assert!(caller.is_known() && *caller.host() == addr("10.0.0.1:7"));
-        assert_eq!(caller.heard(), addr("10.0.0.1:7"));
-        assert!(!caller.may_be(&addr("10.0.0.1:8")));
-        caller.reopen();
-        assert!(caller.is_known() && *caller.host() == addr("10.0.0.1:7"));
-        assert_eq!(caller.heard(), addr("10.0.0.1:0"));
-        assert!(caller.learn(8));
-        assert!(caller.is_known() && *caller.host() == addr("10.0.0.1:8"));
+        let mut client_addr = ClientAddr::new(addr("10.0.0.1:5000"), None);
+        assert!(client_addr.may_be(&addr("10.0.0.1:7")) && client_addr.may_be(&addr("10.0.0.1:8")));
+        assert!(!client_addr.may_be(&addr("10.0.0.2:7")));
+        assert!(client_addr.learn(7));
+        assert!(!client_addr.learn(8));
+        assert!(client_addr.is_known() && *client_addr.addr() == addr("10.0.0.1:7"));
+        assert_eq!(client_addr.heard(), addr("10.0.0.1:7"));
+        assert!(!client_addr.may_be(&addr("10.0.0.1:8")));
+        client_addr.reopen();
+        assert!(client_addr.is_known() && *client_addr.addr() == addr("10.0.0.1:7"));
+        assert_eq!(client_addr.heard(), addr("10.0.0.1:0"));
+        assert!(client_addr.learn(8));
+        assert!(client_addr.is_known() && *client_addr.addr() == addr("10.0.0.1:8"));
     }
 
     #[test]

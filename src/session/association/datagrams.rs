@@ -32,7 +32,7 @@ impl<D: Datagram> Association<D> {
     /// Carries datagrams from the client to remotes. Whether the client was heard of.
     pub(super) fn up<N: Net<Datagram = D>>(&mut self, shared: &mut Shared<N>) -> bool {
         let mut heard = false;
-        let is_v6 = self.caller.host().is_ipv6();
+        let is_v6 = self.client_addr.addr().is_ipv6();
         for _ in 0..BATCHES_PER_TURN {
             if !self.inner.readable {
                 break;
@@ -70,7 +70,7 @@ impl<D: Datagram> Association<D> {
         let batch = &shared.associations.batch;
         let from = batch.place(number);
         let port = from.port();
-        if !self.caller.may_be(from) {
+        if !self.client_addr.may_be(from) {
             return Err(Some(Loss::Stranger));
         }
         if batch.is_cut(number) {
@@ -82,7 +82,7 @@ impl<D: Datagram> Association<D> {
             Dropped::Fragment => Loss::Fragment,
             Dropped::Malformed => Loss::Malformed,
         })?;
-        if self.caller.learn(port) {
+        if self.client_addr.learn(port) {
             self.aim();
         }
         let addr = match &header.address {
@@ -114,7 +114,7 @@ impl<D: Datagram> Association<D> {
         if self.permitted.as_ref() == Some(remote) {
             return Ok(());
         }
-        let verdict = shared.permit(self.caller.host(), remote);
+        let verdict = shared.permit(self.client_addr.addr(), remote);
         verdict.map_err(|_| Loss::Refused)?;
         self.permitted = Some(*remote);
         Ok(())
@@ -191,10 +191,10 @@ impl<D: Datagram> Association<D> {
     fn lead<N: Net>(&mut self, number: usize, shared: &mut Shared<N>) -> Result<(), Loss> {
         let batch = &shared.associations.batch;
         let from = *batch.place(number);
-        if !self.caller.is_known() {
+        if !self.client_addr.is_known() {
             return Err(Loss::Unknown);
         }
-        let client = *self.caller.host();
+        let client = *self.client_addr.addr();
         let stranger = |contacts: &Contacts| !contacts.contains(from.ip());
         if self.contacts.as_ref().is_some_and(stranger) {
             return Err(Loss::Uncontacted);

@@ -16,7 +16,7 @@ use super::shared::{Class, SILENCE, refused};
 use super::{Client, Next, Reason, Shared, Wake};
 use crate::net::{Datagram, Errno, Event, Net, Side, Stream};
 use crate::state::access::ClientKey;
-use crate::state::association::{Caller, Contacts, Names};
+use crate::state::association::{ClientAddr, Contacts, Names};
 use crate::state::batch::Batch;
 use crate::state::clients::Table;
 use crate::state::flow::Peer;
@@ -40,7 +40,7 @@ pub(super) struct Association<D> {
     /// Its session, and whose share it counts against.
     key: Key,
     client_key: ClientKey,
-    caller: Caller,
+    client_addr: ClientAddr,
     inner: Wire<D>,
     /// The inner socket is connected to the client's port.
     is_aimed: bool,
@@ -109,9 +109,9 @@ impl<N: Net> Client<N> {
             Address::Ip(addr) => Some(SocketAddr::new(*addr, request.port)),
             Address::Name(_) => None,
         };
-        let caller = Caller::new(client, hint);
-        let is_aimed = caller.is_known();
-        let (inner, bound) = match self.open_inner(&caller, shared) {
+        let client_addr = ClientAddr::new(client, hint);
+        let is_aimed = client_addr.is_known();
+        let (inner, bound) = match self.open_inner(&client_addr, shared) {
             Ok(opened) => opened,
             Err(error) => {
                 shared.clients.give(Table::Associations, client_key);
@@ -125,7 +125,7 @@ impl<N: Net> Client<N> {
             client_key,
             is_aimed,
             named: is_aimed,
-            caller,
+            client_addr,
             inner: Wire::new(inner),
             outer: [None, None],
             contacts: shared.relay.strict.then(Contacts::default),
@@ -141,7 +141,7 @@ impl<N: Net> Client<N> {
     /// The socket that the client sends to, at the address that its connection has reached.
     fn open_inner(
         &self,
-        caller: &Caller,
+        client_addr: &ClientAddr,
         shared: &mut Shared<N>,
     ) -> Result<(N::Datagram, SocketAddr), Errno> {
         let mut local = self.peer.stream.local_addr()?;
@@ -149,8 +149,8 @@ impl<N: Net> Client<N> {
         let client = *self.record.client();
         let token = self.token(Role::Inner);
         let mut inner = shared.net.relay(Side::Inner { local, client }, token)?;
-        if caller.is_known() {
-            inner.aim(caller.heard())?;
+        if client_addr.is_known() {
+            inner.aim(client_addr.heard())?;
         }
         local.set_port(inner.local_addr()?.port());
         local.set_ip(shared.public_addr(local.ip().to_canonical()));
@@ -171,7 +171,7 @@ impl<D: Datagram> Association<D> {
             Wake::Timeout => return Next::Close(Reason::IdleTimeout),
             Wake::Stagger => {
                 // Silent for so long, the client may come back with another port.
-                self.caller.reopen();
+                self.client_addr.reopen();
                 self.aim();
                 return Next::Wait;
             }
@@ -241,7 +241,7 @@ impl<D: Datagram> Association<D> {
 
     /// Makes the inner socket hear whom it is to hear.
     fn aim(&mut self) {
-        let heard = self.caller.heard();
+        let heard = self.client_addr.heard();
         let aimed = self.inner.socket.aim(heard).is_ok();
         // Where it fails, each datagram is looked at and sent by its address, as before.
         self.is_aimed = aimed && heard.port() != 0;
