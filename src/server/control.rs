@@ -8,7 +8,7 @@ use crate::log::{Level, log};
 use crate::net::{Millis, NEVER, Net, Signal};
 use crate::session::{Reason, Total};
 use crate::state::access::Refusal;
-use crate::state::association::Loss;
+use crate::state::association::DropReason;
 use crate::state::clients::Table;
 
 /// How long tunnels may go on after TERM. The promise is "within a second".
@@ -178,8 +178,8 @@ impl<N: Net> Server<N> {
                 shared.associations.held_bytes,
             ),
         );
-        for (loss, count) in Loss::ALL.iter().zip(&totals.lost) {
-            tell("udp dropped", *count, loss);
+        for (reason, count) in DropReason::ALL.iter().zip(&totals.dropped) {
+            tell("udp dropped", *count, reason);
         }
         for (refusal, count) in Refusal::ALL.iter().zip(&totals.refused) {
             tell("refused", *count, refusal);

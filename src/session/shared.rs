@@ -14,7 +14,7 @@ use crate::log::{Level, log};
 use crate::names::Names;
 use crate::net::{Errno, Millis, Net, in_words};
 use crate::state::access::{Access, ClientKey, Refusal};
-use crate::state::association::{Loss, PORT_SILENCE_MS};
+use crate::state::association::{DropReason, PORT_SILENCE_MS};
 use crate::state::auth::Auth;
 use crate::state::clients::{Clients, Table};
 use crate::state::pool::{Buffers, Places};
@@ -305,7 +305,7 @@ pub struct Totals {
     /// Destinations refused, by cause.
     pub refused: [u64; Refusal::COUNT],
     /// Datagrams that were not carried, by cause.
-    pub lost: [u64; Loss::COUNT],
+    pub dropped: [u64; DropReason::COUNT],
 }
 
 impl Totals {

@@ -35,7 +35,7 @@ const UNKNOWN_MS: Millis = 5_000;
 /// Why a datagram did not reach the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Loss {
+pub enum DropReason {
     /// From another port than the association's (U1, U3).
     Stranger,
     /// FRAG is not 0 (U6).
@@ -58,7 +58,7 @@ pub enum Loss {
     Unsendable,
 }
 
-impl Loss {
+impl DropReason {
     /// How many causes there are.
     pub const COUNT: usize = 10;
 
@@ -82,7 +82,7 @@ impl Loss {
     }
 }
 
-impl fmt::Display for Loss {
+impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stranger => "from a strange port",
@@ -341,8 +341,8 @@ mod tests {
 
     #[test]
     fn every_loss_is_at_its_index() {
-        for (index, loss) in Loss::ALL.into_iter().enumerate() {
-            assert_eq!(loss.index(), index);
+        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), index);
         }
     }
 

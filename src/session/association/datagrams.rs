@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use super::{Association, Wire};
 use crate::net::{Datagram, Errno, Net, Side};
 use crate::session::{Shared, Total, Totals, count};
-use crate::state::association::{Contacts, Known, Loss};
+use crate::state::association::{Contacts, DropReason, Known};
 use crate::state::batch::{BATCH_MAX, Batch, Picks};
 use crate::state::slots::{Role, Token};
 use crate::wire::socks::Address;
@@ -43,9 +43,9 @@ impl<D: Datagram> Association<D> {
             for number in 0..count {
                 match self.address(number, shared) {
                     Ok(family) => picks[family].push(number),
-                    Err(Some(loss)) => {
-                        shared.totals.lose(loss);
-                        if !is_heard(loss) {
+                    Err(Some(reason)) => {
+                        shared.totals.count_drop(reason);
+                        if !is_heard(reason) {
                             continue;
                         }
                     }
@@ -66,21 +66,21 @@ impl<D: Datagram> Association<D> {
         &mut self,
         number: usize,
         shared: &mut Shared<N>,
-    ) -> Result<usize, Option<Loss>> {
+    ) -> Result<usize, Option<DropReason>> {
         let batch = &shared.associations.batch;
         let from = batch.place(number);
         let port = from.port();
         if !self.client_addr.may_be(from) {
-            return Err(Some(Loss::Stranger));
+            return Err(Some(DropReason::Stranger));
         }
         if batch.is_cut(number) {
-            return Err(Some(Loss::TooLong));
+            return Err(Some(DropReason::TooLong));
         }
         let mut header = Header::default();
         let parsed = header.parse(batch.bytes(number));
         let start = parsed.map_err(|dropped| match dropped {
-            Dropped::Fragment => Loss::Fragment,
-            Dropped::Malformed => Loss::Malformed,
+            Dropped::Fragment => DropReason::Fragment,
+            Dropped::Malformed => DropReason::Malformed,
         })?;
         if self.client_addr.learn(port) {
             self.aim();
@@ -99,7 +99,7 @@ impl<D: Datagram> Association<D> {
                         self.hold(lookup, (number, start), header.port, shared)?;
                         return Err(None);
                     }
-                    Err(found) => found.ok_or(Loss::Name)?,
+                    Err(found) => found.ok_or(DropReason::Name)?,
                 }
             }
         };
@@ -110,12 +110,16 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Whether the client may reach that remote, and be reached from there.
-    fn permit<N: Net>(&mut self, remote: &SocketAddr, shared: &mut Shared<N>) -> Result<(), Loss> {
+    fn permit<N: Net>(
+        &mut self,
+        remote: &SocketAddr,
+        shared: &mut Shared<N>,
+    ) -> Result<(), DropReason> {
         if self.permitted.as_ref() == Some(remote) {
             return Ok(());
         }
         let verdict = shared.permit(self.client_addr.addr(), remote);
-        verdict.map_err(|_| Loss::Refused)?;
+        verdict.map_err(|_| DropReason::Refused)?;
         self.permitted = Some(*remote);
         Ok(())
     }
@@ -126,20 +130,20 @@ impl<D: Datagram> Association<D> {
         &mut self,
         to: &SocketAddr,
         shared: &mut Shared<N>,
-    ) -> Result<usize, Loss> {
+    ) -> Result<usize, DropReason> {
         self.permit(to, shared)?;
         let is_v6 = to.is_ipv6();
         let outer = &mut self.outer[usize::from(is_v6)];
         if outer.is_none() {
             if !shared.has_family(is_v6) {
-                return Err(Loss::Unsendable);
+                return Err(DropReason::Unsendable);
             }
             let (side, role) = match is_v6 {
                 false => (Side::OuterV4, Role::Outer4),
                 true => (Side::OuterV6, Role::Outer6),
             };
             let opened = shared.net.relay(side, Token::new(self.key, role));
-            *outer = Some(Wire::new(opened.map_err(|_| Loss::Unsendable)?));
+            *outer = Some(Wire::new(opened.map_err(|_| DropReason::Unsendable)?));
         }
         if let Some(contacts) = &mut self.contacts {
             contacts.note(to.ip());
@@ -175,7 +179,7 @@ impl<D: Datagram> Association<D> {
                 for number in 0..received {
                     match self.lead(number, shared) {
                         Ok(()) => picks.push(number),
-                        Err(loss) => shared.totals.lose(loss),
+                        Err(reason) => shared.totals.count_drop(reason),
                     }
                 }
                 let sent = self.inner.send(picks.as_slice(), self.is_aimed, shared);
@@ -188,19 +192,19 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Puts the header in front of datagram `number` of a remote, for the client.
-    fn lead<N: Net>(&mut self, number: usize, shared: &mut Shared<N>) -> Result<(), Loss> {
+    fn lead<N: Net>(&mut self, number: usize, shared: &mut Shared<N>) -> Result<(), DropReason> {
         let batch = &shared.associations.batch;
         let from = *batch.place(number);
         if !self.client_addr.is_known() {
-            return Err(Loss::Unknown);
+            return Err(DropReason::Unknown);
         }
         let client = *self.client_addr.addr();
         let stranger = |contacts: &Contacts| !contacts.contains(from.ip());
         if self.contacts.as_ref().is_some_and(stranger) {
-            return Err(Loss::Uncontacted);
+            return Err(DropReason::Uncontacted);
         }
         if batch.is_cut(number) || batch.bytes(number).len() > payload_max(client.ip(), from.ip()) {
-            return Err(Loss::TooLong);
+            return Err(DropReason::TooLong);
         }
         self.permit(&from, shared)?;
         let batch = &mut shared.associations.batch;
@@ -263,14 +267,14 @@ impl<D: Datagram> Wire<D> {
                 Err(error) if error != Errno::EAGAIN => {
                     // The first may be an earlier datagram's error, which is gone now.
                     if retried {
-                        shared.totals.lose(Loss::Unsendable);
+                        shared.totals.count_drop(DropReason::Unsendable);
                         at += 1;
                     }
                     retried = !retried;
                 }
                 _ => {
                     count(
-                        &mut shared.totals.lost[Loss::Full.index()],
+                        &mut shared.totals.dropped[DropReason::Full.index()],
                         rest.len() as u64,
                     );
                     break;
@@ -283,12 +287,15 @@ impl<D: Datagram> Wire<D> {
 
 impl Totals {
     /// Counts a datagram that was not carried.
-    pub(super) fn lose(&mut self, loss: Loss) {
-        count(&mut self.lost[loss.index()], 1);
+    pub(super) fn count_drop(&mut self, reason: DropReason) {
+        count(&mut self.dropped[reason.index()], 1);
     }
 }
 
 /// Whether a datagram lost so was one of the client's all the same: its header was understood.
-fn is_heard(loss: Loss) -> bool {
-    matches!(loss, Loss::Refused | Loss::Name | Loss::Unsendable)
+fn is_heard(reason: DropReason) -> bool {
+    matches!(
+        reason,
+        DropReason::Refused | DropReason::Name | DropReason::Unsendable
+    )
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Association;
 use crate::net::{Datagram, Net};
 use crate::session::Shared;
-use crate::state::association::{Held, Loss, NAMES_MAX};
+use crate::state::association::{DropReason, Held, NAMES_MAX};
 use crate::state::clients::Table;
 use crate::state::resolver::{Answer, Asker, SLOTS_MAX};
 use crate::wire::socks::Name;
@@ -51,7 +51,7 @@ impl<D: Datagram> Association<D> {
         (number, start): (usize, usize),
         port: u16,
         shared: &mut Shared<N>,
-    ) -> Result<(), Loss> {
+    ) -> Result<(), DropReason> {
         let before = self.names.held_bytes(lookup);
         let associations = &mut shared.associations;
         let payload = &associations.batch.bytes(number)[start..];
@@ -59,18 +59,18 @@ impl<D: Datagram> Association<D> {
         let share = shared
             .clients
             .share_mut(self.client_key)
-            .ok_or(Loss::Name)?;
+            .ok_or(DropReason::Name)?;
         let (all, own) = (
             associations.held_bytes - before + after,
             share.held_bytes - before + after,
         );
         if all > HELD_BYTES_MAX || own > HELD_BYTES_MAX / 4 {
-            return Err(Loss::Name);
+            return Err(DropReason::Name);
         }
         let payload = payload.into();
         (associations.held_bytes, share.held_bytes) = (all, own);
         if self.names.hold(lookup, Held { port, payload }).is_some() {
-            shared.totals.lose(Loss::Name);
+            shared.totals.count_drop(DropReason::Name);
         }
         Ok(())
     }
@@ -89,7 +89,7 @@ impl<D: Datagram> Association<D> {
         let Some(held) = self.end_lookup(number, found, shared) else {
             return;
         };
-        let mut outcome = Err(Loss::Name);
+        let mut outcome = Err(DropReason::Name);
         if let Some(ip) = found {
             let to = SocketAddr::new(ip, held.port);
             // Rules may have changed since this association's last turn.
@@ -99,7 +99,7 @@ impl<D: Datagram> Association<D> {
         }
         match outcome {
             Ok(family) => self.send_up(family, &[0], shared),
-            Err(loss) => shared.totals.lose(loss),
+            Err(reason) => shared.totals.count_drop(reason),
         }
     }
 
