@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn every_loss_is_at_its_index() {
+    fn every_drop_reason_is_at_its_index() {
         for (index, reason) in DropReason::ALL.into_iter().enumerate() {
             assert_eq!(reason.index(), index);
         }

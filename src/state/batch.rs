@@ -19,7 +19,7 @@ const PLACE_BYTES: usize = (HEADROOM + MESSAGE_V6_MAX).next_multiple_of(64);
 
 /// Where a datagram lies and whom it is from, or for.
 #[derive(Clone, Copy, Debug)]
-struct Parcel {
+struct Datagram {
     addr: SocketAddr,
     /// Within its place.
     start: usize,
@@ -33,12 +33,12 @@ struct Parcel {
 pub struct Batch {
     /// Empty, or all places.
     memory: Vec<u8>,
-    parcels: [Parcel; BATCH_MAX],
+    datagrams: [Datagram; BATCH_MAX],
 }
 
 impl Default for Batch {
     fn default() -> Self {
-        let parcel = Parcel {
+        let datagram = Datagram {
             addr: (Ipv4Addr::UNSPECIFIED, 0).into(),
             start: HEADROOM,
             end: HEADROOM,
@@ -46,7 +46,7 @@ impl Default for Batch {
         };
         Self {
             memory: Vec::new(),
-            parcels: [parcel; BATCH_MAX],
+            datagrams: [datagram; BATCH_MAX],
         }
     }
 }
@@ -76,7 +76,7 @@ impl Batch {
     /// Says that datagram `number` has come from `from` and has `len` bytes, `cut` where it had
     /// more.
     pub fn set_received(&mut self, number: usize, from: SocketAddr, len: usize, cut: bool) {
-        self.parcels[number] = Parcel {
+        self.datagrams[number] = Datagram {
             addr: from,
             start: HEADROOM,
             end: HEADROOM + len.min(PLACE_BYTES - HEADROOM),
@@ -95,64 +95,64 @@ impl Batch {
 
     /// Whom datagram `number` is from, or for.
     pub fn addr(&self, number: usize) -> SocketAddr {
-        self.parcels[number].addr
+        self.datagrams[number].addr
     }
 
     /// The same, where it lies.
     pub fn place(&self, number: usize) -> &SocketAddr {
-        &self.parcels[number].addr
+        &self.datagrams[number].addr
     }
 
     /// Whether datagram `number` was longer than its place, which no IP packet without a
     /// jumbo payload is.
     pub fn is_cut(&self, number: usize) -> bool {
-        self.parcels[number].cut
+        self.datagrams[number].cut
     }
 
     /// The bytes of datagram `number`.
     pub fn bytes(&self, number: usize) -> &[u8] {
-        let Parcel { start, end, .. } = self.parcels[number];
+        let Datagram { start, end, .. } = self.datagrams[number];
         let place = number * PLACE_BYTES;
         &self.memory[place + start..place + end]
     }
 
-    /// How much of datagram `number` is payload, once it is stripped of its header or led by one.
+    /// How much of datagram `number` is payload, once its header is popped or one is pushed.
     pub fn payload_len(&self, number: usize) -> usize {
-        let Parcel { start, end, .. } = self.parcels[number];
+        let Datagram { start, end, .. } = self.datagrams[number];
         end - start.max(HEADROOM)
     }
 
     /// Readdresses datagram `number` to `to`, without its first `len` bytes.
-    pub fn strip(&mut self, number: usize, len: usize, to: SocketAddr) {
-        let parcel = &mut self.parcels[number];
-        parcel.start = (parcel.start + len).min(parcel.end);
-        parcel.addr = to;
+    pub fn pop_header(&mut self, number: usize, len: usize, to: SocketAddr) {
+        let datagram = &mut self.datagrams[number];
+        datagram.start = (datagram.start + len).min(datagram.end);
+        datagram.addr = to;
     }
 
     /// Readdresses datagram `number`, as it was received, to `to`, behind a header: `write` puts
     /// that at the end of the headroom and says where it starts.
-    pub fn lead(
+    pub fn push_header(
         &mut self,
         number: usize,
         to: SocketAddr,
         write: impl FnOnce(&mut [u8; HEADROOM]) -> usize,
     ) {
-        let parcel = &mut self.parcels[number];
+        let datagram = &mut self.datagrams[number];
         if let Some(headroom) = self.memory[number * PLACE_BYTES..].first_chunk_mut() {
-            parcel.start = write(headroom).min(HEADROOM);
+            datagram.start = write(headroom).min(HEADROOM);
         }
-        parcel.addr = to;
+        datagram.addr = to;
     }
 }
 
 /// Numbers of datagrams, in the order to send them.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Picks {
+pub struct Indices {
     numbers: [u8; BATCH_MAX],
     len: usize,
 }
 
-impl Picks {
+impl Indices {
     /// Adds one; there is room for all of a batch.
     pub fn push(&mut self, number: usize) {
         self.numbers[self.len] = u8::try_from(number).unwrap_or(u8::MAX);
@@ -180,7 +180,7 @@ mod tests {
         spaces[3][..5].copy_from_slice(b"reply");
         batch.set_received(3, addr("1.2.3.4:5"), 5, false);
         assert_eq!(batch.bytes(3), b"reply");
-        batch.lead(3, addr("9.9.9.9:9"), |headroom| {
+        batch.push_header(3, addr("9.9.9.9:9"), |headroom| {
             headroom[HEADROOM - 2..].copy_from_slice(b"> ");
             HEADROOM - 2
         });
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stripped_header_leaves_the_payload_alone_and_the_neighbours_too() {
+    fn a_popped_header_leaves_the_payload_alone_and_the_neighbours_too() {
         let mut batch = Batch::default();
         for number in 0..BATCH_MAX {
             batch.put(
@@ -198,11 +198,11 @@ mod tests {
                 &[u8::try_from(number).unwrap(); 100],
             );
         }
-        batch.strip(7, 90, addr("[::1]:1"));
+        batch.pop_header(7, 90, addr("[::1]:1"));
         assert_eq!(batch.bytes(7), [7; 10]);
         assert_eq!(batch.bytes(6), [6; 100]);
         assert_eq!(batch.bytes(8), [8; 100]);
-        batch.strip(7, 90, addr("[::1]:1"));
+        batch.pop_header(7, 90, addr("[::1]:1"));
         assert!(batch.bytes(7).is_empty());
     }
 

@@ -9,7 +9,7 @@ use super::{Association, Wire};
 use crate::net::{Datagram, Errno, Net, Side};
 use crate::session::{Shared, Total, Totals, count};
 use crate::state::association::{Contacts, DropReason, Known};
-use crate::state::batch::{BATCH_MAX, Batch, Picks};
+use crate::state::batch::{BATCH_MAX, Batch, Indices};
 use crate::state::slots::{Role, Token};
 use crate::wire::socks::Address;
 use crate::wire::udp::{Dropped, Header, payload_max, write_header};
@@ -39,10 +39,10 @@ impl<D: Datagram> Association<D> {
             }
             let batch = &mut shared.associations.batch;
             let count = self.inner.receive(&mut shared.net, batch, is_v6);
-            let mut picks = [Picks::default(); 2];
+            let mut indices = [Indices::default(); 2];
             for number in 0..count {
                 match self.address(number, shared) {
-                    Ok(family) => picks[family].push(number),
+                    Ok(family) => indices[family].push(number),
                     Err(Some(reason)) => {
                         shared.totals.count_drop(reason);
                         if !is_heard(reason) {
@@ -53,14 +53,14 @@ impl<D: Datagram> Association<D> {
                 }
                 heard = true;
             }
-            for (family, picks) in picks.iter().enumerate() {
-                self.send_up(family, picks.as_slice(), shared);
+            for (family, indices) in indices.iter().enumerate() {
+                self.send_up(family, indices.as_slice(), shared);
             }
         }
         heard
     }
 
-    /// Decides where datagram `number` of the client goes, strips it of its header, and says
+    /// Decides where datagram `number` of the client goes, pops its header, and says
     /// which family's. An error of `None`: it waits for its name.
     fn address<N: Net<Datagram = D>>(
         &mut self,
@@ -105,7 +105,7 @@ impl<D: Datagram> Association<D> {
         };
         let to = SocketAddr::new(addr, header.port);
         let family = self.prepare(&to, shared)?;
-        shared.associations.batch.strip(number, start, to);
+        shared.associations.batch.pop_header(number, start, to);
         Ok(family)
     }
 
@@ -175,14 +175,14 @@ impl<D: Datagram> Association<D> {
                 };
                 let batch = &mut shared.associations.batch;
                 let received = outer.receive(&mut shared.net, batch, family == 1);
-                let mut picks = Picks::default();
+                let mut indices = Indices::default();
                 for number in 0..received {
-                    match self.lead(number, shared) {
-                        Ok(()) => picks.push(number),
+                    match self.push_header(number, shared) {
+                        Ok(()) => indices.push(number),
                         Err(reason) => shared.totals.count_drop(reason),
                     }
                 }
-                let sent = self.inner.send(picks.as_slice(), self.is_aimed, shared);
+                let sent = self.inner.send(indices.as_slice(), self.is_aimed, shared);
                 count(&mut self.down_bytes, sent.payload_bytes);
                 shared.totals.add(Total::DownDatagrams, sent.datagrams);
                 delivered |= sent.datagrams > 0;
@@ -192,7 +192,11 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Puts the header in front of datagram `number` of a remote, for the client.
-    fn lead<N: Net>(&mut self, number: usize, shared: &mut Shared<N>) -> Result<(), DropReason> {
+    fn push_header<N: Net>(
+        &mut self,
+        number: usize,
+        shared: &mut Shared<N>,
+    ) -> Result<(), DropReason> {
         let batch = &shared.associations.batch;
         let from = *batch.place(number);
         if !self.client_addr.is_known() {
@@ -208,7 +212,7 @@ impl<D: Datagram> Association<D> {
         }
         self.permit(&from, shared)?;
         let batch = &mut shared.associations.batch;
-        batch.lead(number, client, |headroom| write_header(&from, headroom));
+        batch.push_header(number, client, |headroom| write_header(&from, headroom));
         Ok(())
     }
 }
