@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use crate::net::{Datagram, Errno, Event, Millis, Net, Purpose, Stream};
+use crate::net::{Errno, Event, Millis, Net, Purpose, Stream, UdpSocket};
 use crate::state::access::ClientKey;
 use crate::state::resolver::{Action, Answer, Asker, Counters, Resolver, SOCKETS_MAX, Settings};
 use crate::state::slots::{Key, Role, Token};
@@ -43,7 +43,7 @@ struct Socket<N: Net> {
 }
 
 enum Carrier<N: Net> {
-    Udp(N::Datagram),
+    Udp(N::UdpSocket),
     Tcp(Box<Exchange<N::Stream>>),
 }
 
@@ -238,7 +238,7 @@ impl<N: Net> Names<N> {
             let stream = net.connect(server, Purpose::Dns, token);
             stream.map(|stream| Carrier::Tcp(Exchange::new(stream, message)))
         } else {
-            let datagram = net.datagram(server, token);
+            let datagram = net.udp_socket(server, token);
             datagram.and_then(|mut datagram| {
                 datagram.send(message)?;
                 Ok(Carrier::Udp(datagram))
@@ -391,7 +391,7 @@ mod tests {
         Err(Errno::EAGAIN)
     }
 
-    impl Datagram for Held {
+    impl UdpSocket for Held {
         fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
             self.0.0.borrow_mut().sent.extend_from_slice(message);
             Ok(())
@@ -485,7 +485,7 @@ mod tests {
     impl Net for Fake {
         type Stream = Held;
         type Listener = Held;
-        type Datagram = Held;
+        type UdpSocket = Held;
 
         fn wait(&mut self, _: &mut Vec<Event>, _: Option<Duration>) -> Result<(), Errno> {
             unimplemented!()
@@ -530,7 +530,7 @@ mod tests {
             unimplemented!()
         }
 
-        fn datagram(&mut self, to: SocketAddr, token: Token) -> Result<Held, Errno> {
+        fn udp_socket(&mut self, to: SocketAddr, token: Token) -> Result<Held, Errno> {
             self.open(to, false, token)
         }
 

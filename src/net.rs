@@ -76,7 +76,7 @@ pub enum Side {
     Inner {
         /// The address that it is bound to, port 0: the one that the client has reached.
         local: SocketAddr,
-        /// The only address that it hears; any port of it, until [`Datagram::aim`] names one.
+        /// The only address that it hears; any port of it, until [`UdpSocket::aim`] names one.
         client: SocketAddr,
     },
     /// The one towards IPv4 remotes: any of them may send to it.
@@ -104,7 +104,7 @@ pub trait Net {
     /// A listener that waits for the peer of a BIND.
     type Listener: Listener<Stream = Self::Stream>;
     /// A UDP socket: a connected one, or one of an association.
-    type Datagram: Datagram;
+    type UdpSocket: UdpSocket;
 
     /// Waits for events, at most `timeout` (`None`: without end). Clears `events` first.
     /// An interrupted wait is an empty batch.
@@ -145,11 +145,11 @@ pub trait Net {
     fn route(&mut self, to: IpAddr) -> Result<IpAddr, Errno>;
 
     /// Opens a UDP socket with a random port, connected to `to`, and registers it.
-    fn datagram(&mut self, to: SocketAddr, token: Token) -> Result<Self::Datagram, Errno>;
+    fn udp_socket(&mut self, to: SocketAddr, token: Token) -> Result<Self::UdpSocket, Errno>;
 
     /// Opens a socket of a UDP association and registers it, for reading alone: nobody waits
     /// until a datagram can be sent. A system without UDP relays has none.
-    fn relay(&mut self, _side: Side, _token: Token) -> Result<Self::Datagram, Errno> {
+    fn udp_relay(&mut self, _side: Side, _token: Token) -> Result<Self::UdpSocket, Errno> {
         Err(Errno::EOPNOTSUPP)
     }
 
@@ -158,7 +158,7 @@ pub trait Net {
     /// has met on its way; it is told once, and nothing of the batch is to be looked at.
     fn receive_batch(
         &mut self,
-        _socket: &mut Self::Datagram,
+        _socket: &mut Self::UdpSocket,
         _batch: &mut Batch,
         _is_v6: bool,
     ) -> Result<usize, Errno> {
@@ -170,7 +170,7 @@ pub trait Net {
     /// is ignored where the socket `is_aimed` at somebody, which spares looking up the way.
     fn send_batch(
         &mut self,
-        _socket: &mut Self::Datagram,
+        _socket: &mut Self::UdpSocket,
         _batch: &Batch,
         _numbers: &[u8],
         _is_aimed: bool,
@@ -237,7 +237,7 @@ pub trait Stream {
 }
 
 /// A UDP socket. Of an association's, [`Net`] moves the datagrams.
-pub trait Datagram {
+pub trait UdpSocket {
     /// Sends one datagram.
     fn send(&mut self, message: &[u8]) -> Result<(), Errno>;
 

@@ -23,7 +23,7 @@ use nix::unistd;
 use crate::config::{Config, Outgoing};
 use crate::log::{Level, log};
 use crate::net::{
-    Datagram, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, in_words,
+    self, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, in_words,
 };
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
@@ -161,7 +161,7 @@ impl std::fmt::Display for OpenError {
 impl Net for Os {
     type Stream = TcpStream;
     type Listener = TcpListener;
-    type Datagram = UdpSocket;
+    type UdpSocket = UdpSocket;
 
     fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<(), Errno> {
         events.clear();
@@ -236,13 +236,13 @@ impl Net for Os {
         socket::route(to, &self.outgoing)
     }
 
-    fn datagram(&mut self, to: SocketAddr, token: Token) -> Result<UdpSocket, Errno> {
+    fn udp_socket(&mut self, to: SocketAddr, token: Token) -> Result<UdpSocket, Errno> {
         let socket = socket::datagram(&to, &self.outgoing)?;
         self.register(&socket, token, BOTH)?;
         Ok(socket)
     }
 
-    fn relay(&mut self, side: Side, token: Token) -> Result<UdpSocket, Errno> {
+    fn udp_relay(&mut self, side: Side, token: Token) -> Result<UdpSocket, Errno> {
         let socket = match side {
             Side::Inner { local, client } => {
                 let random = self.random_port_offset(self.relay_ports)?;
@@ -350,7 +350,7 @@ impl Stream for TcpStream {
     }
 }
 
-impl Datagram for UdpSocket {
+impl net::UdpSocket for UdpSocket {
     fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
         send(self.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).map(drop)
     }

@@ -92,7 +92,7 @@ pub enum Verdict {
 enum Phase<N: Net> {
     Opening(Box<Opening<N>>),
     Relaying(Relay<N::Stream>),
-    Associated(Box<Association<N::Datagram>>),
+    Associated(Box<Association<N::UdpSocket>>),
     Lingering(Linger),
     Over,
 }

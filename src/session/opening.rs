@@ -55,7 +55,7 @@ pub(super) struct Opening<N: Net> {
     /// The other end of the tunnel.
     pub(super) target: Option<Peer<N::Stream>>,
     /// What UDP ASSOCIATE has opened.
-    pub(super) association: Option<Box<Association<N::Datagram>>>,
+    pub(super) association: Option<Box<Association<N::UdpSocket>>>,
 }
 
 impl<N: Net> Opening<N> {

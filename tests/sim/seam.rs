@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anklet::net::{Datagram, Errno, Event, Millis, Net, Purpose, Side, Signal, Stream};
+use anklet::net::{Errno, Event, Millis, Net, Purpose, Side, Signal, Stream, UdpSocket};
 use anklet::state::access::Interface;
 use anklet::state::batch::Batch;
 use anklet::state::slots::Token;
@@ -34,7 +34,7 @@ enum Use {
 impl Net for World {
     type Stream = Connection;
     type Listener = Entrance;
-    type Datagram = Mail;
+    type UdpSocket = Mail;
 
     fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<(), Errno> {
         events.clear();
@@ -136,12 +136,12 @@ impl Net for World {
         Ok(route(to))
     }
 
-    fn datagram(&mut self, to: SocketAddr, token: Token) -> Result<Mail, Errno> {
+    fn udp_socket(&mut self, to: SocketAddr, token: Token) -> Result<Mail, Errno> {
         let m = self.wires().mailbox(to, token)?;
         Ok(Mail(self.clone(), Use::Query(m)))
     }
 
-    fn relay(&mut self, side: Side, token: Token) -> Result<Mail, Errno> {
+    fn udp_relay(&mut self, side: Side, token: Token) -> Result<Mail, Errno> {
         let p = self.wires().open_post(side, token)?;
         Ok(Mail(self.clone(), Use::Relay(p)))
     }
@@ -276,7 +276,7 @@ impl Mail {
     }
 }
 
-impl Datagram for Mail {
+impl UdpSocket for Mail {
     fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
         let m = self.mailbox()?;
         self.0.wires().watch.progress();

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use super::{Association, Wire};
-use crate::net::{Datagram, Errno, Net, Side};
+use crate::net::{Errno, Net, Side, UdpSocket};
 use crate::session::{Shared, Total, Totals, count};
 use crate::state::association::{Contacts, DropReason, Known};
 use crate::state::batch::{BATCH_MAX, Batch, Indices};
@@ -28,9 +28,9 @@ struct Sent {
     payload_bytes: u64,
 }
 
-impl<D: Datagram> Association<D> {
+impl<U: UdpSocket> Association<U> {
     /// Carries datagrams from the client to remotes. Whether the client was heard of.
-    pub(super) fn up<N: Net<Datagram = D>>(&mut self, shared: &mut Shared<N>) -> bool {
+    pub(super) fn up<N: Net<UdpSocket = U>>(&mut self, shared: &mut Shared<N>) -> bool {
         let mut heard = false;
         let is_v6 = self.client_addr.addr().is_ipv6();
         for _ in 0..BATCHES_PER_TURN {
@@ -62,7 +62,7 @@ impl<D: Datagram> Association<D> {
 
     /// Decides where datagram `number` of the client goes, pops its header, and says
     /// which family's. An error of `None`: it waits for its name.
-    fn address<N: Net<Datagram = D>>(
+    fn address<N: Net<UdpSocket = U>>(
         &mut self,
         number: usize,
         shared: &mut Shared<N>,
@@ -126,7 +126,7 @@ impl<D: Datagram> Association<D> {
 
     /// Sees to it that the client may reach that remote, that there is a socket of its family,
     /// and that it may answer. Says which family it is.
-    pub(super) fn prepare<N: Net<Datagram = D>>(
+    pub(super) fn prepare<N: Net<UdpSocket = U>>(
         &mut self,
         to: &SocketAddr,
         shared: &mut Shared<N>,
@@ -142,7 +142,7 @@ impl<D: Datagram> Association<D> {
                 false => (Side::OuterV4, Role::Outer4),
                 true => (Side::OuterV6, Role::Outer6),
             };
-            let opened = shared.net.relay(side, Token::new(self.key, role));
+            let opened = shared.net.udp_relay(side, Token::new(self.key, role));
             *outer = Some(Wire::new(opened.map_err(|_| DropReason::Unsendable)?));
         }
         if let Some(contacts) = &mut self.contacts {
@@ -152,7 +152,7 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Sends datagrams of the batch to remotes of one family.
-    pub(super) fn send_up<N: Net<Datagram = D>>(
+    pub(super) fn send_up<N: Net<UdpSocket = U>>(
         &mut self,
         family: usize,
         numbers: &[u8],
@@ -166,7 +166,7 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Carries datagrams from remotes to the client. Whether there was one.
-    pub(super) fn down<N: Net<Datagram = D>>(&mut self, shared: &mut Shared<N>) -> bool {
+    pub(super) fn down<N: Net<UdpSocket = U>>(&mut self, shared: &mut Shared<N>) -> bool {
         let mut delivered = false;
         for family in 0..self.outer.len() {
             for _ in 0..BATCHES_PER_TURN {
@@ -217,10 +217,10 @@ impl<D: Datagram> Association<D> {
     }
 }
 
-impl<D: Datagram> Wire<D> {
+impl<U: UdpSocket> Wire<U> {
     /// Receives a batch at most; how many. Errors are news of datagrams sent earlier, which
     /// are lost like others: they are taken away and mean nothing (U13).
-    fn receive<N: Net<Datagram = D>>(
+    fn receive<N: Net<UdpSocket = U>>(
         &mut self,
         net: &mut N,
         batch: &mut Batch,
@@ -244,7 +244,7 @@ impl<D: Datagram> Wire<D> {
     }
 
     /// Sends datagrams of the batch, as far as that is possible now.
-    fn send<N: Net<Datagram = D>>(
+    fn send<N: Net<UdpSocket = U>>(
         &mut self,
         numbers: &[u8],
         is_aimed: bool,

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Association;
-use crate::net::{Datagram, Net};
+use crate::net::{Net, UdpSocket};
 use crate::session::Shared;
 use crate::state::association::{DropReason, Held, NAMES_MAX};
 use crate::state::clients::Table;
@@ -21,9 +21,9 @@ pub(in crate::session) const LOOKUPS_MAX: usize = SLOTS_MAX;
 /// Bytes of the datagrams that wait for names, all together: 64 of the usual size twice over.
 const HELD_BYTES_MAX: usize = 256 * 1024;
 
-impl<D: Datagram> Association<D> {
+impl<U: UdpSocket> Association<U> {
     /// Begins to look up `name`, which has that number; whether there is room for that.
-    pub(super) fn look_up<N: Net<Datagram = D>>(
+    pub(super) fn look_up<N: Net<UdpSocket = U>>(
         &mut self,
         number: u8,
         name: &Name,
@@ -45,7 +45,7 @@ impl<D: Datagram> Association<D> {
 
     /// Keeps the payload of datagram `number`, which starts at `start` and is for that port,
     /// until the name of `lookup` has its address. The newest wins.
-    pub(super) fn hold<N: Net<Datagram = D>>(
+    pub(super) fn hold<N: Net<UdpSocket = U>>(
         &mut self,
         lookup: u8,
         (number, start): (usize, usize),
@@ -76,7 +76,7 @@ impl<D: Datagram> Association<D> {
     }
 
     /// Takes an answer for a name, if it is pending: what waited for it is sent.
-    pub(super) fn settle<N: Net<Datagram = D>>(
+    pub(super) fn settle<N: Net<UdpSocket = U>>(
         &mut self,
         number: u8,
         answer: &Answer,

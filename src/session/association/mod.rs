@@ -14,7 +14,7 @@ pub(super) use self::lookup::LOOKUPS_MAX;
 use super::opening::{Opening, Outbox};
 use super::shared::{Class, SILENCE, refused};
 use super::{Client, Next, Reason, Shared, Wake};
-use crate::net::{Datagram, Errno, Event, Net, Side, Stream};
+use crate::net::{Errno, Event, Net, Side, Stream, UdpSocket};
 use crate::state::access::ClientKey;
 use crate::state::association::{ClientAddr, Contacts, Names};
 use crate::state::batch::Batch;
@@ -34,20 +34,20 @@ pub struct Associations {
     pub held_bytes: usize,
 }
 
-/// One association, over sockets of type `D`.
+/// One association, over sockets of type `U`.
 #[derive(Debug)]
-pub(super) struct Association<D> {
+pub(super) struct Association<U> {
     /// Its session, and whose share it counts against.
     key: Key,
     client_key: ClientKey,
     client_addr: ClientAddr,
-    inner: Wire<D>,
+    inner: Wire<U>,
     /// The inner socket is connected to the client's port.
     is_aimed: bool,
     /// The request has named that port, and no turn has followed yet.
     named: bool,
     /// Towards IPv4 and IPv6 remotes.
-    outer: [Option<Wire<D>>; 2],
+    outer: [Option<Wire<U>>; 2],
     /// Whom the client has sent to, where only those may answer.
     contacts: Option<Contacts>,
     names: Names,
@@ -63,15 +63,15 @@ pub(super) struct Association<D> {
 
 /// A socket, and whether datagrams may be there.
 #[derive(Debug)]
-struct Wire<D> {
-    socket: D,
+struct Wire<U> {
+    socket: U,
     readable: bool,
     /// Errors in a row.
     errors: u8,
 }
 
-impl<D> Wire<D> {
-    fn new(socket: D) -> Self {
+impl<U> Wire<U> {
+    fn new(socket: U) -> Self {
         Self {
             socket,
             readable: false,
@@ -143,12 +143,12 @@ impl<N: Net> Client<N> {
         &self,
         client_addr: &ClientAddr,
         shared: &mut Shared<N>,
-    ) -> Result<(N::Datagram, SocketAddr), Errno> {
+    ) -> Result<(N::UdpSocket, SocketAddr), Errno> {
         let mut local = self.peer.stream.local_addr()?;
         local.set_port(0);
         let client = *self.record.client();
         let token = self.token(Role::Inner);
-        let mut inner = shared.net.relay(Side::Inner { local, client }, token)?;
+        let mut inner = shared.net.udp_relay(Side::Inner { local, client }, token)?;
         if client_addr.is_known() {
             inner.aim(client_addr.heard())?;
         }
@@ -158,9 +158,9 @@ impl<N: Net> Client<N> {
     }
 }
 
-impl<D: Datagram> Association<D> {
+impl<U: UdpSocket> Association<U> {
     /// One turn: what the TCP connection says, then the datagrams of both directions.
-    pub(super) fn turn<N: Net<Datagram = D>>(
+    pub(super) fn turn<N: Net<UdpSocket = U>>(
         &mut self,
         wake: Wake<'_>,
         client: &mut Client<N>,
