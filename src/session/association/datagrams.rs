@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Association, Wire};
+use super::{Association, Socket};
 use crate::net::{Errno, Net, Side, UdpSocket};
 use crate::session::{Shared, Total, Totals, count};
 use crate::state::association::{Contacts, DropReason, Known};
@@ -143,7 +143,7 @@ impl<U: UdpSocket> Association<U> {
                 true => (Side::OuterV6, Role::Outer6),
             };
             let opened = shared.net.udp_relay(side, Token::new(self.key, role));
-            *outer = Some(Wire::new(opened.map_err(|_| DropReason::Unsendable)?));
+            *outer = Some(Socket::new(opened.map_err(|_| DropReason::Unsendable)?));
         }
         if let Some(contacts) = &mut self.contacts {
             contacts.note(to.ip());
@@ -217,7 +217,7 @@ impl<U: UdpSocket> Association<U> {
     }
 }
 
-impl<U: UdpSocket> Wire<U> {
+impl<U: UdpSocket> Socket<U> {
     /// Receives a batch at most; how many. Errors are news of datagrams sent earlier, which
     /// are lost like others: they are taken away and mean nothing (U13).
     fn receive<N: Net<UdpSocket = U>>(

@@ -41,13 +41,13 @@ pub(super) struct Association<U> {
     key: Key,
     client_key: ClientKey,
     client_addr: ClientAddr,
-    inner: Wire<U>,
+    inner: Socket<U>,
     /// The inner socket is connected to the client's port.
     is_aimed: bool,
     /// The request has named that port, and no turn has followed yet.
     named: bool,
     /// Towards IPv4 and IPv6 remotes.
-    outer: [Option<Wire<U>>; 2],
+    outer: [Option<Socket<U>>; 2],
     /// Whom the client has sent to, where only those may answer.
     contacts: Option<Contacts>,
     names: Names,
@@ -63,14 +63,14 @@ pub(super) struct Association<U> {
 
 /// A socket, and whether datagrams may be there.
 #[derive(Debug)]
-struct Wire<U> {
+struct Socket<U> {
     socket: U,
     readable: bool,
     /// Errors in a row.
     errors: u8,
 }
 
-impl<U> Wire<U> {
+impl<U> Socket<U> {
     fn new(socket: U) -> Self {
         Self {
             socket,
@@ -126,7 +126,7 @@ impl<N: Net> Client<N> {
             is_aimed,
             named: is_aimed,
             client_addr,
-            inner: Wire::new(inner),
+            inner: Socket::new(inner),
             outer: [None, None],
             contacts: shared.relay.strict.then(Contacts::default),
             names: Names::default(),
@@ -213,15 +213,15 @@ impl<U: UdpSocket> Association<U> {
 
     /// Remembers an event of one of the sockets.
     pub(super) fn mark(&mut self, role: Role, event: &Event) {
-        let wire = match role {
+        let socket = match role {
             Role::Inner => Some(&mut self.inner),
             Role::Outer4 => self.outer[0].as_mut(),
             Role::Outer6 => self.outer[1].as_mut(),
             _ => None,
         };
-        if let Some(wire) = wire {
+        if let Some(socket) = socket {
             // An error that waits counts too: receiving takes it away.
-            wire.readable |= event.readable | event.ended | event.failed;
+            socket.readable |= event.readable | event.ended | event.failed;
         }
     }
 
@@ -233,8 +233,8 @@ impl<U: UdpSocket> Association<U> {
     /// Whether a socket may still have datagrams.
     pub(super) fn is_ready(&self) -> bool {
         let mut ready = self.inner.readable;
-        for wire in self.outer.iter().flatten() {
-            ready |= wire.readable;
+        for socket in self.outer.iter().flatten() {
+            ready |= socket.readable;
         }
         ready
     }
