@@ -129,7 +129,7 @@ impl<N: Net> Server<N> {
     pub fn census(&self) -> Census {
         Census {
             sessions: self.sessions.len(),
-            buffers: self.shared.buffers.places().used(),
+            buffers: self.shared.buffers.quota().used(),
             openings: self.used(Table::Openings),
             timers: self.shared.timers.armed() + self.shared.stagger.armed(),
             queries: self.shared.names.live(),
@@ -152,7 +152,7 @@ impl<N: Net> Server<N> {
         let held: usize = self.sessions.iter().map(Session::buffers_held).sum();
         assert_eq!(
             held,
-            self.shared.buffers.places().used(),
+            self.shared.buffers.quota().used(),
             "a buffer has no owner"
         );
         let opening = self
@@ -187,9 +187,9 @@ impl<N: Net> Server<N> {
         self.shared.names.check();
     }
 
-    /// Places of a table that are taken.
+    /// How many places of a table are taken.
     fn used(&self, table: Table) -> usize {
-        self.shared.clients.places(table).used()
+        self.shared.clients.quota(table).used()
     }
 
     fn timeout(&self) -> Option<Duration> {

@@ -17,7 +17,7 @@ use crate::state::access::{Access, ClientKey, Refusal};
 use crate::state::association::{DropReason, PORT_SILENCE_MS};
 use crate::state::auth::Auth;
 use crate::state::clients::{Clients, Table};
-use crate::state::pool::{Buffers, Places};
+use crate::state::pool::{Buffers, Quota};
 use crate::state::resolver::{SHARE_MAX, Settings};
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
@@ -109,8 +109,8 @@ impl<N: Net> Shared<N> {
     }
 
     /// The table of openings, for its counts.
-    pub fn openings(&self) -> &Places {
-        self.clients.places(Table::Openings)
+    pub fn openings(&self) -> &Quota {
+        self.clients.quota(Table::Openings)
     }
 
     /// Connection attempts beside the first of each race.

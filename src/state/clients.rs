@@ -4,7 +4,7 @@
 //! dozen comparisons where a walk over all sessions would cost milliseconds.
 
 use super::access::ClientKey;
-use super::pool::Places;
+use super::pool::Quota;
 
 /// A table of which no client may have all.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,7 @@ pub struct Share {
 pub struct Clients {
     shares: Vec<(ClientKey, Share)>,
     /// What is taken by all of them.
-    places: [Places; TABLES],
+    quotas: [Quota; TABLES],
     /// What one may take.
     own_max: [usize; TABLES],
     sessions_max: usize,
@@ -53,7 +53,7 @@ impl Clients {
     pub fn new(sessions_max: usize, tables: [(usize, usize); TABLES]) -> Self {
         Self {
             shares: Vec::new(),
-            places: tables.map(|(max, _)| Places::new(max)),
+            quotas: tables.map(|(max, _)| Quota::new(max)),
             own_max: tables.map(|(_, own_max)| own_max),
             sessions_max,
         }
@@ -66,8 +66,8 @@ impl Clients {
     }
 
     /// A table, for its counts.
-    pub fn places(&self, table: Table) -> &Places {
-        &self.places[table as usize]
+    pub fn quota(&self, table: Table) -> &Quota {
+        &self.quotas[table as usize]
     }
 
     /// Takes a place of a table; `false` when all are taken, or the client's share of them.
@@ -77,14 +77,14 @@ impl Clients {
         };
         let own = &mut self.shares[at].1.taken[table as usize];
         let taken =
-            (*own as usize) < self.own_max[table as usize] && self.places[table as usize].take();
+            (*own as usize) < self.own_max[table as usize] && self.quotas[table as usize].take();
         *own += u32::from(taken);
         taken
     }
 
     /// Gives it back.
     pub fn give(&mut self, table: Table, client_key: ClientKey) {
-        self.places[table as usize].give();
+        self.quotas[table as usize].give();
         if let Some(share) = self.share_mut(client_key) {
             share.taken[table as usize] -= 1;
         }
@@ -145,7 +145,7 @@ mod tests {
         let client_key = |text: &str| ClientKey::from(text.parse::<IpAddr>().unwrap());
         let (a, b) = (client_key("10.0.0.1"), client_key("10.0.0.2"));
         let mut clients = Clients::new(3, [(5, 2); TABLES]);
-        let used = |clients: &Clients| clients.places(Table::Openings).used();
+        let used = |clients: &Clients| clients.quota(Table::Openings).used();
         assert!(clients.enter(b) && clients.enter(a) && clients.enter(a));
         assert_eq!(used(&clients), 3);
         assert!(!clients.enter(a), "its share of the openings");
@@ -176,6 +176,6 @@ mod tests {
         for (last, taken) in [(2, true), (2, false), (1, false)] {
             assert_eq!(clients.take(Table::Binds, client_key(last)), taken);
         }
-        assert_eq!(clients.places(Table::Binds).used(), 3);
+        assert_eq!(clients.quota(Table::Binds).used(), 3);
     }
 }

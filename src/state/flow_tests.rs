@@ -109,7 +109,7 @@ fn a_transfer_holds_no_buffer_between_turns() {
     );
     assert_eq!(to.stream.written, b"hello");
     assert_eq!(
-        (flow.bytes(), flow.holds(), buffers.places().used()),
+        (flow.bytes(), flow.holds(), buffers.quota().used()),
         (5, false, 0)
     );
 }
@@ -187,11 +187,11 @@ fn a_slow_reader_pins_one_buffer_and_its_source_is_read_no_further() {
         flow.pump(&mut from, &mut to, None, &mut buffers),
         Ok(Step::Blocked)
     );
-    assert_eq!((buffers.places().used(), from.stream.reads), (1, 1));
+    assert_eq!((buffers.quota().used(), from.stream.reads), (1, 1));
     (to.stream.room, to.ready.writable) = (100, true);
     while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Step::More {}
     assert_eq!(to.stream.written, b"abcdefgh");
-    assert_eq!(buffers.places().used(), 0);
+    assert_eq!(buffers.quota().used(), 0);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn nothing_is_read_for_a_sink_without_room() {
         flow.pump(&mut from, &mut to, None, &mut buffers),
         Ok(Step::Blocked)
     );
-    assert_eq!((from.stream.reads, buffers.places().used()), (0, 0));
+    assert_eq!((from.stream.reads, buffers.quota().used()), (0, 0));
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_request_body_ends_the_flow_without_a_fin_and_what_follows_stays_behind() {
         }
         assert_eq!(to.stream.written, b"body");
         assert!(flow.is_done() && flow.is_measured() && !to.stream.shut);
-        assert_eq!(buffers.places().used(), 0);
+        assert_eq!(buffers.quota().used(), 0);
     }
 }
 
@@ -301,7 +301,7 @@ fn a_malformed_body_breaks_its_source() {
     let step = flow.pump(&mut from, &mut to, Some(&mut meter), &mut buffers);
     assert_eq!(step, Err(Broken::Source));
     flow.release(&mut buffers);
-    assert_eq!((buffers.places().used(), to.stream.written.len()), (0, 0));
+    assert_eq!((buffers.quota().used(), to.stream.written.len()), (0, 0));
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn the_broken_end_is_named() {
         Err(Broken::Sink)
     );
     flow.release(&mut buffers);
-    assert_eq!(buffers.places().used(), 0);
+    assert_eq!(buffers.quota().used(), 0);
 }
 
 #[test]
@@ -335,5 +335,5 @@ fn nothing_is_read_again_after_would_block() {
             Ok(Step::Blocked)
         );
     }
-    assert_eq!((from.stream.reads, buffers.places().used()), (1, 0));
+    assert_eq!((from.stream.reads, buffers.quota().used()), (1, 0));
 }

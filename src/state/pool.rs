@@ -6,13 +6,13 @@ use std::fmt;
 
 /// A bounded number of places, and how many are taken.
 #[derive(Debug)]
-pub struct Places {
+pub struct Quota {
     used: usize,
     peak: usize,
     max: usize,
 }
 
-impl Places {
+impl Quota {
     /// At most `max` at once.
     pub fn new(max: usize) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Places {
     }
 }
 
-impl fmt::Display for Places {
+impl fmt::Display for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (peak {}) of {}", self.used, self.peak, self.max)
     }
@@ -114,7 +114,7 @@ pub const SCRATCH_BUFFERS: usize = 8;
 /// The buffers of the relay, and the one scratch buffer for those who find none.
 #[derive(Debug)]
 pub struct Buffers {
-    places: Places,
+    quota: Quota,
     /// Made when first needed, and kept for the next taker.
     free: Vec<Buffer>,
     /// Made when first used.
@@ -126,7 +126,7 @@ impl Buffers {
     /// At most `max` buffers of `buffer_bytes` each.
     pub fn new(max: usize, buffer_bytes: usize) -> Self {
         Self {
-            places: Places::new(max),
+            quota: Quota::new(max),
             free: Vec::new(),
             scratch: Vec::new(),
             buffer_bytes,
@@ -135,7 +135,7 @@ impl Buffers {
 
     /// Lends an empty buffer, if one is left.
     pub fn take(&mut self) -> Option<Buffer> {
-        if !self.places.take() {
+        if !self.quota.take() {
             return None;
         }
         let free = self.free.pop();
@@ -145,7 +145,7 @@ impl Buffers {
     /// Takes a buffer back; what it still held is dropped.
     pub fn give(&mut self, mut buffer: Buffer) {
         buffer.filled(0);
-        self.places.give();
+        self.quota.give();
         self.free.push(buffer);
     }
 
@@ -163,8 +163,8 @@ impl Buffers {
     }
 
     /// The counts.
-    pub fn places(&self) -> &Places {
-        &self.places
+    pub fn quota(&self) -> &Quota {
+        &self.quota
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
         assert!(buffers.take().is_none());
         buffers.give(buffer);
         assert!(buffers.take().is_some());
-        assert_eq!(buffers.places().to_string(), "1 (peak 1) of 1");
+        assert_eq!(buffers.quota().to_string(), "1 (peak 1) of 1");
     }
 
     #[test]
@@ -200,17 +200,17 @@ mod tests {
         fn the_counts_agree_with_a_plain_list(
             steps in proptest::collection::vec(any::<bool>(), 0..100)
         ) {
-            let mut places = Places::new(5);
+            let mut quota = Quota::new(5);
             let mut held = 0;
             for take in steps {
                 if take {
-                    prop_assert_eq!(places.take(), held < 5);
+                    prop_assert_eq!(quota.take(), held < 5);
                     held = 5.min(held + 1);
                 } else if held > 0 {
-                    places.give();
+                    quota.give();
                     held -= 1;
                 }
-                prop_assert_eq!(places.used(), held);
+                prop_assert_eq!(quota.used(), held);
             }
         }
     }

@@ -206,7 +206,7 @@ impl<U: UdpSocket> Association<U> {
     pub(super) fn dissociate<N: Net>(&mut self, shared: &mut Shared<N>) {
         self.give_up_lookups(shared);
         shared.clients.give(Table::Associations, self.client_key);
-        if shared.clients.places(Table::Associations).used() == 0 {
+        if shared.clients.quota(Table::Associations).used() == 0 {
             shared.associations.batch.release();
         }
     }
