@@ -5,9 +5,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::client::Client;
 use super::opening::{Opening, Step};
-use super::shared::{Class, STAGGER, refused};
-use super::{Client, Next, Reason, Shared};
+use super::outcome::{Next, Reason, refused};
+use super::shared::{Class, STAGGER, Shared};
 use crate::net::{Errno, Listener, Net, Stream};
 use crate::state::clients::Table;
 use crate::state::flow::Ready;

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
+use super::client::Client;
 use super::opening::{Opening, Step};
+use super::outcome::{Next, Reason, refused};
 use super::race::Attempt;
-use super::shared::{Class, STAGGER, refused};
-use super::{Client, Next, Reason, Shared};
+use super::shared::{Class, STAGGER, Shared};
 use crate::net::{Net, Purpose, Stream};
 use crate::state::handshake::Refuse;
 use crate::state::resolver::Answer;

@@ -1,7 +1,10 @@
 //! The handshake of a session: bytes in, answers out, until the request stands.
 
+use super::client::Client;
 use super::opening::{Opening, Step};
-use super::{Client, Next, Reason, Shared, Total, Wake};
+use super::outcome::{Next, Reason, Wake};
+use super::shared::Shared;
+use super::totals::Total;
 use crate::net::Net;
 use crate::state::flow::Gone;
 use crate::state::handshake::{self, Dialect, Progress, Refuse, Stage};

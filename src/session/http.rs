@@ -4,10 +4,12 @@
 //! large as a SOCKS handshake. Once it is read it waits for its target outside of that table, with
 //! what lies behind it, unless that is much.
 
+use super::client::Client;
 use super::handshake::{heard, turn_away};
 use super::opening::Opening;
+use super::outcome::{Next, Reason};
 use super::record::Record;
-use super::{Client, Next, Reason, Shared};
+use super::shared::Shared;
 use crate::net::{Millis, Net, Stream};
 use crate::state::auth::Auth;
 use crate::state::clients::Table;

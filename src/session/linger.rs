@@ -8,10 +8,11 @@
 use std::mem;
 use std::net::Ipv4Addr;
 
+use super::client::{Client, Outbox};
 use super::http::status;
-use super::opening::Outbox;
-use super::shared::Class;
-use super::{Client, Next, Phase, Reason, Session, Shared, Wake};
+use super::outcome::{Next, Reason, Wake};
+use super::shared::{Class, Shared};
+use super::{Phase, Session};
 use crate::net::{Net, Stream};
 use crate::state::flow::{Gone, Peer};
 use crate::state::handshake::{self, Dialect, Refuse};

@@ -4,7 +4,7 @@
 //! Opening     Handshake    read what is there, feed, answer      handshake.rs, http.rs for HTTP
 //!             Resolving    only for names                        connect.rs
 //!             Connecting   candidates race, the first wins       connect.rs, race.rs
-//!             Binding      or: a listener waits for one peer     bind.rs     
+//!             Binding      or: a listener waits for one peer     bind.rs
 //!             Answering    the reply, and early bytes on         relay.rs
 //! Relaying    two flows, until both have ended                   relay.rs
 //! Associated  or: datagrams, until the connection ends           association/
@@ -18,33 +18,37 @@
 
 mod association;
 mod bind;
+mod client;
 mod connect;
 mod handshake;
 mod http;
 mod linger;
 mod opening;
+mod outcome;
 mod race;
 mod record;
 mod relay;
 mod shared;
+mod totals;
 
 use std::mem;
 use std::net::SocketAddr;
 
 use self::association::Association;
+use self::client::Client;
 use self::linger::Linger;
 use self::opening::Opening;
+use self::outcome::Next;
+pub use self::outcome::{Reason, Verdict, Wake};
 use self::record::Record;
 use self::relay::Relay;
 use self::shared::Class;
-use self::shared::count;
-pub use self::shared::{Reason, Shared, Total, Totals};
+pub use self::shared::Shared;
+pub use self::totals::{Total, Totals};
 use crate::net::{Event, Millis, Net, Stream};
-use crate::state::access::ClientKey;
 use crate::state::flow::{Peer, Ready};
 use crate::state::handshake::Refuse;
-use crate::state::resolver::Answer;
-use crate::state::slots::{Key, Role, Token};
+use crate::state::slots::{Key, Role};
 use crate::state::users::Users;
 
 /// An idle tunnel may cost 0.4 KiB in all: this, a timer, and its places in queue and tables.
@@ -57,37 +61,6 @@ pub struct Session<N: Net> {
     phase: Phase<N>,
 }
 
-/// What every phase needs: the client's connection, and what is remembered of it.
-struct Client<N: Net> {
-    key: Key,
-    peer: Peer<N::Stream>,
-    record: Record,
-}
-
-/// Why a session gets a turn.
-#[derive(Clone, Copy)]
-pub enum Wake<'a> {
-    /// Something has happened on one of its sockets, or it has more to do.
-    Event,
-    /// Its timer has run out.
-    Timeout,
-    /// The timer of its next attempt, or of its client's silence, has run out.
-    Stagger,
-    /// The lookup of the name with that number has come to its end.
-    Answer(u8, &'a Answer),
-}
-
-/// What a turn says to the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// An event or a timer will wake it.
-    Idle,
-    /// It has used up its budget and wants another turn.
-    Again,
-    /// It is over.
-    Closed(Reason),
-}
-
 /// Where in its life a session is.
 enum Phase<N: Net> {
     Opening(Box<Opening<N>>),
@@ -95,27 +68,6 @@ enum Phase<N: Net> {
     Associated(Box<Association<N::UdpSocket>>),
     Lingering(Linger),
     Over,
-}
-
-/// What follows a step.
-#[derive(Clone, Copy)]
-enum Next {
-    /// There is more to do at once, perhaps in another step.
-    Go,
-    /// Nothing until something happens.
-    Wait,
-    /// There is more to do, but others come first.
-    Yield,
-    /// The tunnel or the association stands.
-    Stand,
-    /// The request cannot be served, for that reason.
-    Fail(Reason),
-    /// The client is told that.
-    Refuse(Refuse, Reason),
-    /// The client has its answer; what it still sends is discarded.
-    Part(Reason),
-    /// The end.
-    Close(Reason),
 }
 
 impl<N: Net> Session<N> {
@@ -316,16 +268,5 @@ impl<N: Net> Session<N> {
             Phase::Lingering(linger) => linger.moved(),
             _ => (0, 0),
         }
-    }
-}
-
-impl<N: Net> Client<N> {
-    /// Who it is, for the limits.
-    fn client_key(&self) -> ClientKey {
-        self.record.client_key()
-    }
-
-    fn token(&self, role: Role) -> Token {
-        Token::new(self.key, role)
     }
 }

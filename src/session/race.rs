@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::Reason;
+use super::outcome::Reason;
 use crate::net::Stream;
 use crate::state::flow::Ready;
 use crate::state::resolver::Addresses;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::Reason;
+use super::outcome::Reason;
 use crate::log::{Level, log};
 use crate::net::Millis;
 use crate::state::access::ClientKey;

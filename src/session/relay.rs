@@ -1,8 +1,9 @@
 //! A tunnel that stands: the reply, the early payload, then two flows until both have ended.
 
+use super::client::Client;
 use super::opening::Opening;
-use super::shared::Class;
-use super::{Client, Next, Reason, Shared, Wake};
+use super::outcome::{Next, Reason, Wake};
+use super::shared::{Class, Shared};
 use crate::net::{Net, Stream};
 use crate::state::flow::{Broken, Flow, Peer, Ready, Step};
 use crate::state::pool::Buffers;

@@ -1,20 +1,20 @@
 //! What all sessions share: the system, the pools, the timers, the rules and the counts.
 
-use std::fmt;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 
 use super::association::{Associations, LOOKUPS_MAX};
 use super::http::HttpRequest;
 use super::opening::{Opening, Step};
+use super::outcome::Reason;
 use super::race::Race;
+use super::totals::Totals;
 use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, Relay, Timeouts};
-use crate::log::{Level, log};
 use crate::names::Names;
-use crate::net::{Errno, Millis, Net, in_words};
-use crate::state::access::{Access, ClientKey, Refusal};
-use crate::state::association::{DropReason, PORT_SILENCE_MS};
+use crate::net::{Millis, Net};
+use crate::state::access::{Access, ClientKey};
+use crate::state::association::PORT_SILENCE_MS;
 use crate::state::auth::Auth;
 use crate::state::clients::{Clients, Table};
 use crate::state::pool::{Buffers, Quota};
@@ -22,7 +22,6 @@ use crate::state::resolver::{SHARE_MAX, Settings};
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
 use crate::state::users::{PENALTIES_MS, PENALTY_STEPS, Users};
-use crate::wire::socks::ReplyCode;
 
 /// How long a refused client gets to read its reply before the connection is closed. RFC 1928
 /// §6 asks for less than ten seconds.
@@ -127,7 +126,7 @@ impl<N: Net> Shared<N> {
     pub(super) fn permit(&mut self, client: &SocketAddr, to: &SocketAddr) -> Result<(), Reason> {
         let verdict = self.auth.access.permits(client.ip(), *to);
         verdict.map_err(|refusal| {
-            count(&mut self.totals.refused[refusal.index()], 1);
+            self.totals.count_refusal(refusal);
             Reason::NotAllowed(refusal)
         })
     }
@@ -228,226 +227,5 @@ impl Class {
         ]);
         penalties.copy_from_slice(&PENALTIES_MS);
         durations
-    }
-}
-
-/// What is counted since the start.
-#[derive(Clone, Copy, Debug)]
-#[repr(u8)]
-pub enum Total {
-    /// Connections taken by accept.
-    Accepted,
-    /// Tunnels that stood.
-    Tunnels,
-    /// Bytes from clients to targets.
-    UpBytes,
-    /// Bytes from targets to clients.
-    DownBytes,
-    /// Clients turned away because they may not connect.
-    Strangers,
-    /// Clients turned away because they have too many sessions.
-    Crowded,
-    /// First bytes that were no protocol spoken here.
-    Garbage,
-    /// Logins refused.
-    LoginsRefused,
-    /// Times that accept had to pause for want of descriptors or memory.
-    Pauses,
-    /// Datagrams from clients to remotes.
-    UpDatagrams,
-    /// Datagrams from remotes to clients.
-    DownDatagrams,
-}
-
-impl Total {
-    /// How many there are.
-    const COUNT: usize = Self::DownDatagrams as usize + 1;
-
-    /// All of them, each at its place in [`Totals::counts`].
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::Accepted,
-        Self::Tunnels,
-        Self::UpBytes,
-        Self::DownBytes,
-        Self::Strangers,
-        Self::Crowded,
-        Self::Garbage,
-        Self::LoginsRefused,
-        Self::Pauses,
-        Self::UpDatagrams,
-        Self::DownDatagrams,
-    ];
-}
-
-impl fmt::Display for Total {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Accepted => "accepted",
-            Self::Tunnels => "tunnels",
-            Self::UpBytes => "bytes up",
-            Self::DownBytes => "bytes down",
-            Self::Strangers => "not allowed to connect",
-            Self::Crowded => "over the limit per client",
-            Self::Garbage => "not SOCKS",
-            Self::LoginsRefused => "wrong passwords",
-            Self::Pauses => "accept pauses",
-            Self::UpDatagrams => "datagrams up",
-            Self::DownDatagrams => "datagrams down",
-        })
-    }
-}
-
-/// Counters since the start; they wrap never in practice (64 bits).
-#[derive(Debug, Default)]
-pub struct Totals {
-    /// Each [`Total`] at its place.
-    pub counts: [u64; Total::COUNT],
-    /// Destinations refused, by cause.
-    pub refused: [u64; Refusal::COUNT],
-    /// Datagrams that were not carried, by cause.
-    pub dropped: [u64; DropReason::COUNT],
-}
-
-impl Totals {
-    /// Counts.
-    pub(crate) fn add(&mut self, total: Total, by: u64) {
-        count(&mut self.counts[total as usize], by);
-    }
-}
-
-/// Counts: what wraps never in practice is not worth a check at each place.
-#[inline]
-pub(super) fn count(counter: &mut u64, by: u64) {
-    *counter = counter.wrapping_add(by);
-}
-
-/// Why a session ended, for its log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// Both directions have ended.
-    Done,
-    /// The client closed before its tunnel stood.
-    ClientLeft,
-    /// The client's connection broke.
-    ClientReset,
-    /// The target's connection broke.
-    TargetReset,
-    /// Not a protocol that is spoken here.
-    Garbage,
-    /// No authentication method in common.
-    NoMethod,
-    /// Wrong name or password.
-    BadLogin,
-    /// The handshake took too long.
-    HandshakeTimeout,
-    /// A request that cannot be understood, or is not supported.
-    BadRequest,
-    /// Refused by the rules.
-    NotAllowed(Refusal),
-    /// Refused by the system: a firewall, or a missing right.
-    Forbidden,
-    /// The name does not resolve.
-    NoSuchName,
-    /// Nobody answered the lookup in time.
-    LookupTimeout,
-    /// No network of the target's family, or no way there.
-    NetworkUnreachable,
-    /// The target's host cannot be reached.
-    HostUnreachable,
-    /// The target refused.
-    Refused,
-    /// The connect timeout.
-    ConnectTimeout,
-    /// Nobody has come to a BIND listener.
-    BindTimeout,
-    /// Out of descriptors or table entries, or an error of the system without a code of its own.
-    Failed,
-    /// Nothing moved for the idle timeout.
-    IdleTimeout,
-    /// The same after one direction had ended.
-    HalfCloseTimeout,
-    /// The program is ending.
-    Stopped,
-}
-
-impl Reason {
-    /// REP for a request that ends so: the one place where outcomes become codes.
-    pub(super) fn reply_code(self) -> ReplyCode {
-        match self {
-            Self::NotAllowed(_) | Self::Forbidden => ReplyCode::NotAllowed,
-            Self::NetworkUnreachable => ReplyCode::NetworkUnreachable,
-            Self::HostUnreachable | Self::NoSuchName | Self::LookupTimeout => {
-                ReplyCode::HostUnreachable
-            }
-            Self::Refused => ReplyCode::ConnectionRefused,
-            Self::ConnectTimeout | Self::BindTimeout => ReplyCode::TtlExpired,
-            _ => ReplyCode::GeneralFailure,
-        }
-    }
-}
-
-/// The system has refused what a client has asked for: says so, and what that means.
-#[cold]
-pub(super) fn refused(client: &SocketAddr, what: &dyn fmt::Display, error: Errno) -> Reason {
-    let why = in_words(error);
-    log(Level::Debug, format_args!("{client} -> {what}: {why}"));
-    Reason::from(error)
-}
-
-impl From<Errno> for Reason {
-    /// What a failed connect means: the one place where errors become outcomes.
-    fn from(error: Errno) -> Self {
-        match error {
-            Errno::EACCES | Errno::EPERM => Self::Forbidden,
-            Errno::ENETUNREACH | Errno::ENETDOWN => Self::NetworkUnreachable,
-            Errno::EHOSTUNREACH => Self::HostUnreachable,
-            Errno::ECONNREFUSED => Self::Refused,
-            Errno::ETIMEDOUT => Self::ConnectTimeout,
-            _ => Self::Failed,
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            // Its line says what would open the way.
-            Self::NotAllowed(refusal) => {
-                return write!(f, "not allowed: {refusal}; {}", refusal.hint());
-            }
-            Self::Done => "done",
-            Self::ClientLeft => "client left",
-            Self::ClientReset => "client reset",
-            Self::TargetReset => "target reset",
-            Self::Garbage => "not SOCKS",
-            Self::NoMethod => "no common method",
-            Self::BadLogin => "wrong password",
-            Self::HandshakeTimeout => "handshake timeout",
-            Self::BadRequest => "bad request",
-            Self::Forbidden => "forbidden by the system",
-            Self::NoSuchName => "name not found",
-            Self::LookupTimeout => "name timeout",
-            Self::NetworkUnreachable => "network unreachable",
-            Self::HostUnreachable => "host unreachable",
-            Self::Refused => "refused",
-            Self::ConnectTimeout => "connect timeout",
-            Self::BindTimeout => "nobody came",
-            Self::Failed => "failed (see -v)",
-            Self::IdleTimeout => "idle timeout",
-            Self::HalfCloseTimeout => "half-close timeout",
-            Self::Stopped => "stopped",
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_total_is_at_its_index() {
-        for (index, total) in Total::ALL.into_iter().enumerate() {
-            assert_eq!(total as usize, index);
-        }
     }
 }

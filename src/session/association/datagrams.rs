@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 
 use super::{Association, Socket};
 use crate::net::{Errno, Net, Side, UdpSocket};
-use crate::session::{Shared, Total, Totals, count};
+use crate::session::shared::Shared;
+use crate::session::totals::{Total, count};
 use crate::state::association::{Contacts, DropReason, Known};
 use crate::state::batch::{BATCH_MAX, Batch, Indices};
 use crate::state::slots::{Role, Token};
@@ -286,13 +287,6 @@ impl<U: UdpSocket> Socket<U> {
             }
         }
         total
-    }
-}
-
-impl Totals {
-    /// Counts a datagram that was not carried.
-    pub(super) fn count_drop(&mut self, reason: DropReason) {
-        count(&mut self.dropped[reason.index()], 1);
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Association;
 use crate::net::{Net, UdpSocket};
-use crate::session::Shared;
+use crate::session::shared::Shared;
 use crate::state::association::{DropReason, Held, NAMES_MAX};
 use crate::state::clients::Table;
 use crate::state::resolver::{Answer, Asker, SLOTS_MAX};

@@ -11,9 +11,10 @@ use std::mem;
 use std::net::SocketAddr;
 
 pub(super) use self::lookup::LOOKUPS_MAX;
-use super::opening::{Opening, Outbox};
-use super::shared::{Class, SILENCE, refused};
-use super::{Client, Next, Reason, Shared, Wake};
+use super::client::{Client, Outbox};
+use super::opening::Opening;
+use super::outcome::{Next, Reason, Wake, refused};
+use super::shared::{Class, SILENCE, Shared};
 use crate::net::{Errno, Event, Net, Side, Stream, UdpSocket};
 use crate::state::access::ClientKey;
 use crate::state::association::{ClientAddr, Contacts, Names};

@@ -1,0 +1,176 @@
+//! How a turn of a session is called for, what follows a step of it, and why a session ends: in
+//! words for the log, in codes for the client.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crate::log::{Level, log};
+use crate::net::{Errno, in_words};
+use crate::state::access::Refusal;
+use crate::state::handshake::Refuse;
+use crate::state::resolver::Answer;
+use crate::wire::socks::ReplyCode;
+
+/// Why a session gets a turn.
+#[derive(Clone, Copy)]
+pub enum Wake<'a> {
+    /// Something has happened on one of its sockets, or it has more to do.
+    Event,
+    /// Its timer has run out.
+    Timeout,
+    /// The timer of its next attempt, or of its client's silence, has run out.
+    Stagger,
+    /// The lookup of the name with that number has come to its end.
+    Answer(u8, &'a Answer),
+}
+
+/// What a turn says to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// An event or a timer will wake it.
+    Idle,
+    /// It has used up its budget and wants another turn.
+    Again,
+    /// It is over.
+    Closed(Reason),
+}
+
+/// What follows a step.
+#[derive(Clone, Copy)]
+pub(super) enum Next {
+    /// There is more to do at once, perhaps in another step.
+    Go,
+    /// Nothing until something happens.
+    Wait,
+    /// There is more to do, but others come first.
+    Yield,
+    /// The tunnel or the association stands.
+    Stand,
+    /// The request cannot be served, for that reason.
+    Fail(Reason),
+    /// The client is told that.
+    Refuse(Refuse, Reason),
+    /// The client has its answer; what it still sends is discarded.
+    Part(Reason),
+    /// The end.
+    Close(Reason),
+}
+
+/// Why a session ended, for its log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Both directions have ended.
+    Done,
+    /// The client closed before its tunnel stood.
+    ClientLeft,
+    /// The client's connection broke.
+    ClientReset,
+    /// The target's connection broke.
+    TargetReset,
+    /// Not a protocol that is spoken here.
+    Garbage,
+    /// No authentication method in common.
+    NoMethod,
+    /// Wrong name or password.
+    BadLogin,
+    /// The handshake took too long.
+    HandshakeTimeout,
+    /// A request that cannot be understood, or is not supported.
+    BadRequest,
+    /// Refused by the rules.
+    NotAllowed(Refusal),
+    /// Refused by the system: a firewall, or a missing right.
+    Forbidden,
+    /// The name does not resolve.
+    NoSuchName,
+    /// Nobody answered the lookup in time.
+    LookupTimeout,
+    /// No network of the target's family, or no way there.
+    NetworkUnreachable,
+    /// The target's host cannot be reached.
+    HostUnreachable,
+    /// The target refused.
+    Refused,
+    /// The connect timeout.
+    ConnectTimeout,
+    /// Nobody has come to a BIND listener.
+    BindTimeout,
+    /// Out of descriptors or table entries, or an error of the system without a code of its own.
+    Failed,
+    /// Nothing moved for the idle timeout.
+    IdleTimeout,
+    /// The same after one direction had ended.
+    HalfCloseTimeout,
+    /// The program is ending.
+    Stopped,
+}
+
+impl Reason {
+    /// REP for a request that ends so: the one place where outcomes become codes.
+    pub(super) fn reply_code(self) -> ReplyCode {
+        match self {
+            Self::NotAllowed(_) | Self::Forbidden => ReplyCode::NotAllowed,
+            Self::NetworkUnreachable => ReplyCode::NetworkUnreachable,
+            Self::HostUnreachable | Self::NoSuchName | Self::LookupTimeout => {
+                ReplyCode::HostUnreachable
+            }
+            Self::Refused => ReplyCode::ConnectionRefused,
+            Self::ConnectTimeout | Self::BindTimeout => ReplyCode::TtlExpired,
+            _ => ReplyCode::GeneralFailure,
+        }
+    }
+}
+
+/// The system has refused what a client has asked for: says so, and what that means.
+#[cold]
+pub(super) fn refused(client: &SocketAddr, what: &dyn fmt::Display, error: Errno) -> Reason {
+    let why = in_words(error);
+    log(Level::Debug, format_args!("{client} -> {what}: {why}"));
+    Reason::from(error)
+}
+
+impl From<Errno> for Reason {
+    /// What a failed connect means: the one place where errors become outcomes.
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::EACCES | Errno::EPERM => Self::Forbidden,
+            Errno::ENETUNREACH | Errno::ENETDOWN => Self::NetworkUnreachable,
+            Errno::EHOSTUNREACH => Self::HostUnreachable,
+            Errno::ECONNREFUSED => Self::Refused,
+            Errno::ETIMEDOUT => Self::ConnectTimeout,
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            // Its line says what would open the way.
+            Self::NotAllowed(refusal) => {
+                return write!(f, "not allowed: {refusal}; {}", refusal.hint());
+            }
+            Self::Done => "done",
+            Self::ClientLeft => "client left",
+            Self::ClientReset => "client reset",
+            Self::TargetReset => "target reset",
+            Self::Garbage => "not SOCKS",
+            Self::NoMethod => "no common method",
+            Self::BadLogin => "wrong password",
+            Self::HandshakeTimeout => "handshake timeout",
+            Self::BadRequest => "bad request",
+            Self::Forbidden => "forbidden by the system",
+            Self::NoSuchName => "name not found",
+            Self::LookupTimeout => "name timeout",
+            Self::NetworkUnreachable => "network unreachable",
+            Self::HostUnreachable => "host unreachable",
+            Self::Refused => "refused",
+            Self::ConnectTimeout => "connect timeout",
+            Self::BindTimeout => "nobody came",
+            Self::Failed => "failed (see -v)",
+            Self::IdleTimeout => "idle timeout",
+            Self::HalfCloseTimeout => "half-close timeout",
+            Self::Stopped => "stopped",
+        })
+    }
+}

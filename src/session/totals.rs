@@ -1,0 +1,118 @@
+//! What is counted since the start, for the report.
+
+use std::fmt;
+
+use crate::state::access::Refusal;
+use crate::state::association::DropReason;
+
+/// What is counted since the start.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub enum Total {
+    /// Connections taken by accept.
+    Accepted,
+    /// Tunnels that stood.
+    Tunnels,
+    /// Bytes from clients to targets.
+    UpBytes,
+    /// Bytes from targets to clients.
+    DownBytes,
+    /// Clients turned away because they may not connect.
+    Strangers,
+    /// Clients turned away because they have too many sessions.
+    Crowded,
+    /// First bytes that were no protocol spoken here.
+    Garbage,
+    /// Logins refused.
+    LoginsRefused,
+    /// Times that accept had to pause for want of descriptors or memory.
+    Pauses,
+    /// Datagrams from clients to remotes.
+    UpDatagrams,
+    /// Datagrams from remotes to clients.
+    DownDatagrams,
+}
+
+impl Total {
+    /// How many there are.
+    const COUNT: usize = Self::DownDatagrams as usize + 1;
+
+    /// All of them, each at its place in [`Totals::counts`].
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Accepted,
+        Self::Tunnels,
+        Self::UpBytes,
+        Self::DownBytes,
+        Self::Strangers,
+        Self::Crowded,
+        Self::Garbage,
+        Self::LoginsRefused,
+        Self::Pauses,
+        Self::UpDatagrams,
+        Self::DownDatagrams,
+    ];
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Accepted => "accepted",
+            Self::Tunnels => "tunnels",
+            Self::UpBytes => "bytes up",
+            Self::DownBytes => "bytes down",
+            Self::Strangers => "not allowed to connect",
+            Self::Crowded => "over the limit per client",
+            Self::Garbage => "not SOCKS",
+            Self::LoginsRefused => "wrong passwords",
+            Self::Pauses => "accept pauses",
+            Self::UpDatagrams => "datagrams up",
+            Self::DownDatagrams => "datagrams down",
+        })
+    }
+}
+
+/// Counters since the start; they wrap never in practice (64 bits).
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Each [`Total`] at its place.
+    pub counts: [u64; Total::COUNT],
+    /// Destinations refused, by cause.
+    pub refused: [u64; Refusal::COUNT],
+    /// Datagrams that were not carried, by cause.
+    pub dropped: [u64; DropReason::COUNT],
+}
+
+impl Totals {
+    /// Counts.
+    pub(crate) fn add(&mut self, total: Total, by: u64) {
+        count(&mut self.counts[total as usize], by);
+    }
+
+    /// Counts a destination refused by the rules.
+    pub(super) fn count_refusal(&mut self, refusal: Refusal) {
+        count(&mut self.refused[refusal.index()], 1);
+    }
+
+    /// Counts a datagram that was not carried.
+    pub(super) fn count_drop(&mut self, reason: DropReason) {
+        count(&mut self.dropped[reason.index()], 1);
+    }
+}
+
+/// Counts: what wraps never in practice is not worth a check at each place.
+#[inline]
+pub(super) fn count(counter: &mut u64, by: u64) {
+    *counter = counter.wrapping_add(by);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_total_is_at_its_index() {
+        for (index, total) in Total::ALL.into_iter().enumerate() {
+            assert_eq!(total as usize, index);
+        }
+    }
+}
