@@ -131,7 +131,7 @@ impl<N: Net> Server<N> {
             sessions: self.sessions.len(),
             buffers: self.shared.buffers.quota().used(),
             openings: self.used(Table::Openings),
-            timers: self.shared.timers.armed() + self.shared.stagger.armed(),
+            timers: self.shared.timers.armed() + self.shared.alarms.armed(),
             queries: self.shared.names.live(),
             heads: self.used(Table::Heads),
             binds: self.used(Table::Binds),
@@ -199,7 +199,7 @@ impl<N: Net> Server<N> {
         let shared = &self.shared;
         let due = [
             shared.timers.next(),
-            shared.stagger.next(),
+            shared.alarms.next(),
             shared.names.poll_timeout(),
             self.acceptor.next(),
             self.stop_at,
@@ -342,8 +342,8 @@ impl<N: Net> Server<N> {
         while let Some(key) = self.shared.timers.expire(self.shared.now) {
             self.wake(key, Wake::Timeout);
         }
-        while let Some(key) = self.shared.stagger.expire(self.shared.now) {
-            self.wake(key, Wake::Stagger);
+        while let Some(key) = self.shared.alarms.expire(self.shared.now) {
+            self.wake(key, Wake::Alarm);
         }
     }
 

@@ -5,14 +5,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::client::Client;
-use super::opening::{Opening, Step};
-use super::outcome::{Next, Reason, refused};
-use super::shared::{Class, STAGGER, Shared};
+use super::client::{Client, Outbox};
+use super::input::Input;
+use super::outcome::{End, Reason, refused};
+use super::shared::{Alarm, Class, Shared};
 use crate::net::{Errno, Listener, Net, Stream};
 use crate::state::clients::Table;
 use crate::state::flow::Ready;
 use crate::state::handshake::Dialect;
+use crate::state::resolver::Addresses;
 use crate::state::slots::Role;
 
 /// Peers looked at in one turn; more of them wait in the listener's queue.
@@ -23,126 +24,143 @@ const PEERS_PER_TURN: usize = 8;
 const ANYWHERE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const ANYWHERE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
-impl<N: Net> Client<N> {
-    /// Opens the listener and tells the client where. Whom it expects are the candidates of
-    /// the race, one of them unspecified: anyone.
-    pub(super) fn bind(
-        &self,
-        opening: &mut Opening<N>,
+/// A BIND that waits for its peer. It has a place in the table of BINDs.
+#[derive(Debug)]
+pub(super) struct Bind<L> {
+    listener: L,
+    /// What events have said of the listener.
+    pub(super) ready: Ready,
+    /// The addresses that the peer may have; one of them unspecified: any.
+    expected: Addresses,
+}
+
+/// What a look at the listener has brought.
+pub(super) enum Accepted<S> {
+    /// The peer has come.
+    Peer(S, SocketAddr),
+    /// Nobody, and an event or an alarm will follow.
+    Nobody,
+    /// Only others so far, and there may be more in the queue.
+    Others,
+}
+
+impl<L: Listener> Bind<L> {
+    /// Opens the listener, and tells the client where it is.
+    pub(super) fn open<N: Net<Listener = L>>(
+        expected: Addresses,
+        port: u16,
+        outbox: &mut Outbox,
+        client: &Client<N>,
         shared: &mut Shared<N>,
-    ) -> Result<(), Reason> {
-        // SOCKS4 cannot say an IPv6 address, and who is not told where cannot tell the peer.
-        let can_say = |addr: &&IpAddr| addr.is_ipv4() || opening.dialect != Dialect::Socks4;
-        let mut expected = opening.race.expected().iter();
-        let expected = *expected.find(can_say).ok_or(Reason::NetworkUnreachable)?;
-        if !expected.is_unspecified() {
-            let peer = SocketAddr::new(expected, opening.race.port());
-            shared.permit(self.record.client(), &peer)?;
+    ) -> Result<Self, Reason> {
+        // SOCKS4 cannot express an IPv6 address, and a client that is not told where the listener
+        // is cannot tell its peer.
+        let can_say = |addr: &&IpAddr| addr.is_ipv4() || outbox.dialect != Dialect::Socks4;
+        let peer = expected.as_slice().iter().find(can_say);
+        let peer = *peer.ok_or(Reason::NetworkUnreachable)?;
+        if !peer.is_unspecified() {
+            shared.permit(client.addr(), &SocketAddr::new(peer, port))?;
         }
-        opening.binds = shared.clients.take(Table::Binds, self.client_key());
-        if !opening.binds {
+        if !shared.clients.take(Table::Binds, client.client_key()) {
             return Err(Reason::Failed);
         }
-        let listener = self
-            .open_listener(expected, shared)
-            .map_err(|error| refused(self.record.client(), &"BIND", error))?;
-        let mut bound = listener.local_addr().map_err(|_| Reason::Failed)?;
-        opening.listener = Some(listener);
-        bound.set_ip(shared.public_addr(bound.ip()));
-        opening.answer(bound);
-        // What was marked so far is not this listener's.
-        opening.race.ready = Ready::default();
-        opening.step = Step::Binding;
-        shared.arm(self.key, Class::Bind);
-        Ok(())
+        let opened = open_listener(peer, client, shared);
+        let (listener, bound) = opened.map_err(|error| {
+            shared.clients.give(Table::Binds, client.client_key());
+            refused(client.addr(), &"BIND", error)
+        })?;
+        outbox.grant(bound);
+        shared.arm(client.key, Class::Bind);
+        Ok(Self {
+            listener,
+            ready: Ready::default(),
+            expected,
+        })
     }
 
-    /// A listener on the address that the way to `expected` starts from.
-    fn open_listener(
-        &self,
-        expected: IpAddr,
+    /// Accepts until the expected peer has come. Others are refused, and the listener goes on.
+    pub(super) fn turn<N: Net<Listener = L>>(
+        &mut self,
+        input: &Input,
+        outbox: &mut Outbox,
+        client: &mut Client<N>,
         shared: &mut Shared<N>,
-    ) -> Result<N::Listener, Errno> {
-        let towards = match expected {
-            IpAddr::V4(addr) if addr.is_unspecified() => ANYWHERE_V4,
-            IpAddr::V6(addr) if addr.is_unspecified() => ANYWHERE_V6,
-            addr => addr,
-        };
-        let local = match shared.net.route(towards) {
-            Ok(local) => local,
-            // Without a way to the Internet: where the client itself came in.
-            Err(error) => match self.peer.stream.local_addr() {
-                Ok(local) if expected.is_unspecified() => local.ip().to_canonical(),
-                _ => return Err(error),
-            },
-        };
-        let token = self.token(Role::Target);
-        shared.net.listen(local, shared.relay.ports, token)
-    }
-
-    /// Waits for the expected peer. Others are refused, and the listener goes on.
-    pub(super) fn bind_turn(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
+    ) -> Result<Accepted<N::Stream>, End>
+    where
+        L: Listener<Stream = N::Stream>,
+    {
         // The listener ends with the control connection, whatever was sent before its end, and
         // however much: behind a full inbox the end cannot be read, only be heard of (urgent data
         // behind so much passes for one).
-        let unread_end = self.peer.ready.ended && !opening.inbox.has_room();
-        if opening.client_ended || unread_end {
-            return Next::Close(Reason::ClientLeft);
+        let unread_end = client.peer.ready.ended && !input.inbox.has_room();
+        if input.ended || unread_end {
+            return Err(End::close(Reason::ClientLeft));
         }
-        if opening.outbox.flush(&mut self.peer).is_err() {
-            return Next::Close(Reason::ClientReset);
-        }
+        outbox.flush(client)?;
         for _ in 0..PEERS_PER_TURN {
-            let Some(listener) = &mut opening.listener else {
-                break;
-            };
-            if !opening.race.ready.readable {
-                return Next::Wait;
+            if !self.ready.readable {
+                return Ok(Accepted::Nobody);
             }
-            match listener.accept() {
-                Ok((stream, peer)) => {
-                    if self.expects(opening, &peer, shared) {
-                        return self.bound(opening, stream, peer, shared);
-                    }
+            match self.listener.accept() {
+                Ok((stream, peer)) if self.expects(peer, client, shared) => {
+                    return Ok(Accepted::Peer(stream, peer));
                 }
-                Err(error) => match error {
-                    Errno::EAGAIN => opening.race.ready.readable = false,
-                    // It broke before it was taken; there may be another.
-                    Errno::ECONNABORTED => {}
+                // A stranger. Or the connection broke before it was taken; there may be another.
+                Ok(_) | Err(Errno::ECONNABORTED) => {}
+                Err(Errno::EAGAIN) => self.ready.readable = false,
+                Err(error) => {
                     // Out of descriptors: trying on at once would spin.
-                    _ => {
-                        refused(self.record.client(), &"BIND", error);
-                        shared.stagger.arm(self.key, STAGGER, shared.now);
-                        return Next::Wait;
-                    }
-                },
+                    refused(client.addr(), &"BIND", error);
+                    shared.arm_alarm(client.key, Alarm::AcceptAgain);
+                    return Ok(Accepted::Nobody);
+                }
             }
         }
-        Next::Yield
+        Ok(Accepted::Others)
     }
 
-    fn expects(&self, opening: &Opening<N>, peer: &SocketAddr, shared: &mut Shared<N>) -> bool {
+    /// Returns `true` if that peer is the one, and the rules permit it.
+    fn expects<N: Net>(
+        &self,
+        peer: SocketAddr,
+        client: &Client<N>,
+        shared: &mut Shared<N>,
+    ) -> bool {
         let addr = peer.ip().to_canonical();
-        let mut expected = opening.race.expected().iter();
+        let mut expected = self.expected.as_slice().iter();
         let peer = SocketAddr::new(addr, peer.port());
         expected.any(|candidate| candidate.is_unspecified() || *candidate == addr)
-            && shared.permit(self.record.client(), &peer).is_ok()
+            && shared.permit(client.addr(), &peer).is_ok()
     }
 
-    /// The peer has come: second reply, and the tunnel stands.
-    fn bound(
-        &mut self,
-        opening: &mut Opening<N>,
-        mut stream: N::Stream,
-        peer: SocketAddr,
-        shared: &mut Shared<N>,
-    ) -> Next {
-        shared.end_bind(opening, self.client_key());
-        self.record.set_reached(peer);
-        let token = self.token(Role::Target);
-        if shared.net.watch(&mut stream, token).is_err() {
-            return Next::Fail(Reason::Failed);
-        }
-        opening.reach(stream, Ready::default(), &peer)
+    /// Gives back its place in the table of BINDs.
+    pub(super) fn release<N: Net>(&self, client: &Client<N>, shared: &mut Shared<N>) {
+        shared.clients.give(Table::Binds, client.client_key());
     }
+}
+
+/// A listener on the address that the way to `peer` starts from, and the address to announce.
+fn open_listener<N: Net>(
+    peer: IpAddr,
+    client: &Client<N>,
+    shared: &mut Shared<N>,
+) -> Result<(N::Listener, SocketAddr), Errno> {
+    let towards = match peer {
+        IpAddr::V4(addr) if addr.is_unspecified() => ANYWHERE_V4,
+        IpAddr::V6(addr) if addr.is_unspecified() => ANYWHERE_V6,
+        addr => addr,
+    };
+    let local = match shared.net.route(towards) {
+        Ok(local) => local,
+        // Without a way to the Internet: where the client itself came in.
+        Err(error) => match client.peer.stream.local_addr() {
+            Ok(local) if peer.is_unspecified() => local.ip().to_canonical(),
+            _ => return Err(error),
+        },
+    };
+    let token = client.token(Role::Target);
+    let listener = shared.net.listen(local, shared.relay.ports, token)?;
+    let mut bound = listener.local_addr()?;
+    bound.set_ip(shared.public_addr(bound.ip()));
+    Ok((listener, bound))
 }

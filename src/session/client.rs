@@ -1,14 +1,20 @@
 //! The client's end of a session: its connection, and the bytes that wait on both ways of it.
 
-use super::record::Record;
-use crate::net::{Net, Stream};
-use crate::state::access::ClientKey;
-use crate::state::flow::{Gone, Peer};
-use crate::state::slots::{Key, Role, Token};
-use crate::wire::socks::REPLY_MAX;
+use std::net::{IpAddr, SocketAddr};
 
-/// Room for what the client sends before its tunnel stands. The longest message is that of
-/// RFC 1929 with 513 bytes; the rest of it is for payload that came along.
+use super::outcome::{End, Reason};
+use super::record::Record;
+use crate::net::{Millis, Net};
+use crate::state::access::ClientKey;
+use crate::state::flow::{Gone, Peer, Ready};
+use crate::state::handshake::Dialect;
+use crate::state::slots::{Key, Role, Token};
+use crate::wire::http::{ANSWER_MAX, Status};
+use crate::wire::socks::{REPLY_MAX, ReplyCode, write_reply};
+use crate::wire::socks4;
+
+/// Room for what the client sends before its tunnel is established. The longest message is that
+/// of RFC 1929 with 513 bytes; the rest of it is for payload that came along.
 const INBOX_BYTES: usize = 1024;
 
 /// Both two-byte answers and both replies to BIND: a client that sends everything at once, and
@@ -23,14 +29,59 @@ pub(super) struct Client<N: Net> {
 }
 
 impl<N: Net> Client<N> {
-    /// Who it is, for the limits.
+    /// A client that has just been accepted.
+    pub(super) fn new(key: Key, stream: N::Stream, addr: SocketAddr, now: Millis) -> Self {
+        let ready = Ready::default();
+        Self {
+            key,
+            peer: Peer { stream, ready },
+            record: Record::new(addr, now),
+        }
+    }
+
+    /// The address and port that it comes from.
+    pub(super) fn addr(&self) -> &SocketAddr {
+        self.record.client()
+    }
+
+    /// The address that it comes from.
+    pub(super) fn ip(&self) -> IpAddr {
+        self.addr().ip()
+    }
+
+    /// Whose share of the tables it counts against.
     pub(super) fn client_key(&self) -> ClientKey {
         self.record.client_key()
     }
 
+    /// The token of a socket of its session.
     pub(super) fn token(&self, role: Role) -> Token {
         Token::new(self.key, role)
     }
+
+    /// Reads once.
+    pub(super) fn read(&mut self, space: &mut [u8]) -> Result<Heard, End> {
+        if !self.peer.ready.readable {
+            return Ok(Heard::Nothing);
+        }
+        match self.peer.read(space) {
+            Ok(None) => Ok(Heard::Nothing),
+            Ok(Some(0)) => Ok(Heard::End),
+            Ok(Some(len)) => Ok(Heard::Bytes(len)),
+            Err(Gone) => Err(End::close(Reason::ClientReset)),
+        }
+    }
+}
+
+/// What a read from the client has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// So many bytes.
+    Bytes(usize),
+    /// The end of its stream.
+    End,
+    /// Nothing: an event will come. Or there was no room.
+    Nothing,
 }
 
 /// Bytes from the client that wait for their turn.
@@ -50,21 +101,18 @@ impl Inbox {
         }
     }
 
+    /// The bytes that nobody has taken.
     pub(super) fn unread(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
+    /// Takes the first `len` bytes out.
     pub(super) fn consume(&mut self, len: usize) {
         assert!(len <= self.unread().len());
         self.start += len;
     }
 
-    /// Forgets all.
-    pub(super) fn clear(&mut self) {
-        self.truncate(0);
-    }
-
-    /// Holds these bytes from now on, if there is room for them.
+    /// Holds these bytes in place of those that it held, if there is room for them.
     pub(super) fn refill(&mut self, bytes: &[u8]) -> bool {
         let Some(space) = self.bytes.get_mut(..bytes.len()) else {
             return false;
@@ -74,41 +122,45 @@ impl Inbox {
         true
     }
 
-    /// Forgets all but the first `len` bytes.
+    /// Drops all but the first `len` bytes.
     pub(super) fn truncate(&mut self, len: usize) {
         self.end = self.end.min(self.start + len);
     }
 
-    /// Whether there is room behind what is there.
+    /// Returns `true` if there is room behind what it holds.
     pub(super) fn has_room(&self) -> bool {
         self.end - self.start < INBOX_BYTES
     }
 
-    /// Reads once, behind what is there. `Some(0)` is the end of stream; `None` means that
-    /// nothing was there to read, or no room.
-    pub(super) fn read<S: Stream>(&mut self, client: &mut Peer<S>) -> Result<Option<usize>, Gone> {
+    /// Reads once, behind what it holds.
+    pub(super) fn read<N: Net>(&mut self, client: &mut Client<N>) -> Result<Heard, End> {
         self.bytes.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
-        if !client.ready.readable || !self.has_room() {
-            return Ok(None);
+        if !self.has_room() {
+            return Ok(Heard::Nothing);
         }
-        let len = client.read(&mut self.bytes[self.end..])?;
-        self.end += len.unwrap_or(0);
-        Ok(len)
+        let heard = client.read(&mut self.bytes[self.end..])?;
+        if let Heard::Bytes(len) = heard {
+            self.end += len;
+        }
+        Ok(heard)
     }
 }
 
-/// Bytes for the client that it has not taken yet.
+/// Bytes for the client that it has not taken yet, in the dialect that it speaks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outbox {
+    pub(super) dialect: Dialect,
     bytes: [u8; OUTBOX_BYTES],
     sent: usize,
     end: usize,
 }
 
 impl Outbox {
-    pub(super) fn new() -> Self {
+    /// An empty one.
+    pub(super) fn new(dialect: Dialect) -> Self {
         Self {
+            dialect,
             bytes: [0; OUTBOX_BYTES],
             sent: 0,
             end: 0,
@@ -121,13 +173,32 @@ impl Outbox {
         self.end += message.len();
     }
 
-    /// Whether the client has taken everything.
-    pub(super) fn is_taken(&self) -> bool {
+    /// Adds the reply that the request is granted. `bound` is the address of our end, or of the
+    /// peer that BIND has waited for.
+    pub(super) fn grant(&mut self, bound: SocketAddr) {
+        match self.dialect {
+            Dialect::Socks5 => {
+                let mut reply = [0; REPLY_MAX];
+                let len = write_reply(ReplyCode::Succeeded, bound, &mut reply);
+                self.put(&reply[..usize::from(len)]);
+            }
+            Dialect::Socks4 => self.put(&socks4::reply(true, bound)),
+            Dialect::Http => {
+                let mut answer = [0; ANSWER_MAX];
+                let len = Status::Established.write("", &mut answer);
+                self.put(&answer[..len]);
+            }
+        }
+    }
+
+    /// Returns `true` if the client has taken everything.
+    pub(super) fn is_empty(&self) -> bool {
         self.sent == self.end
     }
 
-    /// Writes what the client takes. Whether it has taken everything.
-    pub(super) fn flush<S: Stream>(&mut self, client: &mut Peer<S>) -> Result<bool, Gone> {
-        client.send(&self.bytes[..self.end], &mut self.sent)
+    /// Writes what the client takes. Returns `true` if it has taken everything.
+    pub(super) fn flush<N: Net>(&mut self, client: &mut Client<N>) -> Result<bool, End> {
+        let sent = client.peer.send(&self.bytes[..self.end], &mut self.sent);
+        sent.map_err(|Gone| End::close(Reason::ClientReset))
     }
 }

@@ -1,138 +1,99 @@
-//! The handshake of a session: bytes in, answers out, until the request stands.
+//! The handshake: bytes in, answers out, until the request is there.
 
-use super::client::Client;
-use super::opening::{Opening, Step};
-use super::outcome::{Next, Reason, Wake};
+use super::client::{Client, Heard, Inbox, Outbox};
+use super::http;
+use super::input::Input;
+use super::outcome::{End, Reason};
 use super::shared::Shared;
-use super::totals::Total;
 use crate::net::Net;
-use crate::state::flow::Gone;
-use crate::state::handshake::{self, Dialect, Progress, Refuse, Stage};
-use crate::wire::http::Status;
+use crate::state::handshake::{self, Dialect, Progress, Stage};
 use crate::wire::socks::Request;
 
-impl<N: Net> Client<N> {
-    /// One step on the way to a tunnel.
-    pub(super) fn open(
-        &mut self,
-        opening: &mut Opening<N>,
-        wake: Wake<'_>,
-        shared: &mut Shared<N>,
-    ) -> Next {
-        if !matches!(opening.step, Step::Handshake | Step::Answering)
-            && let Some(reason) = self.absorb(opening)
-        {
-            return Next::Close(reason);
-        }
-        match (opening.step, wake) {
-            (step, Wake::Timeout) => late(step, opening),
-            (Step::Handshake, Wake::Event) => self.handshake(opening, shared),
-            (Step::Resolving, Wake::Answer(_, answer)) => self.resolved(opening, answer, shared),
-            (Step::Connecting, Wake::Event) => self.connecting(opening, shared),
-            (Step::Connecting, Wake::Stagger) => self.advance(opening, shared),
-            (Step::Binding, _) => self.bind_turn(opening, shared),
-            (Step::Answering, Wake::Event) => self.answer(opening),
-            _ => Next::Wait,
-        }
-    }
+/// How far a handshake has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handshake {
+    /// Nothing has come yet: the first byte tells the dialect.
+    Start,
+    /// SOCKS5 or SOCKS4, at that stage.
+    Socks(Stage),
+    /// The head of an HTTP request.
+    Http,
+}
 
-    /// Feeds what has come, and reads more, until bytes are missing.
-    fn handshake(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
-        let client = self.record.ip();
-        let mut request = Request::default();
+impl Handshake {
+    /// Feeds what has come, and reads more, until the request is there; returns that, or `None`
+    /// while bytes are missing.
+    pub(super) fn turn<N: Net>(
+        &mut self,
+        input: &mut Input,
+        outbox: &mut Outbox,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Result<Option<Request>, End> {
         // Bounded: each round consumes a message of the inbox, or reads, and without bytes
         // to read it returns.
         loop {
-            let bytes = opening.inbox.unread();
-            if opening.stage == Stage::Greeting
-                && let Some(dialect) = Dialect::of(bytes, shared.auth.protocols)
-            {
-                opening.dialect = dialect;
-            }
-            if opening.dialect == Dialect::Http {
-                return self.browse(opening, shared);
-            }
-            let (auth, now) = (&mut shared.auth, shared.now);
+            let stage = match *self {
+                Self::Start => {
+                    let bytes = input.inbox.unread();
+                    if let Some(dialect) = Dialect::of(bytes, shared.auth.protocols) {
+                        outbox.dialect = dialect;
+                        *self = Self::first(dialect);
+                    } else if !listen(&mut input.inbox, outbox, client)? {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+                Self::Socks(stage) => stage,
+                Self::Http => return http::turn(&mut input.http, &mut input.inbox, client, shared),
+            };
+            let bytes = input.inbox.unread();
             let (used, progress) =
-                handshake::feed(opening.stage, bytes, client, auth, now, &mut request);
-            opening.inbox.consume(used);
-            let reply = match progress {
-                Progress::More => match self.listen(opening) {
-                    Next::Go => continue,
-                    next => return next,
-                },
-                Progress::Reply(reply, stage) => {
-                    opening.stage = stage;
-                    reply
+                handshake::feed(stage, bytes, client.ip(), &mut shared.auth, shared.now);
+            input.inbox.consume(used);
+            match progress {
+                Progress::More => {
+                    if !listen(&mut input.inbox, outbox, client)? {
+                        return Ok(None);
+                    }
+                }
+                Progress::Reply(reply, next) => {
+                    outbox.put(&reply);
+                    *self = Self::Socks(next);
                 }
                 Progress::Granted(reply, user) => {
-                    opening.stage = Stage::Request;
-                    self.record.set_user(user);
-                    reply
+                    outbox.put(&reply);
+                    client.record.set_user(user);
+                    *self = Self::Socks(Stage::Request);
                 }
-                Progress::Done => return self.connect(opening, &request, shared),
-                Progress::Refuse(refuse) => return turn_away(refuse, shared),
-            };
-            opening.outbox.put(&reply);
+                Progress::Done(request) => return Ok(Some(request)),
+                Progress::Refuse(refuse) => return Err(refuse.into()),
+            }
         }
     }
 
-    /// Writes what is to be said and reads once; [`Next::Go`] where there is something new.
-    fn listen(&mut self, opening: &mut Opening<N>) -> Next {
-        match opening.outbox.flush(&mut self.peer) {
-            Ok(true) => {}
-            Ok(false) => return Next::Wait,
-            Err(_) => return Next::Close(Reason::ClientReset),
+    /// How a handshake in that dialect begins.
+    fn first(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Socks5 => Self::Socks(Stage::Greeting),
+            Dialect::Socks4 => Self::Socks(Stage::Socks4),
+            Dialect::Http => Self::Http,
         }
-        heard(opening.inbox.read(&mut self.peer))
     }
 }
 
-/// What follows a read before the request stands.
-pub(super) fn heard(read: Result<Option<usize>, Gone>) -> Next {
-    match read {
-        Ok(Some(0)) => Next::Close(Reason::ClientLeft),
-        Ok(Some(_)) => Next::Go,
-        Ok(None) => Next::Wait,
-        Err(_) => Next::Close(Reason::ClientReset),
+/// Writes what is to be said and reads once. Returns `true` if something new has come.
+fn listen<N: Net>(
+    inbox: &mut Inbox,
+    outbox: &mut Outbox,
+    client: &mut Client<N>,
+) -> Result<bool, End> {
+    if !outbox.flush(client)? {
+        return Ok(false);
     }
-}
-
-/// The step takes too long.
-fn late<N: Net>(step: Step, opening: &mut Opening<N>) -> Next {
-    Next::Fail(match step {
-        // Only HTTP has a word for it.
-        Step::Handshake => {
-            let reason = Reason::HandshakeTimeout;
-            return match opening.dialect {
-                Dialect::Http => Next::Refuse(Refuse::Status(Status::RequestTimeout), reason),
-                _ => Next::Close(reason),
-            };
-        }
-        Step::Resolving => Reason::LookupTimeout,
-        // An attempt that was refused tells more than one that is still under way.
-        Step::Connecting => {
-            opening.race.note(Reason::ConnectTimeout);
-            opening.race.failure()
-        }
-        Step::Binding => Reason::BindTimeout,
-        Step::Answering => return Next::Close(Reason::ConnectTimeout),
-    })
-}
-
-/// The bytes deserve no tunnel.
-pub(super) fn turn_away<N: Net>(refuse: Refuse, shared: &mut Shared<N>) -> Next {
-    let reason = match refuse {
-        Refuse::Protocol => {
-            shared.totals.add(Total::Garbage, 1);
-            return Next::Close(Reason::Garbage);
-        }
-        Refuse::Method | Refuse::Status(Status::ProxyAuthenticationRequired) => Reason::NoMethod,
-        Refuse::LoginVersion | Refuse::Reply(_) | Refuse::Status(_) => Reason::BadRequest,
-        Refuse::Login(_) => {
-            shared.totals.add(Total::LoginsRefused, 1);
-            Reason::BadLogin
-        }
-    };
-    Next::Refuse(refuse, reason)
+    match inbox.read(client)? {
+        Heard::Bytes(_) => Ok(true),
+        Heard::Nothing => Ok(false),
+        Heard::End => Err(End::close(Reason::ClientLeft)),
+    }
 }

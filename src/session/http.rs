@@ -4,16 +4,16 @@
 //! large as a SOCKS handshake. Once it is read it waits for its target outside of that table, with
 //! what lies behind it, unless that is much.
 
-use super::client::Client;
-use super::handshake::{heard, turn_away};
-use super::opening::Opening;
-use super::outcome::{Next, Reason};
+use std::mem;
+
+use super::client::{Client, Heard, Inbox};
+use super::outcome::{End, Reason};
 use super::record::Record;
 use super::shared::Shared;
-use crate::net::{Millis, Net, Stream};
+use crate::net::{Millis, Net};
+use crate::state::access::ClientKey;
 use crate::state::auth::Auth;
-use crate::state::clients::Table;
-use crate::state::flow::{Gone, Peer};
+use crate::state::clients::{Clients, Table};
 use crate::state::handshake::Refuse;
 use crate::wire::http::{BodyMeter, FORWARDED_MAX, HEAD_MAX, Head, LOGIN_MAX, Malformed, Status};
 use crate::wire::socks::Request;
@@ -26,7 +26,7 @@ const WAITING_MAX: usize = 2048;
 #[derive(Debug)]
 pub(super) struct HttpRequest {
     /// It has an entry of the table of heads.
-    pub(super) is_entered: bool,
+    has_entry: bool,
     /// What the client sends: room for a whole head while that is read.
     input: Box<[u8]>,
     start: usize,
@@ -39,13 +39,15 @@ pub(super) struct HttpRequest {
 }
 
 impl HttpRequest {
-    /// One that has entered the table of heads.
-    pub(super) fn new() -> Self {
+    /// One that has an entry of the table of heads, and begins with `bytes`.
+    fn new(bytes: &[u8]) -> Self {
+        let mut input = vec![0; HEAD_MAX];
+        input[..bytes.len()].copy_from_slice(bytes);
         Self {
-            is_entered: true,
-            input: vec![0; HEAD_MAX].into(),
+            has_entry: true,
+            input: input.into(),
             start: 0,
-            end: 0,
+            end: bytes.len(),
             forwarded: Box::default(),
             forwarded_start: 0,
             meter: None,
@@ -85,6 +87,13 @@ impl HttpRequest {
         meter.advance(inbox_bytes)
     }
 
+    /// Gives back its entry of the table of heads, if it has one.
+    pub(super) fn release(&mut self, clients: &mut Clients, client_key: ClientKey) {
+        if mem::take(&mut self.has_entry) {
+            clients.give(Table::Heads, client_key);
+        }
+    }
+
     /// Keeps no more memory than the bytes for the target need. Whether these are so few that
     /// they may wait outside of the table.
     fn shrink(&mut self) -> bool {
@@ -93,28 +102,18 @@ impl HttpRequest {
         self.forwarded.len() + self.input.len() <= WAITING_MAX
     }
 
-    /// Reads once. `Some(0)`: end of stream; `None`: nothing there.
-    fn read<S: Stream>(&mut self, client: &mut Peer<S>) -> Result<Option<usize>, Gone> {
-        if !client.ready.readable {
-            return Ok(None);
-        }
-        let len = client.read(&mut self.input[self.end..])?;
-        self.end += len.unwrap_or(0);
-        Ok(len)
-    }
-
-    /// Whether the head is complete. If so, what it asks for is in `asked`, and who sent it goes to
-    /// `record`.
-    fn take(
+    /// Judges what has been read. Returns what the head asks for once that is complete; who sent
+    /// it goes to `record`.
+    fn parse(
         &mut self,
         auth: &mut Auth,
         record: &mut Record,
         now: Millis,
-        asked: &mut Request,
-    ) -> Result<bool, Refuse> {
-        let head = Head::parse(&self.input[..self.end], asked).map_err(Refuse::Status)?;
+    ) -> Result<Option<Request>, Refuse> {
+        let mut request = Request::default();
+        let head = Head::parse(&self.input[..self.end], &mut request).map_err(Refuse::Status)?;
         let Some(head) = head else {
-            return Ok(false);
+            return Ok(None);
         };
         let client = record.ip();
         let user = match auth.trusts(client, now) {
@@ -135,67 +134,66 @@ impl HttpRequest {
             self.meter = Some(BodyMeter::new(head.body));
         }
         self.start = head.len;
-        Ok(true)
+        Ok(Some(request))
     }
-}
 
-impl<N: Net> Client<N> {
-    /// Reads the head, judges it, and goes on to the target.
-    pub(super) fn browse(&mut self, opening: &mut Opening<N>, shared: &mut Shared<N>) -> Next {
-        if opening.http.is_none() {
-            if !shared.clients.take(Table::Heads, self.client_key()) {
-                let refuse = Refuse::Status(Status::ServiceUnavailable);
-                return Next::Refuse(refuse, Reason::Failed);
-            }
-            let http = opening.http.insert(Box::new(HttpRequest::new()));
-            let bytes = opening.inbox.unread();
-            http.input[..bytes.len()].copy_from_slice(bytes);
-            http.end = bytes.len();
-            opening.inbox.clear();
-        }
-        let Some(http) = &mut opening.http else {
-            return Next::Wait;
-        };
-        let mut request = Request::default();
+    /// Reads until the head is complete. Returns what it asks for, `None` while bytes are missing.
+    fn read_head<N: Net>(
+        &mut self,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Result<Option<Request>, End> {
         let mut seen = 0;
         // Bounded: each round reads at least one byte of at most `HEAD_MAX`.
         loop {
             // What a head means changes only with a line's end, or when the room is full.
-            let news = &http.input[seen..http.end];
-            if news.contains(&b'\n') || http.end == HEAD_MAX {
-                match http.take(&mut shared.auth, &mut self.record, shared.now, &mut request) {
-                    Ok(true) => break,
-                    Ok(false) => {}
-                    Err(refuse) => return turn_away(refuse, shared),
+            let news = &self.input[seen..self.end];
+            if news.contains(&b'\n') || self.end == HEAD_MAX {
+                let request = self.parse(&mut shared.auth, &mut client.record, shared.now)?;
+                if request.is_some() {
+                    return Ok(request);
                 }
             }
-            seen = http.end;
-            match heard(http.read(&mut self.peer)) {
-                Next::Go => {}
-                next => return next,
+            seen = self.end;
+            match client.read(&mut self.input[self.end..])? {
+                Heard::Bytes(len) => self.end += len,
+                Heard::End => return Err(End::close(Reason::ClientLeft)),
+                Heard::Nothing => return Ok(None),
             }
         }
-        // The way to the target may take long, and others wait for the entry.
-        if http.meter.is_none() && opening.inbox.refill(http.unread()) {
-            // Nothing but the payload is needed any more.
-            shared.give_head(http, self.client_key());
-            opening.http = None;
-        } else if http.shrink() {
-            shared.give_head(http, self.client_key());
-        }
-        self.connect(opening, &request, shared)
     }
 }
 
-/// The status that tells an HTTP client why it is refused.
-pub(super) fn status(refuse: Refuse, reason: Reason) -> Status {
-    match (refuse, reason) {
-        (Refuse::Status(status), _) => status,
-        (Refuse::Login(_), _) => Status::ProxyAuthenticationRequired,
-        (_, Reason::NotAllowed(_) | Reason::Forbidden) => Status::Forbidden,
-        (_, Reason::LookupTimeout | Reason::ConnectTimeout) => Status::GatewayTimeout,
-        (_, Reason::Failed) => Status::ServiceUnavailable,
-        (_, Reason::BadRequest) => Status::BadRequest,
-        _ => Status::BadGateway,
+/// Reads the head of the request in `slot`, which begins with what `inbox` holds. Returns what
+/// the head asks for; `None` while bytes are missing.
+pub(super) fn turn<N: Net>(
+    slot: &mut Option<Box<HttpRequest>>,
+    inbox: &mut Inbox,
+    client: &mut Client<N>,
+    shared: &mut Shared<N>,
+) -> Result<Option<Request>, End> {
+    let http = match slot {
+        Some(http) => http,
+        None => {
+            if !shared.clients.take(Table::Heads, client.client_key()) {
+                let refuse = Refuse::Status(Status::ServiceUnavailable);
+                return Err(End::refuse(refuse, Reason::Failed));
+            }
+            let http = Box::new(HttpRequest::new(inbox.unread()));
+            inbox.truncate(0);
+            slot.insert(http)
+        }
+    };
+    let Some(request) = http.read_head(client, shared)? else {
+        return Ok(None);
+    };
+    // The way to the target may take long, and others wait for the entry.
+    if http.meter.is_none() && inbox.refill(http.unread()) {
+        // Nothing but the payload is needed any more.
+        http.release(&mut shared.clients, client.client_key());
+        *slot = None;
+    } else if http.shrink() {
+        http.release(&mut shared.clients, client.client_key());
     }
+    Ok(Some(request))
 }

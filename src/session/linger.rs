@@ -1,4 +1,4 @@
-//! Last words: an error reply that the client gets to read.
+//! The end of a client that is refused: an error reply that it gets to read.
 //!
 //! Closing with unread input makes the kernel send a reset, which can destroy the reply before
 //! the client reads it. So: reply, FIN, then discard for a while (RFC 1928 §6 asks to close
@@ -9,12 +9,10 @@ use std::mem;
 use std::net::Ipv4Addr;
 
 use super::client::{Client, Outbox};
-use super::http::status;
-use super::outcome::{Next, Reason, Wake};
+use super::outcome::{End, Next, Reason, Wake};
 use super::shared::{Class, Shared};
-use super::{Phase, Session};
 use crate::net::{Net, Stream};
-use crate::state::flow::{Gone, Peer};
+use crate::state::flow::Gone;
 use crate::state::handshake::{self, Dialect, Refuse};
 use crate::state::pool::Buffers;
 use crate::wire::http::ANSWER_MAX;
@@ -25,40 +23,116 @@ use crate::wire::socks4;
 /// way. Behind that nothing is read, and the timer closes.
 const DISCARD_MAX: usize = 64 * 1024;
 
-/// A client's connection that leads nowhere (any more): what it is still to be told, and what it
-/// has sent since.
+/// A client's connection that leads nowhere (any more).
 #[derive(Debug)]
 pub(super) struct Linger {
     /// What was said before and is not delivered yet.
     outbox: Outbox,
-    dialect: Dialect,
-    /// `None`: there is nothing more to say.
+    /// What the client is told at last; `None`: nothing more.
     refuse: Option<Refuse>,
     reason: Reason,
-    /// The penalty is not over: the last words have to wait.
-    waits: bool,
-    /// How much of the last words has gone out.
+    /// The penalty for a wrong password is not over: the last reply has to wait.
+    is_held: bool,
+    /// How much of the last reply has gone out.
     sent: usize,
-    shut: bool,
+    is_shut: bool,
     discarded: usize,
     moved: (u64, u64),
 }
 
 impl Linger {
+    /// The end of a session that was refused for `reason`, or has had its answer. What `outbox`
+    /// holds goes first; `moved` was carried before.
+    pub(super) fn new(
+        refuse: Option<Refuse>,
+        reason: Reason,
+        outbox: Outbox,
+        moved: (u64, u64),
+    ) -> Self {
+        Self {
+            outbox,
+            refuse,
+            reason,
+            is_held: matches!(refuse, Some(Refuse::Login(_))),
+            sent: 0,
+            // Who has had its answer has had our end of stream with it.
+            is_shut: refuse.is_none(),
+            discarded: 0,
+            moved,
+        }
+    }
+
+    /// The class of its timer: the penalty where a password was wrong, else the time to read
+    /// the last reply.
+    pub(super) fn class(&self) -> Class {
+        match self.refuse {
+            Some(Refuse::Login(step)) => Class::Penalty(step),
+            _ => Class::Linger,
+        }
+    }
+
     /// Why the client was refused, or its tunnel has ended.
     pub(super) fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// Bytes that a tunnel had carried before this.
+    /// Bytes that a tunnel had carried before this, up and down.
     pub(super) fn moved(&self) -> (u64, u64) {
         self.moved
     }
 
-    /// The last words, in the client's dialect. They are the same each time.
-    fn words(&self, out: &mut [u8; ANSWER_MAX]) -> usize {
+    /// Sends the last reply once that may be sent, then discards until the client has closed too,
+    /// or the time is over.
+    pub(super) fn turn<N: Net>(
+        &mut self,
+        wake: Wake<'_>,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Result<Next, End> {
+        if let Wake::Timeout = wake {
+            if !mem::take(&mut self.is_held) {
+                return Err(End::close(self.reason));
+            }
+            shared.arm(client.key, Class::Linger);
+        }
+        match self.part(client, &mut shared.buffers) {
+            Ok(()) => Ok(Next::Wait),
+            Err(Gone) => Err(End::close(self.reason)),
+        }
+    }
+
+    /// Goes as far as that is possible now. An error: the client has gone.
+    fn part<N: Net>(&mut self, client: &mut Client<N>, buffers: &mut Buffers) -> Result<(), Gone> {
+        if !self.reply(client)? {
+            return Ok(());
+        }
+        let peer = &mut client.peer;
+        if !mem::replace(&mut self.is_shut, true) {
+            peer.stream.shutdown_write().map_err(|_| Gone)?;
+        }
+        while peer.ready.readable && self.discarded < DISCARD_MAX {
+            match peer.read(buffers.scratch())? {
+                Some(0) => return Err(Gone),
+                len => self.discarded += len.unwrap_or(0),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what is left of the last reply. Returns `true` if the client has taken everything.
+    fn reply<N: Net>(&mut self, client: &mut Client<N>) -> Result<bool, Gone> {
+        if !self.outbox.flush(client).map_err(|_| Gone)? || self.is_held {
+            return Ok(false);
+        }
+        let mut reply = [0; ANSWER_MAX];
+        let len = self.write_reply(&mut reply);
+        client.peer.send(&reply[..len], &mut self.sent)
+    }
+
+    /// The last reply, in the client's dialect. It is the same each time.
+    fn write_reply(&self, out: &mut [u8; ANSWER_MAX]) -> usize {
         let Some(refuse) = self.refuse else { return 0 };
-        match self.dialect {
+        match self.outbox.dialect {
             Dialect::Socks5 => {
                 let mut reply = [0; REPLY_MAX];
                 let len = usize::from(handshake::refusal(refuse, &mut reply));
@@ -71,87 +145,10 @@ impl Linger {
                 out[..reply.len()].copy_from_slice(&reply);
                 reply.len()
             }
-            Dialect::Http => status(refuse, self.reason).write(&self.reason.to_string(), out),
-        }
-    }
-
-    /// Says what is left to say, once that may be said. Whether the client has taken everything.
-    fn speak<S: Stream>(&mut self, client: &mut Peer<S>) -> Result<bool, Gone> {
-        if !self.outbox.flush(client)? || self.waits {
-            return Ok(false);
-        }
-        let mut words = [0; ANSWER_MAX];
-        let len = self.words(&mut words);
-        client.send(&words[..len], &mut self.sent)
-    }
-
-    /// Says what is left to say, then discards until the client has closed too. Nothing but an
-    /// event is waited for after [`Next::Wait`].
-    pub(super) fn turn<N: Net>(
-        &mut self,
-        wake: Wake<'_>,
-        client: &mut Client<N>,
-        shared: &mut Shared<N>,
-    ) -> Next {
-        if let Wake::Timeout = wake {
-            if !mem::take(&mut self.waits) {
-                return Next::Close(self.reason);
-            }
-            shared.arm(client.key, Class::Linger);
-        }
-        match self.part(&mut client.peer, &mut shared.buffers) {
-            Ok(()) => Next::Wait,
-            Err(Gone) => Next::Close(self.reason),
-        }
-    }
-
-    /// As far as that is possible now. An error: the client has gone.
-    fn part<S: Stream>(&mut self, client: &mut Peer<S>, buffers: &mut Buffers) -> Result<(), Gone> {
-        if !self.speak(client)? {
-            return Ok(());
-        }
-        if !mem::replace(&mut self.shut, true) {
-            client.stream.shutdown_write().map_err(|_| Gone)?;
-        }
-        while client.ready.readable && self.discarded < DISCARD_MAX {
-            match client.read(buffers.scratch())? {
-                Some(0) => return Err(Gone),
-                len => self.discarded += len.unwrap_or(0),
+            Dialect::Http => {
+                let status = self.reason.status(refuse);
+                status.write(&self.reason.to_string(), out)
             }
         }
-        Ok(())
-    }
-}
-
-impl<N: Net> Session<N> {
-    /// Gives back what the session holds and lingers, after a penalty where a password
-    /// was wrong. Without `refuse` the client has its answer, and has not to be told the end.
-    pub(super) fn refuse(
-        &mut self,
-        refuse: Option<Refuse>,
-        reason: Reason,
-        shared: &mut Shared<N>,
-    ) {
-        let mut linger = Linger {
-            outbox: Outbox::new(),
-            dialect: Dialect::Http,
-            refuse,
-            reason,
-            waits: false,
-            sent: 0,
-            shut: refuse.is_none(),
-            discarded: 0,
-            moved: self.moved(),
-        };
-        if let Phase::Opening(opening) = &self.phase {
-            (linger.outbox, linger.dialect) = (opening.outbox, opening.dialect);
-        }
-        let mut class = Class::Linger as u8;
-        if let Some(Refuse::Login(step)) = refuse {
-            linger.waits = true;
-            class = Class::Penalty as u8 + step;
-        }
-        self.enter(Phase::Lingering(linger), shared);
-        shared.timers.arm(self.client.key, class, shared.now);
     }
 }

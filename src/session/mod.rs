@@ -1,33 +1,36 @@
-//! The life of one client, from accept to close, in one pass:
+//! The life of one client, from accept to close. Each phase owns what only it needs, is one file,
+//! and has one `turn`:
 //!
 //! ```text
-//! Opening     Handshake    read what is there, feed, answer      handshake.rs, http.rs for HTTP
-//!             Resolving    only for names                        connect.rs
-//!             Connecting   candidates race, the first wins       connect.rs, race.rs
-//!             Binding      or: a listener waits for one peer     bind.rs
-//!             Answering    the reply, and early bytes on         relay.rs
-//! Relaying    two flows, until both have ended                   relay.rs
-//! Associated  or: datagrams, until the connection ends           association/
-//! Lingering   a last reply, FIN, input discarded for a while;
-//!             after a wrong password the penalty comes first     linger.rs
+//! Opening     Handshake   bytes in, answers out            handshake.rs, http.rs
+//!             Lookup      of a name only                   resolver
+//!             Connect     a race of attempts               connect.rs, race.rs
+//!             Bind        or: a listener waits for a peer  bind.rs
+//!             Reply       the reply, and early bytes on    reply.rs
+//! Relaying    two flows, until both have ended             relay.rs
+//! Associated  or: datagrams, until the client has ended    association/
+//! Lingering   a last reply, then input is discarded        linger.rs
 //! ```
 //!
-//! Each phase owns what only it needs, and stays in its place while it is worked on. A step says
-//! what comes [`Next`]; [`Session::turn`] goes on from step to step until one has to wait, and
-//! [`Session::enter`] gives back what a phase held.
+//! `opening.rs` leads from step to step. At the bottom, knowing no phase: the client's connection
+//! (`client.rs`, `record.rs`), what follows a turn and why a session ends (`outcome.rs`), and what
+//! all sessions share (`shared.rs`, `totals.rs`).
 
 mod association;
 mod bind;
+mod check;
 mod client;
 mod connect;
 mod handshake;
 mod http;
+mod input;
 mod linger;
 mod opening;
 mod outcome;
 mod race;
 mod record;
 mod relay;
+mod reply;
 mod shared;
 mod totals;
 
@@ -35,19 +38,17 @@ use std::mem;
 use std::net::SocketAddr;
 
 use self::association::Association;
-use self::client::Client;
+use self::client::{Client, Outbox};
 use self::linger::Linger;
-use self::opening::Opening;
-use self::outcome::Next;
+use self::opening::{Established, Opening};
+use self::outcome::{Next, Parting};
 pub use self::outcome::{Reason, Verdict, Wake};
-use self::record::Record;
 use self::relay::Relay;
 use self::shared::Class;
 pub use self::shared::Shared;
 pub use self::totals::{Total, Totals};
 use crate::net::{Event, Millis, Net, Stream};
-use crate::state::flow::{Peer, Ready};
-use crate::state::handshake::Refuse;
+use crate::state::handshake::{Dialect, Refuse};
 use crate::state::slots::{Key, Role};
 use crate::state::users::Users;
 
@@ -57,6 +58,7 @@ const SESSION_BYTES_MAX: usize = 320;
 /// One client's session.
 pub struct Session<N: Net> {
     client: Client<N>,
+    /// It is in the ready queue.
     queued: bool,
     phase: Phase<N>,
 }
@@ -74,15 +76,9 @@ impl<N: Net> Session<N> {
     /// A session for an accepted client, which has entered the list of clients.
     pub fn new(key: Key, stream: N::Stream, addr: SocketAddr, shared: &mut Shared<N>) -> Self {
         const { assert!(size_of::<Self>() <= SESSION_BYTES_MAX || size_of::<N::Stream>() > 4) };
-        let record = Record::new(addr, shared.now);
         shared.arm(key, Class::Handshake);
-        let ready = Ready::default();
         Self {
-            client: Client {
-                key,
-                peer: Peer { stream, ready },
-                record,
-            },
+            client: Client::new(key, stream, addr, shared.now),
             queued: false,
             phase: Phase::Opening(Box::new(Opening::new())),
         }
@@ -95,21 +91,17 @@ impl<N: Net> Session<N> {
 
     /// Remembers an event. All that follows from it happens in the session's turn.
     pub fn mark(&mut self, role: Role, event: &Event) {
-        let ready = match (role, &mut self.phase) {
-            (Role::Client, _) => &mut self.client.peer.ready,
-            (_, Phase::Opening(opening)) => match &mut opening.target {
-                Some(target) => &mut target.ready,
-                None => &mut opening.race.ready,
-            },
-            (_, Phase::Relaying(relay)) => relay.target_ready(),
-            (role, Phase::Associated(association)) => return association.mark(role, event),
-            // Of an attempt that is no more.
-            _ => return,
-        };
-        ready.mark(event);
+        match (role, &mut self.phase) {
+            (Role::Client, _) => self.client.peer.ready.mark(event),
+            (_, Phase::Opening(opening)) => opening.mark(event),
+            (_, Phase::Relaying(relay)) => relay.mark(event),
+            (role, Phase::Associated(association)) => association.mark(role, event),
+            // Of a socket that is no more.
+            (_, Phase::Lingering(_) | Phase::Over) => {}
+        }
     }
 
-    /// Says that it stands in the ready queue; whether it did not before.
+    /// Says that it is in the ready queue. Returns `true` if it was not before.
     pub fn queue(&mut self) -> bool {
         !mem::replace(&mut self.queued, true)
     }
@@ -120,87 +112,107 @@ impl<N: Net> Session<N> {
             self.queued = false;
         }
         if self.client.peer.is_broken() {
-            // Who leaves before the refusal has still been refused.
-            let reason = match &self.phase {
-                Phase::Lingering(linger) => linger.reason(),
-                _ => Reason::ClientReset,
-            };
-            self.abort();
-            return Verdict::Closed(reason);
+            return self.broken();
         }
         // Bounded: phases and steps only lead forwards.
         loop {
             let client = &mut self.client;
             let next = match &mut self.phase {
-                Phase::Opening(opening) => client.open(opening, wake, shared),
+                Phase::Opening(opening) => opening.turn(wake, client, shared),
                 Phase::Relaying(relay) => relay.turn(wake, client, shared),
                 Phase::Associated(association) => association.turn(wake, client, shared),
                 Phase::Lingering(linger) => linger.turn(wake, client, shared),
-                Phase::Over => Next::Wait,
+                Phase::Over => Ok(Next::Wait),
             };
             wake = Wake::Event;
-            let (refuse, reason) = match next {
-                Next::Go => continue,
-                Next::Wait => return Verdict::Idle,
-                Next::Yield => return Verdict::Again,
-                Next::Stand => {
-                    self.stand(shared);
-                    continue;
-                }
-                Next::Close(reason) => {
-                    if matches!(reason, Reason::ClientReset | Reason::TargetReset) {
-                        self.abort();
-                    }
-                    return Verdict::Closed(reason);
-                }
-                Next::Fail(reason) => (Some(Refuse::Reply(reason.reply_code())), reason),
-                Next::Refuse(refuse, reason) => (Some(refuse), reason),
-                Next::Part(reason) => (None, reason),
-            };
-            self.refuse(refuse, reason, shared);
+            match next {
+                Ok(Next::Go) => {}
+                Ok(Next::Wait) => return Verdict::Idle,
+                Ok(Next::Yield) => return Verdict::Again,
+                Ok(Next::Established) => self.establish(shared),
+                Err(end) => match end.parting {
+                    Parting::Close => return self.end(end.reason, shared),
+                    Parting::Discard => self.linger(None, end.reason, shared),
+                    Parting::Refuse(refuse) => self.linger(Some(refuse), end.reason, shared),
+                },
+            }
         }
+    }
+
+    /// The client's connection has broken.
+    fn broken(&mut self) -> Verdict {
+        // Who leaves before the refusal has still been refused.
+        let reason = match &self.phase {
+            Phase::Lingering(linger) => linger.reason(),
+            _ => Reason::ClientReset,
+        };
+        self.abort();
+        Verdict::Closed(reason)
+    }
+
+    /// The connections are to be closed at once.
+    fn end(&mut self, reason: Reason, shared: &mut Shared<N>) -> Verdict {
+        match reason {
+            Reason::ClientReset | Reason::TargetReset => self.abort(),
+            Reason::Garbage => shared.totals.add(Total::Garbage, 1),
+            _ => {}
+        }
+        Verdict::Closed(reason)
     }
 
     /// A connection broke: the other one is reset too, so that the abort shows.
     fn abort(&mut self) {
-        let target = match &mut self.phase {
-            Phase::Relaying(relay) => Some(relay.target_stream()),
-            Phase::Opening(opening) => opening.target.as_mut().map(|target| &mut target.stream),
+        match &mut self.phase {
+            Phase::Opening(opening) => opening.abort_target(),
+            Phase::Relaying(relay) => relay.abort_target(),
+            Phase::Associated(_) | Phase::Over => {}
             // The client has all that was for it, or it is on its way.
             Phase::Lingering(_) => return,
-            _ => None,
-        };
-        if let Some(target) = target {
-            target.abort_on_close();
         }
         self.client.peer.stream.abort_on_close();
     }
 
     /// The request has been answered: goes on without what the opening held.
-    fn stand(&mut self, shared: &mut Shared<N>) {
-        let Phase::Opening(opening) = &mut self.phase else {
-            return;
+    fn establish(&mut self, shared: &mut Shared<N>) {
+        let phase = mem::replace(&mut self.phase, Phase::Over);
+        let Phase::Opening(opening) = phase else {
+            unreachable!("only an opening establishes anything");
         };
-        let (phase, class) = if let Some(association) = opening.association.take() {
-            (Phase::Associated(association), Class::Udp)
-        } else if let Some(target) = opening.target.take() {
-            shared.totals.add(Total::Tunnels, 1);
-            (Phase::Relaying(Relay::new(target, opening)), Class::Idle)
-        } else {
-            return;
+        shared.alarms.disarm(self.client.key);
+        let (phase, class) = match opening.establish(&self.client, shared) {
+            Established::Tunnel(relay) => {
+                shared.totals.add(Total::Tunnels, 1);
+                (Phase::Relaying(relay), Class::Idle)
+            }
+            Established::Association(association) => (Phase::Associated(association), Class::Udp),
         };
-        self.enter(phase, shared);
+        self.phase = phase;
+        shared.arm(self.client.key, class);
+    }
+
+    /// Gives back what the session holds; the client is told `refuse`, and what it still sends
+    /// is discarded for a while.
+    fn linger(&mut self, refuse: Option<Refuse>, reason: Reason, shared: &mut Shared<N>) {
+        if let Some(Refuse::Login(_)) = refuse {
+            shared.totals.add(Total::LoginsRefused, 1);
+        }
+        let outbox = match &self.phase {
+            Phase::Opening(opening) => opening.outbox,
+            _ => Outbox::new(Dialect::default()),
+        };
+        let linger = Linger::new(refuse, reason, outbox, self.moved());
+        let class = linger.class();
+        self.enter(Phase::Lingering(linger), shared);
         shared.arm(self.client.key, class);
     }
 
     /// Gives back what the phase holds, and goes over to another.
     fn enter(&mut self, phase: Phase<N>, shared: &mut Shared<N>) {
-        let Client { key, record, .. } = &self.client;
-        shared.stagger.disarm(*key);
+        shared.alarms.disarm(self.client.key);
         match &mut self.phase {
-            Phase::Opening(opening) => shared.give_opening(opening, *key, record.client_key()),
+            Phase::Opening(opening) => opening.release(&self.client, shared),
             Phase::Relaying(relay) => relay.release(&mut shared.buffers),
-            Phase::Associated(association) => association.dissociate(shared),
+            Phase::Associated(association) => association.release(shared),
             Phase::Lingering(_) | Phase::Over => {}
         }
         self.phase = phase;
@@ -229,44 +241,13 @@ impl<N: Net> Session<N> {
         record.describe(*key, self.moved(), now, users);
     }
 
-    /// How many of the pool's buffers it holds.
-    pub fn buffers_held(&self) -> usize {
-        match &self.phase {
-            Phase::Relaying(relay) => relay.buffers_held(),
-            _ => 0,
-        }
-    }
-
-    /// Whether it waits for an event although there may be something to read, and room for it:
-    /// no event of that follows.
-    pub fn is_deaf(&self) -> bool {
-        let ready = &self.client.peer.ready;
-        let could_go_on = match &self.phase {
-            Phase::Opening(opening) => ready.readable && opening.could_read(),
-            Phase::Relaying(relay) => relay.could_move(ready),
-            Phase::Associated(association) => ready.readable || association.is_ready(),
-            Phase::Lingering(_) | Phase::Over => false,
-        };
-        could_go_on && !self.queued
-    }
-
-    /// Whether it holds an entry of the table of openings.
-    pub fn is_opening(&self) -> bool {
-        matches!(self.phase, Phase::Opening(_))
-    }
-
-    /// Whether it is a UDP association.
-    pub fn is_associated(&self) -> bool {
-        matches!(self.phase, Phase::Associated(_))
-    }
-
     /// Bytes carried, up and down.
     fn moved(&self) -> (u64, u64) {
         match &self.phase {
             Phase::Relaying(relay) => relay.moved(),
             Phase::Associated(association) => association.moved(),
             Phase::Lingering(linger) => linger.moved(),
-            _ => (0, 0),
+            Phase::Opening(_) | Phase::Over => (0, 0),
         }
     }
 }

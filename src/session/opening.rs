@@ -1,145 +1,331 @@
-//! What a session needs only until its tunnel stands: the bytes of the handshake, both ways,
-//! and the race for its target. An idle tunnel owns none of it.
+//! What a session needs only until its tunnel or association is established, and the way there:
+//! handshake, lookup of a name, connect or BIND, reply. An idle tunnel owns none of it.
 
 use std::net::SocketAddr;
 
-use super::association::Association;
-use super::client::{Inbox, Outbox};
-use super::http::HttpRequest;
-use super::outcome::Next;
-use super::race::Race;
-use crate::net::Net;
+use super::association::{self, Association};
+use super::bind::{Accepted, Bind};
+use super::client::{Client, Outbox};
+use super::connect;
+use super::handshake::Handshake;
+use super::input::Input;
+use super::outcome::{End, Next, Reason, Wake};
+use super::race::{Race, Winner};
+use super::relay::Relay;
+use super::reply::Reply;
+use super::shared::{Class, Shared};
+use crate::net::{Event, Net, Stream};
+use crate::state::clients::Table;
 use crate::state::flow::{Peer, Ready};
-use crate::state::handshake::{Dialect, Stage};
-use crate::wire::http::{ANSWER_MAX, Malformed, Status};
-use crate::wire::socks::{Command, REPLY_MAX, ReplyCode, write_reply};
-use crate::wire::socks4;
-
-/// How far a session has come on its way to a tunnel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    Handshake,
-    Resolving,
-    Connecting,
-    Binding,
-    Answering,
-}
+use crate::state::handshake::{Dialect, Refuse};
+use crate::state::resolver::{Addresses, Answer};
+use crate::state::slots::Role;
+use crate::wire::http::Status;
+use crate::wire::socks::{Address, Command, Request};
 
 /// One entry of the table of openings.
 pub(super) struct Opening<N: Net> {
-    pub(super) step: Step,
-    pub(super) dialect: Dialect,
-    pub(super) stage: Stage,
-    /// What the request asks for: a connection to, or from, the destination.
-    pub(super) command: Command,
-    /// The head of an HTTP request, from its first byte until the target has it.
-    pub(super) http: Option<Box<HttpRequest>>,
-    pub(super) inbox: Inbox,
+    pub(super) input: Input,
     pub(super) outbox: Outbox,
-    /// The client's end of stream has been read.
-    pub(super) client_ended: bool,
-    /// Bytes of payload that came along with the handshake and went to the target.
-    pub(super) early_bytes: u64,
-    pub(super) race: Race<N::Stream>,
-    /// It is counted among the BINDs.
-    pub(super) binds: bool,
-    /// Where the peer of a BIND is waited for.
-    pub(super) listener: Option<N::Listener>,
-    /// The other end of the tunnel.
-    pub(super) target: Option<Peer<N::Stream>>,
-    /// What UDP ASSOCIATE has opened.
-    pub(super) association: Option<Box<Association<N::UdpSocket>>>,
+    pub(super) step: Step<N>,
+}
+
+/// How far a session has come on its way to a tunnel or an association.
+pub(super) enum Step<N: Net> {
+    Handshake(Handshake),
+    /// The name of the destination is being looked up; its port, and what it is asked for.
+    Lookup(Command, u16),
+    Connect(Race<N::Stream>),
+    Bind(Bind<N::Listener>),
+    Reply(Reply<N>),
+}
+
+/// What an opening leads to.
+pub(super) enum Established<N: Net> {
+    Tunnel(Relay<N::Stream>),
+    Association(Box<Association<N::UdpSocket>>),
 }
 
 impl<N: Net> Opening<N> {
+    /// Nothing has come from the client yet.
     pub(super) fn new() -> Self {
         Self {
-            step: Step::Handshake,
-            dialect: Dialect::default(),
-            stage: Stage::Greeting,
-            command: Command::Connect,
-            http: None,
-            inbox: Inbox::new(),
-            outbox: Outbox::new(),
-            client_ended: false,
-            early_bytes: 0,
-            race: Race::new(),
-            binds: false,
-            listener: None,
-            target: None,
-            association: None,
+            input: Input::new(),
+            outbox: Outbox::new(Dialect::default()),
+            step: Step::Handshake(Handshake::Start),
         }
     }
 
-    /// What the target is to get first: the head of a forwarded request, then what came along
-    /// with the handshake.
-    pub(super) fn early(&self) -> &[u8] {
-        let http = self.http.as_ref().map(|http| http.unread());
-        http.filter(|bytes| !bytes.is_empty())
-            .unwrap_or_else(|| self.inbox.unread())
+    /// Remembers an event of an attempt, of the listener of a BIND, or of the target.
+    pub(super) fn mark(&mut self, event: &Event) {
+        let ready = match &mut self.step {
+            Step::Connect(race) => &mut race.ready,
+            Step::Bind(bind) => &mut bind.ready,
+            Step::Reply(Reply::Tunnel { target, .. }) => &mut target.ready,
+            // Of a socket that is no more.
+            Step::Handshake(_) | Step::Lookup(..) | Step::Reply(Reply::Association(_)) => return,
+        };
+        ready.mark(event);
     }
 
-    /// The target has taken `len` bytes of [`Opening::early`].
-    pub(super) fn carry(&mut self, len: usize) {
-        match &mut self.http {
-            Some(http) if !http.unread().is_empty() => http.consume(len),
-            _ => self.inbox.consume(len),
+    /// One step on the way to a tunnel.
+    pub(super) fn turn(
+        &mut self,
+        wake: Wake<'_>,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Result<Next, End> {
+        if self.reads_ahead() {
+            self.input.read_ahead(client)?;
         }
-        self.early_bytes += len as u64;
-    }
-
-    /// Drops what lies behind the body of a forwarded request.
-    pub(super) fn measure(&mut self) -> Result<(), Malformed> {
-        if let Some(http) = &mut self.http {
-            let len = http.measure(self.inbox.unread())?;
-            self.inbox.truncate(len);
+        match wake {
+            Wake::Event => self.go_on(client, shared),
+            Wake::Alarm => self.alarm(client, shared),
+            Wake::Answer(_, answer) => self.resolved(answer, client, shared),
+            Wake::Timeout => Err(self.time_out()),
         }
-        Ok(())
     }
 
-    /// Tells the client, in its dialect, that its request has succeeded. The address is that
-    /// of our end, or of the peer that BIND has waited for.
-    pub(super) fn answer(&mut self, bound: SocketAddr) {
-        match self.dialect {
-            Dialect::Socks5 => {
-                let mut reply = [0; REPLY_MAX];
-                let len = write_reply(ReplyCode::Succeeded, bound, &mut reply);
-                self.outbox.put(&reply[..usize::from(len)]);
+    /// Returns `true` while the destination is being reached: what the client sends then is for
+    /// the target, and its end of stream may mean that it has given up.
+    fn reads_ahead(&self) -> bool {
+        match self.step {
+            Step::Lookup(..) | Step::Connect(_) | Step::Bind(_) => true,
+            Step::Handshake(_) | Step::Reply(_) => false,
+        }
+    }
+
+    /// Does what can be done in this step.
+    fn go_on(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Result<Next, End> {
+        match &mut self.step {
+            Step::Handshake(handshake) => {
+                let (input, outbox) = (&mut self.input, &mut self.outbox);
+                match handshake.turn(input, outbox, client, shared)? {
+                    Some(request) => self.begin(&request, client, shared),
+                    None => Ok(Next::Wait),
+                }
             }
-            Dialect::Socks4 => self.outbox.put(&socks4::reply(true, bound)),
-            // The answer to a forwarded request is the server's.
-            Dialect::Http if self.is_forwarded() => {}
-            Dialect::Http => {
-                let mut answer = [0; ANSWER_MAX];
-                let len = Status::Established.write("", &mut answer);
-                self.outbox.put(&answer[..len]);
+            Step::Lookup(..) => Ok(Next::Wait),
+            Step::Connect(race) => match connect::turn(race, client, shared)? {
+                Some(winner) => self.connected(winner, client, shared),
+                None => Ok(Next::Wait),
+            },
+            Step::Bind(bind) => match bind.turn(&self.input, &mut self.outbox, client, shared)? {
+                Accepted::Peer(stream, peer) => self.accepted(stream, peer, client, shared),
+                Accepted::Nobody => Ok(Next::Wait),
+                Accepted::Others => Ok(Next::Yield),
+            },
+            Step::Reply(reply) => reply.turn(&mut self.input, &mut self.outbox, client),
+        }
+    }
+
+    /// Something is due that does not end the step.
+    fn alarm(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Result<Next, End> {
+        match &mut self.step {
+            Step::Connect(race) => {
+                connect::advance(race, client, shared)?;
+                Ok(Next::Wait)
+            }
+            Step::Bind(_) => self.go_on(client, shared),
+            Step::Handshake(_) | Step::Lookup(..) | Step::Reply(_) => {
+                unreachable!("only a race and a listener arm an alarm, and disarm it at their end")
             }
         }
     }
 
-    /// The other end of the tunnel stands: the client is told, with `bound` as the address.
-    pub(super) fn reach(&mut self, stream: N::Stream, ready: Ready, bound: &SocketAddr) -> Next {
-        self.answer(*bound);
-        self.target = Some(Peer { stream, ready });
-        self.step = Step::Answering;
+    /// The step takes too long.
+    fn time_out(&mut self) -> End {
+        match &mut self.step {
+            Step::Handshake(_) => match self.outbox.dialect {
+                // Only HTTP has a word for it.
+                Dialect::Http => {
+                    let refuse = Refuse::Status(Status::RequestTimeout);
+                    End::refuse(refuse, Reason::HandshakeTimeout)
+                }
+                Dialect::Socks5 | Dialect::Socks4 => End::close(Reason::HandshakeTimeout),
+            },
+            Step::Lookup(..) => Reason::LookupTimeout.into(),
+            // An attempt that was refused tells more than one that is still under way.
+            Step::Connect(race) => {
+                race.note(Reason::ConnectTimeout);
+                race.failure().into()
+            }
+            Step::Bind(_) => Reason::BindTimeout.into(),
+            Step::Reply(_) => End::close(Reason::ConnectTimeout),
+        }
+    }
+
+    /// The request is there: sets out for its destination.
+    fn begin(
+        &mut self,
+        request: &Request,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Result<Next, End> {
+        client.record.set_asked(request);
+        // The method shows as accepted before the target is known to answer.
+        self.outbox.flush(client)?;
+        shared.arm(client.key, Class::Connect);
+        if request.command == Command::UdpAssociate {
+            let association = association::open(request, &mut self.outbox, client, shared)?;
+            self.step = Step::Reply(Reply::Association(association));
+            return Ok(Next::Go);
+        }
+        match &request.address {
+            Address::Ip(addr) => {
+                let mut addresses = Addresses::new();
+                addresses.push(*addr);
+                self.set_out(request.command, request.port, addresses, client, shared)
+            }
+            Address::Name(name) => {
+                let (key, client_key) = (client.key, client.client_key());
+                if !shared.names.start(key, client_key, name.as_bytes()) {
+                    return Err(Reason::Failed.into());
+                }
+                self.step = Step::Lookup(request.command, request.port);
+                Ok(Next::Go)
+            }
+        }
+    }
+
+    /// The lookup has come to its end.
+    fn resolved(
+        &mut self,
+        answer: &Answer,
+        client: &Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Result<Next, End> {
+        let Step::Lookup(command, port) = self.step else {
+            unreachable!("a lookup is cancelled before its session goes on without it");
+        };
+        match answer {
+            Answer::Found(addresses) => self.set_out(command, port, *addresses, client, shared),
+            Answer::NoSuchName | Answer::Failed => Err(Reason::NoSuchName.into()),
+            Answer::TimedOut => Err(Reason::LookupTimeout.into()),
+        }
+    }
+
+    /// The addresses of the destination are known: connects to one of them, or waits for a
+    /// connection from one.
+    fn set_out(
+        &mut self,
+        command: Command,
+        port: u16,
+        addresses: Addresses,
+        client: &Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Result<Next, End> {
+        if command == Command::Bind {
+            let bind = Bind::open(addresses, port, &mut self.outbox, client, shared)?;
+            self.step = Step::Bind(bind);
+        } else {
+            let mut race = Race::new(addresses, port);
+            connect::advance(&mut race, client, shared)?;
+            self.step = Step::Connect(race);
+        }
+        // What came along with the request may end in the client's end of stream, and no event
+        // of it follows.
+        Ok(Next::Go)
+    }
+
+    /// An attempt is established; the others are dropped.
+    fn connected(
+        &mut self,
+        Winner { target, addr }: Winner<N::Stream>,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Result<Next, End> {
+        client.record.set_reached(addr);
+        let bound = target.stream.local_addr().map_err(|_| Reason::Failed)?;
+        if self.input.drop_behind_body().is_err() {
+            return Err(Refuse::Status(Status::BadRequest).into());
+        }
+        self.release_step(client, shared);
+        // The answer to a forwarded request is the server's.
+        if self.input.meter().is_none() {
+            self.outbox.grant(bound);
+        }
+        Ok(self.reply_to(target))
+    }
+
+    /// The peer of a BIND has come: second reply.
+    fn accepted(
+        &mut self,
+        mut stream: N::Stream,
+        peer: SocketAddr,
+        client: &mut Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Result<Next, End> {
+        client.record.set_reached(peer);
+        let watched = shared.net.watch(&mut stream, client.token(Role::Target));
+        watched.map_err(|_| Reason::Failed)?;
+        self.release_step(client, shared);
+        self.outbox.grant(peer);
+        let ready = Ready::default();
+        Ok(self.reply_to(Peer { stream, ready }))
+    }
+
+    /// The other end of the tunnel is there.
+    fn reply_to(&mut self, target: Peer<N::Stream>) -> Next {
+        let early_bytes = 0;
+        self.step = Step::Reply(Reply::Tunnel {
+            target,
+            early_bytes,
+        });
         Next::Go
     }
 
-    /// Whether what the client sends would be read now.
-    pub(super) fn could_read(&self) -> bool {
+    /// The way is behind it: gives back all but what it has led to.
+    #[expect(
+        clippy::boxed_local,
+        reason = "taken apart in its box it is not copied"
+    )]
+    pub(super) fn establish(
+        mut self: Box<Self>,
+        client: &Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Established<N> {
+        self.leave(client, shared);
         match self.step {
-            // Who does not take the answers is not heard.
-            Step::Handshake => self.outbox.is_taken(),
-            // What comes now goes through the tunnel.
-            Step::Answering => false,
-            _ => !self.client_ended && self.inbox.has_room(),
+            Step::Reply(Reply::Tunnel {
+                target,
+                early_bytes,
+            }) => Established::Tunnel(Relay::new(target, &self.input, early_bytes)),
+            Step::Reply(Reply::Association(association)) => Established::Association(association),
+            Step::Handshake(_) | Step::Lookup(..) | Step::Connect(_) | Step::Bind(_) => {
+                unreachable!("only a reply establishes anything")
+            }
         }
     }
 
-    /// Whether it is an HTTP request that is forwarded, not a tunnel.
-    fn is_forwarded(&self) -> bool {
-        self.http
-            .as_ref()
-            .is_some_and(|http| http.meter().is_some())
+    /// Gives back everything.
+    pub(super) fn release(&mut self, client: &Client<N>, shared: &mut Shared<N>) {
+        self.release_step(client, shared);
+        self.leave(client, shared);
+    }
+
+    /// Makes the close of the target's connection a reset, if there is one.
+    pub(super) fn abort_target(&mut self) {
+        if let Step::Reply(Reply::Tunnel { target, .. }) = &mut self.step {
+            target.stream.abort_on_close();
+        }
+    }
+
+    /// Gives back its entry of the table of openings, and what its input holds.
+    fn leave(&mut self, client: &Client<N>, shared: &mut Shared<N>) {
+        self.input.release(client, shared);
+        shared.clients.give(Table::Openings, client.client_key());
+    }
+
+    /// Gives back what the step holds of the shared tables.
+    fn release_step(&mut self, client: &Client<N>, shared: &mut Shared<N>) {
+        shared.alarms.disarm(client.key);
+        match &mut self.step {
+            Step::Handshake(_) | Step::Reply(Reply::Tunnel { .. }) => {}
+            Step::Lookup(..) => shared.names.cancel(client.key),
+            Step::Connect(race) => race.release(&mut shared.spare_attempts),
+            Step::Bind(bind) => bind.release(client, shared),
+            Step::Reply(Reply::Association(association)) => association.release(shared),
+        }
     }
 }

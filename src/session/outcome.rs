@@ -9,6 +9,7 @@ use crate::net::{Errno, in_words};
 use crate::state::access::Refusal;
 use crate::state::handshake::Refuse;
 use crate::state::resolver::Answer;
+use crate::wire::http::Status;
 use crate::wire::socks::ReplyCode;
 
 /// Why a session gets a turn.
@@ -18,8 +19,9 @@ pub enum Wake<'a> {
     Event,
     /// Its timer has run out.
     Timeout,
-    /// The timer of its next attempt, or of its client's silence, has run out.
-    Stagger,
+    /// Its alarm has gone off: the next attempt of a race is due, a client of UDP has been silent,
+    /// or accepting can be tried again.
+    Alarm,
     /// The lookup of the name with that number has come to its end.
     Answer(u8, &'a Answer),
 }
@@ -35,25 +37,79 @@ pub enum Verdict {
     Closed(Reason),
 }
 
-/// What follows a step.
-#[derive(Clone, Copy)]
+/// What follows a turn of a phase, as long as the session goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// There is more to do at once, perhaps in another step.
+    /// There is more to do at once, perhaps in another phase.
     Go,
-    /// Nothing until something happens.
+    /// Nothing, until something happens.
     Wait,
     /// There is more to do, but others come first.
     Yield,
-    /// The tunnel or the association stands.
-    Stand,
-    /// The request cannot be served, for that reason.
-    Fail(Reason),
-    /// The client is told that.
-    Refuse(Refuse, Reason),
-    /// The client has its answer; what it still sends is discarded.
-    Part(Reason),
-    /// The end.
-    Close(Reason),
+    /// The tunnel or the association is established.
+    Established,
+}
+
+/// How a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// Why, for the log.
+    pub(super) reason: Reason,
+    /// What the client still gets.
+    pub(super) parting: Parting,
+}
+
+/// What becomes of the client's connection at the end of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// It is closed at once.
+    Close,
+    /// The client has its answer; what it still sends is discarded for a while.
+    Discard,
+    /// The client is told that, then its input is discarded as well.
+    Refuse(Refuse),
+}
+
+impl End {
+    /// The connections are closed at once.
+    pub(super) fn close(reason: Reason) -> Self {
+        let parting = Parting::Close;
+        Self { reason, parting }
+    }
+
+    /// The client has its answer; what it still sends is discarded for a while.
+    pub(super) fn discard(reason: Reason) -> Self {
+        let parting = Parting::Discard;
+        Self { reason, parting }
+    }
+
+    /// The client is told `refuse`.
+    pub(super) fn refuse(refuse: Refuse, reason: Reason) -> Self {
+        let parting = Parting::Refuse(refuse);
+        Self { reason, parting }
+    }
+}
+
+impl From<Reason> for End {
+    /// A request that fails for that reason is answered with the reply code of it.
+    fn from(reason: Reason) -> Self {
+        Self::refuse(Refuse::Reply(reason.reply_code()), reason)
+    }
+}
+
+impl From<Refuse> for End {
+    /// A client that does not get through its handshake.
+    fn from(refuse: Refuse) -> Self {
+        let reason = match refuse {
+            Refuse::Protocol => return Self::close(Reason::Garbage),
+            Refuse::Method | Refuse::Status(Status::ProxyAuthenticationRequired) => {
+                Reason::NoMethod
+            }
+            Refuse::LoginVersion | Refuse::Reply(_) | Refuse::Status(_) => Reason::BadRequest,
+            Refuse::Login(_) => Reason::BadLogin,
+        };
+        Self::refuse(refuse, reason)
+    }
 }
 
 /// Why a session ended, for its log line.
@@ -106,6 +162,19 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The status that tells an HTTP client why it is refused.
+    pub(super) fn status(self, refuse: Refuse) -> Status {
+        match (refuse, self) {
+            (Refuse::Status(status), _) => status,
+            (Refuse::Login(_), _) => Status::ProxyAuthenticationRequired,
+            (_, Self::NotAllowed(_) | Self::Forbidden) => Status::Forbidden,
+            (_, Self::LookupTimeout | Self::ConnectTimeout) => Status::GatewayTimeout,
+            (_, Self::Failed) => Status::ServiceUnavailable,
+            (_, Self::BadRequest) => Status::BadRequest,
+            _ => Status::BadGateway,
+        }
+    }
+
     /// REP for a request that ends so: the one place where outcomes become codes.
     pub(super) fn reply_code(self) -> ReplyCode {
         match self {

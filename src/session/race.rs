@@ -1,10 +1,11 @@
 //! The race for a target: candidates, attempts, and which failure tells the most (RFC 8305).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::outcome::Reason;
 use crate::net::Stream;
-use crate::state::flow::Ready;
+use crate::state::flow::{Peer, Ready};
+use crate::state::pool::Quota;
 use crate::state::resolver::Addresses;
 use crate::wire::socks::ReplyCode;
 
@@ -21,7 +22,7 @@ pub(super) struct Race<S> {
     /// Oldest first.
     attempts: Vec<Attempt<S>>,
     /// How many of them beside the first are counted among those of all races.
-    pub(super) counted: usize,
+    spare: usize,
     /// What the events of the attempts have said, all taken together: the winner may think
     /// itself readier than it is, never less ready.
     pub(super) ready: Ready,
@@ -31,52 +32,50 @@ pub(super) struct Race<S> {
 
 /// A connection under way.
 #[derive(Debug)]
-pub(super) struct Attempt<S> {
-    pub(super) stream: S,
-    pub(super) to: SocketAddr,
+struct Attempt<S> {
+    stream: S,
+    to: SocketAddr,
+}
+
+/// The attempt that is established.
+#[derive(Debug)]
+pub(super) struct Winner<S> {
+    pub(super) target: Peer<S>,
+    /// The address that it was made to.
+    pub(super) addr: SocketAddr,
 }
 
 impl<S: Stream> Race<S> {
-    pub(super) fn new() -> Self {
+    /// A race for the first of these addresses to connect, all of them at that port.
+    pub(super) fn new(candidates: Addresses, port: u16) -> Self {
         Self {
-            candidates: Addresses::default(),
-            port: 0,
+            candidates,
+            port,
             next: 0,
             attempts: Vec::new(),
-            counted: 0,
+            spare: 0,
             ready: Ready::default(),
             failure: None,
         }
     }
 
-    /// Sets the port that every candidate will be tried at.
-    pub(super) fn set_port(&mut self, port: u16) {
-        self.port = port;
-    }
-
-    /// The port that every candidate will be tried at.
-    pub(super) fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The addresses of the destination; for BIND those that its peer may have.
-    pub(super) fn expected(&self) -> &[IpAddr] {
-        self.candidates.as_slice()
-    }
-
-    /// Sets what there is to try, in this order.
-    pub(super) fn enter(&mut self, candidates: Addresses) {
-        (self.candidates, self.next) = (candidates, 0);
-    }
-
-    /// Sets the one address that there is to try.
-    pub(super) fn enter_one(&mut self, addr: IpAddr) {
-        self.candidates.push(addr);
-    }
-
-    /// Drops the attempts that have not won.
-    pub(super) fn end(&mut self) {
+    /// Drops the attempts, and counts them no more.
+    pub(super) fn release(&mut self, spare_attempts: &mut Quota) {
         self.attempts.clear();
+        self.recount(spare_attempts);
+    }
+
+    /// The attempts have changed: counts those beside the first, which every session may have.
+    pub(super) fn recount(&mut self, spare_attempts: &mut Quota) {
+        let spare = self.attempts.len().saturating_sub(1);
+        // Bounded by the attempts of one race.
+        while self.spare < spare && spare_attempts.take() {
+            self.spare += 1;
+        }
+        while self.spare > spare {
+            spare_attempts.give();
+            self.spare -= 1;
+        }
     }
 
     /// The next address to try.
@@ -105,9 +104,9 @@ impl<S: Stream> Race<S> {
         self.attempts.push(Attempt { stream, to });
     }
 
-    /// Drops the attempts that have failed, up to the first that stands, which is taken out.
-    /// (mio's three steps: event, error, peer address.)
-    pub(super) fn poll(&mut self) -> Option<Attempt<S>> {
+    /// Drops the attempts that have failed, up to the first that is established, which is taken out
+    /// and returned. (mio's three steps: event, error, peer address.)
+    pub(super) fn poll(&mut self) -> Option<Winner<S>> {
         // Each attempt has an event of its own to come, or it would not be running.
         self.ready.writable = false;
         let mut at = 0;
@@ -117,7 +116,10 @@ impl<S: Stream> Race<S> {
                 self.attempts.remove(at);
             } else if attempt.stream.peer_addr().is_ok() {
                 self.ready.writable = true;
-                return Some(self.attempts.remove(at));
+                let Attempt { stream, to } = self.attempts.remove(at);
+                let ready = self.ready;
+                let target = Peer { stream, ready };
+                return Some(Winner { target, addr: to });
             } else {
                 at += 1;
             }

@@ -1,10 +1,10 @@
-//! A tunnel that stands: the reply, the early payload, then two flows until both have ended.
+//! A tunnel that is established: two flows, until both have ended.
 
 use super::client::Client;
-use super::opening::Opening;
-use super::outcome::{Next, Reason, Wake};
+use super::input::Input;
+use super::outcome::{End, Next, Reason, Wake};
 use super::shared::{Class, Shared};
-use crate::net::{Net, Stream};
+use crate::net::{Event, Net, Stream};
 use crate::state::flow::{Broken, Flow, Peer, Ready, Step};
 use crate::state::pool::Buffers;
 use crate::wire::http::BodyMeter;
@@ -21,44 +21,13 @@ pub(super) struct Relay<S> {
     half: bool,
 }
 
-impl<N: Net> Client<N> {
-    /// Replies to the client, and sends on what it had sent too early.
-    pub(super) fn answer(&mut self, opening: &mut Opening<N>) -> Next {
-        let Some(mut target) = opening.target.take() else {
-            return Next::Wait;
-        };
-        let next = self.pass_on(opening, &mut target);
-        opening.target = Some(target);
-        next
-    }
-
-    fn pass_on(&mut self, opening: &mut Opening<N>, target: &mut Peer<N::Stream>) -> Next {
-        if target.is_broken() {
-            return Next::Close(Reason::TargetReset);
-        }
-        let Ok(answered) = opening.outbox.flush(&mut self.peer) else {
-            return Next::Close(Reason::ClientReset);
-        };
-        while !opening.early().is_empty() {
-            if !target.ready.writable {
-                return Next::Wait;
-            }
-            match target.write(opening.early()) {
-                Ok(len) => opening.carry(len.unwrap_or(0)),
-                Err(_) => return Next::Close(Reason::TargetReset),
-            }
-        }
-        if answered { Next::Stand } else { Next::Wait }
-    }
-}
-
 impl<S: Stream> Relay<S> {
-    /// The tunnel to `target`, with what the opening has carried already.
-    pub(super) fn new<N: Net<Stream = S>>(target: Peer<S>, opening: &Opening<N>) -> Self {
-        let meter = opening.http.as_ref().and_then(|http| http.meter());
+    /// The tunnel to `target`, which has been sent `early_bytes` already.
+    pub(super) fn new(target: Peer<S>, input: &Input, early_bytes: u64) -> Self {
+        let meter = input.meter();
         Self {
             target,
-            up: Flow::new(meter.as_ref(), opening.client_ended, opening.early_bytes),
+            up: Flow::new(meter.as_ref(), input.ended, early_bytes),
             down: Flow::default(),
             meter,
             half: false,
@@ -71,33 +40,34 @@ impl<S: Stream> Relay<S> {
         wake: Wake<'_>,
         client: &mut Client<N>,
         shared: &mut Shared<N>,
-    ) -> Next {
+    ) -> Result<Next, End> {
         if let Wake::Timeout = wake {
-            return Next::Close(self.timeout());
+            return Err(End::close(self.timeout()));
         }
         if self.target.is_broken() {
-            return self.lose_target();
+            return Err(self.lose_target());
         }
         let before = self.progress();
         let (peer, buffers) = (&mut client.peer, &mut shared.buffers);
         let (meter, target) = (self.meter.as_mut(), &mut self.target);
         let up = match self.up.pump(peer, target, meter, buffers) {
             Ok(step) => step,
-            Err(Broken::Source) => return Next::Close(Reason::ClientReset),
-            Err(Broken::Sink) => return self.lose_target(),
+            Err(Broken::Source) => return Err(End::close(Reason::ClientReset)),
+            Err(Broken::Sink) => return Err(self.lose_target()),
         };
         let down = match self.down.pump(target, peer, None, buffers) {
             Ok(step) => step,
-            Err(Broken::Source) => return Next::Close(Reason::TargetReset),
-            Err(Broken::Sink) => return Next::Close(Reason::ClientReset),
+            Err(Broken::Source) => return Err(End::close(Reason::TargetReset)),
+            Err(Broken::Sink) => return Err(End::close(Reason::ClientReset)),
         };
         if (up, down) == (Step::Done, Step::Done) {
             // What lies behind a request: closing at once would reset the connection, and the
             // client could lose the end of the answer.
-            return match self.up.is_measured() {
-                true => Next::Part(Reason::Done),
-                false => Next::Close(Reason::Done),
-            };
+            return Err(if self.up.is_measured() {
+                End::discard(Reason::Done)
+            } else {
+                End::close(Reason::Done)
+            });
         }
         let is_half = self.is_half(client.peer.ready.ended);
         if self.progress() != before || is_half != self.half {
@@ -109,14 +79,11 @@ impl<S: Stream> Relay<S> {
             };
             shared.arm(client.key, class);
         }
-        if up == Step::More || down == Step::More {
-            Next::Yield
-        } else {
-            Next::Wait
-        }
+        let more = up == Step::More || down == Step::More;
+        Ok(if more { Next::Yield } else { Next::Wait })
     }
 
-    /// Whether a direction could go on.
+    /// Returns `true` if a direction could go on.
     pub(super) fn could_move(&self, client: &Ready) -> bool {
         let target = &self.target.ready;
         let up = client.readable && target.writable && !self.up.is_done();
@@ -124,23 +91,23 @@ impl<S: Stream> Relay<S> {
         up || down
     }
 
-    /// What events have said of the target.
-    pub(super) fn target_ready(&mut self) -> &mut Ready {
-        &mut self.target.ready
+    /// Remembers an event of the target.
+    pub(super) fn mark(&mut self, event: &Event) {
+        self.target.ready.mark(event);
     }
 
-    /// The connection to the target.
-    pub(super) fn target_stream(&mut self) -> &mut S {
-        &mut self.target.stream
+    /// Makes the close of the target's connection a reset.
+    pub(super) fn abort_target(&mut self) {
+        self.target.stream.abort_on_close();
     }
 
-    /// What follows when the target has broken. Behind its end that is no reason to reset the
+    /// The end when the target has broken. Behind its end of stream that is no reason to reset the
     /// client: a slow one would lose what it has not taken yet of an answer that is complete.
-    fn lose_target(&self) -> Next {
+    fn lose_target(&self) -> End {
         if self.down.is_done() {
-            Next::Part(Reason::TargetReset)
+            End::discard(Reason::TargetReset)
         } else {
-            Next::Close(Reason::TargetReset)
+            End::close(Reason::TargetReset)
         }
     }
 

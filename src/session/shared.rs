@@ -3,38 +3,36 @@
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 
-use super::association::{Associations, LOOKUPS_MAX};
-use super::http::HttpRequest;
-use super::opening::{Opening, Step};
 use super::outcome::Reason;
-use super::race::Race;
 use super::totals::Totals;
 use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, Relay, Timeouts};
 use crate::names::Names;
 use crate::net::{Millis, Net};
-use crate::state::access::{Access, ClientKey};
+use crate::state::access::Access;
 use crate::state::association::PORT_SILENCE_MS;
 use crate::state::auth::Auth;
+use crate::state::batch::Batch;
 use crate::state::clients::{Clients, Table};
 use crate::state::pool::{Buffers, Quota};
-use crate::state::resolver::{SHARE_MAX, Settings};
+use crate::state::resolver::{SHARE_MAX, SLOTS_MAX, Settings};
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
-use crate::state::users::{PENALTIES_MS, PENALTY_STEPS, Users};
+use crate::state::users::{PENALTIES_MS, Users};
 
 /// How long a refused client gets to read its reply before the connection is closed. RFC 1928
 /// §6 asks for less than ten seconds.
 const LINGER_MS: u32 = 2_000;
 
 /// Time between two connection attempts of one race (RFC 8305 §5: "Connection Attempt Delay").
-const STAGGER_MS: u32 = 250;
+const NEXT_ATTEMPT_MS: u32 = 250;
 
-/// The class of [`Shared::stagger`] for the silence of a UDP client.
-pub(super) const SILENCE: u8 = 1;
+/// How long a listener that has run out of descriptors is left in peace.
+const ACCEPT_AGAIN_MS: u32 = 250;
 
-/// The class of `stagger` for the next attempt: of a race, or at accepting a BIND's peer.
-pub(super) const STAGGER: u8 = 0;
+/// Names being looked up for associations, all together: as many as the resolver asks for at
+/// once.
+const LOOKUPS_MAX: usize = SLOTS_MAX;
 
 /// Everything but the sessions themselves, which borrow it for a turn.
 pub struct Shared<N: Net> {
@@ -46,9 +44,9 @@ pub struct Shared<N: Net> {
     pub buffers: Buffers,
     /// One timer per session; its classes are those of `Class`.
     pub timers: Timers,
-    /// The start of the next attempt, for sessions whose race has candidates left; the silence
-    /// of the client, for UDP associations.
-    pub stagger: Timers,
+    /// One alarm per session beside its timer: something is due that does not end its phase. The
+    /// classes are those of `Alarm`.
+    pub alarms: Timers,
     /// Name lookups.
     pub names: Names<N>,
     /// Who gets in, and where to.
@@ -57,13 +55,20 @@ pub struct Shared<N: Net> {
     pub clients: Clients,
     /// Counters since the start.
     pub totals: Totals,
-    /// UDP.
+    /// What all associations share.
     pub associations: Associations,
     pub(super) families: Families,
     pub(super) relay: Relay,
-    /// Connection attempts beside the first of each session, all races together.
-    spare_attempts: usize,
-    spare_attempts_max: usize,
+    /// Connection attempts beside the first of each race, all races together.
+    pub(super) spare_attempts: Quota,
+}
+
+/// What all UDP associations share.
+#[derive(Debug, Default)]
+pub struct Associations {
+    pub(super) batch: Batch,
+    /// Bytes of the datagrams that wait for names.
+    pub held_bytes: usize,
 }
 
 impl<N: Net> Shared<N> {
@@ -80,7 +85,7 @@ impl<N: Net> Shared<N> {
             net,
             buffers: Buffers::new(limits.buffers_max, limits.buffer_bytes),
             timers: Timers::new(&Class::durations(&config.timeouts), limits.sessions_max),
-            stagger: Timers::new(&[STAGGER_MS, PORT_SILENCE_MS], limits.sessions_max),
+            alarms: Timers::new(&Alarm::DURATIONS, limits.sessions_max),
             names: Names::new(
                 names,
                 limits.openings_max + LOOKUPS_MAX,
@@ -102,8 +107,7 @@ impl<N: Net> Shared<N> {
             associations: Associations::default(),
             families: config.families,
             relay: config.relay,
-            spare_attempts: 0,
-            spare_attempts_max: (limits.sessions_max / 4).clamp(1, SPARE_ATTEMPTS_MAX),
+            spare_attempts: Quota::new((limits.sessions_max / 4).clamp(1, SPARE_ATTEMPTS_MAX)),
         }
     }
 
@@ -114,15 +118,20 @@ impl<N: Net> Shared<N> {
 
     /// Connection attempts beside the first of each race.
     pub fn spare_attempts(&self) -> usize {
-        self.spare_attempts
+        self.spare_attempts.used()
     }
 
     /// Arms the timer of a session.
     pub(super) fn arm(&mut self, key: Key, class: Class) {
-        self.timers.arm(key, class as u8, self.now);
+        self.timers.arm(key, class.number(), self.now);
     }
 
-    /// Whether a client may reach that destination. A refusal is counted.
+    /// Arms the alarm of a session.
+    pub(super) fn arm_alarm(&mut self, key: Key, alarm: Alarm) {
+        self.alarms.arm(key, alarm as u8, self.now);
+    }
+
+    /// Returns `Ok` if a client may reach that destination. A refusal is counted.
     pub(super) fn permit(&mut self, client: &SocketAddr, to: &SocketAddr) -> Result<(), Reason> {
         let verdict = self.auth.access.permits(client.ip(), *to);
         verdict.map_err(|refusal| {
@@ -131,40 +140,12 @@ impl<N: Net> Shared<N> {
         })
     }
 
-    /// Whether targets of that family are tried at all.
+    /// Returns `true` if targets of that family are tried at all.
     pub(super) fn has_family(&self, is_v6: bool) -> bool {
         if is_v6 {
             self.families.v6
         } else {
             self.families.v4
-        }
-    }
-
-    /// Whether a race that is under way may have one attempt more.
-    pub(super) fn can_race(&self) -> bool {
-        self.spare_attempts < self.spare_attempts_max
-    }
-
-    /// The attempts of a race have changed: counts those beside the first, which every session
-    /// may have.
-    pub(super) fn recount(&mut self, race: &mut Race<N::Stream>) {
-        let spare = race.running().saturating_sub(1);
-        self.spare_attempts = self.spare_attempts + spare - race.counted;
-        race.counted = spare;
-    }
-
-    /// Takes back a request's entry of the table of heads, if it has one.
-    pub(super) fn give_head(&mut self, http: &mut HttpRequest, client_key: ClientKey) {
-        if mem::take(&mut http.is_entered) {
-            self.clients.give(Table::Heads, client_key);
-        }
-    }
-
-    /// The listener of a BIND waits no more, if it did.
-    pub(super) fn end_bind(&mut self, opening: &mut Opening<N>, client_key: ClientKey) {
-        opening.listener = None;
-        if mem::take(&mut opening.binds) {
-            self.clients.give(Table::Binds, client_key);
         }
     }
 
@@ -176,47 +157,47 @@ impl<N: Net> Shared<N> {
         };
         public.unwrap_or(local)
     }
-
-    /// Takes back what an opening holds, and its place in the table.
-    pub(super) fn give_opening(
-        &mut self,
-        opening: &mut Opening<N>,
-        key: Key,
-        client_key: ClientKey,
-    ) {
-        if opening.step == Step::Resolving {
-            self.names.cancel(key);
-        }
-        if let Some(http) = &mut opening.http {
-            self.give_head(http, client_key);
-        }
-        self.end_bind(opening, client_key);
-        self.spare_attempts -= opening.race.counted;
-        self.clients.give(Table::Openings, client_key);
-    }
 }
 
 /// The classes of session timers.
 #[derive(Clone, Copy, Debug)]
-#[repr(u8)]
 pub(super) enum Class {
+    /// The whole handshake.
     Handshake,
+    /// Lookup and connect together.
     Connect,
+    /// A tunnel without a byte.
     Idle,
+    /// The same after one side has ended.
     HalfClosed,
+    /// A refused client that may still read its reply.
     Linger,
+    /// A BIND until its peer connects.
     Bind,
+    /// A UDP association without a datagram.
     Udp,
-    /// The first step of the penalty for wrong passwords; the others follow it.
-    Penalty,
+    /// A wrong password whose refusal is held back, at that step of the penalty.
+    Penalty(u8),
 }
 
 impl Class {
-    /// One duration per class, in the order of the enum.
-    fn durations(timeouts: &Timeouts) -> [u32; Self::Penalty as usize + PENALTY_STEPS] {
-        let mut durations = [0; Self::Penalty as usize + PENALTY_STEPS];
-        let (states, penalties) = durations.split_at_mut(Self::Penalty as usize);
-        states.copy_from_slice(&[
+    /// Its place in [`Class::durations`].
+    fn number(self) -> u8 {
+        match self {
+            Self::Handshake => 0,
+            Self::Connect => 1,
+            Self::Idle => 2,
+            Self::HalfClosed => 3,
+            Self::Linger => 4,
+            Self::Bind => 5,
+            Self::Udp => 6,
+            Self::Penalty(step) => 7 + step,
+        }
+    }
+
+    /// How long each class lasts, in milliseconds, by its number.
+    fn durations(timeouts: &Timeouts) -> Vec<u32> {
+        let mut durations = vec![
             timeouts.handshake_ms,
             timeouts.connect_ms,
             timeouts.idle_ms,
@@ -224,8 +205,25 @@ impl Class {
             LINGER_MS,
             timeouts.bind_ms,
             timeouts.udp_ms,
-        ]);
-        penalties.copy_from_slice(&PENALTIES_MS);
+        ];
+        durations.extend(PENALTIES_MS);
         durations
     }
+}
+
+/// What is due beside a session's timer.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(super) enum Alarm {
+    /// The next attempt of a race.
+    NextAttempt,
+    /// Accepting the peer of a BIND can be tried again.
+    AcceptAgain,
+    /// The client of a UDP association has been silent: it may come back with another port.
+    Silence,
+}
+
+impl Alarm {
+    /// How long each lasts, in milliseconds, in the order of the enum.
+    const DURATIONS: [u32; 3] = [NEXT_ATTEMPT_MS, ACCEPT_AGAIN_MS, PORT_SILENCE_MS];
 }

@@ -74,9 +74,15 @@ pub enum Stage {
     Login,
     /// The request (RFC 1928 §4).
     Request,
+    /// The request of SOCKS4 and 4A, which is all there is.
+    Socks4,
 }
 
 /// What follows from the bytes at hand.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is looked at where it is made, and kept nowhere"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Nothing yet.
@@ -85,8 +91,8 @@ pub enum Progress {
     Reply([u8; 2], Stage),
     /// Send these two bytes and go on with the request, as that user or as nobody.
     Granted([u8; 2], Option<u16>),
-    /// The request stands.
-    Done,
+    /// The request is there.
+    Done(Request),
     /// The client gets no further.
     Refuse(Refuse),
 }
@@ -108,24 +114,20 @@ pub enum Refuse {
     Status(Status),
 }
 
-/// Looks at `bytes`, the next ones of `client`; how many were used up, and what follows. What
-/// they ask for is written to `asked`.
+/// Looks at `bytes`, the next ones of `client`; how many were used up, and what follows.
 pub fn feed(
     stage: Stage,
     bytes: &[u8],
     client: IpAddr,
     auth: &mut Auth,
     now: Millis,
-    asked: &mut Request,
 ) -> (usize, Progress) {
     let mut reader = Reader::new(bytes);
     let progress = match stage {
-        Stage::Greeting => match Dialect::of(bytes, auth.protocols) {
-            Some(Dialect::Socks4) => socks4(&mut reader, client, auth, now, asked),
-            _ => greeting(&mut reader, client, auth, now),
-        },
+        Stage::Greeting => greeting(&mut reader, client, auth, now),
         Stage::Login => login(&mut reader, client, auth, now),
-        Stage::Request => request(&mut reader, auth.protocols, asked),
+        Stage::Request => request(&mut reader, auth.protocols),
+        Stage::Socks4 => socks4(&mut reader, client, auth, now),
     };
     match progress {
         None => (0, Progress::More),
@@ -178,9 +180,9 @@ fn socks4(
     client: IpAddr,
     auth: &mut Auth,
     now: Millis,
-    asked: &mut Request,
 ) -> Option<Progress> {
-    Some(match socks4::read(reader, asked)? {
+    let mut asked = Request::default();
+    Some(match socks4::read(reader, &mut asked)? {
         Err(Malformed::Name) => refused(ReplyCode::GeneralFailure),
         Err(_) => Progress::Refuse(Refuse::Protocol),
         // A user id proves nothing.
@@ -189,7 +191,8 @@ fn socks4(
     })
 }
 
-fn request(reader: &mut Reader<'_>, protocols: Protocols, asked: &mut Request) -> Option<Progress> {
+fn request(reader: &mut Reader<'_>, protocols: Protocols) -> Option<Progress> {
+    let mut asked = Request::default();
     Some(match asked.read(reader)? {
         Err(Malformed::AddressType) => refused(ReplyCode::AddressTypeNotSupported),
         Err(_) => refused(ReplyCode::GeneralFailure),
@@ -198,7 +201,7 @@ fn request(reader: &mut Reader<'_>, protocols: Protocols, asked: &mut Request) -
 }
 
 /// A request in whichever dialect: is it one that is served?
-fn judged(request: &Request, protocols: Protocols) -> Progress {
+fn judged(request: Request, protocols: Protocols) -> Progress {
     let served = match request.command {
         Command::Connect if request.port == 0 => return refused(ReplyCode::GeneralFailure),
         Command::Connect => true,
@@ -207,7 +210,7 @@ fn judged(request: &Request, protocols: Protocols) -> Progress {
         Command::Unknown(_) => false,
     };
     if served {
-        Progress::Done
+        Progress::Done(request)
     } else {
         refused(ReplyCode::CommandNotSupported)
     }
@@ -266,11 +269,17 @@ mod tests {
     /// Feeds everything at once or byte by byte; what is sent, and how it ended.
     fn converse(auth: &mut Auth, input: &[u8], bytewise: bool) -> (Vec<u8>, Progress, usize) {
         let client = "10.0.0.1".parse().unwrap();
-        let (mut stage, mut sent, mut start) = (Stage::Greeting, Vec::new(), 0);
+        let is_socks4 = Dialect::of(input, auth.protocols) == Some(Dialect::Socks4);
+        let mut stage = if is_socks4 {
+            Stage::Socks4
+        } else {
+            Stage::Greeting
+        };
+        let (mut sent, mut start) = (Vec::new(), 0);
         let mut end = if bytewise { 0 } else { input.len() };
         loop {
             let bytes = &input[start..end];
-            let (used, progress) = feed(stage, bytes, client, auth, 0, &mut Request::default());
+            let (used, progress) = feed(stage, bytes, client, auth, 0);
             start += used;
             match progress {
                 Progress::More if end < input.len() => end += 1,
@@ -381,7 +390,7 @@ mod tests {
             for bytewise in [false, true] {
                 let (sent, progress, _) = converse(&mut auth, &input, bytewise);
                 assert_eq!(sent, expected, "row {at}");
-                assert_eq!(matches!(progress, Progress::Done), done, "row {at}");
+                assert_eq!(matches!(progress, Progress::Done(_)), done, "row {at}");
             }
         }
     }
@@ -420,7 +429,7 @@ mod tests {
                 let (_, progress, _) = converse(&mut auth, &input(command), bytewise);
                 match expected {
                     Some(expected) => assert_eq!(progress, expected),
-                    None => assert!(matches!(progress, Progress::Done)),
+                    None => assert!(matches!(progress, Progress::Done(_))),
                 }
             }
         }
@@ -430,7 +439,7 @@ mod tests {
     fn what_lies_behind_the_request_is_left_for_the_tunnel() {
         let input = [&[5, 1, 0][..], REQUEST, b"payload"].concat();
         let (_, progress, used) = converse(&mut auth(false, ""), &input, false);
-        assert!(matches!(progress, Progress::Done));
+        assert!(matches!(progress, Progress::Done(_)));
         assert_eq!(&input[used..], b"payload");
     }
 

@@ -11,12 +11,8 @@ use crate::net::{Net, UdpSocket};
 use crate::session::shared::Shared;
 use crate::state::association::{DropReason, Held, NAMES_MAX};
 use crate::state::clients::Table;
-use crate::state::resolver::{Answer, Asker, SLOTS_MAX};
+use crate::state::resolver::{Answer, Asker};
 use crate::wire::socks::Name;
-
-/// Names being looked up for associations, all together: as many as the resolver asks for at
-/// once.
-pub(in crate::session) const LOOKUPS_MAX: usize = SLOTS_MAX;
 
 /// Bytes of the datagrams that wait for names, all together: 64 of the usual size twice over.
 const HELD_BYTES_MAX: usize = 256 * 1024;

@@ -10,30 +10,18 @@ mod lookup;
 use std::mem;
 use std::net::SocketAddr;
 
-pub(super) use self::lookup::LOOKUPS_MAX;
-use super::client::{Client, Outbox};
-use super::opening::Opening;
-use super::outcome::{Next, Reason, Wake, refused};
-use super::shared::{Class, SILENCE, Shared};
+use super::client::{Client, Heard, Outbox};
+use super::outcome::{End, Next, Reason, Wake, refused};
+use super::shared::{Alarm, Class, Shared};
 use crate::net::{Errno, Event, Net, Side, Stream, UdpSocket};
 use crate::state::access::ClientKey;
 use crate::state::association::{ClientAddr, Contacts, Names};
-use crate::state::batch::Batch;
 use crate::state::clients::Table;
-use crate::state::flow::Peer;
 use crate::state::slots::{Key, Role};
 use crate::wire::socks::{Address, Request};
 
 /// Reads of one turn from the TCP connection, on which nothing is to be said any more.
 const READS_PER_TURN: usize = 4;
-
-/// What all associations share.
-#[derive(Debug, Default)]
-pub struct Associations {
-    batch: Batch,
-    /// Bytes of the datagrams that wait for names.
-    pub held_bytes: usize,
-}
 
 /// One association, over sockets of type `U`.
 #[derive(Debug)]
@@ -81,82 +69,71 @@ impl<U> Socket<U> {
     }
 }
 
-impl<N: Net> Client<N> {
-    /// Takes a place, opens the socket to the client, and replies.
-    pub(super) fn associate(
-        &mut self,
-        opening: &mut Opening<N>,
-        request: &Request,
-        shared: &mut Shared<N>,
-    ) -> Next {
-        match self.open_association(opening, request, shared) {
-            Ok(()) => Next::Stand,
-            Err(reason) => Next::Fail(reason),
-        }
+/// Takes a place, opens the socket to the client, and replies.
+///
+/// # Errors
+/// No place is left, for this client or at all, or the system has no socket.
+pub(super) fn open<N: Net>(
+    request: &Request,
+    outbox: &mut Outbox,
+    client: &mut Client<N>,
+    shared: &mut Shared<N>,
+) -> Result<Box<Association<N::UdpSocket>>, Reason> {
+    let client_key = client.client_key();
+    if !shared.clients.take(Table::Associations, client_key) {
+        return Err(refused(client.addr(), &"UDP", Errno::EDQUOT));
     }
+    let hint = match &request.address {
+        Address::Ip(addr) => Some(SocketAddr::new(*addr, request.port)),
+        Address::Name(_) => None,
+    };
+    let client_addr = ClientAddr::new(*client.addr(), hint);
+    let is_aimed = client_addr.is_known();
+    let opened = open_inner(&client_addr, client, shared);
+    let (inner, bound) = opened.map_err(|error| {
+        shared.clients.give(Table::Associations, client_key);
+        refused(client.addr(), &"UDP", error)
+    })?;
+    outbox.grant(bound);
+    client.record.set_reached(bound);
+    Ok(Box::new(Association {
+        key: client.key,
+        client_key,
+        is_aimed,
+        named: is_aimed,
+        client_addr,
+        inner: Socket::new(inner),
+        outer: [None, None],
+        contacts: shared.relay.strict.then(Contacts::default),
+        names: Names::default(),
+        permitted: None,
+        outbox: *outbox,
+        up_bytes: 0,
+        down_bytes: 0,
+    }))
+}
 
-    fn open_association(
-        &mut self,
-        opening: &mut Opening<N>,
-        request: &Request,
-        shared: &mut Shared<N>,
-    ) -> Result<(), Reason> {
-        let client_key = self.client_key();
-        let client = *self.record.client();
-        if !shared.clients.take(Table::Associations, client_key) {
-            return Err(refused(&client, &"UDP", Errno::EDQUOT));
-        }
-        let hint = match &request.address {
-            Address::Ip(addr) => Some(SocketAddr::new(*addr, request.port)),
-            Address::Name(_) => None,
-        };
-        let client_addr = ClientAddr::new(client, hint);
-        let is_aimed = client_addr.is_known();
-        let (inner, bound) = match self.open_inner(&client_addr, shared) {
-            Ok(opened) => opened,
-            Err(error) => {
-                shared.clients.give(Table::Associations, client_key);
-                return Err(refused(&client, &"UDP", error));
-            }
-        };
-        opening.answer(bound);
-        self.record.set_reached(bound);
-        opening.association = Some(Box::new(Association {
-            key: self.key,
-            client_key,
-            is_aimed,
-            named: is_aimed,
-            client_addr,
-            inner: Socket::new(inner),
-            outer: [None, None],
-            contacts: shared.relay.strict.then(Contacts::default),
-            names: Names::default(),
-            permitted: None,
-            outbox: opening.outbox,
-            up_bytes: 0,
-            down_bytes: 0,
-        }));
-        Ok(())
+/// Opens the socket that the client sends to, at the address that its connection has reached;
+/// returns it with the address to announce.
+fn open_inner<N: Net>(
+    client_addr: &ClientAddr,
+    client: &Client<N>,
+    shared: &mut Shared<N>,
+) -> Result<(N::UdpSocket, SocketAddr), Errno> {
+    let mut local = client.peer.stream.local_addr()?;
+    local.set_port(0);
+    let token = client.token(Role::Inner);
+    let side = Side::Inner {
+        local,
+        client: *client.addr(),
+    };
+    let mut inner = shared.net.udp_relay(side, token)?;
+    if client_addr.is_known() {
+        inner.aim(client_addr.heard())?;
     }
-
-    /// The socket that the client sends to, at the address that its connection has reached.
-    fn open_inner(
-        &self,
-        client_addr: &ClientAddr,
-        shared: &mut Shared<N>,
-    ) -> Result<(N::UdpSocket, SocketAddr), Errno> {
-        let mut local = self.peer.stream.local_addr()?;
-        local.set_port(0);
-        let client = *self.record.client();
-        let token = self.token(Role::Inner);
-        let mut inner = shared.net.udp_relay(Side::Inner { local, client }, token)?;
-        if client_addr.is_known() {
-            inner.aim(client_addr.heard())?;
-        }
-        local.set_port(inner.local_addr()?.port());
-        local.set_ip(shared.public_addr(local.ip().to_canonical()));
-        Ok((inner, local))
-    }
+    local.set_port(inner.local_addr()?.port());
+    local.set_ip(shared.public_addr(local.ip().to_canonical()));
+    Ok((inner, local))
 }
 
 impl<U: UdpSocket> Association<U> {
@@ -166,45 +143,38 @@ impl<U: UdpSocket> Association<U> {
         wake: Wake<'_>,
         client: &mut Client<N>,
         shared: &mut Shared<N>,
-    ) -> Next {
+    ) -> Result<Next, End> {
         match wake {
             Wake::Event => {}
-            Wake::Timeout => return Next::Close(Reason::IdleTimeout),
-            Wake::Stagger => {
+            Wake::Timeout => return Err(End::close(Reason::IdleTimeout)),
+            Wake::Alarm => {
                 // Silent for so long, the client may come back with another port.
                 self.client_addr.reopen();
                 self.aim();
-                return Next::Wait;
+                return Ok(Next::Wait);
             }
             Wake::Answer(number, answer) => {
                 self.settle(number, answer, shared);
-                return Next::Wait;
+                return Ok(Next::Wait);
             }
         }
-        if self.outbox.flush(&mut client.peer).is_err() {
-            return Next::Close(Reason::ClientReset);
-        }
-        if let Some(reason) = ended(&mut client.peer, shared.buffers.scratch()) {
-            return Next::Close(reason);
-        }
+        self.outbox.flush(client)?;
+        discard(client, shared.buffers.scratch())?;
         self.permitted = None;
         let heard = self.up(shared) | mem::take(&mut self.named);
         let delivered = self.down(shared);
         if heard {
-            shared.stagger.arm(self.key, SILENCE, shared.now);
+            shared.arm_alarm(self.key, Alarm::Silence);
         }
         if heard || delivered {
             shared.arm(self.key, Class::Udp);
         }
-        if self.is_ready() || client.peer.ready.readable {
-            Next::Yield
-        } else {
-            Next::Wait
-        }
+        let more = self.is_ready() || client.peer.ready.readable;
+        Ok(if more { Next::Yield } else { Next::Wait })
     }
 
     /// Gives back what the association has beside its sockets, which close with it.
-    pub(super) fn dissociate<N: Net>(&mut self, shared: &mut Shared<N>) {
+    pub(super) fn release<N: Net>(&mut self, shared: &mut Shared<N>) {
         self.give_up_lookups(shared);
         shared.clients.give(Table::Associations, self.client_key);
         if shared.clients.quota(Table::Associations).used() == 0 {
@@ -249,17 +219,17 @@ impl<U: UdpSocket> Association<U> {
     }
 }
 
-/// Discards what the client sends over TCP; a reason once its connection has ended.
-fn ended<S: Stream>(client: &mut Peer<S>, scratch: &mut [u8]) -> Option<Reason> {
+/// Discards what the client sends over TCP.
+///
+/// # Errors
+/// Its connection has ended, and the association with it.
+fn discard<N: Net>(client: &mut Client<N>, scratch: &mut [u8]) -> Result<(), End> {
     for _ in 0..READS_PER_TURN {
-        if !client.ready.readable {
-            break;
-        }
-        match client.read(scratch) {
-            Ok(Some(0)) => return Some(Reason::Done),
-            Ok(_) => {}
-            Err(_) => return Some(Reason::ClientReset),
+        match client.read(scratch)? {
+            Heard::Bytes(_) => {}
+            Heard::End => return Err(End::close(Reason::Done)),
+            Heard::Nothing => break,
         }
     }
-    None
+    Ok(())
 }

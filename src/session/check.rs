@@ -1,0 +1,53 @@
+//! What tests and checks ask of a session. Nothing here is called while it serves.
+
+use super::opening::{Opening, Step};
+use super::{Phase, Session};
+use crate::net::Net;
+
+impl<N: Net> Session<N> {
+    /// How many of the pool's buffers it holds.
+    pub fn buffers_held(&self) -> usize {
+        match &self.phase {
+            Phase::Relaying(relay) => relay.buffers_held(),
+            _ => 0,
+        }
+    }
+
+    /// Returns `true` if it waits for an event although there may be something to read, and room
+    /// for it: no event of that follows.
+    pub fn is_deaf(&self) -> bool {
+        let ready = &self.client.peer.ready;
+        let could_go_on = match &self.phase {
+            Phase::Opening(opening) => ready.readable && opening.could_read(),
+            Phase::Relaying(relay) => relay.could_move(ready),
+            Phase::Associated(association) => ready.readable || association.is_ready(),
+            Phase::Lingering(_) | Phase::Over => false,
+        };
+        could_go_on && !self.queued
+    }
+
+    /// Returns `true` if it holds an entry of the table of openings.
+    pub fn is_opening(&self) -> bool {
+        matches!(self.phase, Phase::Opening(_))
+    }
+
+    /// Returns `true` if it is a UDP association.
+    pub fn is_associated(&self) -> bool {
+        matches!(self.phase, Phase::Associated(_))
+    }
+}
+
+impl<N: Net> Opening<N> {
+    /// Returns `true` if what the client sends would be read now.
+    fn could_read(&self) -> bool {
+        match self.step {
+            // Who does not take the answers is not heard.
+            Step::Handshake(_) => self.outbox.is_empty(),
+            Step::Lookup(..) | Step::Connect(_) | Step::Bind(_) => {
+                !self.input.ended && self.input.inbox.has_room()
+            }
+            // What comes now goes through the tunnel.
+            Step::Reply(_) => false,
+        }
+    }
+}

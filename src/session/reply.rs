@@ -1,0 +1,58 @@
+//! The reply: the client is told that its request is granted, and the target gets what the
+//! client has sent too early.
+
+use super::association::Association;
+use super::client::{Client, Outbox};
+use super::input::Input;
+use super::outcome::{End, Next, Reason};
+use crate::net::Net;
+use crate::state::flow::{Gone, Peer};
+
+/// What was reached, and is to be replied.
+pub(super) enum Reply<N: Net> {
+    /// The other end of a tunnel.
+    Tunnel {
+        target: Peer<N::Stream>,
+        /// Bytes of the client's input that went to it.
+        early_bytes: u64,
+    },
+    /// An association: it sends its reply itself.
+    Association(Box<Association<N::UdpSocket>>),
+}
+
+impl<N: Net> Reply<N> {
+    /// Writes the reply, and the early bytes. The tunnel is established when all have gone.
+    pub(super) fn turn(
+        &mut self,
+        input: &mut Input,
+        outbox: &mut Outbox,
+        client: &mut Client<N>,
+    ) -> Result<Next, End> {
+        let (target, early_bytes) = match self {
+            Self::Tunnel {
+                target,
+                early_bytes,
+            } => (target, early_bytes),
+            Self::Association(_) => return Ok(Next::Established),
+        };
+        if target.is_broken() {
+            return Err(End::close(Reason::TargetReset));
+        }
+        let is_told = outbox.flush(client)?;
+        while !input.unread().is_empty() {
+            if !target.ready.writable {
+                return Ok(Next::Wait);
+            }
+            let written = target.write(input.unread());
+            let len = written.map_err(|Gone| End::close(Reason::TargetReset))?;
+            let len = len.unwrap_or(0);
+            input.consume(len);
+            *early_bytes += len as u64;
+        }
+        Ok(if is_told {
+            Next::Established
+        } else {
+            Next::Wait
+        })
+    }
+}
