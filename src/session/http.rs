@@ -110,8 +110,7 @@ impl HttpRequest {
         record: &mut Record,
         now: Millis,
     ) -> Result<Option<Request>, Refuse> {
-        let mut request = Request::default();
-        let head = Head::parse(&self.input[..self.end], &mut request).map_err(Refuse::Status)?;
+        let head = Head::parse(&self.input[..self.end]).map_err(Refuse::Status)?;
         let Some(head) = head else {
             return Ok(None);
         };
@@ -134,7 +133,7 @@ impl HttpRequest {
             self.meter = Some(BodyMeter::new(head.body));
         }
         self.start = head.len;
-        Ok(Some(request))
+        Ok(Some(head.request))
     }
 
     /// Reads until the head is complete. Returns what it asks for, `None` while bytes are missing.

@@ -91,7 +91,7 @@ pub enum Progress {
     Reply([u8; 2], Stage),
     /// Send these two bytes and go on with the request, as that user or as nobody.
     Granted([u8; 2], Option<u16>),
-    /// The request is there.
+    /// The request is complete and one that is served.
     Done(Request),
     /// The client gets no further.
     Refuse(Refuse),
@@ -114,7 +114,8 @@ pub enum Refuse {
     Status(Status),
 }
 
-/// Looks at `bytes`, the next ones of `client`; how many were used up, and what follows.
+/// Looks at `bytes`, the next ones of `client`. Returns how many of them were used up, and what
+/// follows.
 pub fn feed(
     stage: Stage,
     bytes: &[u8],
@@ -181,26 +182,24 @@ fn socks4(
     auth: &mut Auth,
     now: Millis,
 ) -> Option<Progress> {
-    let mut asked = Request::default();
-    Some(match socks4::read(reader, &mut asked)? {
+    Some(match socks4::read(reader)? {
         Err(Malformed::Name) => refused(ReplyCode::GeneralFailure),
         Err(_) => Progress::Refuse(Refuse::Protocol),
         // A user id proves nothing.
-        Ok(()) if auth.trusts(client, now).is_none() => refused(ReplyCode::NotAllowed),
-        Ok(()) => judged(asked, auth.protocols),
+        Ok(_) if auth.trusts(client, now).is_none() => refused(ReplyCode::NotAllowed),
+        Ok(request) => judged(request, auth.protocols),
     })
 }
 
 fn request(reader: &mut Reader<'_>, protocols: Protocols) -> Option<Progress> {
-    let mut asked = Request::default();
-    Some(match asked.read(reader)? {
+    Some(match Request::read(reader)? {
         Err(Malformed::AddressType) => refused(ReplyCode::AddressTypeNotSupported),
         Err(_) => refused(ReplyCode::GeneralFailure),
-        Ok(()) => judged(asked, protocols),
+        Ok(request) => judged(request, protocols),
     })
 }
 
-/// A request in whichever dialect: is it one that is served?
+/// Decides whether a request, in whichever dialect, is one that is served.
 fn judged(request: Request, protocols: Protocols) -> Progress {
     let served = match request.command {
         Command::Connect if request.port == 0 => return refused(ReplyCode::GeneralFailure),

@@ -179,59 +179,53 @@ pub struct Request {
     pub port: u16,
 }
 
-impl Default for Request {
-    /// One that is still to be read.
-    fn default() -> Self {
-        Self {
-            command: Command::Connect,
-            address: Address::NONE,
-            port: 0,
-        }
-    }
-}
-
 impl Request {
-    /// Reads a request into `self`; 262 bytes at most. RSV may be anything. A literal sent as a
-    /// name comes out as an address, a v4-mapped address as the IPv4 address that it is.
-    pub fn read(&mut self, reader: &mut Reader<'_>) -> Parsed<()> {
+    /// Reads a request; 262 bytes at most. RSV may be anything. A literal sent as a name comes
+    /// out as an address, a v4-mapped address as the IPv4 address that it is.
+    pub fn read(reader: &mut Reader<'_>) -> Parsed<Self> {
         if reader.u8()? != VERSION {
             return Some(Err(Malformed::Version));
         }
         let [command, _reserved, address_type] = reader.array()?;
-        self.command = command.into();
-        let judged = self.address.read(address_type, reader)?;
+        let address = match Address::read(address_type, reader)? {
+            // How long the message is, nobody knows.
+            Err(Malformed::AddressType) => return Some(Err(Malformed::AddressType)),
+            address => address,
+        };
         // The whole message is read before its name is judged, so that the reply does not
         // depend on how the bytes were split.
-        if judged != Err(Malformed::AddressType) {
-            self.port = reader.u16()?;
-        }
-        Some(judged)
+        let port = reader.u16()?;
+        Some(address.map(|address| Self {
+            command: command.into(),
+            address,
+            port,
+        }))
     }
 }
 
 impl Address {
-    /// What a place for an address holds until one is read.
-    pub(super) const NONE: Self = Self::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-
-    /// Reads an address of that ATYP.
-    pub(super) fn read(&mut self, address_type: u8, reader: &mut Reader<'_>) -> Parsed<()> {
-        *self = Self::Ip(match address_type {
-            1 => Ipv4Addr::from(reader.array::<4>()?).into(),
-            4 => Ipv6Addr::from(reader.array::<16>()?).to_canonical(),
-            3 => return Some(self.set_named(reader.counted()?)),
-            _ => return Some(Err(Malformed::AddressType)),
-        });
-        Some(Ok(()))
+    /// Reads an address of the type `address_type` (ATYP, RFC 1928 §5).
+    pub(super) fn read(address_type: u8, reader: &mut Reader<'_>) -> Parsed<Self> {
+        Some(match address_type {
+            1 => Ok(Self::Ip(Ipv4Addr::from(reader.array::<4>()?).into())),
+            3 => Self::parse(reader.counted()?),
+            4 => {
+                let addr = Ipv6Addr::from(reader.array::<16>()?);
+                Ok(Self::Ip(addr.to_canonical()))
+            }
+            _ => Err(Malformed::AddressType),
+        })
     }
 
-    /// What `text` names: a literal becomes the address that it writes out.
-    pub(super) fn set_named(&mut self, text: &[u8]) -> Result<(), Malformed> {
+    /// Parses a name. A literal becomes the address that it writes out.
+    ///
+    /// Errors: [`Malformed::Name`].
+    pub(super) fn parse(text: &[u8]) -> Result<Self, Malformed> {
         let name = Name::new(text)?;
-        *self = match name.literal() {
+        Ok(match name.literal() {
             Some(addr) => Self::Ip(addr),
             None => Self::Name(name),
-        };
-        Ok(())
+        })
     }
 }
 
@@ -320,11 +314,7 @@ mod tests {
     }
 
     fn request(bytes: &[u8]) -> Message<Request> {
-        whole(bytes, |reader| {
-            let mut request = Request::default();
-            let read = request.read(reader)?;
-            Some(read.map(|()| request))
-        })
+        whole(bytes, Request::read)
     }
 
     #[test]

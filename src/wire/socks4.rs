@@ -24,27 +24,29 @@ const REJECTED: u8 = 91;
 /// Reads a request, 520 bytes at most, its port maybe 0. A DSTIP of 0.0.0.x with x not 0
 /// announces a name (4A); a literal sent as one comes out as an address. Nothing is to be
 /// answered to a malformed one, except where it is whole and its name cannot be one.
-pub fn read(reader: &mut Reader<'_>, request: &mut Request) -> Parsed<()> {
+pub fn read(reader: &mut Reader<'_>) -> Parsed<Request> {
     if reader.u8()? != VERSION {
         return Some(Err(Malformed::Version));
     }
     // Not the table of RFC 1928: there is no UDP here.
-    request.command = match reader.u8()? {
+    let command = match reader.u8()? {
         3 => Command::Unknown(3),
         code => code.into(),
     };
-    request.port = reader.u16()?;
+    let port = reader.u16()?;
     let octets = reader.array()?;
     if let Err(malformed) = text(reader)? {
         return Some(Err(malformed));
     }
-    if let [0, 0, 0, last] = octets
-        && last != 0
-    {
-        return Some(text(reader)?.and_then(|name| request.address.set_named(name)));
-    }
-    request.address = Address::Ip(Ipv4Addr::from(octets).into());
-    Some(Ok(()))
+    let address = match octets {
+        [0, 0, 0, 1..=255] => text(reader)?.and_then(Address::parse),
+        _ => Ok(Address::Ip(Ipv4Addr::from(octets).into())),
+    };
+    Some(address.map(|address| Request {
+        command,
+        address,
+        port,
+    }))
 }
 
 /// The next bytes up to their NUL, which is taken too and left out.
@@ -84,9 +86,9 @@ mod tests {
     const SOCKS4A: &[u8] = b"\x04\x01\x00\x50\x00\x00\x00\x01user\x00example.com\x00";
 
     fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Malformed> {
-        let (mut reader, mut request) = (Reader::new(bytes), Request::default());
-        let whole = read(&mut reader, &mut request).transpose()?;
-        Ok(whole.map(|()| (request, reader.consumed())))
+        let mut reader = Reader::new(bytes);
+        let request = read(&mut reader).transpose()?;
+        Ok(request.map(|request| (request, reader.consumed())))
     }
 
     fn with_name(name: &[u8]) -> Vec<u8> {

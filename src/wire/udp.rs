@@ -55,35 +55,29 @@ pub struct Header {
     pub port: u16,
 }
 
-impl Default for Header {
-    /// One that is still to be read.
-    fn default() -> Self {
-        Self {
-            address: Address::NONE,
-            port: 0,
-        }
-    }
-}
-
 impl Header {
-    /// Parses the header of a datagram into `self`; 262 bytes at most. Gives where the payload starts,
-    /// which may be the end: a datagram may be empty.
-    pub fn parse(&mut self, datagram: &[u8]) -> Result<usize, Dropped> {
+    /// Parses the header of a datagram. Returns it and its length, 262 bytes at most; the
+    /// payload, which may be empty, is the rest of the datagram.
+    ///
+    /// Errors: [`Dropped::Malformed`] before [`Dropped::Fragment`], so that the counters tell
+    /// rubbish from fragments.
+    pub fn parse(datagram: &[u8]) -> Result<(Self, usize), Dropped> {
         let mut reader = Reader::new(datagram);
-        match self.read(&mut reader) {
+        match Self::read(&mut reader) {
             None => Err(Dropped::Malformed),
-            // Judged in full before FRAG is, so that the counters tell rubbish from fragments.
-            Some(0) => Ok(reader.consumed()),
+            Some((header, 0)) => Ok((header, reader.consumed())),
             Some(_) => Err(Dropped::Fragment),
         }
     }
 
-    /// Reads the header and gives FRAG.
-    fn read(&mut self, reader: &mut Reader<'_>) -> Option<u8> {
-        let [reserved_high, reserved_low, fragment, address_type] = reader.array()?;
-        self.address.read(address_type, reader)?.ok()?;
-        self.port = reader.u16()?;
-        (reserved_high | reserved_low == 0 && self.port != 0).then_some(fragment)
+    /// Reads a header. Returns it and its FRAG, or `None` if it is malformed or cut off.
+    fn read(reader: &mut Reader<'_>) -> Option<(Self, u8)> {
+        let [0, 0, fragment, address_type] = reader.array()? else {
+            return None;
+        };
+        let address = Address::read(address_type, reader)?.ok()?;
+        let port = reader.u16().filter(|port| *port != 0)?;
+        Some((Self { address, port }, fragment))
     }
 }
 
@@ -101,33 +95,27 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(datagram: &[u8]) -> Result<(Header, usize), Dropped> {
-        let mut header = Header::default();
-        let start = header.parse(datagram)?;
-        Ok((header, start))
-    }
-
     const TO_V4: &[u8] = b"\x00\x00\x00\x01\xc0\x00\x02\x01\x00\x35query";
     const TO_NAME: &[u8] = b"\x00\x00\x00\x03\x0bexample.com\x00\x35query";
 
     #[test]
     fn captured_headers_parse() {
-        let (header, start) = parse(TO_V4).unwrap();
+        let (header, start) = Header::parse(TO_V4).unwrap();
         assert_eq!((header.port, &TO_V4[start..]), (53, &b"query"[..]));
         assert_eq!(header.address, Address::Ip("192.0.2.1".parse().unwrap()));
-        let (header, start) = parse(TO_NAME).unwrap();
+        let (header, start) = Header::parse(TO_NAME).unwrap();
         assert_eq!((header.port, &TO_NAME[start..]), (53, &b"query"[..]));
         assert!(matches!(header.address, Address::Name(name) if name.as_bytes() == b"example.com"));
     }
 
     #[test]
     fn an_empty_payload_is_a_datagram() {
-        assert_eq!(parse(&TO_V4[..10]).unwrap().1, 10);
+        assert_eq!(Header::parse(&TO_V4[..10]).unwrap().1, 10);
     }
 
     #[test]
     fn a_literal_sent_as_a_name_is_an_address() {
-        let (header, start) = parse(b"\0\0\0\x03\x07\x31.2.3.4\0\x35").unwrap();
+        let (header, start) = Header::parse(b"\0\0\0\x03\x07\x31.2.3.4\0\x35").unwrap();
         assert_eq!(header.address, Address::Ip("1.2.3.4".parse().unwrap()));
         assert_eq!(start, 14);
     }
@@ -136,9 +124,9 @@ mod tests {
     fn u6_fragments_are_told_from_rubbish() {
         let mut datagram = TO_V4.to_vec();
         datagram[2] = 1;
-        assert_eq!(parse(&datagram), Err(Dropped::Fragment));
+        assert_eq!(Header::parse(&datagram), Err(Dropped::Fragment));
         datagram[1] = 1;
-        assert_eq!(parse(&datagram), Err(Dropped::Malformed));
+        assert_eq!(Header::parse(&datagram), Err(Dropped::Malformed));
     }
 
     #[test]
@@ -154,11 +142,11 @@ mod tests {
             b"\x00\x00\x00\x03\x03a\x00b\x00\x35",
         ];
         for datagram in table {
-            assert_eq!(parse(datagram), Err(Dropped::Malformed));
+            assert_eq!(Header::parse(datagram), Err(Dropped::Malformed));
         }
         for (datagram, header) in [(TO_V4, 10), (TO_NAME, 18)] {
             for len in 0..header {
-                assert_eq!(parse(&datagram[..len]), Err(Dropped::Malformed));
+                assert_eq!(Header::parse(&datagram[..len]), Err(Dropped::Malformed));
             }
         }
     }
@@ -195,7 +183,7 @@ mod tests {
             let addr = if v4 { IpAddr::from([a, b, c, d]) } else { IpAddr::from(octets) };
             let mut headroom = [0; HEADROOM];
             let start = write_header(&(addr, port).into(), &mut headroom);
-            let (header, payload) = parse(&headroom[start..]).unwrap();
+            let (header, payload) = Header::parse(&headroom[start..]).unwrap();
             prop_assert_eq!(header.address, Address::Ip(addr.to_canonical()));
             prop_assert_eq!((header.port, start + payload), (port, HEADROOM));
         }
@@ -205,7 +193,7 @@ mod tests {
             mut bytes in proptest::collection::vec(any::<u8>(), 0..300), address_type in 0u8..6
         ) {
             if let Some(head) = bytes.first_chunk_mut() { *head = [0, 0, 0, address_type]; }
-            if let Ok((_, start)) = parse(&bytes) { prop_assert!(start <= bytes.len()); }
+            if let Ok((_, start)) = Header::parse(&bytes) { prop_assert!(start <= bytes.len()); }
         }
     }
 }

@@ -77,9 +77,8 @@ impl<U: UdpSocket> Association<U> {
         if batch.is_cut(number) {
             return Err(Some(DropReason::TooLong));
         }
-        let mut header = Header::default();
-        let parsed = header.parse(batch.bytes(number));
-        let start = parsed.map_err(|dropped| match dropped {
+        let parsed = Header::parse(batch.bytes(number));
+        let (header, start) = parsed.map_err(|dropped| match dropped {
             Dropped::Fragment => DropReason::Fragment,
             Dropped::Malformed => DropReason::Malformed,
         })?;

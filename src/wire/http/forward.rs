@@ -73,16 +73,11 @@ fn is_of_proxy(field: &Field<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::socks::Request;
     use proptest::prelude::*;
 
     fn forwarded(text: &str) -> String {
         let mut out = [0; FORWARDED_MAX];
-        let mut asked = Request::default();
-        let head = Head::parse(text.as_bytes(), &mut asked)
-            .ok()
-            .unwrap()
-            .unwrap();
+        let head = Head::parse(text.as_bytes()).ok().unwrap().unwrap();
         let len = head.write_forwarded(&mut out).unwrap();
         String::from_utf8(out[..len].to_vec()).unwrap()
     }
@@ -179,8 +174,7 @@ mod tests {
     #[test]
     fn a_tunnels_head_is_not_forwarded() {
         let text = b"CONNECT a:1 HTTP/1.0\r\n\r\n";
-        let mut asked = Request::default();
-        let head = Head::parse(text, &mut asked).ok().unwrap().unwrap();
+        let head = Head::parse(text).ok().unwrap().unwrap();
         assert_eq!(head.write_forwarded(&mut [0; FORWARDED_MAX]), None);
     }
 
@@ -192,11 +186,7 @@ mod tests {
         let text = format!("{first}{query}{fields}");
         let written = forwarded(&text);
         assert_eq!((text.len(), written.len()), (HEAD_MAX, HEAD_MAX + 121));
-        let mut asked = Request::default();
-        let head = Head::parse(text.as_bytes(), &mut asked)
-            .ok()
-            .unwrap()
-            .unwrap();
+        let head = Head::parse(text.as_bytes()).ok().unwrap().unwrap();
         let mut out = vec![0; written.len()];
         assert_eq!(head.write_forwarded(&mut out), Some(written.len()));
         for len in [0, 1, 100, written.len() - 1] {

@@ -6,7 +6,7 @@
 use super::fields::{Field, Fields, first_member, is_one_of, is_token, line, split_at_byte};
 use super::{Body, Status};
 use crate::wire::decimal;
-use crate::wire::socks::{Address, Request};
+use crate::wire::socks::{Address, Command, Request};
 
 /// The longest head in bytes, its empty line included: what servers commonly take at most.
 pub const HEAD_MAX: usize = 8192;
@@ -17,8 +17,10 @@ pub const FIELDS_MAX: usize = 100;
 /// A request head. Not printable: its fields may hold a password.
 #[derive(Clone, Copy)]
 pub struct Head<'a> {
-    /// How many bytes it has.
+    /// The number of its bytes, with the empty line.
     pub len: usize,
+    /// Where it leads: a host, or an address where a literal is one, and a port that is not 0.
+    pub request: Request,
     /// How far the request goes behind its head. Of a CONNECT it does not.
     pub body: Body,
     /// `None` is CONNECT: a tunnel (RFC 9110 §9.3.6). Else one request is passed on, with path
@@ -35,13 +37,12 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Parses the head at the start of `bytes`, and where it leads into `asked`: a host, or an
-    /// address where a literal is one, and a port that is not 0. `None` while bytes are
-    /// missing. Only a byte LF, or byte number [`HEAD_MAX`], changes the result.
+    /// Parses the head at the start of `bytes`. Returns `None` while bytes are missing. Only a
+    /// byte LF, or byte number [`HEAD_MAX`], changes the result.
     ///
     /// Errors: [`Status::BadRequest`], and for a head over its limits
     /// [`Status::HeaderFieldsTooLarge`].
-    pub fn parse(bytes: &'a [u8], asked: &mut Request) -> Result<Option<Self>, Status> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Option<Self>, Status> {
         // Nothing behind the limit is looked at: what is there may arrive now or later.
         let window = bytes.get(..HEAD_MAX).unwrap_or(bytes);
         let cut_off = if window.len() == HEAD_MAX {
@@ -52,17 +53,7 @@ impl<'a> Head<'a> {
         let Some((first, fields)) = line(window)? else {
             return cut_off;
         };
-        let mut head = Self {
-            len: 0,
-            body: Body::None,
-            path: None,
-            method: b"",
-            version: b"",
-            authority: b"",
-            fields: Fields(fields),
-        };
-        let read = head.read_request_line(first, asked);
-        read.ok_or(Status::BadRequest)?;
+        let request_line = RequestLine::parse(first).ok_or(Status::BadRequest)?;
         let mut facts = Facts::default();
         let mut rest = fields;
         for _ in 0..=FIELDS_MAX {
@@ -70,21 +61,39 @@ impl<'a> Head<'a> {
                 return cut_off;
             };
             if line.is_empty() {
-                head.len = window.len() - after.len();
-                head.set_body(&facts)?;
-                return Ok(Some(head));
+                return Ok(Some(Self {
+                    len: window.len() - after.len(),
+                    request: request_line.request,
+                    body: facts.body(&request_line)?,
+                    path: request_line.path,
+                    method: request_line.method,
+                    version: request_line.version,
+                    authority: request_line.authority,
+                    fields: Fields(fields),
+                }));
             }
             facts.note(&Field::parse(line)?)?;
             rest = after;
         }
         Err(Status::HeaderFieldsTooLarge)
     }
+}
 
-    /// The request line (RFC 9112 §3): three words with one blank between them.
-    fn read_request_line(&mut self, line: &'a [u8], asked: &mut Request) -> Option<()> {
+/// The first line of a head (RFC 9112 §3), with the fields of [`Head`].
+struct RequestLine<'a> {
+    method: &'a [u8],
+    version: &'a [u8],
+    authority: &'a [u8],
+    path: Option<&'a [u8]>,
+    request: Request,
+}
+
+impl<'a> RequestLine<'a> {
+    /// Parses three words with one blank between them. Returns `None` if they are not a request
+    /// that is served here.
+    fn parse(line: &'a [u8]) -> Option<Self> {
         let (method, rest) = split_at_byte(line, b' ')?;
         let (target, version) = split_at_byte(rest, b' ')?;
-        (self.method, self.version) = (method, version);
         let is_known = matches!(version, b"HTTP/1.1" | b"HTTP/1.0");
         // A tab is no control character of a line, but none stands in a target either; nor
         // does a fragment (RFC 9112 §3.2.2). Bytes above 0x7f are passed on, as others do.
@@ -92,52 +101,44 @@ impl<'a> Head<'a> {
         if !is_token(method) || !is_known || is_odd {
             return None;
         }
-        self.authority = if method == b"CONNECT" {
+        let (authority, path) = if method == b"CONNECT" {
             // Authority-form (RFC 9112 §3.2.3).
-            target
+            (target, None)
         } else {
-            let (authority, path) = absolute(target)?;
-            self.path = Some(match path {
+            let (authority, path) = split_absolute(target)?;
+            let path = match path {
                 // RFC 9112 §3.2.4.
                 b"" if method == b"OPTIONS" => b"*",
                 b"" => b"/",
                 path => path,
-            });
-            authority
-        };
-        let port = authority(self.authority, &mut asked.address)?;
-        asked.port = match port {
-            // A tunnel's has to be named.
-            0 => self.path.map(|_| PORT_DEFAULT)?,
-            port => port,
-        };
-        Some(())
-    }
-
-    /// How far the request goes, now that all of its fields are known.
-    fn set_body(&mut self, facts: &Facts) -> Result<(), Status> {
-        let is_old = self.version == b"HTTP/1.0";
-        // RFC 9112 §3.2: 1.1 has to have a Host. §6.1: chunked does not go with a length, nor
-        // with a client that cannot know of it.
-        if !(is_old || facts.host) || facts.chunked && (is_old || facts.length.is_some()) {
-            return Err(Status::BadRequest);
-        }
-        if self.path.is_some() {
-            self.body = match facts.length {
-                Some(length) => Body::Length(length),
-                None if facts.chunked => Body::Chunked,
-                None => Body::None,
             };
-        }
-        Ok(())
+            (authority, Some(path))
+        };
+        let (address, port) = parse_authority(authority)?;
+        // A tunnel's port has to be named.
+        let port = match path {
+            None => port?,
+            Some(_) => port.unwrap_or(PORT_DEFAULT),
+        };
+        Some(Self {
+            method,
+            version,
+            authority,
+            path,
+            request: Request {
+                command: Command::Connect,
+                address,
+                port,
+            },
+        })
     }
 }
 
-/// Of a request that is passed on and names none.
+/// The port of a request that is passed on and names none (RFC 9110 §4.2.1).
 const PORT_DEFAULT: u16 = 80;
 
 /// Absolute-form (RFC 9112 §3.2.2) of the only scheme that is spoken: authority and path.
-fn absolute(text: &[u8]) -> Option<(&[u8], &[u8])> {
+fn split_absolute(text: &[u8]) -> Option<(&[u8], &[u8])> {
     const SCHEME: &[u8] = b"http://";
     let (scheme, rest) = text.split_at_checked(SCHEME.len())?;
     if !scheme.eq_ignore_ascii_case(SCHEME) {
@@ -147,9 +148,9 @@ fn absolute(text: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(end.unwrap_or(rest.len()))
 }
 
-/// Host and port (RFC 3986 §3.2): the host into `address`, the port or 0 where it is left out;
-/// it may not be 0. No user: that would be a way to write a host that looks like another.
-fn authority(text: &[u8], address: &mut Address) -> Option<u16> {
+/// Parses host and port (RFC 3986 §3.2). The port is `None` where it is left out; it may not be
+/// 0. No user: that would be a way to write a host that looks like another.
+fn parse_authority(text: &[u8]) -> Option<(Address, Option<u16>)> {
     let end = match text.first() {
         Some(b'[') => text.iter().position(|byte| *byte == b']')? + 1,
         _ => {
@@ -158,17 +159,18 @@ fn authority(text: &[u8], address: &mut Address) -> Option<u16> {
         }
     };
     let (host, port) = text.split_at_checked(end)?;
-    address.set_named(host).ok()?;
+    let address = Address::parse(host).ok()?;
     // Escapes and the marks that RFC 3986 allows besides these are in no name of a host, and
     // brackets only go around an address.
     let is_host_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
     if matches!(address, Address::Name(_)) && !host.iter().all(is_host_byte) {
         return None;
     }
-    match port {
-        b"" | b":" => Some(0),
-        port => port_number(port.strip_prefix(b":")?),
-    }
+    let port = match port {
+        b"" | b":" => None,
+        port => Some(port_number(port.strip_prefix(b":")?)?),
+    };
+    Some((address, port))
 }
 
 fn port_number(digits: &[u8]) -> Option<u16> {
@@ -194,9 +196,8 @@ impl Facts {
         let bad = Err(Status::BadRequest);
         if field.is(b"Host") {
             // RFC 9112 §3.2; an empty one goes with a target that has no authority.
-            let mut unused = Address::NONE;
-            let is_empty = field.value.is_empty();
-            if self.host || !is_empty && authority(field.value, &mut unused).is_none() {
+            let is_host = field.value.is_empty() || parse_authority(field.value).is_some();
+            if self.host || !is_host {
                 return bad;
             }
             self.host = true;
@@ -230,6 +231,22 @@ impl Facts {
             }
         }
         Ok(())
+    }
+
+    /// Decides how far the request goes, once all of its fields are noted.
+    fn body(&self, request_line: &RequestLine<'_>) -> Result<Body, Status> {
+        let is_old = request_line.version == b"HTTP/1.0";
+        // RFC 9112 §3.2: 1.1 has to have a Host. §6.1: chunked does not go with a length, nor
+        // with a client that cannot know of it.
+        if !(is_old || self.host) || self.chunked && (is_old || self.length.is_some()) {
+            return Err(Status::BadRequest);
+        }
+        Ok(match self.length {
+            _ if request_line.path.is_none() => Body::None,
+            Some(length) => Body::Length(length),
+            None if self.chunked => Body::Chunked,
+            None => Body::None,
+        })
     }
 }
 
@@ -265,10 +282,8 @@ mod tests {
     type Seen<'a> = Result<Option<(Target<'a>, Body, usize)>, Status>;
 
     fn parse(bytes: &[u8]) -> Seen<'_> {
-        let mut asked = Request::default();
-        let parsed = Head::parse(bytes, &mut asked)?;
-        let Request { address, port, .. } = asked;
-        Ok(parsed.map(|head| {
+        Ok(Head::parse(bytes)?.map(|head| {
+            let Request { address, port, .. } = head.request;
             let target = match head.path {
                 None => Target::Tunnel { address, port },
                 Some(path) => Target::Forward {
@@ -286,9 +301,7 @@ mod tests {
     }
 
     fn name(text: &str) -> Address {
-        let mut address = Address::NONE;
-        address.set_named(text.as_bytes()).unwrap();
-        address
+        Address::parse(text.as_bytes()).unwrap()
     }
 
     /// A request for `target` that is right besides.

@@ -69,17 +69,12 @@ fn sextet(letter: u8) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::socks::Request;
     use proptest::prelude::*;
 
     fn login(fields: &str) -> Option<(Vec<u8>, Vec<u8>)> {
         let text = format!("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n{fields}\r\n");
         let mut out = [0; LOGIN_MAX];
-        let mut asked = Request::default();
-        let head = Head::parse(text.as_bytes(), &mut asked)
-            .ok()
-            .unwrap()
-            .unwrap();
+        let head = Head::parse(text.as_bytes()).ok().unwrap().unwrap();
         let login = head.login(&mut out)?;
         Some((login.name.to_vec(), login.password.to_vec()))
     }
