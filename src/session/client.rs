@@ -9,8 +9,9 @@ use crate::state::access::ClientKey;
 use crate::state::flow::{Gone, Peer, Ready};
 use crate::state::handshake::Dialect;
 use crate::state::slots::{Key, Role, Token};
-use crate::wire::http::{ANSWER_MAX, Status};
-use crate::wire::socks::{REPLY_MAX, ReplyCode, write_reply};
+use crate::wire::encoded::ENCODED_MAX;
+use crate::wire::http::Status;
+use crate::wire::socks::{self, ReplyCode};
 use crate::wire::socks4;
 
 /// Room for what the client sends before its tunnel is established. The longest message is that
@@ -19,7 +20,7 @@ const INBOX_BYTES: usize = 1024;
 
 /// Both two-byte answers and both replies to BIND: a client that sends everything at once, and
 /// reads nothing, has them all waiting. It is also enough for the 39 bytes of HTTP's 200.
-const OUTBOX_BYTES: usize = 2 + 2 + 2 * REPLY_MAX;
+const OUTBOX_BYTES: usize = 2 + 2 + 2 * ENCODED_MAX;
 
 /// What every phase needs: the client's connection, and what is remembered of it.
 pub(super) struct Client<N: Net> {
@@ -177,17 +178,9 @@ impl Outbox {
     /// peer that BIND has waited for.
     pub(super) fn grant(&mut self, bound: SocketAddr) {
         match self.dialect {
-            Dialect::Socks5 => {
-                let mut reply = [0; REPLY_MAX];
-                let len = write_reply(ReplyCode::Succeeded, bound, &mut reply);
-                self.put(&reply[..usize::from(len)]);
-            }
+            Dialect::Socks5 => self.put(socks::reply(ReplyCode::Succeeded, bound).as_bytes()),
             Dialect::Socks4 => self.put(&socks4::reply(true, bound)),
-            Dialect::Http => {
-                let mut answer = [0; ANSWER_MAX];
-                let len = Status::Established.write("", &mut answer);
-                self.put(&answer[..len]);
-            }
+            Dialect::Http => self.put(Status::Established.response("").as_bytes()),
         }
     }
 

@@ -15,8 +15,6 @@ use crate::net::{Net, Stream};
 use crate::state::flow::Gone;
 use crate::state::handshake::{self, Dialect, Refuse};
 use crate::state::pool::Buffers;
-use crate::wire::http::ANSWER_MAX;
-use crate::wire::socks::REPLY_MAX;
 use crate::wire::socks4;
 
 /// How much of a refused client's input is discarded: what a pipelining client may have under
@@ -124,30 +122,21 @@ impl Linger {
         if !self.outbox.flush(client).map_err(|_| Gone)? || self.is_held {
             return Ok(false);
         }
-        let mut reply = [0; ANSWER_MAX];
-        let len = self.write_reply(&mut reply);
-        client.peer.send(&reply[..len], &mut self.sent)
-    }
-
-    /// The last reply, in the client's dialect. It is the same each time.
-    fn write_reply(&self, out: &mut [u8; ANSWER_MAX]) -> usize {
-        let Some(refuse) = self.refuse else { return 0 };
+        let Some(refuse) = self.refuse else {
+            return Ok(true);
+        };
+        let peer = &mut client.peer;
+        // In the client's dialect, and the same each time.
         match self.outbox.dialect {
-            Dialect::Socks5 => {
-                let mut reply = [0; REPLY_MAX];
-                let len = usize::from(handshake::refusal(refuse, &mut reply));
-                out[..len].copy_from_slice(&reply[..len]);
-                len
-            }
+            Dialect::Socks5 => peer.send(handshake::refusal(refuse).as_bytes(), &mut self.sent),
             Dialect::Socks4 => {
                 let nowhere = (Ipv4Addr::UNSPECIFIED, 0).into();
-                let reply = socks4::reply(false, nowhere);
-                out[..reply.len()].copy_from_slice(&reply);
-                reply.len()
+                peer.send(&socks4::reply(false, nowhere), &mut self.sent)
             }
             Dialect::Http => {
                 let status = self.reason.status(refuse);
-                status.write(&self.reason.to_string(), out)
+                let response = status.response(&self.reason.to_string());
+                peer.send(response.as_bytes(), &mut self.sent)
             }
         }
     }

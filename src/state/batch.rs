@@ -129,19 +129,14 @@ impl Batch {
         datagram.addr = to;
     }
 
-    /// Readdresses datagram `number`, as it was received, to `to`, behind a header: `write` puts
-    /// that at the end of the headroom and says where it starts.
-    pub fn push_header(
-        &mut self,
-        number: usize,
-        to: SocketAddr,
-        write: impl FnOnce(&mut [u8; HEADROOM]) -> usize,
-    ) {
+    /// Readdresses datagram `number`, as it was received, to `to`, with `header` in front: at
+    /// most [`HEADROOM`] bytes.
+    pub fn push_header(&mut self, number: usize, to: SocketAddr, header: &[u8]) {
         let datagram = &mut self.datagrams[number];
-        if let Some(headroom) = self.memory[number * PLACE_BYTES..].first_chunk_mut() {
-            datagram.start = write(headroom).min(HEADROOM);
-        }
+        datagram.start = HEADROOM - header.len();
         datagram.addr = to;
+        let place = number * PLACE_BYTES;
+        self.memory[place + datagram.start..place + HEADROOM].copy_from_slice(header);
     }
 }
 
@@ -180,10 +175,7 @@ mod tests {
         spaces[3][..5].copy_from_slice(b"reply");
         batch.set_received(3, addr("1.2.3.4:5"), 5, false);
         assert_eq!(batch.bytes(3), b"reply");
-        batch.push_header(3, addr("9.9.9.9:9"), |headroom| {
-            headroom[HEADROOM - 2..].copy_from_slice(b"> ");
-            HEADROOM - 2
-        });
+        batch.push_header(3, addr("9.9.9.9:9"), b"> ");
         assert_eq!((batch.bytes(3), batch.payload_len(3)), (&b"> reply"[..], 5));
         assert_eq!(batch.addr(3), addr("9.9.9.9:9"));
     }

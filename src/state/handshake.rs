@@ -8,10 +8,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::auth::Auth;
 use crate::net::Millis;
 use crate::wire::Reader;
+use crate::wire::encoded::Encoded;
 use crate::wire::http::{self, Status};
 use crate::wire::socks::{
-    Command, Greeting, Login, Malformed, NO_ACCEPTABLE, NO_AUTHENTICATION, REPLY_MAX, ReplyCode,
-    Request, USER_PASSWORD, VERSION, write_reply,
+    Command, Greeting, Login, Malformed, NO_ACCEPTABLE, NO_AUTHENTICATION, ReplyCode, Request,
+    USER_PASSWORD, VERSION, reply,
 };
 use crate::wire::socks4;
 
@@ -219,20 +220,15 @@ fn refused(code: ReplyCode) -> Progress {
     Progress::Refuse(Refuse::Reply(code))
 }
 
-/// The bytes that tell a SOCKS5 client so, written to the start of `out`; how many.
-pub fn refusal(refuse: Refuse, out: &mut [u8; REPLY_MAX]) -> u8 {
-    let [a, b] = match refuse {
-        Refuse::Protocol | Refuse::Status(_) => return 0,
-        Refuse::Method => [VERSION, NO_ACCEPTABLE],
-        Refuse::LoginVersion | Refuse::Login(_) => Login::reply(false),
-        Refuse::Reply(code) => {
-            // Failures carry the full ten bytes, zeros for an address.
-            let zeros = (Ipv4Addr::UNSPECIFIED, 0).into();
-            return write_reply(code, zeros, out);
-        }
-    };
-    [out[0], out[1]] = [a, b];
-    2
+/// The message that tells a SOCKS5 client so; empty where there is none.
+pub fn refusal(refuse: Refuse) -> Encoded {
+    match refuse {
+        Refuse::Protocol | Refuse::Status(_) => Encoded::new([]),
+        Refuse::Method => Encoded::new([VERSION, NO_ACCEPTABLE]),
+        Refuse::LoginVersion | Refuse::Login(_) => Encoded::new(Login::reply(false)),
+        // Failures carry the full ten bytes, zeros for an address.
+        Refuse::Reply(code) => reply(code, (Ipv4Addr::UNSPECIFIED, 0).into()),
+    }
 }
 
 #[cfg(test)]
@@ -291,9 +287,7 @@ mod tests {
                     stage = Stage::Request;
                 }
                 Progress::Refuse(refuse) => {
-                    let mut reply = [0; REPLY_MAX];
-                    let len = refusal(refuse, &mut reply);
-                    sent.extend(&reply[..usize::from(len)]);
+                    sent.extend(refusal(refuse).as_bytes());
                     return (sent, progress, start);
                 }
                 progress => return (sent, progress, start),

@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod dns;
+pub mod encoded;
 pub mod http;
 pub mod socks;
 pub mod socks4;

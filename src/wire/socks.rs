@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str;
 
 use super::Reader;
+use super::encoded::Encoded;
 
 /// Protocol version, first byte of greeting, request and reply (RFC 1928 §3).
 pub const VERSION: u8 = 5;
@@ -22,8 +23,6 @@ pub const NO_ACCEPTABLE: u8 = 0xff;
 
 /// The longest name that can be asked for: what DNS can carry in text form (RFC 1035 §2.3.4).
 pub const NAME_MAX: usize = 253;
-/// The longest reply: an IPv6 address.
-pub const REPLY_MAX: usize = 22;
 
 /// What a parser gives; `None`: more bytes are needed.
 pub type Parsed<T> = Option<Result<T, Malformed>>;
@@ -253,35 +252,27 @@ pub enum ReplyCode {
     AddressTypeNotSupported = 8,
 }
 
-/// Writes a reply (RFC 1928 §6) to the start of `out`; how long it is, 10 or 22 bytes.
-pub fn write_reply(code: ReplyCode, bound: SocketAddr, out: &mut [u8; REPLY_MAX]) -> u8 {
-    write_address([VERSION, code as u8], &bound, out)
+/// A reply (RFC 1928 §6), 10 or 22 bytes. `bound` is BND.ADDR and BND.PORT.
+pub fn reply(code: ReplyCode, bound: SocketAddr) -> Encoded {
+    encode_address([VERSION, code as u8, 0], &bound)
 }
 
-/// Writes two bytes, RSV, and an address with its ATYP, as replies (RFC 1928 §6) and headers
-/// of datagrams (§7) have it; how long that is, 10 or 22 bytes. A v4-mapped address is written
-/// as the IPv4 address that it is.
-pub(super) fn write_address(
-    [first, second]: [u8; 2],
-    addr: &SocketAddr,
-    out: &mut [u8; REPLY_MAX],
-) -> u8 {
+/// Three bytes, and an address with its ATYP and port, as replies (RFC 1928 §6) and headers of
+/// datagrams (§7) have it: 10 or 22 bytes. A v4-mapped address is written as the IPv4 address
+/// that it is.
+pub(super) fn encode_address([first, second, third]: [u8; 3], addr: &SocketAddr) -> Encoded {
     let [high, low] = addr.port().to_be_bytes();
     match addr.ip().to_canonical() {
         IpAddr::V4(addr) => {
             let [a, b, c, d] = addr.octets();
-            if let Some(head) = out.first_chunk_mut() {
-                *head = [first, second, 0, 1, a, b, c, d, high, low];
-            }
-            10
+            Encoded::new([first, second, third, 1, a, b, c, d, high, low])
         }
         IpAddr::V6(addr) => {
-            let (head, tail) = out.split_at_mut(4);
-            head.copy_from_slice(&[first, second, 0, 4]);
-            let (octets, port) = tail.split_at_mut(16);
-            octets.copy_from_slice(&addr.octets());
-            port.copy_from_slice(&[high, low]);
-            22
+            let mut message = [0; 22];
+            message[..4].copy_from_slice(&[first, second, third, 4]);
+            message[4..20].copy_from_slice(&addr.octets());
+            message[20..].copy_from_slice(&[high, low]);
+            Encoded::new(message)
         }
     }
 }
@@ -381,19 +372,17 @@ mod tests {
 
     #[test]
     fn replies_are_written_as_the_rfc_draws_them() {
-        let mut out = [0; REPLY_MAX];
-        let len = write_reply(
-            ReplyCode::Succeeded,
-            "1.2.3.4:258".parse().unwrap(),
-            &mut out,
+        let succeeded = |bound: &str| reply(ReplyCode::Succeeded, bound.parse().unwrap());
+        for bound in ["1.2.3.4:258", "[::ffff:1.2.3.4]:258"] {
+            let expected = [5, 0, 0, 1, 1, 2, 3, 4, 1, 2];
+            assert_eq!(succeeded(bound).as_bytes(), expected, "{bound}");
+        }
+        let reply = succeeded("[::1]:80");
+        let reply = reply.as_bytes();
+        assert_eq!(
+            (reply.len(), reply[3], reply[19], reply[21]),
+            (22, 4, 1, 80)
         );
-        assert_eq!((len, &out[..10]), (10, &[5, 0, 0, 1, 1, 2, 3, 4, 1, 2][..]));
-        let mapped = "[::ffff:1.2.3.4]:258".parse().unwrap();
-        let len = write_reply(ReplyCode::Succeeded, mapped, &mut out);
-        assert_eq!((len, &out[..10]), (10, &[5, 0, 0, 1, 1, 2, 3, 4, 1, 2][..]));
-        let len = write_reply(ReplyCode::Succeeded, "[::1]:80".parse().unwrap(), &mut out);
-        assert_eq!(len, 22);
-        assert_eq!((out[3], out[19], out[21]), (4, 1, 80));
     }
 
     proptest! {

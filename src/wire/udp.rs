@@ -7,11 +7,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Reader;
-use super::socks::{Address, write_address};
+use super::encoded::{ENCODED_MAX, Encoded};
+use super::socks::{Address, encode_address};
 
 /// The longest header without a name: RSV 2, FRAG 1, ATYP 1, IPv6 address 16, port 2. Room of
 /// this length in front of a received payload takes any header that is written.
-pub const HEADROOM: usize = 22;
+pub const HEADROOM: usize = ENCODED_MAX;
 
 /// The header in front of a payload from an IPv4 address, which is 12 bytes shorter.
 const HEADER_V4_BYTES: usize = 10;
@@ -81,13 +82,10 @@ impl Header {
     }
 }
 
-/// Writes the header of a datagram that came from `from`, so that it ends where `headroom`
-/// ends; where it starts. ATYP is 01 or 04, never a name; v4-mapped is written as 01.
-pub fn write_header(from: &SocketAddr, headroom: &mut [u8; HEADROOM]) -> usize {
-    let len = write_address([0, 0], from, headroom);
-    let start = HEADROOM - usize::from(len);
-    headroom.copy_within(..usize::from(len), start);
-    start
+/// The header of a datagram that came from `from`, 10 or 22 bytes. ATYP is 01 or 04, never a
+/// name; a v4-mapped address is written as 01.
+pub fn header(from: &SocketAddr) -> Encoded {
+    encode_address([0, 0, 0], from)
 }
 
 #[cfg(test)]
@@ -152,16 +150,17 @@ mod tests {
     }
 
     #[test]
-    fn u9_headers_end_where_the_payload_starts() {
-        let mut headroom = [0xee; HEADROOM];
-        let start = write_header(&"1.2.3.4:258".parse().unwrap(), &mut headroom);
-        assert_eq!(headroom[start..], [0, 0, 0, 1, 1, 2, 3, 4, 1, 2]);
-        let start = write_header(&"[::ffff:1.2.3.4]:258".parse().unwrap(), &mut headroom);
-        assert_eq!(headroom[start..], [0, 0, 0, 1, 1, 2, 3, 4, 1, 2]);
-        let start = write_header(&"[::1]:80".parse().unwrap(), &mut headroom);
+    fn u9_headers_name_the_sender() {
+        for from in ["1.2.3.4:258", "[::ffff:1.2.3.4]:258"] {
+            let header = header(&from.parse().unwrap());
+            let expected = [0, 0, 0, 1, 1, 2, 3, 4, 1, 2];
+            assert_eq!(header.as_bytes(), expected, "{from}");
+        }
+        let header = header(&"[::1]:80".parse().unwrap());
+        let header = header.as_bytes();
         assert_eq!(
-            (start, headroom[3], headroom[19], headroom[21]),
-            (0, 4, 1, 80)
+            (header.len(), header[3], header[19], header[21]),
+            (22, 4, 1, 80)
         );
     }
 
@@ -181,11 +180,10 @@ mod tests {
         fn what_is_written_is_what_is_read(octets: [u8; 16], v4: bool, port in 1u16..) {
             let [a, b, c, d, ..] = octets;
             let addr = if v4 { IpAddr::from([a, b, c, d]) } else { IpAddr::from(octets) };
-            let mut headroom = [0; HEADROOM];
-            let start = write_header(&(addr, port).into(), &mut headroom);
-            let (header, payload) = Header::parse(&headroom[start..]).unwrap();
+            let written = header(&(addr, port).into());
+            let (header, len) = Header::parse(written.as_bytes()).unwrap();
             prop_assert_eq!(header.address, Address::Ip(addr.to_canonical()));
-            prop_assert_eq!((header.port, start + payload), (port, HEADROOM));
+            prop_assert_eq!((header.port, len), (port, written.as_bytes().len()));
         }
 
         #[test]

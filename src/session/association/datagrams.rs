@@ -13,7 +13,7 @@ use crate::state::association::{Contacts, DropReason, Known};
 use crate::state::batch::{BATCH_MAX, Batch, Indices};
 use crate::state::slots::{Role, Token};
 use crate::wire::socks::Address;
-use crate::wire::udp::{Dropped, Header, payload_max, write_header};
+use crate::wire::udp::{Dropped, Header, header, payload_max};
 
 /// Batches of one turn and direction: 64 datagrams, about what a tunnel moves in its turn.
 const BATCHES_PER_TURN: usize = 4;
@@ -212,7 +212,7 @@ impl<U: UdpSocket> Association<U> {
         }
         self.permit(&from, shared)?;
         let batch = &mut shared.associations.batch;
-        batch.push_header(number, client, |headroom| write_header(&from, headroom));
+        batch.push_header(number, client, header(&from).as_bytes());
         Ok(())
     }
 }

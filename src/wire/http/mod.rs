@@ -18,7 +18,7 @@ pub use body::{Body, BodyMeter, Malformed};
 pub use forward::FORWARDED_MAX;
 pub use head::{FIELDS_MAX, HEAD_MAX, Head};
 pub use login::LOGIN_MAX;
-pub use status::{ANSWER_MAX, Status};
+pub use status::Status;
 
 /// Whether a connection that starts with `byte` may speak HTTP: methods in use are upper-case
 /// words (RFC 9110 §9.3), SOCKS versions are 4 and 5.

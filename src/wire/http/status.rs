@@ -1,13 +1,7 @@
-//! Answers of the proxy itself (RFC 9110 §15): a status line, and one line of text that says
+//! Responses of the proxy itself (RFC 9110 §15): a status line, and one line of text that says
 //! why. After every one but 200 the connection ends.
 
-use crate::wire::Writer;
-
-/// The longest answer in bytes.
-pub const ANSWER_MAX: usize = 256;
-
-/// A cause is cut to what two digits of Content-Length can say with its LF; 172 bytes of
-/// status line and fields (those of 407) are the most that come in front of it.
+/// The number of bytes that a cause is cut to: a line of a terminal.
 const CAUSE_MAX: usize = 80;
 
 /// How a request ended, as far as the proxy knows.
@@ -35,51 +29,41 @@ pub enum Status {
 
 impl Status {
     /// Code and reason of the status line.
-    fn line(self) -> &'static [u8] {
+    fn line(self) -> &'static str {
         match self {
-            Self::Established => b"200 Connection established",
-            Self::BadRequest => b"400 Bad Request",
-            Self::Forbidden => b"403 Forbidden",
-            Self::ProxyAuthenticationRequired => b"407 Proxy Authentication Required",
-            Self::RequestTimeout => b"408 Request Timeout",
-            Self::HeaderFieldsTooLarge => b"431 Request Header Fields Too Large",
-            Self::BadGateway => b"502 Bad Gateway",
-            Self::ServiceUnavailable => b"503 Service Unavailable",
-            Self::GatewayTimeout => b"504 Gateway Timeout",
+            Self::Established => "200 Connection established",
+            Self::BadRequest => "400 Bad Request",
+            Self::Forbidden => "403 Forbidden",
+            Self::ProxyAuthenticationRequired => "407 Proxy Authentication Required",
+            Self::RequestTimeout => "408 Request Timeout",
+            Self::HeaderFieldsTooLarge => "431 Request Header Fields Too Large",
+            Self::BadGateway => "502 Bad Gateway",
+            Self::ServiceUnavailable => "503 Service Unavailable",
+            Self::GatewayTimeout => "504 Gateway Timeout",
         }
     }
 
-    /// Writes the answer to the start of `out`; how long it is. `cause` becomes the body, one
-    /// line cut at 80 bytes; where it is empty there is none, and 200 never has one.
-    pub fn write(self, cause: &str, out: &mut [u8; ANSWER_MAX]) -> usize {
-        let mut writer = Writer::new(out);
-        self.write_parts(cause.as_bytes(), &mut writer);
-        debug_assert!(!writer.is_cut, "the longest answer fits");
-        writer.len
-    }
-
-    fn write_parts(self, cause: &[u8], writer: &mut Writer<'_>) {
-        writer.put(b"HTTP/1.1 ");
-        writer.put(self.line());
-        writer.put(b"\r\n");
+    /// The whole response. `cause` becomes the body, one line cut to 80 bytes; an empty one
+    /// gives none, and 200 never has one.
+    pub fn response(self, cause: &str) -> String {
+        let line = self.line();
         if self == Self::Established {
-            return writer.put(b"\r\n");
+            return format!("HTTP/1.1 {line}\r\n\r\n");
         }
-        if self == Self::ProxyAuthenticationRequired {
+        let challenge = match self {
             // RFC 7617 §2.1: what users' names and passwords are written in.
-            writer.put(b"Proxy-Authenticate: Basic realm=\"anklet\", charset=\"UTF-8\"\r\n");
-        }
+            Self::ProxyAuthenticationRequired => {
+                "Proxy-Authenticate: Basic realm=\"anklet\", charset=\"UTF-8\"\r\n"
+            }
+            _ => "",
+        };
         let cause = cause.get(..CAUSE_MAX).unwrap_or(cause);
-        let end: &[u8] = if cause.is_empty() { b"" } else { b"\n" };
-        // Two digits at most.
-        let len = u8::try_from(cause.len() + end.len()).unwrap_or(0);
-        let digits = [b'0' + len / 10, b'0' + len % 10];
-        let digits = digits.strip_prefix(b"0").unwrap_or(&digits);
-        writer.put(b"Content-Type: text/plain\r\nContent-Length: ");
-        writer.put(digits);
-        writer.put(b"\r\nConnection: close\r\n\r\n");
-        writer.put(cause);
-        writer.put(end);
+        let end = if cause.is_empty() { "" } else { "\n" };
+        let length = cause.len() + end.len();
+        format!(
+            "HTTP/1.1 {line}\r\n{challenge}Content-Type: text/plain\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n{cause}{end}"
+        )
     }
 }
 
@@ -99,22 +83,16 @@ mod tests {
         Status::GatewayTimeout,
     ];
 
-    fn written(status: Status, cause: &str) -> String {
-        let mut out = [0; ANSWER_MAX];
-        let len = status.write(cause, &mut out);
-        String::from_utf8(out[..len].to_vec()).unwrap()
-    }
-
     #[test]
     fn h1_success_has_no_body_and_no_length() {
         let expected = "HTTP/1.1 200 Connection established\r\n\r\n";
-        assert_eq!(written(Status::Established, "ignored"), expected);
+        assert_eq!(Status::Established.response("ignored"), expected);
     }
 
     #[test]
     fn h3_a_missing_login_is_asked_for() {
         assert_eq!(
-            written(Status::ProxyAuthenticationRequired, "who are you"),
+            Status::ProxyAuthenticationRequired.response("who are you"),
             "HTTP/1.1 407 Proxy Authentication Required\r\n\
              Proxy-Authenticate: Basic realm=\"anklet\", charset=\"UTF-8\"\r\n\
              Content-Type: text/plain\r\nContent-Length: 12\r\nConnection: close\r\n\r\n\
@@ -125,18 +103,18 @@ mod tests {
     #[test]
     fn h7_a_failure_names_its_cause_in_one_line() {
         assert_eq!(
-            written(Status::BadGateway, "connection refused"),
+            Status::BadGateway.response("connection refused"),
             "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: 19\r\n\
              Connection: close\r\n\r\nconnection refused\n"
         );
     }
 
     #[test]
-    fn h7_every_answer_is_whole_and_says_how_long_its_body_is() {
+    fn h7_every_response_is_whole_and_says_how_long_its_body_is() {
         for status in ALL {
             for len in [0, 1, 8, 9, 79, 80, 81, 500] {
-                let answer = written(status, &"x".repeat(len));
-                let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+                let response = status.response(&"x".repeat(len));
+                let (head, body) = response.split_once("\r\n\r\n").unwrap();
                 if status == Status::Established {
                     continue;
                 }
