@@ -12,7 +12,7 @@ use super::record::Record;
 use super::shared::Shared;
 use crate::net::{Millis, Net};
 use crate::state::access::ClientKey;
-use crate::state::auth::Auth;
+use crate::state::auth::{Auth, Trust};
 use crate::state::clients::{Clients, Table};
 use crate::state::handshake::Refuse;
 use crate::wire::http::{BodyMeter, FORWARDED_MAX, HEAD_MAX, Head, LOGIN_MAX, Malformed, Status};
@@ -115,9 +115,10 @@ impl HttpRequest {
             return Ok(None);
         };
         let client = record.ip();
-        let user = match auth.trusts(client, now) {
-            Some(user) => user,
-            None => {
+        let user = match auth.trust(client, now) {
+            Trust::As(user) => Some(user),
+            Trust::Open => None,
+            Trust::No => {
                 let mut room = [0; LOGIN_MAX];
                 let login = head.login(&mut room);
                 let login = login.ok_or(Refuse::Status(Status::ProxyAuthenticationRequired))?;

@@ -64,7 +64,7 @@ impl Linger {
     /// the last reply.
     pub(super) fn class(&self) -> Class {
         match self.refuse {
-            Some(Refuse::Login(step)) => Class::Penalty(step),
+            Some(Refuse::Login(penalty)) => Class::Penalty(penalty),
             _ => Class::Linger,
         }
     }

@@ -8,7 +8,7 @@ use crate::log::{Level, log};
 use crate::net::Millis;
 use crate::state::access::ClientKey;
 use crate::state::slots::Key;
-use crate::state::users::Users;
+use crate::state::users::{UserId, Users};
 use crate::wire::Shown;
 use crate::wire::socks::{Address, Request};
 
@@ -28,7 +28,7 @@ pub(super) struct Record {
     name_len: u8,
     port: u16,
     reached: Option<SocketAddr>,
-    user: Option<u16>,
+    user: Option<UserId>,
 }
 
 impl Record {
@@ -57,7 +57,7 @@ impl Record {
         ClientKey::from(self.client.ip())
     }
 
-    pub(super) fn set_user(&mut self, user: Option<u16>) {
+    pub(super) fn set_user(&mut self, user: Option<UserId>) {
         self.user = user;
     }
 
@@ -82,7 +82,7 @@ impl Record {
 
     /// Follows a change of the users: who the client is, by name.
     pub(super) fn rename_user(&mut self, old: &Users, new: &Users) {
-        self.user = self.user.and_then(|user| new.index_of(old.name(user)));
+        self.user = self.user.and_then(|user| new.find(old.name(user)));
     }
 
     /// Writes the line of a finished session. Who never got to a request is only worth a
@@ -161,7 +161,7 @@ impl fmt::Display for Reached {
     }
 }
 
-struct Named<'a>(Option<u16>, &'a Users);
+struct Named<'a>(Option<UserId>, &'a Users);
 
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

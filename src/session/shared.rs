@@ -18,7 +18,7 @@ use crate::state::pool::{Buffers, Quota};
 use crate::state::resolver::{SHARE_MAX, SLOTS_MAX, Settings};
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
-use crate::state::users::{PENALTIES_MS, Users};
+use crate::state::users::{PENALTIES_MS, Penalty, Users};
 
 /// How long a refused client gets to read its reply before the connection is closed. RFC 1928
 /// §6 asks for less than ten seconds.
@@ -176,8 +176,8 @@ pub(super) enum Class {
     Bind,
     /// A UDP association without a datagram.
     Udp,
-    /// A wrong password whose refusal is held back, at that step of the penalty.
-    Penalty(u8),
+    /// A wrong password, whose refusal is held back.
+    Penalty(Penalty),
 }
 
 impl Class {
@@ -191,7 +191,7 @@ impl Class {
             Self::Linger => 4,
             Self::Bind => 5,
             Self::Udp => 6,
-            Self::Penalty(step) => 7 + step,
+            Self::Penalty(penalty) => 7 + penalty.step(),
         }
     }
 

@@ -5,9 +5,20 @@ use std::net::IpAddr;
 
 use super::access::{Access, ClientKey};
 use super::handshake::Protocols;
-use super::users::{Failures, Remembered, Users};
+use super::users::{Failures, Penalty, Remembered, UserId, Users};
 use crate::net::Millis;
 use crate::wire::socks::Login;
+
+/// Whether a client needs a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// It does.
+    No,
+    /// It does not, and is nobody in particular.
+    Open,
+    /// It does not: its address has logged in as this user before.
+    As(UserId),
+}
 
 /// Access rules, users and the memory of logins.
 #[derive(Debug)]
@@ -50,21 +61,25 @@ impl Auth {
         self.credentials
     }
 
-    /// Whether this client needs no password, and as which user it is remembered.
-    pub fn trusts(&mut self, client: IpAddr, now: Millis) -> Option<Option<u16>> {
-        let user = self.remembered.lookup(client, now);
-        let open = !self.needs_login() || self.access.trusts(client);
-        (open || user.is_some()).then_some(user)
+    /// Whether this client needs a password. Who is remembered is remembered for longer.
+    pub fn trust(&mut self, client: IpAddr, now: Millis) -> Trust {
+        match self.remembered.lookup(client, now) {
+            Some(user) => Trust::As(user),
+            None if !self.needs_login() || self.access.trusts(client) => Trust::Open,
+            None => Trust::No,
+        }
     }
 
-    /// Judges a login: the user, or the step of the penalty. Without credentials configured
+    /// Judges a login. Returns the user, or `None` if no credentials are configured: then
     /// anything passes.
+    ///
+    /// Errors: the penalty for a wrong name or password.
     pub fn login(
         &mut self,
         client: IpAddr,
         login: Login<'_>,
         now: Millis,
-    ) -> Result<Option<u16>, u8> {
+    ) -> Result<Option<UserId>, Penalty> {
         if !self.needs_login() {
             return Ok(None);
         }

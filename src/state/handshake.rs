@@ -5,7 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::auth::Auth;
+use super::auth::{Auth, Trust};
+use super::users::{Penalty, UserId};
 use crate::net::Millis;
 use crate::wire::Reader;
 use crate::wire::encoded::Encoded;
@@ -91,7 +92,7 @@ pub enum Progress {
     /// Send these two bytes and go on with that stage.
     Reply([u8; 2], Stage),
     /// Send these two bytes and go on with the request, as that user or as nobody.
-    Granted([u8; 2], Option<u16>),
+    Granted([u8; 2], Option<UserId>),
     /// The request is complete and one that is served.
     Done(Request),
     /// The client gets no further.
@@ -107,8 +108,8 @@ pub enum Refuse {
     Method,
     /// Not RFC 1929: `01 01`.
     LoginVersion,
-    /// A wrong name or password: `01 01`, after the penalty of that step.
-    Login(u8),
+    /// A wrong name or password: `01 01`, after that penalty.
+    Login(Penalty),
     /// A full reply with that code.
     Reply(ReplyCode),
     /// HTTP: a status of its own.
@@ -148,13 +149,14 @@ fn greeting(
     };
     // With credentials, "none" is for clients who are trusted without them; without any,
     // those who insist on a password may send what they like.
-    let trusted = auth.trusts(client, now);
+    let trust = auth.trust(client, now);
     let takes_login = greeting.offers(USER_PASSWORD);
-    Some(match trusted {
+    let takes_none = greeting.offers(NO_AUTHENTICATION);
+    let reply = [VERSION, NO_AUTHENTICATION];
+    Some(match trust {
         _ if takes_login && auth.needs_login() => LOGIN_NEXT,
-        Some(user) if greeting.offers(NO_AUTHENTICATION) => {
-            Progress::Granted([VERSION, NO_AUTHENTICATION], user)
-        }
+        Trust::As(user) if takes_none => Progress::Granted(reply, Some(user)),
+        Trust::Open if takes_none => Progress::Granted(reply, None),
         _ if takes_login => LOGIN_NEXT,
         _ => Progress::Refuse(Refuse::Method),
     })
@@ -173,7 +175,7 @@ fn login(
     };
     Some(match auth.login(client, login, now) {
         Ok(user) => Progress::Granted(Login::reply(true), user),
-        Err(step) => Progress::Refuse(Refuse::Login(step)),
+        Err(penalty) => Progress::Refuse(Refuse::Login(penalty)),
     })
 }
 
@@ -187,7 +189,7 @@ fn socks4(
         Err(Malformed::Name) => refused(ReplyCode::GeneralFailure),
         Err(_) => Progress::Refuse(Refuse::Protocol),
         // A user id proves nothing.
-        Ok(_) if auth.trusts(client, now).is_none() => refused(ReplyCode::NotAllowed),
+        Ok(_) if auth.trust(client, now) == Trust::No => refused(ReplyCode::NotAllowed),
         Ok(request) => judged(request, auth.protocols),
     })
 }

@@ -280,13 +280,6 @@ impl fmt::Display for Destination {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClientKey(u64);
 
-impl ClientKey {
-    /// Its place among numbers.
-    pub(super) fn key(self) -> u128 {
-        self.0.into()
-    }
-}
-
 impl From<IpAddr> for ClientKey {
     fn from(addr: IpAddr) -> Self {
         let bits = bits_of(addr);
