@@ -5,11 +5,12 @@
 
 use std::net::SocketAddr;
 
-use super::{Association, Socket};
+use super::lookup::Resolved;
+use super::{Association, FAMILIES, Family, Socket};
 use crate::net::{Errno, Net, Side, UdpSocket};
 use crate::session::shared::Shared;
 use crate::session::totals::{Total, count};
-use crate::state::association::{Contacts, DropReason, Known};
+use crate::state::association::{Contacts, DropReason};
 use crate::state::batch::{BATCH_MAX, Batch, Indices};
 use crate::state::slots::{Role, Token};
 use crate::wire::socks::Address;
@@ -29,9 +30,17 @@ struct Sent {
     payload_bytes: u64,
 }
 
+/// Where a datagram of the client goes, if it is not dropped.
+enum Route {
+    /// To a remote of that family, now.
+    Send(Family),
+    /// Nowhere yet: it is held until its name has an address.
+    Held,
+}
+
 impl<U: UdpSocket> Association<U> {
-    /// Carries datagrams from the client to remotes. Whether the client was heard of.
-    pub(super) fn up<N: Net<UdpSocket = U>>(&mut self, shared: &mut Shared<N>) -> bool {
+    /// Relays datagrams from the client to remotes. Returns `true` if the client was heard of.
+    pub(super) fn relay_up<N: Net<UdpSocket = U>>(&mut self, shared: &mut Shared<N>) -> bool {
         let mut heard = false;
         let is_v6 = self.client_addr.addr().is_ipv6();
         for _ in 0..BATCHES_PER_TURN {
@@ -42,40 +51,42 @@ impl<U: UdpSocket> Association<U> {
             let count = self.inner.receive(&mut shared.net, batch, is_v6);
             let mut indices = [Indices::default(); 2];
             for number in 0..count {
-                match self.address(number, shared) {
-                    Ok(family) => indices[family].push(number),
-                    Err(Some(reason)) => {
+                match self.route(number, shared) {
+                    Ok(Route::Send(family)) => indices[family as usize].push(number),
+                    Ok(Route::Held) => {}
+                    Err(reason) => {
                         shared.totals.count_drop(reason);
                         if !is_heard(reason) {
                             continue;
                         }
                     }
-                    Err(None) => {}
                 }
                 heard = true;
             }
-            for (family, indices) in indices.iter().enumerate() {
+            for (family, indices) in FAMILIES.into_iter().zip(indices) {
                 self.send_up(family, indices.as_slice(), shared);
             }
         }
         heard
     }
 
-    /// Decides where datagram `number` of the client goes, pops its header, and says
-    /// which family's. An error of `None`: it waits for its name.
-    fn address<N: Net<UdpSocket = U>>(
+    /// Decides where datagram `number` of the client goes, and pops its header.
+    ///
+    /// # Errors
+    /// Why it is dropped.
+    fn route<N: Net<UdpSocket = U>>(
         &mut self,
         number: usize,
         shared: &mut Shared<N>,
-    ) -> Result<usize, Option<DropReason>> {
+    ) -> Result<Route, DropReason> {
         let batch = &shared.associations.batch;
         let from = batch.place(number);
         let port = from.port();
         if !self.client_addr.may_be(from) {
-            return Err(Some(DropReason::Stranger));
+            return Err(DropReason::Stranger);
         }
         if batch.is_cut(number) {
-            return Err(Some(DropReason::TooLong));
+            return Err(DropReason::TooLong);
         }
         let parsed = Header::parse(batch.bytes(number));
         let (header, start) = parsed.map_err(|dropped| match dropped {
@@ -87,29 +98,21 @@ impl<U: UdpSocket> Association<U> {
         }
         let addr = match &header.address {
             Address::Ip(addr) => *addr,
-            Address::Name(name) => {
-                let lookup = match self.names.find(name, shared.now) {
-                    Known::Address(found) => Err(found),
-                    Known::Pending(lookup) => Ok(lookup),
-                    Known::Nothing(lookup) if self.look_up(lookup, name, shared) => Ok(lookup),
-                    _ => Err(None),
-                };
-                match lookup {
-                    Ok(lookup) => {
-                        self.hold(lookup, (number, start), header.port, shared)?;
-                        return Err(None);
-                    }
-                    Err(found) => found.ok_or(DropReason::Name)?,
+            Address::Name(name) => match self.resolve(name, shared)? {
+                Resolved::Addr(addr) => addr,
+                Resolved::Pending(lookup) => {
+                    self.hold(lookup, (number, start), header.port, shared)?;
+                    return Ok(Route::Held);
                 }
-            }
+            },
         };
         let to = SocketAddr::new(addr, header.port);
         let family = self.prepare(&to, shared)?;
         shared.associations.batch.pop_header(number, start, to);
-        Ok(family)
+        Ok(Route::Send(family))
     }
 
-    /// Whether the client may reach that remote, and be reached from there.
+    /// Returns `Ok` if the client may reach that remote, and be reached from there.
     fn permit<N: Net>(
         &mut self,
         remote: &SocketAddr,
@@ -125,22 +128,22 @@ impl<U: UdpSocket> Association<U> {
     }
 
     /// Sees to it that the client may reach that remote, that there is a socket of its family,
-    /// and that it may answer. Says which family it is.
+    /// and that it may answer. Returns its family.
     pub(super) fn prepare<N: Net<UdpSocket = U>>(
         &mut self,
         to: &SocketAddr,
         shared: &mut Shared<N>,
-    ) -> Result<usize, DropReason> {
+    ) -> Result<Family, DropReason> {
         self.permit(to, shared)?;
-        let is_v6 = to.is_ipv6();
-        let outer = &mut self.outer[usize::from(is_v6)];
+        let family = Family::of(to);
+        let outer = &mut self.outer[family as usize];
         if outer.is_none() {
-            if !shared.has_family(is_v6) {
+            if !shared.has_family(to.is_ipv6()) {
                 return Err(DropReason::Unsendable);
             }
-            let (side, role) = match is_v6 {
-                false => (Side::OuterV4, Role::Outer4),
-                true => (Side::OuterV6, Role::Outer6),
+            let (side, role) = match family {
+                Family::V4 => (Side::OuterV4, Role::Outer4),
+                Family::V6 => (Side::OuterV6, Role::Outer6),
             };
             let opened = shared.net.udp_relay(side, Token::new(self.key, role));
             *outer = Some(Socket::new(opened.map_err(|_| DropReason::Unsendable)?));
@@ -148,33 +151,35 @@ impl<U: UdpSocket> Association<U> {
         if let Some(contacts) = &mut self.contacts {
             contacts.note(to.ip());
         }
-        Ok(usize::from(is_v6))
+        Ok(family)
     }
 
     /// Sends datagrams of the batch to remotes of one family.
     pub(super) fn send_up<N: Net<UdpSocket = U>>(
         &mut self,
-        family: usize,
+        family: Family,
         numbers: &[u8],
         shared: &mut Shared<N>,
     ) {
-        if let Some(outer) = &mut self.outer[family] {
+        if let Some(outer) = &mut self.outer[family as usize] {
             let sent = outer.send(numbers, false, shared);
             count(&mut self.up_bytes, sent.payload_bytes);
             shared.totals.add(Total::UpDatagrams, sent.datagrams);
         }
     }
 
-    /// Carries datagrams from remotes to the client. Whether there was one.
-    pub(super) fn down<N: Net<UdpSocket = U>>(&mut self, shared: &mut Shared<N>) -> bool {
+    /// Relays datagrams from remotes to the client. Returns `true` if there was one.
+    pub(super) fn relay_down<N: Net<UdpSocket = U>>(&mut self, shared: &mut Shared<N>) -> bool {
         let mut delivered = false;
-        for family in 0..self.outer.len() {
+        for family in FAMILIES {
             for _ in 0..BATCHES_PER_TURN {
-                let Some(outer) = self.outer[family].as_mut().filter(|outer| outer.readable) else {
+                let outer = self.outer[family as usize].as_mut();
+                let Some(outer) = outer.filter(|outer| outer.readable) else {
                     break;
                 };
                 let batch = &mut shared.associations.batch;
-                let received = outer.receive(&mut shared.net, batch, family == 1);
+                let is_v6 = matches!(family, Family::V6);
+                let received = outer.receive(&mut shared.net, batch, is_v6);
                 let mut indices = Indices::default();
                 for number in 0..received {
                     match self.push_header(number, shared) {
@@ -218,7 +223,7 @@ impl<U: UdpSocket> Association<U> {
 }
 
 impl<U: UdpSocket> Socket<U> {
-    /// Receives a batch at most; how many. Errors are news of datagrams sent earlier, which
+    /// Receives a batch at most. Returns the number of datagrams. Errors are news of datagrams sent earlier, which
     /// are lost like others: they are taken away and mean nothing (U13).
     fn receive<N: Net<UdpSocket = U>>(
         &mut self,
@@ -289,7 +294,8 @@ impl<U: UdpSocket> Socket<U> {
     }
 }
 
-/// Whether a datagram lost so was one of the client's all the same: its header was understood.
+/// Returns `true` if a datagram dropped so was the client's all the same: its header was
+/// understood.
 fn is_heard(reason: DropReason) -> bool {
     matches!(
         reason,

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Association;
 use crate::net::{Net, UdpSocket};
 use crate::session::shared::Shared;
-use crate::state::association::{DropReason, Held, NAMES_MAX};
+use crate::state::association::{DropReason, Held, Known, NAMES_MAX};
 use crate::state::clients::Table;
 use crate::state::resolver::{Answer, Asker};
 use crate::wire::socks::Name;
@@ -17,9 +17,36 @@ use crate::wire::socks::Name;
 /// Bytes of the datagrams that wait for names, all together: 64 of the usual size twice over.
 const HELD_BYTES_MAX: usize = 256 * 1024;
 
+/// What a name in a header has come to.
+pub(super) enum Resolved {
+    /// This address.
+    Addr(IpAddr),
+    /// It is being looked up, by this number.
+    Pending(u8),
+}
+
 impl<U: UdpSocket> Association<U> {
-    /// Begins to look up `name`, which has that number; whether there is room for that.
-    pub(super) fn look_up<N: Net<UdpSocket = U>>(
+    /// The address of `name`, which is looked up if it is not known.
+    ///
+    /// # Errors
+    /// It has none, or too many names are being looked up.
+    pub(super) fn resolve<N: Net<UdpSocket = U>>(
+        &mut self,
+        name: &Name,
+        shared: &mut Shared<N>,
+    ) -> Result<Resolved, DropReason> {
+        match self.names.find(name, shared.now) {
+            Known::Address(addr) => addr.map(Resolved::Addr).ok_or(DropReason::Name),
+            Known::Pending(number) => Ok(Resolved::Pending(number)),
+            Known::Nothing(number) if self.look_up(number, name, shared) => {
+                Ok(Resolved::Pending(number))
+            }
+            Known::Nothing(_) | Known::NoRoom => Err(DropReason::Name),
+        }
+    }
+
+    /// Begins to look up `name`, which has that number. Returns `true` if there is room for that.
+    fn look_up<N: Net<UdpSocket = U>>(
         &mut self,
         number: u8,
         name: &Name,

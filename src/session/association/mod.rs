@@ -35,7 +35,7 @@ pub(super) struct Association<U> {
     is_aimed: bool,
     /// The request has named that port, and no turn has followed yet.
     named: bool,
-    /// Towards IPv4 and IPv6 remotes.
+    /// Towards remotes, by their [`Family`].
     outer: [Option<Socket<U>>; 2],
     /// Whom the client has sent to, where only those may answer.
     contacts: Option<Contacts>,
@@ -48,6 +48,21 @@ pub(super) struct Association<U> {
     /// Payload carried, in bytes.
     up_bytes: u64,
     down_bytes: u64,
+}
+
+/// The family of a remote's address: there is a socket for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
+}
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+impl Family {
+    fn of(addr: &SocketAddr) -> Self {
+        if addr.is_ipv6() { Self::V6 } else { Self::V4 }
+    }
 }
 
 /// A socket, and whether datagrams may be there.
@@ -161,8 +176,8 @@ impl<U: UdpSocket> Association<U> {
         self.outbox.flush(client)?;
         discard(client, shared.buffers.scratch())?;
         self.permitted = None;
-        let heard = self.up(shared) | mem::take(&mut self.named);
-        let delivered = self.down(shared);
+        let heard = self.relay_up(shared) | mem::take(&mut self.named);
+        let delivered = self.relay_down(shared);
         if heard {
             shared.arm_alarm(self.key, Alarm::Silence);
         }
@@ -186,8 +201,8 @@ impl<U: UdpSocket> Association<U> {
     pub(super) fn mark(&mut self, role: Role, event: &Event) {
         let socket = match role {
             Role::Inner => Some(&mut self.inner),
-            Role::Outer4 => self.outer[0].as_mut(),
-            Role::Outer6 => self.outer[1].as_mut(),
+            Role::Outer4 => self.outer[Family::V4 as usize].as_mut(),
+            Role::Outer6 => self.outer[Family::V6 as usize].as_mut(),
             _ => None,
         };
         if let Some(socket) = socket {
