@@ -1,7 +1,6 @@
-//! The server's side doors: signals, reloads, reports, the end, and rate-limited warnings.
+//! What the server does beside serving: signals, reloads, reports, the end.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use super::Server;
 use crate::log::{Level, log};
@@ -18,58 +17,7 @@ const GRACE_MS: Millis = 500;
 /// three connections.
 const SURVEY_EVERY_MS: Millis = 5_000;
 
-/// Time between two warnings of one cause.
-const WARN_EVERY_MS: Millis = 10_000;
-
-/// What a rate-limited warning is about.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Cause {
-    /// A table is full.
-    Full,
-    /// Accept ran out of something, or is forbidden.
-    Paused,
-    /// A client that may not connect.
-    Stranger,
-    /// A client with too many sessions.
-    Crowd,
-}
-
-/// When each cause may be warned of again.
-#[derive(Debug, Default)]
-pub(super) struct Warnings {
-    next: [Millis; Cause::Crowd as usize + 1],
-}
-
-impl Warnings {
-    /// Whether the cause may be warned of now; counts as having done so.
-    pub(super) fn is_due(&mut self, cause: Cause, now: Millis) -> bool {
-        let next = &mut self.next[cause as usize];
-        let due = *next <= now;
-        if due {
-            *next = now + WARN_EVERY_MS;
-        }
-        due
-    }
-}
-
 impl<N: Net> Server<N> {
-    /// Warns of a cause, unless it has been warned of just now.
-    pub(super) fn warn(&mut self, cause: Cause, client: Option<SocketAddr>) {
-        if !self.warnings.is_due(cause, self.shared.now) {
-            return;
-        }
-        let text = match cause {
-            Cause::Full => "all sessions are in use (--max-sessions): new clients wait",
-            Cause::Paused => "accepting pauses",
-            Cause::Stranger => "may not connect (--clients would let it)",
-            Cause::Crowd => "has too many sessions (--max-per-client)",
-        };
-        match client {
-            Some(client) => log(Level::Warn, format_args!("{client} {text}")),
-            None => log(Level::Warn, format_args!("{text}")),
-        }
-    }
-
     /// Takes the pending signals; the system keeps at most one of each kind.
     pub(super) fn signals(&mut self) {
         while let Some(signal) = self.shared.net.signal() {

@@ -4,13 +4,15 @@
 //! session one bounded turn, expires timers and runs the lookups. Nothing is done in direct
 //! reaction to an event, so one busy socket cannot hold up the others.
 
+pub mod check;
 mod control;
+mod warnings;
 
 use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use self::control::{Cause, Warnings};
+use self::warnings::{Cause, Warnings};
 use crate::config::{Config, Families, Sources};
 use crate::log::{Level, log};
 use crate::net::{Errno, Event, Millis, NEVER, Net, in_words};
@@ -46,31 +48,6 @@ pub struct Server<N: Net> {
     sources: Sources,
     families: Families,
     shared: Shared<N>,
-}
-
-/// What is in use: all zero when nobody is connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Census {
-    /// Sessions.
-    pub sessions: usize,
-    /// Buffers out of the pool.
-    pub buffers: usize,
-    /// Entries of the table of openings.
-    pub openings: usize,
-    /// Armed timers.
-    pub timers: usize,
-    /// Lookups under way and those who wait for them.
-    pub queries: usize,
-    /// Entries of the table of HTTP heads.
-    pub heads: usize,
-    /// BINDs that wait for their peer.
-    pub binds: usize,
-    /// UDP associations.
-    pub associations: usize,
-    /// Names being looked up for these, and bytes of the datagrams that wait for them.
-    pub waiting: (usize, usize),
-    /// Connection attempts beside the first of each race.
-    pub spare_attempts: usize,
 }
 
 impl<N: Net> Server<N> {
@@ -123,68 +100,6 @@ impl<N: Net> Server<N> {
         let room = self.has_room();
         self.acceptor.resume(self.shared.now, room);
         Ok(!self.end())
-    }
-
-    /// What is in use.
-    pub fn census(&self) -> Census {
-        Census {
-            sessions: self.sessions.len(),
-            buffers: self.shared.buffers.quota().used(),
-            openings: self.used(Table::Openings),
-            timers: self.shared.timers.armed() + self.shared.alarms.armed(),
-            queries: self.shared.names.live(),
-            heads: self.used(Table::Heads),
-            binds: self.used(Table::Binds),
-            associations: self.used(Table::Associations),
-            waiting: (
-                self.used(Table::Lookups),
-                self.shared.associations.held_bytes,
-            ),
-            spare_attempts: self.shared.spare_attempts(),
-        }
-    }
-
-    /// Checks what must always hold and takes a walk over all sessions; for tests.
-    ///
-    /// # Panics
-    /// When it does not hold.
-    pub fn check(&self) {
-        let held: usize = self.sessions.iter().map(Session::buffers_held).sum();
-        assert_eq!(
-            held,
-            self.shared.buffers.quota().used(),
-            "a buffer has no owner"
-        );
-        let opening = self
-            .sessions
-            .iter()
-            .filter(|session| session.is_opening())
-            .count();
-        assert_eq!(
-            opening,
-            self.used(Table::Openings),
-            "an opening has no owner"
-        );
-        let associated = self
-            .sessions
-            .iter()
-            .filter(|session| session.is_associated())
-            .count();
-        assert_eq!(
-            associated,
-            self.used(Table::Associations),
-            "an association has no owner"
-        );
-        assert!(
-            !self.sessions.iter().any(Session::is_deaf),
-            "something is there, and nobody reads it"
-        );
-        let clients = self.shared.clients.len();
-        assert!(
-            clients <= self.sessions.len(),
-            "a client without sessions is remembered"
-        );
-        self.shared.names.check();
     }
 
     /// How many places of a table are taken.
@@ -310,6 +225,23 @@ impl<N: Net> Server<N> {
                     log(Level::Warn, line);
                 }
             }
+        }
+    }
+
+    /// Warns of a cause, unless it has been warned of just now.
+    fn warn(&mut self, cause: Cause, client: Option<SocketAddr>) {
+        if !self.warnings.is_due(cause, self.shared.now) {
+            return;
+        }
+        let text = match cause {
+            Cause::Full => "all sessions are in use (--max-sessions): new clients wait",
+            Cause::Paused => "accepting pauses",
+            Cause::Stranger => "may not connect (--clients would let it)",
+            Cause::Crowd => "has too many sessions (--max-per-client)",
+        };
+        match client {
+            Some(client) => log(Level::Warn, format_args!("{client} {text}")),
+            None => log(Level::Warn, format_args!("{text}")),
         }
     }
 

@@ -39,7 +39,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use anklet::net::{Millis, Net, Signal};
-use anklet::server::{Census, Server};
+use anklet::server::Server;
+use anklet::server::check::Census;
 
 use crate::world::World;
 
