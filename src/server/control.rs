@@ -29,7 +29,7 @@ impl<N: Net> Server<N> {
         }
     }
 
-    /// Whether the program is to end now; if so, what still stands is closed.
+    /// Returns `true` if the program is to end now; if so, what still stands is closed.
     pub(super) fn end(&mut self) -> bool {
         if self.stop_at == NEVER || !self.sessions.is_empty() && self.shared.now < self.stop_at {
             return false;
@@ -93,8 +93,8 @@ impl<N: Net> Server<N> {
         }
     }
 
-    /// Reads the interfaces; whether there were any. Without them the router's own addresses
-    /// would not be known, and not refused: the old ones stay.
+    /// Reads the interfaces. Returns `true` if there were any. Without them the router's own
+    /// addresses would not be known, and not refused: the old ones stay.
     fn read_interfaces(&mut self) -> bool {
         self.surveyed_at = self.shared.now;
         let interfaces = self.shared.net.interfaces();

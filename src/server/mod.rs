@@ -311,7 +311,7 @@ impl<N: Net> Server<N> {
         }
     }
 
-    /// Whether a full house has emptied below 90 %, so that accepting does not flap.
+    /// Returns `true` if a full house has emptied below 90 %, so that accepting does not flap.
     fn has_room(&self) -> bool {
         let below = |used: usize, max: usize| used < max - max / 10;
         let openings = self.shared.openings();

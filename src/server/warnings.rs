@@ -26,7 +26,7 @@ pub(super) struct Warnings {
 }
 
 impl Warnings {
-    /// Whether the cause may be warned of now; counts as having done so.
+    /// Returns `true` if the cause may be warned of now; counts as having done so.
     pub(super) fn is_due(&mut self, cause: Cause, now: Millis) -> bool {
         let next = &mut self.next[cause as usize];
         let due = *next <= now;

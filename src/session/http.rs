@@ -94,8 +94,8 @@ impl HttpRequest {
         }
     }
 
-    /// Keeps no more memory than the bytes for the target need. Whether these are so few that
-    /// they may wait outside of the table.
+    /// Keeps no more memory than the bytes for the target need. Returns `true` if these are so few
+    /// that they may wait outside of the table.
     fn shrink(&mut self) -> bool {
         self.input = self.input[self.start..self.end].into();
         (self.start, self.end) = (0, self.input.len());

@@ -85,7 +85,7 @@ impl<S: Stream> Race<S> {
         Some(SocketAddr::new(*addr, self.port))
     }
 
-    /// Whether an address has not been tried yet.
+    /// Returns `true` if an address has not been tried yet.
     pub(super) fn has_candidate(&self) -> bool {
         self.next < self.candidates.as_slice().len()
     }

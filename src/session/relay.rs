@@ -136,8 +136,8 @@ impl<S: Stream> Relay<S> {
         (self.up.bytes(), self.down.bytes())
     }
 
-    /// Whether one side has ended, and waits for the other. A client whose request is complete
-    /// has not, as long as it waits for the answer.
+    /// Returns `true` if one side has ended, and waits for the other. A client whose request is
+    /// complete has not, as long as it waits for the answer.
     fn is_half(&self, client_ended: bool) -> bool {
         let up = self.up.is_done() && (client_ended || !self.up.is_measured());
         up || self.down.is_done()

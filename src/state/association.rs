@@ -126,15 +126,15 @@ impl ClientAddr {
         }
     }
 
-    /// Whether a datagram from there may be the client's.
+    /// Returns `true` if a datagram from there may be the client's.
     pub fn may_be(&self, from: &SocketAddr) -> bool {
         // Nobody can be answered at port 0.
         let port = from.port();
         from.ip() == self.addr.ip() && port != 0 && (self.open || port == self.addr.port())
     }
 
-    /// A valid datagram came from `port` of the client's address. Whether that was news, and
-    /// settles the port.
+    /// A valid datagram came from `port` of the client's address. Returns `true` if any port was
+    /// possible until now: this one is the client's from now on.
     pub fn learn(&mut self, port: u16) -> bool {
         let news = self.open;
         if news {
@@ -155,7 +155,8 @@ impl ClientAddr {
         &self.addr
     }
 
-    /// Whether its port is known: datagrams for the client go to [`ClientAddr::addr`] then.
+    /// Returns `true` if its port is known: datagrams for the client go to [`ClientAddr::addr`]
+    /// then.
     pub fn is_known(&self) -> bool {
         self.addr.port() != 0
     }
@@ -188,7 +189,7 @@ impl Contacts {
         self.addrs.push(addr);
     }
 
-    /// Whether the client has sent there.
+    /// Returns `true` if the client has sent there.
     pub fn contains(&self, addr: IpAddr) -> bool {
         self.addrs.contains(&addr)
     }
@@ -289,7 +290,7 @@ impl Names {
         held.map_or(0, |held| held.payload.len())
     }
 
-    /// Whether name `number` is being looked up.
+    /// Returns `true` if name `number` is being looked up.
     pub fn is_pending(&mut self, number: u8) -> bool {
         self.pending(number).is_some()
     }

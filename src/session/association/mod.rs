@@ -216,7 +216,7 @@ impl<U: UdpSocket> Association<U> {
         (self.up_bytes, self.down_bytes)
     }
 
-    /// Whether a socket may still have datagrams.
+    /// Returns `true` if a socket may still have datagrams.
     pub(super) fn is_ready(&self) -> bool {
         let mut ready = self.inner.readable;
         for socket in self.outer.iter().flatten() {
