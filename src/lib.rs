@@ -8,8 +8,34 @@
 //! | 0 | [`log`] | the log |
 //! | 0 | [`wire`] | bytes to values and back |
 //!
-//! No module uses one above it. A connection's way from accept to close: `server::accept`,
-//! then `session::Session::turn`, one phase after the other, until the server reaps it.
+//! No module uses one above it, and no file imports from one that imports it. A connection's way
+//! from accept to close: `server::accept`, then `session::Session::turn`, one phase after the
+//! other, until the server closes it.
+//!
+//! # Glossary
+//!
+//! | word | what it means here |
+//! |---|---|
+//! | client, target | the two ends of a tunnel: who connects to the proxy, and whom it asks for |
+//! | remote | who exchanges datagrams with a client through a UDP association |
+//! | up, down | from the client to the target, and back |
+//! | session | the life of one client, from accept to close |
+//! | phase, step | where a session is in its life; an opening has steps of its own |
+//! | opening | what a session has until its tunnel or association is established |
+//! | dialect | what the client speaks: SOCKS5, SOCKS4 or HTTP |
+//! | handshake | greeting, login and request, until it is clear what the client wants |
+//! | race | the attempts to connect to the addresses of one name (RFC 8305) |
+//! | relay, flow | a tunnel that is established; one direction of it |
+//! | association | UDP ASSOCIATE: a socket to the client (inner), others to remotes (outer) |
+//! | lingering | a refused client's time to read its reply before the connection is closed |
+//! | turn | the bounded amount of work that a session, or the loop, does at once |
+//! | wake, alarm | why a session gets a turn; a timer that does not end its phase |
+//! | ready | what events have said of a socket: reading or writing may succeed |
+//! | quota | a bounded number of places, and how many are taken |
+//! | client key | a client for the purpose of limits: an IPv4 address, or an IPv6 /64 |
+//! | permit, refuse | what the rules say about a destination |
+//! | slot, key, token | a place in the table of sessions; its name; that name in epoll |
+//! | meter | counts the body of a forwarded HTTP request, to know where it ends |
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
