@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::client::{Client, Outbox};
-use super::input::Input;
+use super::inbox::Inbox;
 use super::outcome::{End, Reason, refused};
 use super::shared::{Alarm, Class, Shared};
 use crate::net::{Errno, Listener, Net, Stream};
@@ -61,12 +61,12 @@ impl<L: Listener> Bind<L> {
         if !peer.is_unspecified() {
             shared.permit(client.addr(), &SocketAddr::new(peer, port))?;
         }
-        if !shared.clients.take(Table::Binds, client.client_key()) {
+        if !shared.clients.take(Table::Binds, client.client_key) {
             return Err(Reason::Failed);
         }
         let opened = open_listener(peer, client, shared);
         let (listener, bound) = opened.map_err(|error| {
-            shared.clients.give(Table::Binds, client.client_key());
+            shared.clients.give(Table::Binds, client.client_key);
             refused(client.addr(), &"BIND", error)
         })?;
         outbox.grant(bound);
@@ -81,7 +81,7 @@ impl<L: Listener> Bind<L> {
     /// Accepts until the expected peer has come. Others are refused, and the listener goes on.
     pub(super) fn turn<N: Net<Listener = L>>(
         &mut self,
-        input: &Input,
+        inbox: &Inbox,
         outbox: &mut Outbox,
         client: &mut Client<N>,
         shared: &mut Shared<N>,
@@ -92,8 +92,8 @@ impl<L: Listener> Bind<L> {
         // The listener ends with the control connection, whatever was sent before its end, and
         // however much: behind a full inbox the end cannot be read, only be heard of (urgent data
         // behind so much passes for one).
-        let unread_end = client.peer.ready.ended && !input.inbox.has_room();
-        if input.ended || unread_end {
+        let unread_end = client.peer.ready.ended && !inbox.has_room();
+        if inbox.has_ended() || unread_end {
             return Err(End::close(Reason::ClientLeft));
         }
         outbox.flush(client)?;
@@ -135,7 +135,7 @@ impl<L: Listener> Bind<L> {
 
     /// Gives back its place in the table of BINDs.
     pub(super) fn release<N: Net>(&self, client: &Client<N>, shared: &mut Shared<N>) {
-        shared.clients.give(Table::Binds, client.client_key());
+        shared.clients.give(Table::Binds, client.client_key);
     }
 }
 

@@ -44,7 +44,7 @@ impl<N: Net> Opening<N> {
             // Who does not take the answers is not heard.
             Step::Handshake(_) => self.outbox.is_empty(),
             Step::Lookup(..) | Step::Connect(_) | Step::Bind(_) => {
-                !self.input.ended && self.input.inbox.has_room()
+                !self.inbox.has_ended() && self.inbox.has_room()
             }
             // What comes now goes through the tunnel.
             Step::Reply(_) => false,

@@ -1,4 +1,4 @@
-//! The client's end of a session: its connection, and the bytes that wait on both ways of it.
+//! The client's end of a session: its connection, and what waits to be sent to it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,10 +14,6 @@ use crate::wire::http::Status;
 use crate::wire::socks::{self, ReplyCode};
 use crate::wire::socks4;
 
-/// Room for what the client sends before its tunnel is established. The longest message is that
-/// of RFC 1929 with 513 bytes; the rest of it is for payload that came along.
-const INBOX_BYTES: usize = 1024;
-
 /// Both two-byte answers and both replies to BIND: a client that sends everything at once, and
 /// reads nothing, has them all waiting. It is also enough for the 39 bytes of HTTP's 200.
 const OUTBOX_BYTES: usize = 2 + 2 + 2 * ENCODED_MAX;
@@ -25,6 +21,8 @@ const OUTBOX_BYTES: usize = 2 + 2 + 2 * ENCODED_MAX;
 /// What every phase needs: the client's connection, and what is remembered of it.
 pub(super) struct Client<N: Net> {
     pub(super) key: Key,
+    /// Whose share of the tables it counts against.
+    pub(super) client_key: ClientKey,
     pub(super) peer: Peer<N::Stream>,
     pub(super) record: Record,
 }
@@ -35,6 +33,7 @@ impl<N: Net> Client<N> {
         let ready = Ready::default();
         Self {
             key,
+            client_key: ClientKey::from(addr.ip()),
             peer: Peer { stream, ready },
             record: Record::new(addr, now),
         }
@@ -48,11 +47,6 @@ impl<N: Net> Client<N> {
     /// The address that it comes from.
     pub(super) fn ip(&self) -> IpAddr {
         self.addr().ip()
-    }
-
-    /// Whose share of the tables it counts against.
-    pub(super) fn client_key(&self) -> ClientKey {
-        self.record.client_key()
     }
 
     /// The token of a socket of its session.
@@ -83,69 +77,6 @@ pub(super) enum Heard {
     End,
     /// Nothing: an event will come. Or there was no room.
     Nothing,
-}
-
-/// Bytes from the client that wait for their turn.
-#[derive(Debug)]
-pub(super) struct Inbox {
-    bytes: [u8; INBOX_BYTES],
-    start: usize,
-    end: usize,
-}
-
-impl Inbox {
-    pub(super) fn new() -> Self {
-        Self {
-            bytes: [0; INBOX_BYTES],
-            start: 0,
-            end: 0,
-        }
-    }
-
-    /// The bytes that nobody has taken.
-    pub(super) fn unread(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
-    }
-
-    /// Takes the first `len` bytes out.
-    pub(super) fn consume(&mut self, len: usize) {
-        assert!(len <= self.unread().len());
-        self.start += len;
-    }
-
-    /// Holds these bytes in place of those that it held, if there is room for them.
-    pub(super) fn refill(&mut self, bytes: &[u8]) -> bool {
-        let Some(space) = self.bytes.get_mut(..bytes.len()) else {
-            return false;
-        };
-        space.copy_from_slice(bytes);
-        (self.start, self.end) = (0, bytes.len());
-        true
-    }
-
-    /// Drops all but the first `len` bytes.
-    pub(super) fn truncate(&mut self, len: usize) {
-        self.end = self.end.min(self.start + len);
-    }
-
-    /// Returns `true` if there is room behind what it holds.
-    pub(super) fn has_room(&self) -> bool {
-        self.end - self.start < INBOX_BYTES
-    }
-
-    /// Reads once, behind what it holds.
-    pub(super) fn read<N: Net>(&mut self, client: &mut Client<N>) -> Result<Heard, End> {
-        self.bytes.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
-        if !self.has_room() {
-            return Ok(Heard::Nothing);
-        }
-        let heard = client.read(&mut self.bytes[self.end..])?;
-        if let Heard::Bytes(len) = heard {
-            self.end += len;
-        }
-        Ok(heard)
-    }
 }
 
 /// Bytes for the client that it has not taken yet, in the dialect that it speaks.

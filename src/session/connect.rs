@@ -1,66 +1,197 @@
-//! The connect: attempts at the addresses of the destination, until the first is established
-//! (RFC 8305 §5).
+//! The connect: a race of attempts at the addresses of the destination, until the first is
+//! established, and which failure tells the most (RFC 8305).
 
 use std::net::SocketAddr;
 
 use super::client::Client;
 use super::outcome::{End, Reason, refused};
-use super::race::{Race, Winner};
 use super::shared::{Alarm, Shared};
-use crate::net::{Net, Purpose};
+use crate::net::{Net, Purpose, Stream};
+use crate::state::flow::{Peer, Ready};
+use crate::state::pool::Quota;
+use crate::state::resolver::Addresses;
 use crate::state::slots::Role;
+use crate::wire::socks::ReplyCode;
 
-/// Looks at the attempts. Returns the one that is established; `None` while none is.
-///
-/// # Errors
-/// All have failed.
-pub(super) fn turn<N: Net>(
-    race: &mut Race<N::Stream>,
-    client: &Client<N>,
-    shared: &mut Shared<N>,
-) -> Result<Option<Winner<N::Stream>>, End> {
-    if !race.ready.writable {
-        return Ok(None);
-    }
-    let before = race.running();
-    let winner = race.poll();
-    race.recount(&mut shared.spare_attempts);
-    if winner.is_none() && race.running() < before {
-        advance(race, client, shared)?;
-    }
-    Ok(winner)
+/// Attempts under way at once for one session. With a start every 250 ms the oldest has had a
+/// second, time for one retransmission of its SYN, before it makes room for a fifth.
+const ATTEMPTS_MAX: usize = 4;
+
+/// The candidates of one destination and the attempts at them (RFC 8305 §5).
+#[derive(Debug)]
+pub(super) struct Race<S> {
+    candidates: Addresses,
+    port: u16,
+    next: usize,
+    /// Oldest first.
+    attempts: Vec<Attempt<S>>,
+    /// How many of them beside the first are counted among those of all races.
+    spare: usize,
+    /// What the events of the attempts have said, all taken together: the winner may think
+    /// itself readier than it is, never less ready.
+    pub(super) ready: Ready,
+    /// The most telling failure so far.
+    failure: Option<Reason>,
 }
 
-/// Starts the next attempt that can be started.
-///
-/// # Errors
-/// None is under way, and none can be started.
-pub(super) fn advance<N: Net>(
-    race: &mut Race<N::Stream>,
-    client: &Client<N>,
-    shared: &mut Shared<N>,
-) -> Result<(), End> {
-    // Bounded by the number of candidates.
-    while race.running() == 0 || !shared.spare_attempts.is_full() {
-        let Some(to) = race.next_candidate() else {
-            break;
-        };
-        match attempt(&to, client, shared) {
-            Ok(stream) => {
-                race.add(stream, to);
-                break;
-            }
-            Err(failure) => race.note(failure),
+/// A connection under way.
+#[derive(Debug)]
+struct Attempt<S> {
+    stream: S,
+    to: SocketAddr,
+}
+
+/// The attempt that is established.
+#[derive(Debug)]
+pub(super) struct Winner<S> {
+    pub(super) target: Peer<S>,
+    /// The address that it was made to.
+    pub(super) addr: SocketAddr,
+}
+
+impl<S: Stream> Race<S> {
+    /// A race for the first of these addresses to connect, all of them at that port.
+    pub(super) fn new(candidates: Addresses, port: u16) -> Self {
+        Self {
+            candidates,
+            port,
+            next: 0,
+            attempts: Vec::new(),
+            spare: 0,
+            ready: Ready::default(),
+            failure: None,
         }
     }
-    race.recount(&mut shared.spare_attempts);
-    if race.running() == 0 {
-        return Err(race.failure().into());
+
+    /// Looks at the attempts. Returns the one that is established; `None` while none is.
+    ///
+    /// # Errors
+    /// All have failed.
+    pub(super) fn turn<N: Net<Stream = S>>(
+        &mut self,
+        client: &Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Result<Option<Winner<S>>, End> {
+        if !self.ready.writable {
+            return Ok(None);
+        }
+        let before = self.attempts.len();
+        let winner = self.poll();
+        self.recount(&mut shared.spare_attempts);
+        if winner.is_none() && self.attempts.len() < before {
+            self.advance(client, shared)?;
+        }
+        Ok(winner)
     }
-    if race.has_candidate() {
-        shared.arm_alarm(client.key, Alarm::NextAttempt);
+
+    /// Starts the next attempt that can be started.
+    ///
+    /// # Errors
+    /// None is under way, and none can be started.
+    pub(super) fn advance<N: Net<Stream = S>>(
+        &mut self,
+        client: &Client<N>,
+        shared: &mut Shared<N>,
+    ) -> Result<(), End> {
+        // Bounded by the number of candidates.
+        while self.attempts.is_empty() || !shared.spare_attempts.is_full() {
+            let Some(to) = self.next_candidate() else {
+                break;
+            };
+            match attempt(&to, client, shared) {
+                Ok(stream) => {
+                    self.add(stream, to);
+                    break;
+                }
+                Err(failure) => self.note(failure),
+            }
+        }
+        self.recount(&mut shared.spare_attempts);
+        if self.attempts.is_empty() {
+            return Err(self.failure().into());
+        }
+        if self.has_candidate() {
+            shared.arm_alarm(client.key, Alarm::NextAttempt);
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Drops the attempts, and counts them no more.
+    pub(super) fn release(&mut self, spare_attempts: &mut Quota) {
+        self.attempts.clear();
+        self.recount(spare_attempts);
+    }
+
+    /// The attempts have changed: counts those beside the first, which every session may have.
+    fn recount(&mut self, spare_attempts: &mut Quota) {
+        let spare = self.attempts.len().saturating_sub(1);
+        // Bounded by the attempts of one race.
+        while self.spare < spare && spare_attempts.take() {
+            self.spare += 1;
+        }
+        while self.spare > spare {
+            spare_attempts.give();
+            self.spare -= 1;
+        }
+    }
+
+    /// The next address to try.
+    fn next_candidate(&mut self) -> Option<SocketAddr> {
+        let addr = self.candidates.as_slice().get(self.next)?;
+        self.next += 1;
+        Some(SocketAddr::new(*addr, self.port))
+    }
+
+    /// Returns `true` if an address has not been tried yet.
+    fn has_candidate(&self) -> bool {
+        self.next < self.candidates.as_slice().len()
+    }
+
+    /// Adds an attempt, in place of the oldest where there are too many.
+    fn add(&mut self, stream: S, to: SocketAddr) {
+        if self.attempts.len() == ATTEMPTS_MAX {
+            self.note(Reason::ConnectTimeout);
+            self.attempts.remove(0);
+        }
+        self.attempts.push(Attempt { stream, to });
+    }
+
+    /// Drops the attempts that have failed, up to the first that is established, which is taken out
+    /// and returned. (mio's three steps: event, error, peer address.)
+    fn poll(&mut self) -> Option<Winner<S>> {
+        // Each attempt has an event of its own to come, or it would not be running.
+        self.ready.writable = false;
+        let mut at = 0;
+        while let Some(attempt) = self.attempts.get_mut(at) {
+            if let Some(error) = attempt.stream.take_error() {
+                self.note(Reason::from(error));
+                self.attempts.remove(at);
+            } else if attempt.stream.peer_addr().is_ok() {
+                self.ready.writable = true;
+                let Attempt { stream, to } = self.attempts.remove(at);
+                let ready = self.ready;
+                let target = Peer { stream, ready };
+                return Some(Winner { target, addr: to });
+            } else {
+                at += 1;
+            }
+        }
+        None
+    }
+
+    /// Remembers a failure, if it tells more than those before.
+    pub(super) fn note(&mut self, reason: Reason) {
+        // With several addresses tried, the most telling failure: 05 > 06 > 04 > 02 > 03.
+        if self.failure.is_none_or(|old| rank(old) < rank(reason)) {
+            self.failure = Some(reason);
+        }
+    }
+
+    /// What to tell the client when everything has failed.
+    pub(super) fn failure(&self) -> Reason {
+        // No candidate at all: no address of a usable family.
+        self.failure.unwrap_or(Reason::NetworkUnreachable)
+    }
 }
 
 /// Starts one attempt, if the rules permit it.
@@ -76,4 +207,16 @@ fn attempt<N: Net>(
     let token = client.token(Role::Target);
     let attempt = shared.net.connect(*to, Purpose::Tunnel, token);
     attempt.map_err(|error| refused(client.addr(), to, error))
+}
+
+fn rank(reason: Reason) -> u8 {
+    match reason.reply_code() {
+        ReplyCode::ConnectionRefused => 5,
+        ReplyCode::TtlExpired => 4,
+        ReplyCode::HostUnreachable => 3,
+        // Its line says what would open the way; a family that the router lacks says little.
+        ReplyCode::NotAllowed => 2,
+        ReplyCode::NetworkUnreachable => 1,
+        _ => 0,
+    }
 }

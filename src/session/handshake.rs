@@ -1,8 +1,7 @@
 //! The handshake: bytes in, answers out, until the request is there.
 
-use super::client::{Client, Heard, Inbox, Outbox};
-use super::http;
-use super::input::Input;
+use super::client::{Client, Heard, Outbox};
+use super::inbox::Inbox;
 use super::outcome::{End, Reason};
 use super::shared::Shared;
 use crate::net::Net;
@@ -25,7 +24,7 @@ impl Handshake {
     /// while bytes are missing.
     pub(super) fn turn<N: Net>(
         &mut self,
-        input: &mut Input,
+        inbox: &mut Inbox,
         outbox: &mut Outbox,
         client: &mut Client<N>,
         shared: &mut Shared<N>,
@@ -35,25 +34,31 @@ impl Handshake {
         loop {
             let stage = match *self {
                 Self::Start => {
-                    let bytes = input.inbox.unread();
+                    let bytes = inbox.unread();
                     if let Some(dialect) = Dialect::of(bytes, shared.auth.protocols) {
                         outbox.dialect = dialect;
                         *self = Self::first(dialect);
-                    } else if !listen(&mut input.inbox, outbox, client)? {
+                    } else if !listen(inbox, outbox, client)? {
                         return Ok(None);
                     }
                     continue;
                 }
                 Self::Socks(stage) => stage,
-                Self::Http => return http::turn(&mut input.http, &mut input.inbox, client, shared),
+                Self::Http => {
+                    let request = inbox.http(client, shared)?.turn(client, shared)?;
+                    if request.is_some() {
+                        inbox.end_head(client, shared);
+                    }
+                    return Ok(request);
+                }
             };
-            let bytes = input.inbox.unread();
+            let bytes = inbox.unread();
             let (used, progress) =
                 handshake::feed(stage, bytes, client.ip(), &mut shared.auth, shared.now);
-            input.inbox.consume(used);
+            inbox.consume(used);
             match progress {
                 Progress::More => {
-                    if !listen(&mut input.inbox, outbox, client)? {
+                    if !listen(inbox, outbox, client)? {
                         return Ok(None);
                     }
                 }

@@ -6,7 +6,7 @@
 
 use std::mem;
 
-use super::client::{Client, Heard, Inbox};
+use super::client::{Client, Heard};
 use super::outcome::{End, Reason};
 use super::record::Record;
 use super::shared::Shared;
@@ -39,11 +39,22 @@ pub(super) struct HttpRequest {
 }
 
 impl HttpRequest {
-    /// One that has an entry of the table of heads, and begins with `bytes`.
-    fn new(bytes: &[u8]) -> Self {
+    /// A request that begins with `bytes`. It takes an entry of the table of heads.
+    ///
+    /// # Errors
+    /// All entries are taken, or the client's share of them.
+    pub(super) fn enter(
+        bytes: &[u8],
+        client_key: ClientKey,
+        clients: &mut Clients,
+    ) -> Result<Self, End> {
+        if !clients.take(Table::Heads, client_key) {
+            let refuse = Refuse::Status(Status::ServiceUnavailable);
+            return Err(End::refuse(refuse, Reason::Failed));
+        }
         let mut input = vec![0; HEAD_MAX];
         input[..bytes.len()].copy_from_slice(bytes);
-        Self {
+        Ok(Self {
             has_entry: true,
             input: input.into(),
             start: 0,
@@ -51,7 +62,7 @@ impl HttpRequest {
             forwarded: Box::default(),
             forwarded_start: 0,
             meter: None,
-        }
+        })
     }
 
     /// Bytes for the target: the rewritten head, then what came behind the head.
@@ -96,7 +107,7 @@ impl HttpRequest {
 
     /// Keeps no more memory than the bytes for the target need. Returns `true` if these are so few
     /// that they may wait outside of the table.
-    fn shrink(&mut self) -> bool {
+    pub(super) fn shrink(&mut self) -> bool {
         self.input = self.input[self.start..self.end].into();
         (self.start, self.end) = (0, self.input.len());
         self.forwarded.len() + self.input.len() <= WAITING_MAX
@@ -137,8 +148,8 @@ impl HttpRequest {
         Ok(Some(head.request))
     }
 
-    /// Reads until the head is complete. Returns what it asks for, `None` while bytes are missing.
-    fn read_head<N: Net>(
+    /// Reads until the head is complete. Returns what it asks for; `None` while bytes are missing.
+    pub(super) fn turn<N: Net>(
         &mut self,
         client: &mut Client<N>,
         shared: &mut Shared<N>,
@@ -162,38 +173,4 @@ impl HttpRequest {
             }
         }
     }
-}
-
-/// Reads the head of the request in `slot`, which begins with what `inbox` holds. Returns what
-/// the head asks for; `None` while bytes are missing.
-pub(super) fn turn<N: Net>(
-    slot: &mut Option<Box<HttpRequest>>,
-    inbox: &mut Inbox,
-    client: &mut Client<N>,
-    shared: &mut Shared<N>,
-) -> Result<Option<Request>, End> {
-    let http = match slot {
-        Some(http) => http,
-        None => {
-            if !shared.clients.take(Table::Heads, client.client_key()) {
-                let refuse = Refuse::Status(Status::ServiceUnavailable);
-                return Err(End::refuse(refuse, Reason::Failed));
-            }
-            let http = Box::new(HttpRequest::new(inbox.unread()));
-            inbox.truncate(0);
-            slot.insert(http)
-        }
-    };
-    let Some(request) = http.read_head(client, shared)? else {
-        return Ok(None);
-    };
-    // The way to the target may take long, and others wait for the entry.
-    if http.meter.is_none() && inbox.refill(http.unread()) {
-        // Nothing but the payload is needed any more.
-        http.release(&mut shared.clients, client.client_key());
-        *slot = None;
-    } else if http.shrink() {
-        http.release(&mut shared.clients, client.client_key());
-    }
-    Ok(Some(request))
 }

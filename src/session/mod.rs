@@ -4,7 +4,7 @@
 //! ```text
 //! Opening     Handshake   bytes in, answers out            handshake.rs, http.rs
 //!             Lookup      of a name only                   resolver
-//!             Connect     a race of attempts               connect.rs, race.rs
+//!             Connect     a race of attempts               connect.rs
 //!             Bind        or: a listener waits for a peer  bind.rs
 //!             Reply       the reply, and early bytes on    reply.rs
 //! Relaying    two flows, until both have ended             relay.rs
@@ -13,7 +13,7 @@
 //! ```
 //!
 //! `opening.rs` leads from step to step. At the bottom, knowing no phase: the client's connection
-//! (`client.rs`, `record.rs`), what follows a turn and why a session ends (`outcome.rs`), and what
+//! (`client.rs`, `inbox.rs`, `record.rs`), what follows a turn and why a session ends (`outcome.rs`), and what
 //! all sessions share (`shared.rs`, `totals.rs`).
 
 mod association;
@@ -23,11 +23,10 @@ mod client;
 mod connect;
 mod handshake;
 mod http;
-mod input;
+mod inbox;
 mod linger;
 mod opening;
 mod outcome;
-mod race;
 mod record;
 mod relay;
 mod reply;
@@ -222,11 +221,16 @@ impl<N: Net> Session<N> {
     pub fn close(&mut self, reason: Reason, shared: &mut Shared<N>) {
         let moved = self.moved();
         self.enter(Phase::Over, shared);
-        let Client { key, record, .. } = &self.client;
+        let Client {
+            key,
+            client_key,
+            record,
+            ..
+        } = &self.client;
         shared.timers.disarm(*key);
         shared.totals.add(Total::UpBytes, moved.0);
         shared.totals.add(Total::DownBytes, moved.1);
-        shared.clients.leave(record.client_key());
+        shared.clients.leave(*client_key);
         record.log(*key, moved, reason, shared.now, shared.auth.users());
     }
 

@@ -6,11 +6,10 @@ use std::net::SocketAddr;
 use super::association::{self, Association};
 use super::bind::{Accepted, Bind};
 use super::client::{Client, Outbox};
-use super::connect;
+use super::connect::{Race, Winner};
 use super::handshake::Handshake;
-use super::input::Input;
+use super::inbox::Inbox;
 use super::outcome::{End, Next, Reason, Wake};
-use super::race::{Race, Winner};
 use super::relay::Relay;
 use super::reply::Reply;
 use super::shared::{Class, Shared};
@@ -25,7 +24,7 @@ use crate::wire::socks::{Address, Command, Request};
 
 /// One entry of the table of openings.
 pub(super) struct Opening<N: Net> {
-    pub(super) input: Input,
+    pub(super) inbox: Inbox,
     pub(super) outbox: Outbox,
     pub(super) step: Step<N>,
 }
@@ -50,7 +49,7 @@ impl<N: Net> Opening<N> {
     /// Nothing has come from the client yet.
     pub(super) fn new() -> Self {
         Self {
-            input: Input::new(),
+            inbox: Inbox::new(),
             outbox: Outbox::new(Dialect::default()),
             step: Step::Handshake(Handshake::Start),
         }
@@ -76,7 +75,7 @@ impl<N: Net> Opening<N> {
         shared: &mut Shared<N>,
     ) -> Result<Next, End> {
         if self.reads_ahead() {
-            self.input.read_ahead(client)?;
+            self.inbox.read_ahead(client)?;
         }
         match wake {
             Wake::Event => self.go_on(client, shared),
@@ -99,23 +98,23 @@ impl<N: Net> Opening<N> {
     fn go_on(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Result<Next, End> {
         match &mut self.step {
             Step::Handshake(handshake) => {
-                let (input, outbox) = (&mut self.input, &mut self.outbox);
-                match handshake.turn(input, outbox, client, shared)? {
+                let (inbox, outbox) = (&mut self.inbox, &mut self.outbox);
+                match handshake.turn(inbox, outbox, client, shared)? {
                     Some(request) => self.begin(&request, client, shared),
                     None => Ok(Next::Wait),
                 }
             }
             Step::Lookup(..) => Ok(Next::Wait),
-            Step::Connect(race) => match connect::turn(race, client, shared)? {
+            Step::Connect(race) => match race.turn(client, shared)? {
                 Some(winner) => self.connected(winner, client, shared),
                 None => Ok(Next::Wait),
             },
-            Step::Bind(bind) => match bind.turn(&self.input, &mut self.outbox, client, shared)? {
+            Step::Bind(bind) => match bind.turn(&self.inbox, &mut self.outbox, client, shared)? {
                 Accepted::Peer(stream, peer) => self.accepted(stream, peer, client, shared),
                 Accepted::Nobody => Ok(Next::Wait),
                 Accepted::Others => Ok(Next::Yield),
             },
-            Step::Reply(reply) => reply.turn(&mut self.input, &mut self.outbox, client),
+            Step::Reply(reply) => reply.turn(&mut self.inbox, &mut self.outbox, client),
         }
     }
 
@@ -123,7 +122,7 @@ impl<N: Net> Opening<N> {
     fn alarm(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Result<Next, End> {
         match &mut self.step {
             Step::Connect(race) => {
-                connect::advance(race, client, shared)?;
+                race.advance(client, shared)?;
                 Ok(Next::Wait)
             }
             Step::Bind(_) => self.go_on(client, shared),
@@ -178,7 +177,7 @@ impl<N: Net> Opening<N> {
                 self.set_out(request.command, request.port, addresses, client, shared)
             }
             Address::Name(name) => {
-                let (key, client_key) = (client.key, client.client_key());
+                let (key, client_key) = (client.key, client.client_key);
                 if !shared.names.start(key, client_key, name.as_bytes()) {
                     return Err(Reason::Failed.into());
                 }
@@ -220,7 +219,7 @@ impl<N: Net> Opening<N> {
             self.step = Step::Bind(bind);
         } else {
             let mut race = Race::new(addresses, port);
-            connect::advance(&mut race, client, shared)?;
+            race.advance(client, shared)?;
             self.step = Step::Connect(race);
         }
         // What came along with the request may end in the client's end of stream, and no event
@@ -237,12 +236,12 @@ impl<N: Net> Opening<N> {
     ) -> Result<Next, End> {
         client.record.set_reached(addr);
         let bound = target.stream.local_addr().map_err(|_| Reason::Failed)?;
-        if self.input.drop_behind_body().is_err() {
+        if self.inbox.drop_behind_body().is_err() {
             return Err(Refuse::Status(Status::BadRequest).into());
         }
         self.release_step(client, shared);
         // The answer to a forwarded request is the server's.
-        if self.input.meter().is_none() {
+        if self.inbox.meter().is_none() {
             self.outbox.grant(bound);
         }
         Ok(self.reply_to(target))
@@ -290,7 +289,7 @@ impl<N: Net> Opening<N> {
             Step::Reply(Reply::Tunnel {
                 target,
                 early_bytes,
-            }) => Established::Tunnel(Relay::new(target, &self.input, early_bytes)),
+            }) => Established::Tunnel(Relay::new(target, &self.inbox, early_bytes)),
             Step::Reply(Reply::Association(association)) => Established::Association(association),
             Step::Handshake(_) | Step::Lookup(..) | Step::Connect(_) | Step::Bind(_) => {
                 unreachable!("only a reply establishes anything")
@@ -313,8 +312,8 @@ impl<N: Net> Opening<N> {
 
     /// Gives back its entry of the table of openings, and what its input holds.
     fn leave(&mut self, client: &Client<N>, shared: &mut Shared<N>) {
-        self.input.release(client, shared);
-        shared.clients.give(Table::Openings, client.client_key());
+        self.inbox.release(client, shared);
+        shared.clients.give(Table::Openings, client.client_key);
     }
 
     /// Gives back what the step holds of the shared tables.

@@ -6,7 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use super::outcome::Reason;
 use crate::log::{Level, log};
 use crate::net::Millis;
-use crate::state::access::ClientKey;
 use crate::state::slots::Key;
 use crate::state::users::{UserId, Users};
 use crate::wire::Shown;
@@ -51,10 +50,6 @@ impl Record {
 
     pub(super) fn ip(&self) -> IpAddr {
         self.client.ip()
-    }
-
-    pub(super) fn client_key(&self) -> ClientKey {
-        ClientKey::from(self.client.ip())
     }
 
     pub(super) fn set_user(&mut self, user: Option<UserId>) {

@@ -1,7 +1,7 @@
 //! A tunnel that is established: two flows, until both have ended.
 
 use super::client::Client;
-use super::input::Input;
+use super::inbox::Inbox;
 use super::outcome::{End, Next, Reason, Wake};
 use super::shared::{Class, Shared};
 use crate::net::{Event, Net, Stream};
@@ -23,11 +23,11 @@ pub(super) struct Relay<S> {
 
 impl<S: Stream> Relay<S> {
     /// The tunnel to `target`, which has been sent `early_bytes` already.
-    pub(super) fn new(target: Peer<S>, input: &Input, early_bytes: u64) -> Self {
-        let meter = input.meter();
+    pub(super) fn new(target: Peer<S>, inbox: &Inbox, early_bytes: u64) -> Self {
+        let meter = inbox.meter();
         Self {
             target,
-            up: Flow::new(meter.as_ref(), input.ended, early_bytes),
+            up: Flow::new(meter.as_ref(), inbox.has_ended(), early_bytes),
             down: Flow::default(),
             meter,
             half: false,

@@ -3,7 +3,7 @@
 
 use super::association::Association;
 use super::client::{Client, Outbox};
-use super::input::Input;
+use super::inbox::Inbox;
 use super::outcome::{End, Next, Reason};
 use crate::net::Net;
 use crate::state::flow::{Gone, Peer};
@@ -24,7 +24,7 @@ impl<N: Net> Reply<N> {
     /// Writes the reply, and the early bytes. The tunnel is established when all have gone.
     pub(super) fn turn(
         &mut self,
-        input: &mut Input,
+        inbox: &mut Inbox,
         outbox: &mut Outbox,
         client: &mut Client<N>,
     ) -> Result<Next, End> {
@@ -39,14 +39,14 @@ impl<N: Net> Reply<N> {
             return Err(End::close(Reason::TargetReset));
         }
         let is_told = outbox.flush(client)?;
-        while !input.unread().is_empty() {
+        while !inbox.early().is_empty() {
             if !target.ready.writable {
                 return Ok(Next::Wait);
             }
-            let written = target.write(input.unread());
+            let written = target.write(inbox.early());
             let len = written.map_err(|Gone| End::close(Reason::TargetReset))?;
             let len = len.unwrap_or(0);
-            input.consume(len);
+            inbox.consume_early(len);
             *early_bytes += len as u64;
         }
         Ok(if is_told {

@@ -94,7 +94,7 @@ pub(super) fn open<N: Net>(
     client: &mut Client<N>,
     shared: &mut Shared<N>,
 ) -> Result<Box<Association<N::UdpSocket>>, Reason> {
-    let client_key = client.client_key();
+    let client_key = client.client_key;
     if !shared.clients.take(Table::Associations, client_key) {
         return Err(refused(client.addr(), &"UDP", Errno::EDQUOT));
     }
