@@ -149,8 +149,7 @@ fn b1_socks4_waits_on_ipv4_or_not_at_all() {
 
 #[test]
 fn b1_behind_a_router_the_address_is_that_of_the_way_to_the_peer() {
-    let name = "b1_behind_a_router_the_address_is_that_of_the_way_to_the_peer";
-    in_namespace(name, || {
+    in_namespace(|| {
         let router = Router::of_a_home();
         let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0"]);
         for dialect in Dialect::BOTH {

@@ -283,7 +283,7 @@ fn h7_behind_a_router_the_rules_hold_for_http_too() {
     if common::is_error_lost() {
         return;
     }
-    in_namespace("h7_behind_a_router_the_rules_hold_for_http_too", || {
+    in_namespace(|| {
         let router = Router::of_a_home();
         let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0"]);
         let from_lan = |host: &str| {

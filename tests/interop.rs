@@ -158,7 +158,7 @@ fn ssh_behind_nc_runs_a_command() {
         return;
     }
     // sshd wants a folder below /run that may not exist: it gets a /run of its own.
-    in_namespace("ssh_behind_nc_runs_a_command", || {
+    in_namespace(|| {
         run("mount -t tmpfs none /run");
         run("mkdir -m 755 /run/sshd");
         let folder = Folder::new("ssh");

@@ -140,21 +140,18 @@ fn a_dead_ipv6_address_costs_less_than_half_a_second() {
 
 #[test]
 fn a_black_hole_instead_of_ipv6_costs_less_than_half_a_second() {
-    in_namespace(
-        "a_black_hole_instead_of_ipv6_costs_less_than_half_a_second",
-        || {
-            run("ip link add near type veth peer name far");
-            run("ip addr add fd00:77::1/64 dev near nodad");
-            run("ip link set near up");
-            run("ip link set far up");
-            run("ip -6 route add 100::/64 dev near");
-            let discarded: IpAddr = "100::1".parse().unwrap();
-            let both = Answer::Is(vec![discarded, LOCALHOST]);
-            let (proxy, _names) = with_zone(vec![("dual.test", both)]);
-            let time = time_to_tunnel(proxy.client(), "dual.test", echo().port());
-            assert!(time < Duration::from_millis(500), "{time:?}");
-        },
-    );
+    in_namespace(|| {
+        run("ip link add near type veth peer name far");
+        run("ip addr add fd00:77::1/64 dev near nodad");
+        run("ip link set near up");
+        run("ip link set far up");
+        run("ip -6 route add 100::/64 dev near");
+        let discarded: IpAddr = "100::1".parse().unwrap();
+        let both = Answer::Is(vec![discarded, LOCALHOST]);
+        let (proxy, _names) = with_zone(vec![("dual.test", both)]);
+        let time = time_to_tunnel(proxy.client(), "dual.test", echo().port());
+        assert!(time < Duration::from_millis(500), "{time:?}");
+    });
 }
 
 #[test]
@@ -238,7 +235,7 @@ fn a_name_under_localhost_never_leaves_the_machine() {
 
 #[test]
 fn hosts_and_name_servers_are_read_again_on_hup() {
-    in_namespace("hosts_and_name_servers_are_read_again_on_hup", || {
+    in_namespace(|| {
         let folder = Folder::new("names-hup");
         let hosts = folder.write("hosts", "127.0.0.1 localhost old.test\n");
         let resolv = folder.write("resolv.conf", "nameserver 127.0.0.2\n");

@@ -146,7 +146,7 @@ fn a_name_is_judged_by_its_addresses() {
 
 #[test]
 fn an_interface_stands_for_its_addresses() {
-    in_namespace("an_interface_stands_for_its_addresses", || {
+    in_namespace(|| {
         let proxy = Proxy::launch(command(&[], &["--listen", "lo", "-p", "0"]));
         let port = proxy.addr.port();
         let target = echo();
@@ -171,7 +171,7 @@ fn port_0_is_one_number_for_both_families() {
 
 #[test]
 fn without_listen_both_families_are_served() {
-    in_namespace("without_listen_both_families_are_served", || {
+    in_namespace(|| {
         let proxy = Proxy::launch(command(&[], &["-p", "0"]));
         let port = proxy.addr.port();
         let target = echo();
@@ -252,53 +252,50 @@ fn a_taken_port_ends_the_start_unless_told_to_retry() {
 
 #[test]
 fn a_client_reaches_its_own_subnet_and_the_internet_and_nothing_else() {
-    in_namespace(
-        "a_client_reaches_its_own_subnet_and_the_internet_and_nothing_else",
-        || {
-            let router = Router::of_a_home();
-            router.cable("dmz", "10.9.0.1/24", &["10.9.0.2/24"]);
-            let proxy = router.proxy(&["-p", "0"]);
-            let addr = SocketAddr::new("192.168.77.1".parse().unwrap(), proxy.addr.port());
-            let client = || Client::connect_from("192.168.77.2", addr);
-            let at = |ip: &str| echo_at(SocketAddr::new(ip.parse().unwrap(), 0));
-            client().open(at("192.168.77.50"));
-            client().open(at("1.2.3.4"));
-            // The router by each of its addresses, and what is private beyond it.
-            for refused in [
-                "192.168.77.1:22",
-                "203.0.113.1:22",
-                "10.9.0.1:22",
-                "127.0.0.1:22",
-                "0.0.0.0:22",
-                "[::1]:22",
-                "10.9.0.2:80",
-                "172.16.0.1:80",
-                "100.64.0.1:80",
-                "169.254.0.1:80",
-                "192.168.77.255:80",
-                "224.0.0.1:80",
-                "[fe80::1]:80",
-                "[fd00::1]:80",
-            ] {
-                let code = client().ask_in_vain(Way::Pipelined, &connect(refused.parse().unwrap()));
-                assert_eq!(code, 2, "{refused}");
-            }
-            let own = client().ask_in_vain(Way::Pipelined, &connect(addr));
-            assert_eq!(own, 2);
-            let beyond = at("10.9.0.2");
-            assert_eq!(client().ask_in_vain(Way::Pipelined, &connect(beyond)), 2);
-            Client::connect_from(
-                "10.9.0.2",
-                SocketAddr::new("10.9.0.1".parse().unwrap(), addr.port()),
-            )
-            .open(beyond);
-        },
-    );
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        router.cable("dmz", "10.9.0.1/24", &["10.9.0.2/24"]);
+        let proxy = router.proxy(&["-p", "0"]);
+        let addr = SocketAddr::new("192.168.77.1".parse().unwrap(), proxy.addr.port());
+        let client = || Client::connect_from("192.168.77.2", addr);
+        let at = |ip: &str| echo_at(SocketAddr::new(ip.parse().unwrap(), 0));
+        client().open(at("192.168.77.50"));
+        client().open(at("1.2.3.4"));
+        // The router by each of its addresses, and what is private beyond it.
+        for refused in [
+            "192.168.77.1:22",
+            "203.0.113.1:22",
+            "10.9.0.1:22",
+            "127.0.0.1:22",
+            "0.0.0.0:22",
+            "[::1]:22",
+            "10.9.0.2:80",
+            "172.16.0.1:80",
+            "100.64.0.1:80",
+            "169.254.0.1:80",
+            "192.168.77.255:80",
+            "224.0.0.1:80",
+            "[fe80::1]:80",
+            "[fd00::1]:80",
+        ] {
+            let code = client().ask_in_vain(Way::Pipelined, &connect(refused.parse().unwrap()));
+            assert_eq!(code, 2, "{refused}");
+        }
+        let own = client().ask_in_vain(Way::Pipelined, &connect(addr));
+        assert_eq!(own, 2);
+        let beyond = at("10.9.0.2");
+        assert_eq!(client().ask_in_vain(Way::Pipelined, &connect(beyond)), 2);
+        Client::connect_from(
+            "10.9.0.2",
+            SocketAddr::new("10.9.0.1".parse().unwrap(), addr.port()),
+        )
+        .open(beyond);
+    });
 }
 
 #[test]
 fn permit_opens_what_is_refused_by_default() {
-    in_namespace("permit_opens_what_is_refused_by_default", || {
+    in_namespace(|| {
         let router = Router::of_a_home();
         router.cable("dmz", "10.9.0.1/24", &["10.9.0.2/24"]);
         let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0", "--permit", "10.9.0.0/24"]);
@@ -309,7 +306,7 @@ fn permit_opens_what_is_refused_by_default() {
 
 #[test]
 fn a_stranger_without_credentials_is_closed_at_once() {
-    in_namespace("a_stranger_without_credentials_is_closed_at_once", || {
+    in_namespace(|| {
         let router = Router::of_a_home();
         let proxy = router.proxy(&["-i", "203.0.113.1", "-p", "0"]);
         let mut stranger = proxy.client_from("203.0.113.9");
@@ -324,32 +321,28 @@ fn a_stranger_without_credentials_is_closed_at_once() {
 
 #[test]
 fn a_stranger_with_a_password_reaches_the_internet_and_not_the_lan() {
-    in_namespace(
-        "a_stranger_with_a_password_reaches_the_internet_and_not_the_lan",
-        || {
-            let router = Router::of_a_home();
-            let options = ["-i", "203.0.113.1", "-p", "0", "-u", "ann", "-P", "secret"];
-            let proxy = router.proxy(&options);
-            let lan = echo_at("192.168.77.50:0".parse().unwrap());
-            proxy.user_tunnel(b"ann", b"secret", echo_at("1.2.3.4:0".parse().unwrap()));
-            let mut client = proxy.client();
-            let login = user_pass(b"ann", b"secret");
-            client.say(
-                Way::Pipelined,
-                &[&GREETING_USER, &login[..], &connect(lan)].concat(),
-            );
-            assert_eq!(client.hear(4), [5, 2, 1, 0]);
-            assert_eq!(client.refusal(), 2);
-            let permitted =
-                router.proxy(&[&options[..], &["--permit", "192.168.77.0/24"]].concat());
-            permitted.user_tunnel(b"ann", b"secret", lan);
-        },
-    );
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        let options = ["-i", "203.0.113.1", "-p", "0", "-u", "ann", "-P", "secret"];
+        let proxy = router.proxy(&options);
+        let lan = echo_at("192.168.77.50:0".parse().unwrap());
+        proxy.user_tunnel(b"ann", b"secret", echo_at("1.2.3.4:0".parse().unwrap()));
+        let mut client = proxy.client();
+        let login = user_pass(b"ann", b"secret");
+        client.say(
+            Way::Pipelined,
+            &[&GREETING_USER, &login[..], &connect(lan)].concat(),
+        );
+        assert_eq!(client.hear(4), [5, 2, 1, 0]);
+        assert_eq!(client.refusal(), 2);
+        let permitted = router.proxy(&[&options[..], &["--permit", "192.168.77.0/24"]].concat());
+        permitted.user_tunnel(b"ann", b"secret", lan);
+    });
 }
 
 #[test]
 fn the_outgoing_device_is_as_told() {
-    in_namespace("the_outgoing_device_is_as_told", || {
+    in_namespace(|| {
         let router = Router::of_a_home();
         let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0", "-b", "wan"]);
         // Left to the routes, this address would be reached through the LAN.
@@ -366,7 +359,7 @@ fn the_mark_is_as_told() {
     if is_emulated() {
         return not_run("the_mark_is_as_told: qemu's user mode passes no SO_MARK on");
     }
-    in_namespace("the_mark_is_as_told", || {
+    in_namespace(|| {
         let router = Router::of_a_home();
         router.run("ip rule add fwmark 7 prohibit");
         let target = echo_at("1.2.3.4:0".parse().unwrap());
@@ -378,8 +371,8 @@ fn the_mark_is_as_told() {
 }
 
 /// A router in whose LAN a proxy runs, and a request for an address that it gets later.
-fn with_a_later_address(test: &str, refused_then: impl FnOnce(&Proxy, Vec<u8>)) {
-    in_namespace(test, || {
+fn with_a_later_address(refused_then: impl FnOnce(&Proxy, Vec<u8>)) {
+    in_namespace(|| {
         let router = Router::of_a_home();
         let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0"]);
         let later = connect("5.6.7.8:80".parse().unwrap());
@@ -390,8 +383,7 @@ fn with_a_later_address(test: &str, refused_then: impl FnOnce(&Proxy, Vec<u8>)) 
 
 #[test]
 fn an_address_that_the_router_got_later_is_refused_after_hup() {
-    let test = "an_address_that_the_router_got_later_is_refused_after_hup";
-    with_a_later_address(test, |proxy, later| {
+    with_a_later_address(|proxy, later| {
         proxy.signal(Signal::SIGHUP);
         proxy.wait_log("reloaded");
         assert_eq!(proxy.refuses(Way::Pipelined, &later), 2);
@@ -400,8 +392,7 @@ fn an_address_that_the_router_got_later_is_refused_after_hup() {
 
 #[test]
 fn an_address_that_the_router_got_later_is_refused_without_being_told() {
-    let test = "an_address_that_the_router_got_later_is_refused_without_being_told";
-    with_a_later_address(test, |proxy, later| {
+    with_a_later_address(|proxy, later| {
         wait_until("the new address to be the router's own", || {
             proxy.refuses(Way::Pipelined, &later) == 2
         });

@@ -324,7 +324,7 @@ fn t4_keepalive_alone_decides_about_an_idle_peer() {
 
 #[test]
 fn t4_a_peer_that_vanished_ends_the_session() {
-    in_namespace("t4_a_peer_that_vanished_ends_the_session", || {
+    in_namespace(|| {
         let router = Router::of_a_home();
         let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0", "--peer-timeout", "1"]);
         let target = Target::at("1.2.3.4:0".parse().unwrap());

@@ -59,7 +59,7 @@ fn rep_02_refused_by_the_rules() {
 
 #[test]
 fn rep_02_03_04_what_the_routes_say() {
-    in_namespace("rep_02_03_04_what_the_routes_say", || {
+    in_namespace(|| {
         run("ip route add prohibit 198.51.100.0/24");
         run("ip route add unreachable 203.0.113.0/24");
         run("ip route add blackhole 10.1.0.0/16");
@@ -79,7 +79,7 @@ fn rep_04_a_neighbour_that_is_silent() {
     if common::is_error_lost() {
         return;
     }
-    in_namespace("rep_04_a_neighbour_that_is_silent", || {
+    in_namespace(|| {
         run("ip link add near type veth peer name far");
         run("ip addr add 10.2.0.1/24 dev near");
         run("ip link set near up");
@@ -180,47 +180,44 @@ fn of_several_addresses_the_most_telling_cause_is_told() {
     if common::is_error_lost() {
         return;
     }
-    in_namespace(
-        "of_several_addresses_the_most_telling_cause_is_told",
-        || {
-            run("ip route add unreachable 203.0.113.0/24");
-            let silent = Unanswering::at(loopback(2, 0));
-            let is = |list: &[IpAddr]| Answer::Is(list.to_vec());
-            let names = NameServer::start(vec![
-                (
-                    "refused.test",
-                    is(&[
-                        UNROUTED.ip(),
-                        UNREACHABLE.ip(),
-                        loopback(2, 0).ip(),
-                        LOCALHOST,
-                    ]),
-                ),
-                (
-                    "silent.test",
-                    is(&[UNROUTED.ip(), UNREACHABLE.ip(), loopback(2, 0).ip()]),
-                ),
-                ("host.test", is(&[UNROUTED.ip(), UNREACHABLE.ip()])),
-                ("net.test", is(&[UNROUTED.ip()])),
-            ]);
-            // The last address is tried a quarter of a second after the silent one: a machine that
-            // stands still for a while must not come to the deadline before.
-            let proxy = Proxy::start(&["--dns", &names.option(), "--connect-timeout", "3"]);
-            let port = silent.target.addr.port();
-            for (name, code) in [
-                ("refused.test", 5),
-                ("silent.test", 6),
-                ("host.test", 4),
-                ("net.test", 3),
-            ] {
-                assert_eq!(
-                    proxy.refuses(Way::Pipelined, &connect_name(name, port)),
-                    code,
-                    "{name}"
-                );
-            }
-        },
-    );
+    in_namespace(|| {
+        run("ip route add unreachable 203.0.113.0/24");
+        let silent = Unanswering::at(loopback(2, 0));
+        let is = |list: &[IpAddr]| Answer::Is(list.to_vec());
+        let names = NameServer::start(vec![
+            (
+                "refused.test",
+                is(&[
+                    UNROUTED.ip(),
+                    UNREACHABLE.ip(),
+                    loopback(2, 0).ip(),
+                    LOCALHOST,
+                ]),
+            ),
+            (
+                "silent.test",
+                is(&[UNROUTED.ip(), UNREACHABLE.ip(), loopback(2, 0).ip()]),
+            ),
+            ("host.test", is(&[UNROUTED.ip(), UNREACHABLE.ip()])),
+            ("net.test", is(&[UNROUTED.ip()])),
+        ]);
+        // The last address is tried a quarter of a second after the silent one: a machine that
+        // stands still for a while must not come to the deadline before.
+        let proxy = Proxy::start(&["--dns", &names.option(), "--connect-timeout", "3"]);
+        let port = silent.target.addr.port();
+        for (name, code) in [
+            ("refused.test", 5),
+            ("silent.test", 6),
+            ("host.test", 4),
+            ("net.test", 3),
+        ] {
+            assert_eq!(
+                proxy.refuses(Way::Pipelined, &connect_name(name, port)),
+                code,
+                "{name}"
+            );
+        }
+    });
 }
 
 #[test]

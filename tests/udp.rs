@@ -240,8 +240,7 @@ fn u8_names_are_resolved_without_blocking_and_the_newest_datagram_waits() {
 
 #[test]
 fn u8_without_ipv6_a_name_with_both_families_is_reached_over_ipv4() {
-    let test = "u8_without_ipv6_a_name_with_both_families_is_reached_over_ipv4";
-    in_namespace(test, || {
+    in_namespace(|| {
         let far: IpAddr = "2001:db8::1".parse().unwrap();
         let both = Answer::Is(vec![far, LOCALHOST]);
         let names = NameServer::start(vec![("both.test", both)]);

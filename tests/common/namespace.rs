@@ -7,19 +7,22 @@
 use std::env;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use super::{Proxy, command, not_run, note};
 
 /// Set for the run inside.
 const INSIDE: &str = "ANKLET_TEST_INSIDE";
 
-/// Runs `body` in fresh namespaces with the loopback interface up. `test` is the name of the
-/// test function that calls it. Says so where the system does not allow that.
-pub(crate) fn in_namespace(test: &str, body: impl FnOnce()) {
+/// Runs `body` in fresh namespaces with the loopback interface up: the calling test is started
+/// again inside. Says so where the system does not allow that.
+pub(crate) fn in_namespace(body: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         run("ip link set lo up");
         return body();
     }
+    let thread = thread::current();
+    let test = thread.name().expect("a test's thread has the test's name");
     if !unshare()
         .arg("true")
         .output()
