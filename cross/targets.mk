@@ -87,11 +87,11 @@ EMULATED = ANKLET_BINARY="$(abspath target/router/$*/release/anklet)" ANKLET_RUN
 
 SMOKES := $(addprefix smoke-,$(TRIPLES))
 $(SMOKES): smoke-%: router-%
-	$(EMULATED) --test cli --test relay --test udp
+	$(EMULATED) --test it -- cli:: relay:: udp::
 
 QEMU_TESTS := $(addprefix qemu-test-,$(TRIPLES))
 $(QEMU_TESTS): qemu-test-%: router-%
-	$(EMULATED) --test '*'
+	$(EMULATED) --test it
 
 # The same in a container: needs cross and docker or podman.
 TARGET ?= mipsel-unknown-linux-musl

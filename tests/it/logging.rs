@@ -1,0 +1,179 @@
+//! The log: one line per finished session, nothing raw, nothing secret; and a log that cannot
+//! be written stops no service.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::name_server::NameServer;
+use crate::support::targets::{Refusing, Target, echo};
+use crate::support::wire::{Way, abort, connect, connect_name};
+use crate::support::{Proxy, is_error_lost, on_loopback};
+
+/// A pipe holds 64 KiB, and a line of a session is some 90 bytes long.
+const SESSIONS_THAT_FILL_A_PIPE: usize = 1200;
+
+/// Opens, uses and ends a tunnel.
+fn use_tunnel(proxy: &Proxy, target: SocketAddr) {
+    let mut client = proxy.tunnel(target);
+    client.echo(b"service goes on");
+    client.finish();
+    assert_eq!(client.rest(), b"");
+}
+
+#[test]
+fn a_finished_session_has_one_line_that_tells_all() {
+    let proxy = Proxy::start(&[]);
+    let target = Target::new();
+    let mut client = proxy.client();
+    client.ask(
+        Way::Pipelined,
+        &connect_name("localhost", target.addr.port()),
+    );
+    client.say(Way::Pipelined, &[b'u'; 120]);
+    client.finish();
+    let mut stream = target.accept();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    stream.write_all(&[b'd'; 4096]).unwrap();
+    drop(stream);
+    assert_eq!(client.rest().len(), 4096);
+    let line = proxy.session_line(client.addr);
+    let port = target.addr.port();
+    let middle = format!(
+        " {} -> localhost:{port} (127.0.0.1:{port}), 120/4096 bytes, ",
+        client.addr
+    );
+    let (head, tail) = line.split_once(&middle).expect("client, targets and bytes");
+    assert!(
+        head.starts_with("INFO") && head.contains("[anklet] #"),
+        "{line}"
+    );
+    let (seconds, reason) = tail.split_once(" s, ").expect("seconds and a reason");
+    // Seconds and tenths.
+    let (whole, tenths) = seconds.split_once('.').expect("seconds and tenths");
+    assert!(
+        whole.parse::<u8>().is_ok() && tenths.parse::<u8>().is_ok(),
+        "{line}"
+    );
+    assert_eq!(reason, "done");
+    use_tunnel(&proxy, echo());
+    let log = proxy.log_text();
+    assert_eq!(log.matches(&client.addr.to_string()).count(), 1, "{log}");
+}
+
+#[test]
+fn a_refused_session_has_a_line_with_the_reason() {
+    if is_error_lost() {
+        return;
+    }
+    let proxy = Proxy::start(&[]);
+    let refusing = Refusing::new();
+    let mut client = proxy.client();
+    assert_eq!(
+        client.ask_in_vain(Way::Pipelined, &connect(refusing.addr)),
+        5
+    );
+    let addr = client.addr;
+    drop(client);
+    let line = proxy.session_line(addr);
+    assert!(
+        line.contains(&format!("{addr} -> {}, 0/0 bytes", refusing.addr)),
+        "{line}"
+    );
+    assert!(line.ends_with("refused"), "{line}");
+}
+
+#[test]
+fn a_session_broken_by_one_side_tells_which() {
+    let proxy = Proxy::start(&[]);
+    let target = Target::new();
+    let client = proxy.tunnel(target.addr);
+    let (stream, addr) = (target.accept(), client.addr);
+    client.abort();
+    assert!(proxy.session_line(addr).contains("client"));
+    drop(stream);
+    let client = proxy.tunnel(target.addr);
+    abort(target.accept());
+    client.rest_or_reset();
+    assert!(proxy.session_line(client.addr).contains("target"));
+}
+
+#[test]
+fn names_are_escaped_and_cut() {
+    let names = NameServer::start(Vec::new());
+    let proxy = Proxy::start(&["-v", "--dns", &names.option()]);
+    let long = ["label"; 40].join(".");
+    for name in [b"b\xc3\xb6se\xff\"quote\\.test".as_slice(), long.as_bytes()] {
+        let mut client = proxy.client();
+        let code = client.ask_in_vain(Way::Pipelined, &connect_name(name, 80));
+        assert!([1, 4].contains(&code), "REP {code}");
+        let addr = client.addr;
+        drop(client);
+        let line = proxy.wait_log_all(&[&addr.to_string(), " bytes, "]);
+        assert!(line.is_ascii() && line.len() < 250, "{line}");
+    }
+    assert!(proxy.log_text().is_ascii());
+}
+
+#[test]
+fn quiet_means_no_line_per_session() {
+    let mut proxy = Proxy::unread(on_loopback(&[], &["-q"]), Stdio::piped());
+    use_tunnel(&proxy, echo());
+    proxy.signal(Signal::SIGTERM);
+    proxy.exit_within(Duration::from_secs(1));
+    let mut text = String::new();
+    proxy.take_stderr().read_to_string(&mut text).unwrap();
+    assert!(!text.contains("INFO"), "{text}");
+}
+
+/// Serves, and reports, whatever becomes of what it says.
+fn goes_on(proxy: &mut Proxy) {
+    let target = echo();
+    for _ in 0..20 {
+        use_tunnel(proxy, target);
+    }
+    proxy.signal(Signal::SIGUSR1);
+    use_tunnel(proxy, target);
+    assert!(proxy.is_running());
+}
+
+#[test]
+fn a_closed_standard_error_stops_no_service() {
+    let mut proxy = Proxy::unread(on_loopback(&[], &["-v"]), Stdio::piped());
+    let mut line = String::new();
+    BufReader::new(proxy.take_stderr())
+        .read_line(&mut line)
+        .unwrap();
+    goes_on(&mut proxy);
+}
+
+#[test]
+fn a_full_device_as_standard_error_stops_no_service() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut proxy = Proxy::unread(on_loopback(&[], &["-v"]), full.into());
+    goes_on(&mut proxy);
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_stops_no_service() {
+    let mut proxy = Proxy::unread(on_loopback(&[], &["-v"]), Stdio::piped());
+    let target = echo();
+    for _ in 0..SESSIONS_THAT_FILL_A_PIPE {
+        use_tunnel(&proxy, target);
+    }
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.exit_within(Duration::from_secs(1)).code(), Some(0));
+    let mut text = String::new();
+    proxy.take_stderr().read_to_string(&mut text).unwrap();
+    // It was full all that time: lines are missing, and those that came are whole.
+    assert!(text.len() > 60_000, "{} bytes fill no pipe", text.len());
+    let lines = text.matches(" bytes, ").count();
+    assert!(
+        lines < SESSIONS_THAT_FILL_A_PIPE,
+        "all {lines} lines came through"
+    );
+}

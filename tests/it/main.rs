@@ -1,0 +1,33 @@
+//! Integration tests: the program as a process, over real sockets, beside servers and clients of
+//! the tests' own and foreign ones.
+//!
+//! The files that a table of `tests/PROTOCOL.md` names test it row by row; the others test what
+//! stands in README.md. `support` is what they share. `tests/sim` is the simulation.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test tells what went wrong by panicking"
+)]
+
+mod auth;
+mod bind;
+mod cli;
+mod clients;
+mod dante;
+mod http;
+mod http_logins;
+mod http_refusals;
+mod interop;
+mod limits;
+mod logging;
+mod names;
+mod negotiation;
+mod openwrt;
+mod policy;
+mod relay;
+mod replies;
+mod router;
+mod signals;
+mod socks4;
+mod support;
+mod udp;
+mod udp_life;

@@ -1,0 +1,156 @@
+//! Signals: TERM and INT end the process in order, HUP reads the users again, USR1 reports.
+//! (HUP and names: `names.rs`.)
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::targets::{Target, Unanswering, echo};
+use crate::support::wire::{Client, GREETING, Way, connect};
+use crate::support::{Folder, Proxy, command, wait_until};
+
+/// Within this time of a signal the process has ended, tunnels or not.
+const END: Duration = Duration::from_secs(1);
+
+fn ends_in_order(signal: Signal) {
+    let mut proxy = Proxy::start(&[]);
+    let target = echo();
+    let tunnels: Vec<Client> = (0..20).map(|_| proxy.tunnel(target)).collect();
+    let _silent = proxy.client();
+    let unanswering = Unanswering::new();
+    let mut dialling = proxy.client();
+    let request = connect(unanswering.target.addr);
+    dialling.say(Way::Pipelined, &[&GREETING[..], &request].concat());
+    assert_eq!(dialling.hear(2), [5, 0]);
+    proxy.signal(signal);
+    let status = proxy.exit_within(END);
+    assert_eq!(status.code(), Some(0), "{status}");
+    for tunnel in tunnels {
+        assert!(tunnel.time_to_end() < END);
+    }
+    proxy.wait_log_all(&["INFO", "stop"]);
+}
+
+#[test]
+fn term_ends_with_status_0_within_a_second() {
+    ends_in_order(Signal::SIGTERM);
+}
+
+#[test]
+fn int_ends_with_status_0_within_a_second() {
+    ends_in_order(Signal::SIGINT);
+}
+
+#[test]
+fn term_without_tunnels_ends_at_once() {
+    let mut proxy = Proxy::start(&[]);
+    let start = Instant::now();
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.exit_within(END).code(), Some(0));
+    assert!(start.elapsed() < END / 2, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_second_term_changes_nothing() {
+    let mut proxy = Proxy::start(&[]);
+    let _tunnel = proxy.tunnel(echo());
+    let start = Instant::now();
+    proxy.signal(Signal::SIGTERM);
+    // Within the time that the tunnel still has: it must not begin anew.
+    while start.elapsed() < Duration::from_millis(400) {
+        thread::sleep(Duration::from_millis(100));
+        proxy.signal(Signal::SIGTERM);
+    }
+    assert_eq!(proxy.exit_within(END).code(), Some(0));
+    assert!(start.elapsed() < END, "{:?}", start.elapsed());
+}
+
+#[test]
+fn hup_reads_the_users_again_and_keeps_the_tunnels() {
+    let folder = Folder::new("signals-users");
+    let users = folder.write("users", "ann:one\nbob:two\n");
+    let proxy = Proxy::start(&["--users", &users]);
+    let mut tunnel = proxy.user_tunnel(b"ann", b"one", echo());
+    folder.write("users", "bob:two\ncyn:three\n");
+    assert_eq!(
+        proxy.judges(Way::Pipelined, b"ann", b"one"),
+        0,
+        "before the signal"
+    );
+    proxy.signal(Signal::SIGHUP);
+    proxy.wait_log("reloaded");
+    assert_eq!(proxy.judges(Way::Pipelined, b"cyn", b"three"), 0);
+    assert_eq!(proxy.judges(Way::Pipelined, b"ann", b"one"), 1);
+    assert_eq!(proxy.judges(Way::Pipelined, b"bob", b"two"), 0);
+    tunnel.echo(b"still here");
+}
+
+#[test]
+fn a_hup_while_the_port_is_still_taken_is_not_lost() {
+    let folder = Folder::new("hup-early");
+    let users = folder.write("users", "ann:one\n");
+    let log = folder.path("log");
+    let taken = Target::new();
+    let port = taken.addr.port().to_string();
+    let options = [
+        "--retry-listen",
+        "-i",
+        "127.0.0.1",
+        "-p",
+        &port,
+        "--users",
+        &users,
+    ];
+    let mut child = command(&[], &options)
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let logged = |line| fs::read_to_string(&log).unwrap().contains(line);
+    wait_until("the first try", || logged("trying on"));
+    folder.write("users", "ann:one\nbob:two\n");
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    kill(pid, Signal::SIGHUP).unwrap();
+    drop(taken);
+    wait_until("the new users", || logged("reloaded: 2 users"));
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn hup_with_a_bad_users_file_keeps_the_old_users() {
+    let folder = Folder::new("signals-bad");
+    let users = folder.write("users", "ann:one\n");
+    let proxy = Proxy::start(&["--users", &users]);
+    folder.write("users", "ann:one\nhalf-written-secret\n");
+    proxy.signal(Signal::SIGHUP);
+    proxy.wait_log_all(&["WARN", &users]);
+    assert_eq!(proxy.judges(Way::Pipelined, b"ann", b"one"), 0);
+    fs::remove_file(&users).unwrap();
+    proxy.signal(Signal::SIGHUP);
+    wait_until("the second warning", || {
+        proxy.log_text().matches("WARN").count() >= 2
+    });
+    assert_eq!(proxy.judges(Way::Pipelined, b"ann", b"one"), 0);
+    assert!(
+        !proxy.log_text().contains("half-written"),
+        "a line of the file is in the log"
+    );
+}
+
+#[test]
+fn usr1_reports_counters_and_a_line_per_session() {
+    let proxy = Proxy::start(&[]);
+    let target = echo();
+    let mut clients = [proxy.tunnel(target), proxy.tunnel(target)];
+    clients[0].echo(b"counted");
+    proxy.signal(Signal::SIGUSR1);
+    proxy.wait_log_all(&["INFO", "totals: ", "2 accepted"]);
+    for client in &clients {
+        proxy.wait_log_all(&["INFO", &format!(" {} ", client.addr), &target.to_string()]);
+    }
+    proxy.wait_log_all(&["INFO", &format!(" {} ", clients[0].addr), " 7/7 bytes"]);
+    clients[1].echo(b"still here");
+}
