@@ -2,10 +2,12 @@
 //!
 //! `wire` is the raw client, `socks4` and `web` are its other dialects, `udp` its datagrams;
 //! `targets` is what a tunnel leads to, `site` what foreign programs (`foreign`) ask for,
-//! `name_server` a DNS server, `namespace` a network of one's own. Everything waits for a condition with a
+//! `name_server` a DNS server, `namespace` a network of one's own, `again` a process of one's
+//! own. Everything waits for a condition with a
 //! deadline; ports are free ones, the kernel's choice where nothing speaks against that; a child
 //! ends with the value that holds it.
 
+pub(crate) mod again;
 pub(crate) mod foreign;
 pub(crate) mod name_server;
 pub(crate) mod namespace;
@@ -22,7 +24,8 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{self, Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -436,9 +439,13 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    /// An empty folder whose name contains `name`.
+    /// An empty folder whose name contains `name`, and a number: other tests may use the same
+    /// name at the same time.
     pub(crate) fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("anklet-{name}-{}", std::process::id()));
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let file = format!("anklet-{name}-{}-{number}", process::id());
+        let path = env::temp_dir().join(file);
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }

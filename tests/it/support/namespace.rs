@@ -4,43 +4,28 @@
 //! Namespaces are anonymous and end with the last process inside: nothing is left to clean up,
 //! and the machine's own interfaces are never seen.
 
-use std::env;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 
-use super::{Proxy, command, not_run, note};
-
-/// Set for the run inside.
-const INSIDE: &str = "ANKLET_TEST_INSIDE";
+use super::again::{in_own_process, is_inside, own_name};
+use super::{Proxy, command, not_run};
 
 /// Runs `body` in fresh namespaces with the loopback interface up: the calling test is started
 /// again inside. Says so where the system does not allow that.
 pub(crate) fn in_namespace(body: impl FnOnce()) {
-    if env::var_os(INSIDE).is_some() {
-        run("ip link set lo up");
-        return body();
-    }
-    let thread = thread::current();
-    let test = thread.name().expect("a test's thread has the test's name");
-    if !unshare()
-        .arg("true")
-        .output()
-        .is_ok_and(|output| output.status.success())
-    {
+    if !is_inside() && !is_allowed() {
+        let test = own_name();
         return not_run(&format!("{test}: `unshare --net --mount` needs to be root"));
     }
-    let output = unshare()
-        .arg(env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1")
-        .output()
-        .unwrap();
-    let [stdout, stderr] =
-        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let passed = output.status.success() && stdout.contains("1 passed");
-    assert!(passed, "inside the namespace:\n{stdout}\n{stderr}");
-    stderr.lines().for_each(note);
+    in_own_process(unshare(), || {
+        run("ip link set lo up");
+        body();
+    });
+}
+
+fn is_allowed() -> bool {
+    let output = unshare().arg("true").output();
+    output.is_ok_and(|output| output.status.success())
 }
 
 fn unshare() -> Command {
