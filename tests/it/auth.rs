@@ -12,10 +12,6 @@ use crate::support::{Folder, Proxy};
 /// Longer than any answer takes that nothing delays.
 const AT_ONCE: Duration = Duration::from_millis(300);
 
-fn locked() -> Proxy {
-    Proxy::start(&["-u", "ann", "-P", "secret"])
-}
-
 /// A user and a password.
 type Credential = (&'static [u8], &'static [u8]);
 
@@ -46,7 +42,7 @@ fn all_fail(proxy: &Proxy, wrong: &[Credential]) -> Vec<Duration> {
 
 #[test]
 fn p1_the_version_of_the_answer_is_1() {
-    let proxy = locked();
+    let proxy = Proxy::locked();
     both_ways(|way| {
         let mut client = proxy.client();
         client.say(
@@ -65,7 +61,7 @@ fn p1_the_version_of_the_answer_is_1() {
 
 #[test]
 fn p2_another_version_is_refused_and_closed() {
-    let proxy = locked();
+    let proxy = Proxy::locked();
     both_ways(|way| {
         for version in [0, 2, 5] {
             let mut message = user_pass(b"ann", b"secret");
@@ -79,7 +75,10 @@ fn p2_another_version_is_refused_and_closed() {
 
 #[test]
 fn p3_an_empty_part_is_a_wrong_credential() {
-    all_fail(&locked(), &[(b"", b"secret"), (b"ann", b""), (b"", b"")]);
+    all_fail(
+        &Proxy::locked(),
+        &[(b"", b"secret"), (b"ann", b""), (b"", b"")],
+    );
 }
 
 #[test]
@@ -96,12 +95,12 @@ fn p4_a_wrong_credential_is_refused_and_closed() {
         (b"ann", b"secret2"),
         (b"an", b"nsecret"),
     ];
-    all_fail(&locked(), &wrong);
+    all_fail(&Proxy::locked(), &wrong);
 }
 
 #[test]
 fn p4_a_wrong_credential_with_a_request_behind_it_is_refused_and_closed() {
-    let proxy = locked();
+    let proxy = Proxy::locked();
     let mut client = proxy.client();
     let wrong = user_pass(b"ann", b"wrong");
     let bytes = [&GREETING_USER, &wrong[..], &connect(echo()), b"payload"].concat();
@@ -111,7 +110,7 @@ fn p4_a_wrong_credential_with_a_request_behind_it_is_refused_and_closed() {
 
 #[test]
 fn p4_the_delay_grows_with_the_failures_of_that_source_alone() {
-    let proxy = locked();
+    let proxy = Proxy::locked();
     let fail = |source| time_of_failure(&proxy, source, Way::Pipelined, (b"ann", b"wrong"));
     let [first, second] = [0, 0].map(|_| fail([0, 2]));
     assert!(
@@ -124,14 +123,17 @@ fn p4_the_delay_grows_with_the_failures_of_that_source_alone() {
 
 #[test]
 fn p4_unknown_user_and_wrong_password_take_the_same() {
-    let times = all_fail(&locked(), &[(b"nobody", b"secret"), (b"ann", b"wrong")]);
+    let times = all_fail(
+        &Proxy::locked(),
+        &[(b"nobody", b"secret"), (b"ann", b"wrong")],
+    );
     let (least, most) = (times.iter().min().unwrap(), times.iter().max().unwrap());
     assert!(*most - *least < AT_ONCE, "{times:?}");
 }
 
 #[test]
 fn p5_the_right_credential_passes_at_once_whatever_failed_before() {
-    let proxy = locked();
+    let proxy = Proxy::locked();
     let target = echo();
     time_of_failure(&proxy, [0, 1], Way::Pipelined, (b"ann", b"wrong"));
     both_ways(|way| {

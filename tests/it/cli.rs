@@ -2,15 +2,9 @@
 //! command line. Tunnels are tested elsewhere.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use crate::support::{command, is_emulated, not_run};
-
-/// Longest wait for one thing to happen on a busy test machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::support::{Folder, command, is_emulated, not_run, wait_until};
 
 fn program() -> Command {
     let mut command = command(&[], &[]);
@@ -44,7 +38,7 @@ fn run(args: &[&str]) -> Output {
             .spawn()
             .unwrap(),
     );
-    until(|| child.0.try_wait().unwrap().is_some());
+    wait_until("its end", || child.0.try_wait().unwrap().is_some());
     let mut output = Output {
         status: child.0.wait().unwrap(),
         stdout: vec![],
@@ -89,19 +83,6 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Waits for a condition, up to the deadline.
-#[track_caller]
-fn until(mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(
-            Instant::now() < deadline,
-            "it did not happen in {PATIENCE:?}"
-        );
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// A process that ends with its test.
 struct Running(Child);
 
@@ -109,28 +90,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// A file in the temporary folder that goes when its test ends.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str, contents: &str) -> Self {
-        let file = format!("anklet-cli-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(file);
-        fs::write(&path, contents).unwrap();
-        Self(path)
-    }
-
-    fn name(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
     }
 }
 
@@ -321,16 +280,9 @@ fn check_warns_of_an_open_proxy() {
 
 #[test]
 fn check_shows_no_password() {
-    let users = Scratch::new("shown", "you:hunter2\n");
-    let report = prints(&[
-        "--check",
-        "-u",
-        "me",
-        "-P",
-        "secret",
-        "--users",
-        users.name(),
-    ]);
+    let folder = Folder::new("shown");
+    let users = folder.write("users", "you:hunter2\n");
+    let report = prints(&["--check", "-u", "me", "-P", "secret", "--users", &users]);
     assert!(report.contains("users: 2\n"), "{report}");
     assert!(
         !report.contains("secret") && !report.contains("hunter2"),
@@ -346,14 +298,15 @@ fn check_ends_with_2_where_a_file_is_bad() {
         &["--check", "--users", missing],
         &format!("--users {missing}: {why}"),
     );
-    let empty = Scratch::new("empty", "# nobody yet\n");
-    let line = format!("--users {}: no user in it", empty.name());
-    refuses(&["--check", "--users", empty.name()], &line);
-    let bad = Scratch::new("bad", "you:word\nhunter2\n");
-    let output = run(&["--check", "--users", bad.name()]);
+    let folder = Folder::new("bad-users");
+    let empty = folder.write("empty", "# nobody yet\n");
+    let line = format!("--users {empty}: no user in it");
+    refuses(&["--check", "--users", &empty], &line);
+    let bad = folder.write("bad", "you:word\nhunter2\n");
+    let output = run(&["--check", "--users", &bad]);
     let stderr = text(&output.stderr);
     assert!(
-        stderr.starts_with(&format!("anklet: --users {}: line 2: ", bad.name())),
+        stderr.starts_with(&format!("anklet: --users {bad}: line 2: ")),
         "{stderr}"
     );
     assert!(!stderr.contains("hunter2"), "{stderr}");
@@ -396,7 +349,7 @@ fn the_password_disappears_from_the_list_of_processes() {
                 .spawn()
                 .unwrap(),
         );
-        until(|| {
+        wait_until("a line without the password", || {
             let line = shown(&child);
             line.contains("127.0.0.1") && !line.contains("hunter2hunter2")
         });
@@ -419,7 +372,9 @@ fn the_length_of_the_password_does_not_show() {
                 .spawn()
                 .unwrap(),
         );
-        until(|| shown(&child).ends_with(" -u me -P \0"));
+        wait_until("a line without the password", || {
+            shown(&child).ends_with(" -u me -P \0")
+        });
         shown(&child)
     };
     assert_eq!(shown_with("x"), shown_with(&"y".repeat(255)));

@@ -8,16 +8,10 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::support::foreign::{chromium, errors, foreign, has_module, nc_is_echoed, output_of};
-use crate::support::site::{PYTHON, Site, tls_site};
+use crate::support::site::{LARGE, PAGE, PYTHON, Site, tls_site};
 use crate::support::targets::{Refusing, echo};
 use crate::support::wire::pattern;
 use crate::support::{Folder, Proxy, is_installed, not_run};
-
-/// Bytes of a file that takes more than one of everything.
-const LARGE: usize = 5 << 20;
-
-/// What the web server's page says.
-const PAGE: &str = "<html><body>the page of the origin</body></html>";
 
 /// A folder with a page and a large file.
 fn folder(name: &str) -> Folder {
@@ -25,10 +19,6 @@ fn folder(name: &str) -> Folder {
     folder.write("page.html", PAGE);
     fs::write(folder.path("large"), pattern(LARGE)).unwrap();
     folder
-}
-
-fn locked() -> Proxy {
-    Proxy::start(&["-u", "ann", "-P", "secret"])
 }
 
 fn curl(options: &[&str]) -> Command {
@@ -105,7 +95,7 @@ fn curl_over_http_with_a_user() {
         return;
     }
     let folder = folder("curl-user");
-    let (proxy, site) = (locked(), Site::of(&folder));
+    let (proxy, site) = (Proxy::locked(), Site::of(&folder));
     let page = format!("http://{}/page.html", site.addr);
     let via = format!("http://{}", proxy.addr);
     for tunnel in [&[][..], &["-p"]] {
@@ -138,7 +128,7 @@ fn curl_and_wget_over_http_to_https() {
     }
     let folder = folder("https");
     let (_server, port) = tls_site(&folder);
-    let (open, locked) = (Proxy::start(&[]), locked());
+    let (open, locked) = (Proxy::start(&[]), Proxy::locked());
     let host = format!("localhost:{port}");
     let url = format!("https://{host}/large");
     for (proxy, user) in [(&open, ""), (&locked, "ann:secret@")] {
@@ -170,7 +160,7 @@ fn wget_over_http() {
         return;
     }
     let folder = folder("wget");
-    let (open, locked, site) = (Proxy::start(&[]), locked(), Site::of(&folder));
+    let (open, locked, site) = (Proxy::start(&[]), Proxy::locked(), Site::of(&folder));
     let host = format!("localhost:{}", site.addr.port());
     let wget = |via: &str, options: &[&str]| {
         let mut command = foreign("wget");
@@ -215,7 +205,7 @@ fn apt_get_over_http() {
     let list = folder.write("sources.list", &list);
     for (name, proxy, user) in [
         ("open", Proxy::start(&[]), ""),
-        ("user", locked(), "ann:secret@"),
+        ("user", Proxy::locked(), "ann:secret@"),
     ] {
         let [lists, cache] = ["lists", "cache"].map(|part| folder.path(&format!("{name}/{part}")));
         for part in [
@@ -281,7 +271,7 @@ fn git_clones_over_http() {
     let url = format!("http://localhost:{}/served.git", site.addr.port());
     for (name, proxy, user) in [
         ("open", Proxy::start(&[]), ""),
-        ("user", locked(), "ann:secret@"),
+        ("user", Proxy::locked(), "ann:secret@"),
     ] {
         let via = format!("http.proxy=http://{user}{}", proxy.addr);
         let clone = folder.path(name);
@@ -332,7 +322,7 @@ fn pysocks_in_three_ways() {
     if !has_module("socks", "python3-socks") {
         return;
     }
-    let (open, locked, target) = (Proxy::start(&[]), locked(), echo());
+    let (open, locked, target) = (Proxy::start(&[]), Proxy::locked(), echo());
     for (proxy, user, count) in [(&open, &[][..], 5), (&locked, &["ann", "secret"], 3)] {
         let ports = [proxy.addr, target].map(|addr: SocketAddr| addr.port().to_string());
         let output = output_of(foreign(PYTHON).args(["-c", PYSOCKS]).args(ports).args(user));

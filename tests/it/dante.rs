@@ -6,13 +6,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::support::foreign::{errors, foreign, has_module, output_of};
-use crate::support::site::{PYTHON, ftp_site};
+use crate::support::site::{LARGE, PYTHON, ftp_site};
 use crate::support::udp;
 use crate::support::wire::{loopback, pattern};
 use crate::support::{Folder, Proxy, is_installed};
-
-/// Bytes of a file that takes more than one of everything.
-const LARGE: usize = 5 << 20;
 
 /// What the small file says.
 const SMALL: &str = "a small file\n";

@@ -13,10 +13,6 @@ use crate::support::wire::{Way, both_ways};
 /// Less than the shortest delay of a wrong login.
 const AT_ONCE: Duration = Duration::from_millis(900);
 
-fn locked() -> Proxy {
-    Proxy::start(&["-u", "ann", "-P", "secret"])
-}
-
 /// How `request` from 127.0.`source` is refused, and how long that takes.
 fn refused_from(proxy: &Proxy, source: [u8; 2], way: Way, request: &str) -> (Answer, Duration) {
     let mut client = proxy.client_from(&format!("127.0.{}.{}", source[0], source[1]));
@@ -89,7 +85,7 @@ fn h3_without_credentials_any_login_passes() {
 
 #[test]
 fn h3_without_a_login_407_asks_for_one_at_once() {
-    let (proxy, target) = (locked(), Target::new());
+    let (proxy, target) = (Proxy::locked(), Target::new());
     both_ways(|way| {
         for login in [
             "",
@@ -116,7 +112,7 @@ fn h3_without_a_login_407_asks_for_one_at_once() {
 
 #[test]
 fn h3_a_wrong_login_gets_407_after_a_delay_that_grows() {
-    let (proxy, target) = (locked(), Target::new());
+    let (proxy, target) = (Proxy::locked(), Target::new());
     let host = target.addr.to_string();
     let wrong = [("ann", "wrong"), ("bob", "secret"), ("ann", ""), ("", "")];
     let times: Vec<Duration> = thread::scope(|scope| {

@@ -8,12 +8,10 @@ use std::process::{Command, Output, Stdio};
 
 use crate::support::foreign::{chromium, foreign, nc_is_echoed};
 use crate::support::namespace::{in_namespace, run};
+use crate::support::site::PAGE;
 use crate::support::targets::{Refusing, Target, echo, serve};
 use crate::support::wire::{loopback, prepare};
 use crate::support::{Folder, Proxy, is_error_lost, is_installed, not_run};
-
-/// What the web server answers with.
-const PAGE: &str = "<html><body>the page of the origin</body></html>";
 
 /// A web server with one page.
 fn origin() -> SocketAddr {
@@ -27,10 +25,6 @@ fn origin() -> SocketAddr {
             let _ = stream.write_all(page.as_bytes());
         }
     })
-}
-
-fn locked() -> Proxy {
-    Proxy::start(&["-u", "ann", "-P", "secret"])
 }
 
 fn curl(options: &[&str], url: &str) -> Output {
@@ -93,7 +87,7 @@ fn curl_with_a_user() {
     if !is_installed("curl") {
         return;
     }
-    let (proxy, origin) = (locked(), origin());
+    let (proxy, origin) = (Proxy::locked(), origin());
     let url = format!("http://localhost:{}/", origin.port());
     let socks = |user: &str| format!("socks5h://{user}{}", proxy.addr);
     assert_page(&curl(&["-x", &socks("ann:secret@")], &url));
@@ -220,7 +214,7 @@ fn the_crate_socks_connects() {
     for stream in streams {
         assert_echo(stream.into_inner());
     }
-    let locked = locked();
+    let locked = Proxy::locked();
     let stream =
         socks::Socks5Stream::connect_with_password(locked.addr, target, "ann", "secret").unwrap();
     assert_echo(stream.into_inner());

@@ -55,6 +55,11 @@ impl Proxy {
         Self::launch(on_loopback(&[], options))
     }
 
+    /// A proxy whose only user is ann, with the password "secret".
+    pub(crate) fn locked() -> Self {
+        Self::start(&["-u", "ann", "-P", "secret"])
+    }
+
     /// A proxy started by `command`, once it listens.
     pub(crate) fn launch(mut command: Command) -> Self {
         let mut child = command

@@ -12,6 +12,12 @@ use std::thread;
 use super::Folder;
 use super::wire::loopback;
 
+/// A page that a browser shows.
+pub(crate) const PAGE: &str = "<html><body>the page of the origin</body></html>";
+
+/// Bytes of a file that takes more than one of everything.
+pub(crate) const LARGE: usize = 5 << 20;
+
 /// A program that runs beside a test. Killed when dropped.
 pub(crate) struct Beside(Child);
 
