@@ -23,6 +23,7 @@ mod names;
 mod negotiation;
 mod openwrt;
 mod policy;
+mod protocol;
 mod relay;
 mod replies;
 mod router;
