@@ -6,7 +6,7 @@
 use std::fmt::{Display, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Config, Families, Limits, Listen, Outgoing, Protocols, Relay, Timeouts};
+use super::{Config, Families, Limits, Listen, Outgoing, Protocols, RelayOptions, Timeouts};
 use crate::state::access::{Destination, Interface, Nets, Policy};
 use crate::state::pool::SCRATCH_BUFFERS;
 use crate::state::prefix::SERVED;
@@ -253,7 +253,7 @@ fn families(families: Families) -> &'static str {
 }
 
 /// How UDP relays and BIND listeners appear, where there are any.
-fn relay(text: &mut String, protocols: Protocols, relay: &Relay) {
+fn relay(text: &mut String, protocols: Protocols, relay: &RelayOptions) {
     if !protocols.udp && !protocols.bind {
         return;
     }
@@ -485,7 +485,7 @@ mod tests {
                 http: false,
                 ..Protocols::default()
             },
-            relay: Relay {
+            relay: RelayOptions {
                 ports: Some((5000, 5099)),
                 public_v4: Some(Ipv4Addr::new(192, 0, 2, 1)),
                 public_v6: Some(Ipv6Addr::LOCALHOST),

@@ -41,7 +41,7 @@ pub struct Config {
     /// What is spoken beside SOCKS5 CONNECT.
     pub protocols: Protocols,
     /// UDP ASSOCIATE and BIND.
-    pub relay: Relay,
+    pub relay: RelayOptions,
     /// Who may connect, and where to.
     pub policy: Policy,
     /// Where users and name servers come from; read again on SIGHUP.
@@ -81,7 +81,7 @@ pub struct Outgoing {
 
 /// How UDP relays and BIND listeners appear to the outside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Relay {
+pub struct RelayOptions {
     /// First and last port of UDP relays and BIND listeners, 1 to 65,535, the first not above
     /// the last; `None`: any that the kernel picks.
     pub ports: Option<(u16, u16)>,
@@ -218,7 +218,7 @@ impl Default for Config {
             outgoing: Outgoing::default(),
             families: Families::default(),
             protocols: Protocols::default(),
-            relay: Relay::default(),
+            relay: RelayOptions::default(),
             policy: Policy::default(),
             sources: Sources::default(),
             timeouts: Timeouts::default(),

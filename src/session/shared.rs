@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::outcome::Reason;
 use super::totals::Totals;
 use crate::config::limits::SPARE_ATTEMPTS_MAX;
-use crate::config::{Config, Families, Relay, Timeouts};
+use crate::config::{Config, Families, RelayOptions, Timeouts};
 use crate::names::Names;
 use crate::net::{Millis, Net};
 use crate::state::access::Access;
@@ -58,7 +58,7 @@ pub struct Shared<N: Net> {
     /// What all associations share.
     pub associations: Associations,
     pub(super) families: Families,
-    pub(super) relay: Relay,
+    pub(super) relay: RelayOptions,
     /// Connection attempts beside the first of each race, all races together.
     pub(super) spare_attempts: Quota,
 }

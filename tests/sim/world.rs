@@ -5,7 +5,7 @@ use std::cell::{RefCell, RefMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
-use anklet::config::{Config, Limits, Relay, Sources, Timeouts};
+use anklet::config::{Config, Limits, RelayOptions, Sources, Timeouts};
 use anklet::net::{Event, Millis, Signal};
 use anklet::state::access::Policy;
 use anklet::state::resolver::Settings;
@@ -163,9 +163,9 @@ impl World {
                 ..Timeouts::default()
             },
             limits: self.0.borrow().limits,
-            relay: Relay {
+            relay: RelayOptions {
                 strict,
-                ..Relay::default()
+                ..RelayOptions::default()
             },
             ..Config::default()
         }

@@ -9,7 +9,7 @@ use log::LevelFilter;
 
 use super::super::files::{DNS_PORT, NAME_SERVERS_MAX};
 use super::super::values;
-use super::super::{Config, Outgoing, Relay, Sources};
+use super::super::{Config, Outgoing, RelayOptions, Sources};
 use super::table::option;
 use crate::state::access::{Destination, Nets};
 use crate::sys::scope::interface_index;
@@ -215,7 +215,7 @@ fn name_server(sources: &mut Sources, text: &str) -> Result<(), &'static str> {
 }
 
 /// `--public`: an address that can be announced to a client.
-fn public(relay: &mut Relay, text: &str) -> Result<(), &'static str> {
+fn public(relay: &mut RelayOptions, text: &str) -> Result<(), &'static str> {
     let addr = values::public(text)?;
     values::one_per_family(addr, &mut relay.public_v4, &mut relay.public_v6)
 }

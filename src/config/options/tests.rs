@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use proptest::prelude::*;
 
-use super::super::{Families, Limits, Listen, Protocols, Relay};
+use super::super::{Families, Limits, Listen, Protocols, RelayOptions};
 use super::table::{Form, entries};
 use super::*;
 use log::LevelFilter;
@@ -46,7 +46,7 @@ fn an_empty_command_line_gives_the_defaults() {
     assert_eq!(config.timeouts.udp_ms, 120_000);
     assert_eq!(config.timeouts.bind_ms, 120_000);
     assert_eq!(config.protocols, Protocols::default());
-    assert_eq!(config.relay, Relay::default());
+    assert_eq!(config.relay, RelayOptions::default());
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.verbosity, LevelFilter::Info);
     assert_eq!(
@@ -160,7 +160,7 @@ fn relays_have_ports_and_one_public_address_per_family() {
     let (v4, v6) = ([192, 0, 2, 1].into(), "2001:db8::1".parse().unwrap());
     assert_eq!(
         config(&[&args[..], &public].concat()).relay,
-        Relay {
+        RelayOptions {
             ports: Some((5000, 5099)),
             public_v4: Some(v4),
             public_v6: Some(v6),
