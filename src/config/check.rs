@@ -6,10 +6,11 @@
 use std::fmt::{Display, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Config, Families, Limits, Listen, Outgoing, Protocols, RelayOptions, Timeouts};
+use super::{Config, Families, Limits, Listen, Outgoing, RelayOptions, Timeouts};
 use crate::state::access::{Destination, Interface, Nets, Policy};
 use crate::state::pool::SCRATCH_BUFFERS;
 use crate::state::prefix::SERVED;
+use crate::state::protocols::Protocols;
 use crate::state::resolver::Settings;
 use crate::wire::Shown;
 

@@ -17,7 +17,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::state::access::Policy;
-pub use crate::state::handshake::Protocols;
+use crate::state::protocols::Protocols;
 pub use crate::state::resolver::Families;
 
 /// The port of SOCKS (IANA).

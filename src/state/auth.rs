@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::access::{Access, ClientKey};
-use super::handshake::Protocols;
+use super::protocols::Protocols;
 use super::users::{Failures, Penalty, Remembered, UserId, Users};
 use crate::net::Millis;
 use crate::wire::socks::Login;

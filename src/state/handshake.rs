@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::auth::{Auth, Trust};
+use super::protocols::Protocols;
 use super::users::{Penalty, UserId};
 use crate::net::Millis;
 use crate::wire::Reader;
@@ -16,32 +17,6 @@ use crate::wire::socks::{
     USER_PASSWORD, VERSION, reply,
 };
 use crate::wire::socks4;
-
-/// What clients may use beside SOCKS5 CONNECT, which is always there. What is switched off is
-/// answered as an unknown command (reply 07, SOCKS4's 91), or closed as an unknown protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Protocols {
-    /// UDP ASSOCIATE (RFC 1928 §7).
-    pub udp: bool,
-    /// BIND, of SOCKS5 and of SOCKS4.
-    pub bind: bool,
-    /// SOCKS4 and SOCKS4A.
-    pub socks4: bool,
-    /// HTTP: CONNECT and requests in absolute form.
-    pub http: bool,
-}
-
-impl Default for Protocols {
-    /// All of them.
-    fn default() -> Self {
-        Self {
-            udp: true,
-            bind: true,
-            socks4: true,
-            http: true,
-        }
-    }
-}
 
 /// What a client speaks, told by its first byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,6 +10,7 @@ pub mod flow;
 pub mod handshake;
 pub mod pool;
 pub mod prefix;
+pub mod protocols;
 pub mod resolver;
 pub mod slots;
 pub mod timers;

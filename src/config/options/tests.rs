@@ -4,9 +4,10 @@ use std::os::unix::ffi::OsStringExt;
 
 use proptest::prelude::*;
 
-use super::super::{Families, Limits, Listen, Protocols, RelayOptions};
+use super::super::{Families, Limits, Listen, RelayOptions};
 use super::table::{Form, entries};
 use super::*;
+use crate::state::protocols::Protocols;
 use log::LevelFilter;
 
 fn command(args: &[&str]) -> Result<Command, ConfigError> {

@@ -1,0 +1,31 @@
+//! Which protocols and commands are on: configuration that the handshake consults.
+//!
+//! It lies here as [`Policy`](super::access::Policy) and
+//! [`Families`](super::resolver::Families) lie beside what they configure: `config` is a layer
+//! above, and nothing in this layer may ask it.
+
+/// What clients may use beside SOCKS5 CONNECT, which is always there. What is switched off is
+/// answered as an unknown command (reply 07, SOCKS4's 91), or closed as an unknown protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocols {
+    /// UDP ASSOCIATE (RFC 1928 §7).
+    pub udp: bool,
+    /// BIND, of SOCKS5 and of SOCKS4.
+    pub bind: bool,
+    /// SOCKS4 and SOCKS4A.
+    pub socks4: bool,
+    /// HTTP: CONNECT and requests in absolute form.
+    pub http: bool,
+}
+
+impl Default for Protocols {
+    /// All of them.
+    fn default() -> Self {
+        Self {
+            udp: true,
+            bind: true,
+            socks4: true,
+            http: true,
+        }
+    }
+}
