@@ -6,12 +6,12 @@
 use std::fmt::{Display, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Config, Families, Limits, Listen, Outgoing, RelayOptions, Timeouts};
+use super::settings::{Config, Limits, Listen, Outgoing, RelayOptions, Timeouts};
 use crate::state::access::{Destination, Interface, Nets, Policy};
 use crate::state::pool::SCRATCH_BUFFERS;
 use crate::state::prefix::SERVED;
 use crate::state::protocols::Protocols;
-use crate::state::resolver::Settings;
+use crate::state::resolver::{Families, Settings};
 use crate::wire::Shown;
 
 /// Memory of an idle session outside the kernel: 0.4 KiB, rounded up.
@@ -345,7 +345,8 @@ fn memory_kib(protocols: Protocols, limits: &Limits) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Sources, limits as settle};
+    use crate::config::limits as settle;
+    use crate::config::settings::Sources;
 
     fn nets(list: &[&str]) -> Vec<Destination> {
         list.iter().map(|net| net.parse().unwrap()).collect()

@@ -6,10 +6,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
+use super::error::ConfigError;
+use super::settings::Sources;
 use super::values::{self, Scopes};
-use super::{ConfigError, Families, Sources};
 use crate::net::{Errno, in_words};
-use crate::state::resolver::Settings;
+use crate::state::resolver::{Families, Settings};
 use crate::state::users::Users;
 use crate::sys::file::{self, Words, lines};
 use crate::sys::scope::interface_index;

@@ -3,7 +3,8 @@
 //!
 //! Pure. `sys::limits` and `files::memory_bytes` know the two figures.
 
-use super::{ConfigError, Limits};
+use super::error::ConfigError;
+use super::settings::Limits;
 
 /// Sessions that one table can have: their index has 16 bits, and the last one stays unused.
 const SESSIONS_MAX: u64 = 65_535;
@@ -95,7 +96,7 @@ pub fn limits(
     if possible == 0 || asked.sessions_max > possible {
         let why = format!("{descriptors} descriptors (ulimit -n) carry {possible} sessions");
         return Err(match asked.sessions_max {
-            0 => ConfigError(why),
+            0 => ConfigError::new(why),
             asked => ConfigError::about("max-sessions", Some(&asked.to_string()), &why),
         });
     }

@@ -5,7 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use super::{ConfigError, Listen};
+use super::error::ConfigError;
+use super::settings::Listen;
 use crate::state::access::Nets;
 use crate::wire;
 

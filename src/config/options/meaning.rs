@@ -7,10 +7,10 @@ use std::net::IpAddr;
 
 use log::LevelFilter;
 
-use super::super::files::{DNS_PORT, NAME_SERVERS_MAX};
-use super::super::values;
-use super::super::{Config, Outgoing, RelayOptions, Sources};
 use super::table::option;
+use crate::config::files::{DNS_PORT, NAME_SERVERS_MAX};
+use crate::config::settings::{Config, Outgoing, RelayOptions, Sources};
+use crate::config::values;
 use crate::state::access::{Destination, Nets};
 use crate::sys::scope::interface_index;
 

@@ -12,8 +12,10 @@ use std::ffi::OsString;
 
 use getopts::Matches;
 
+use super::error::{self, ConfigError};
 use super::help::HELP;
-use super::{Config, ConfigError, values};
+use super::settings::Config;
+use super::values;
 pub use meaning::LISTENERS_MAX;
 use table::{Entry, Form, option};
 
@@ -38,7 +40,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, ConfigErro
     for arg in args {
         let Ok(word) = arg.into_string() else {
             let number = words.len() + 1;
-            return Err(ConfigError(format!("argument {number}: not UTF-8")));
+            return Err(ConfigError::new(format!("argument {number}: not UTF-8")));
         };
         words.push(word);
     }
@@ -71,11 +73,11 @@ fn stray(word: &str, secret: bool) -> ConfigError {
     if secret {
         line.push_str("an argument that");
     } else {
-        super::show(&mut line, word);
+        error::show(&mut line, word);
         line.push(':');
     }
     line.push_str(" belongs to no option");
-    ConfigError(line)
+    ConfigError::new(line)
 }
 
 /// One option as often as it was given.

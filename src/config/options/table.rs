@@ -5,8 +5,8 @@
 
 use getopts::{Fail, HasArg, Occur, Options};
 
-use super::super::help::HELP;
-use super::ConfigError;
+use crate::config::error::ConfigError;
+use crate::config::help::HELP;
 
 /// How an option appears on the command line, told by what stands behind its name in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

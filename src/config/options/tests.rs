@@ -4,10 +4,11 @@ use std::os::unix::ffi::OsStringExt;
 
 use proptest::prelude::*;
 
-use super::super::{Families, Limits, Listen, RelayOptions};
 use super::table::{Form, entries};
 use super::*;
+use crate::config::settings::{Limits, Listen, RelayOptions};
 use crate::state::protocols::Protocols;
+use crate::state::resolver::Families;
 use log::LevelFilter;
 
 fn command(args: &[&str]) -> Result<Command, ConfigError> {
