@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::exit;
 
-use anklet::config::{self, Command, Config, files, limits};
+use anklet::config::{self, Asked, Command, files, limits};
 use anklet::log::{Level, log};
 use anklet::net::in_words;
 use anklet::os::{OpenError, Os};
@@ -29,14 +29,11 @@ fn main() -> ! {
 }
 
 /// Settles what the machine has a say in, then checks or serves.
-fn run(mut config: Box<Config>) -> ! {
+fn run(asked: Box<Asked>) -> ! {
     let descriptors = sys::limits::raise_descriptor_limit();
-    let settled = limits::limits(&config.limits, descriptors, files::memory_bytes());
-    let few = match settled {
-        Ok((limits, few)) => {
-            config.limits = limits;
-            few
-        }
+    let settled = limits::settle(&asked.limits, descriptors, files::memory_bytes());
+    let (config, few) = match settled {
+        Ok((limits, few)) => (asked.with_limits(limits), few),
         Err(error) => complain(&error, EXIT_USAGE),
     };
     let users = match config.sources.load_users() {
@@ -76,7 +73,7 @@ fn run(mut config: Box<Config>) -> ! {
         Err(OpenError::Stopped) => exit(0),
         Err(error) => end(&error),
     };
-    match Server::new(*config, users, names, net).run() {
+    match Server::new(config, users, names, net).run() {
         Ok(()) => exit(0),
         Err(error) => end(&in_words(error)),
     }

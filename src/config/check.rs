@@ -34,7 +34,7 @@ const HEAD_BYTES: u64 = 9 << 10;
 const WAITING_BYTES: u64 = 2 << 10;
 
 /// The whole text, each line ended. `users` are those of `Sources::load_users`, `names` what
-/// `load_names` came with, `warnings` all that were found; the limits in `config` are settled.
+/// `load_names` came with, `warnings` all that were found.
 pub fn report(config: &Config, users: usize, names: &Settings, warnings: &[String]) -> String {
     let mut text = String::new();
     listeners(&mut text, config);
@@ -345,11 +345,17 @@ fn memory_kib(protocols: Protocols, limits: &Limits) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::limits as settle;
-    use crate::config::settings::Sources;
+    use crate::config::limits::settle;
+    use crate::config::settings::{Asked, Sources};
 
     fn nets(list: &[&str]) -> Vec<Destination> {
         list.iter().map(|net| net.parse().unwrap()).collect()
+    }
+
+    /// What was asked for, on a router with 64 MiB.
+    fn settled(asked: Asked) -> Config {
+        let (limits, _) = settle(&asked.limits, 4096, 64 << 20).unwrap();
+        asked.with_limits(limits)
     }
 
     fn router() -> Vec<Interface> {
@@ -373,10 +379,10 @@ mod tests {
             credentials,
             ..Policy::default()
         };
-        let config = Config {
+        let config = settled(Asked {
             policy,
-            ..Config::default()
-        };
+            ..Asked::default()
+        });
         let mut warnings = Vec::new();
         warn(&mut warnings, &config, &router());
         warnings
@@ -384,8 +390,7 @@ mod tests {
 
     #[test]
     fn the_default_configuration_is_printed_whole() {
-        let mut config = Config::default();
-        config.limits = settle::limits(&config.limits, 4096, 64 << 20).unwrap().0;
+        let config = settled(Asked::default());
         let names = Settings {
             servers: vec!["127.0.0.1:53".parse().unwrap()],
             search: vec![b"lan".to_vec().into_boxed_slice()],
@@ -430,7 +435,7 @@ mod tests {
 
     #[test]
     fn what_was_configured_is_printed_without_the_password() {
-        let config = Config {
+        let config = settled(Asked {
             listen: vec![
                 Listen::Addr("[::1]:1081".parse().unwrap()),
                 Listen::Interface(String::from("br-lan"), 1080),
@@ -457,8 +462,8 @@ mod tests {
                 credential: Some((b"me".to_vec(), b"secret".to_vec())),
                 ..Sources::default()
             },
-            ..Config::default()
-        };
+            ..Asked::default()
+        });
         let text = report(&config, 1, &Settings::default(), &[]);
         for line in [
             "listen: [::1]:1081\n",
@@ -480,7 +485,7 @@ mod tests {
 
     #[test]
     fn what_is_switched_off_is_neither_printed_nor_counted() {
-        let mut config = Config {
+        let mut config = settled(Asked {
             protocols: Protocols {
                 udp: false,
                 socks4: false,
@@ -493,10 +498,9 @@ mod tests {
                 public_v6: Some(Ipv6Addr::LOCALHOST),
                 strict: false,
             },
-            ..Config::default()
-        };
+            ..Asked::default()
+        });
         config.timeouts.peer_ms = 7000;
-        config.limits = settle::limits(&config.limits, 4096, 64 << 20).unwrap().0;
         let text = report(&config, 0, &Settings::default(), &[]);
         for line in [
             "protocols: SOCKS5\ncommands: CONNECT, BIND\n",

@@ -4,7 +4,7 @@
 //! Pure. `sys::limits` and `files::memory_bytes` know the two figures.
 
 use super::error::ConfigError;
-use super::settings::Limits;
+use super::settings::{AskedLimits, Limits};
 
 /// Sessions that one table can have: their index has 16 bits, and the last one stays unused.
 const SESSIONS_MAX: u64 = 65_535;
@@ -81,11 +81,13 @@ const OPENINGS_MAX: usize = 1_024;
 /// Fewer sessions than this are worth a warning when descriptors are the reason.
 const SESSIONS_FEW: u64 = 256;
 
-/// Settles the limits: what is 0 in `asked` is computed from `descriptors`, the limit of open
-/// descriptors, and `memory_bytes`, the machine's memory. May come with one warning. Fails
-/// where descriptors or memory do not carry what was asked for, or no session at all.
-pub fn limits(
-    asked: &Limits,
+/// Settles the limits: what was not asked for is computed from `descriptors`, the limit of open
+/// descriptors, and `memory_bytes`, the machine's memory. May come with one warning.
+///
+/// # Errors
+/// Descriptors or memory do not carry what was asked for, or no session at all.
+pub fn settle(
+    asked: &AskedLimits,
     descriptors: u64,
     memory_bytes: u64,
 ) -> Result<(Limits, Option<String>), ConfigError> {
@@ -93,16 +95,18 @@ pub fn limits(
     let carried = carried_by_default(carriers);
     let afforded = (memory_bytes / SESSION_MEMORY_SHARE / SESSION_BYTES).clamp(1, SESSIONS_MAX);
     let possible = to_usize((carriers / SESSION_DESCRIPTORS).min(SESSIONS_MAX));
-    if possible == 0 || asked.sessions_max > possible {
+    if possible == 0 || asked.sessions_max.is_some_and(|asked| asked > possible) {
         let why = format!("{descriptors} descriptors (ulimit -n) carry {possible} sessions");
         return Err(match asked.sessions_max {
-            0 => ConfigError::new(why),
-            asked => ConfigError::about("max-sessions", Some(&asked.to_string()), &why),
+            None => ConfigError::new(why),
+            Some(asked) => ConfigError::about("max-sessions", Some(&asked.to_string()), &why),
         });
     }
-    let sessions_max = or_default(asked.sessions_max, carried.min(afforded));
-    let per_client_max = or_default(asked.per_client_max, (sessions_max as u64 / 2).max(1));
-    let buffer_bytes = or_default(asked.buffer_bytes, BUFFER_BYTES_DEFAULT as u64);
+    let by_default = to_usize(carried.min(afforded));
+    let sessions_max = asked.sessions_max.unwrap_or(by_default);
+    let half = (sessions_max / 2).max(1);
+    let per_client_max = asked.per_client_max.unwrap_or(half);
+    let buffer_bytes = asked.buffer_bytes.unwrap_or(BUFFER_BYTES_DEFAULT);
     let associations_max = associations(sessions_max, carriers);
     let limits = Limits {
         sessions_max,
@@ -116,17 +120,15 @@ pub fn limits(
         per_client_binds_max: PER_CLIENT_BINDS_MAX.min(sessions_max),
         heads_max: HEADS_MAX.min(sessions_max),
     };
-    let warning = if asked.sessions_max > to_usize(afforded) {
-        Some(format!(
-            "{sessions_max} sessions may take more than a quarter of the memory, which is what \
+    let warning = match asked.sessions_max {
+        Some(asked) if asked > to_usize(afforded) => Some(format!(
+            "{asked} sessions may take more than a quarter of the memory, which is what \
              {afforded} take"
-        ))
-    } else if asked.sessions_max == 0 && carried < afforded.min(SESSIONS_FEW) {
-        Some(format!(
+        )),
+        None if carried < afforded.min(SESSIONS_FEW) => Some(format!(
             "{descriptors} descriptors (ulimit -n) carry {carried} sessions only"
-        ))
-    } else {
-        None
+        )),
+        _ => None,
     };
     Ok((limits, warning))
 }
@@ -162,31 +164,29 @@ fn associations(sessions_max: usize, carriers: u64) -> usize {
 /// The number of buffers: a quarter of the sessions blocked at one time and 4 in reserve,
 /// as far as the pool's share of the memory goes.
 fn buffers(
-    asked: usize,
+    asked: Option<usize>,
     sessions_max: usize,
     buffer_bytes: usize,
     memory_bytes: u64,
 ) -> Result<usize, ConfigError> {
     let fitting = |share| memory_bytes / share / buffer_bytes as u64;
-    if asked as u64 > fitting(POOL_MEMORY_SHARE_MAX) {
-        let why = "they take more than half of the memory";
-        return Err(ConfigError::about("buffers", Some(&asked.to_string()), why));
+    if let Some(asked) = asked {
+        if asked as u64 > fitting(POOL_MEMORY_SHARE_MAX) {
+            let why = "they take more than half of the memory";
+            return Err(ConfigError::about("buffers", Some(&asked.to_string()), why));
+        }
+        return Ok(asked);
     }
     let wanted = sessions_max as u64 / 4 + BUFFERS_MIN;
     let default = wanted
         .min(fitting(POOL_MEMORY_SHARE))
         .clamp(BUFFERS_MIN, BUFFERS_DEFAULT_MAX);
-    Ok(or_default(asked, default))
+    Ok(to_usize(default))
 }
 
-/// What was asked for, or the default for 0.
-fn or_default(asked: usize, default: u64) -> usize {
-    if asked > 0 { asked } else { to_usize(default) }
-}
-
-/// A bounded count as an index type.
+/// A count of entries of a table.
 fn to_usize(count: u64) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
+    usize::try_from(count).expect("no table has more than 65,535 entries")
 }
 
 #[cfg(test)]
@@ -195,26 +195,20 @@ mod tests {
     use proptest::prelude::*;
 
     const MIB: u64 = 1 << 20;
-    const NOTHING_ASKED: Limits = Limits {
-        sessions_max: 0,
-        per_client_max: 0,
-        openings_max: 0,
-        buffers_max: 0,
-        buffer_bytes: 0,
-        associations_max: 0,
-        per_client_associations_max: 0,
-        binds_max: 0,
-        per_client_binds_max: 0,
-        heads_max: 0,
+    const NOTHING_ASKED: AskedLimits = AskedLimits {
+        sessions_max: None,
+        per_client_max: None,
+        buffers_max: None,
+        buffer_bytes: None,
     };
 
-    fn settled(asked: Limits, descriptors: u64, memory_mib: u64) -> Limits {
-        limits(&asked, descriptors, memory_mib * MIB).unwrap().0
+    fn settled(asked: AskedLimits, descriptors: u64, memory_mib: u64) -> Limits {
+        settle(&asked, descriptors, memory_mib * MIB).unwrap().0
     }
 
     #[test]
     fn a_router_of_64_mib_has_1024_sessions_and_a_pool_of_1_mib() {
-        let (limits, warning) = limits(&NOTHING_ASKED, 4096, 64 * MIB).unwrap();
+        let (limits, warning) = settle(&NOTHING_ASKED, 4096, 64 * MIB).unwrap();
         assert_eq!(limits.sessions_max, 1024);
         assert_eq!(limits.per_client_max, 512);
         assert_eq!(limits.openings_max, 512);
@@ -245,8 +239,8 @@ mod tests {
     #[test]
     fn associations_are_a_quarter_of_the_sessions_as_far_as_descriptors_go() {
         let associations = |sessions_max, descriptors| {
-            let asked = Limits {
-                sessions_max,
+            let asked = AskedLimits {
+                sessions_max: Some(sessions_max),
                 ..NOTHING_ASKED
             };
             let limits = settled(asked, descriptors, 64);
@@ -272,7 +266,7 @@ mod tests {
 
     #[test]
     fn few_descriptors_lower_the_default_with_one_warning() {
-        let (limits, warning) = limits(&NOTHING_ASKED, 64, 64 * MIB).unwrap();
+        let (limits, warning) = settle(&NOTHING_ASKED, 64, 64 * MIB).unwrap();
         assert_eq!(limits.sessions_max, 11);
         assert_eq!(limits.openings_max, 5);
         assert_eq!(limits.buffers_max, 6);
@@ -287,32 +281,32 @@ mod tests {
 
     #[test]
     fn a_lower_default_without_hardship_is_no_warning() {
-        assert_eq!(limits(&NOTHING_ASKED, 1024, 64 * MIB).unwrap().1, None);
+        assert_eq!(settle(&NOTHING_ASKED, 1024, 64 * MIB).unwrap().1, None);
         // Memory is what bounds this one.
-        assert_eq!(limits(&NOTHING_ASKED, 64, MIB / 2).unwrap().1, None);
+        assert_eq!(settle(&NOTHING_ASKED, 64, MIB / 2).unwrap().1, None);
     }
 
     #[test]
     fn more_sessions_than_the_descriptors_carry_are_an_error_naming_both_numbers() {
-        let asked = Limits {
-            sessions_max: 15,
+        let asked = AskedLimits {
+            sessions_max: Some(15),
             ..NOTHING_ASKED
         };
-        let line = limits(&asked, 64, 64 * MIB).unwrap_err().to_string();
+        let line = settle(&asked, 64, 64 * MIB).unwrap_err().to_string();
         assert_eq!(
             line,
             "--max-sessions 15: 64 descriptors (ulimit -n) carry 14 sessions"
         );
-        let asked = Limits {
-            sessions_max: 14,
+        let asked = AskedLimits {
+            sessions_max: Some(14),
             ..NOTHING_ASKED
         };
-        assert_eq!(limits(&asked, 64, 64 * MIB).unwrap().0.sessions_max, 14);
+        assert_eq!(settle(&asked, 64, 64 * MIB).unwrap().0.sessions_max, 14);
     }
 
     #[test]
     fn no_descriptor_for_a_session_is_an_error() {
-        let line = limits(&NOTHING_ASKED, 21, 64 * MIB)
+        let line = settle(&NOTHING_ASKED, 21, 64 * MIB)
             .unwrap_err()
             .to_string();
         assert_eq!(line, "21 descriptors (ulimit -n) carry 0 sessions");
@@ -320,23 +314,22 @@ mod tests {
 
     #[test]
     fn more_sessions_than_the_memory_suggests_are_a_warning() {
-        let asked = Limits {
-            sessions_max: 2000,
+        let asked = AskedLimits {
+            sessions_max: Some(2000),
             ..NOTHING_ASKED
         };
-        let (limits, warning) = limits(&asked, 20_000, 64 * MIB).unwrap();
+        let (limits, warning) = settle(&asked, 20_000, 64 * MIB).unwrap();
         assert_eq!(limits.sessions_max, 2000);
         assert!(warning.unwrap().contains("what 1024 take"));
     }
 
     #[test]
     fn what_was_asked_for_is_kept() {
-        let asked = Limits {
-            sessions_max: 100,
-            per_client_max: 3,
-            buffers_max: 9,
-            buffer_bytes: 256,
-            ..NOTHING_ASKED
+        let asked = AskedLimits {
+            sessions_max: Some(100),
+            per_client_max: Some(3),
+            buffers_max: Some(9),
+            buffer_bytes: Some(256),
         };
         assert_eq!(
             settled(asked, 1024, 64),
@@ -347,15 +340,18 @@ mod tests {
                 binds_max: 64,
                 per_client_binds_max: 16,
                 heads_max: 32,
-                ..asked
+                sessions_max: 100,
+                per_client_max: 3,
+                buffers_max: 9,
+                buffer_bytes: 256,
             }
         );
     }
 
     #[test]
     fn one_client_is_never_given_more_than_all_together() {
-        let asked = Limits {
-            per_client_max: 1000,
+        let asked = AskedLimits {
+            per_client_max: Some(1000),
             ..NOTHING_ASKED
         };
         assert_eq!(settled(asked, 64, 64).per_client_max, 11);
@@ -363,8 +359,8 @@ mod tests {
 
     #[test]
     fn large_buffers_are_fewer() {
-        let asked = Limits {
-            buffer_bytes: 65_536,
+        let asked = AskedLimits {
+            buffer_bytes: Some(65_536),
             ..NOTHING_ASKED
         };
         assert_eq!(settled(asked, 4096, 64).buffers_max, 16);
@@ -372,11 +368,11 @@ mod tests {
 
     #[test]
     fn a_pool_beyond_half_of_the_memory_is_an_error() {
-        let asked = Limits {
-            buffers_max: 4097,
+        let asked = AskedLimits {
+            buffers_max: Some(4097),
             ..NOTHING_ASKED
         };
-        let line = limits(&asked, 4096, 64 * MIB).unwrap_err().to_string();
+        let line = settle(&asked, 4096, 64 * MIB).unwrap_err().to_string();
         assert_eq!(
             line,
             "--buffers 4097: they take more than half of the memory"
@@ -388,11 +384,11 @@ mod tests {
         fn whatever_the_machine_the_sums_hold(
             descriptors in prop_oneof![0..100u64, 0..100_000u64, any::<u64>()],
             memory_bytes: u64,
-            asked in prop_oneof![Just(0usize), 1..=65_535usize],
+            asked in prop_oneof![Just(None), (1..=65_535usize).prop_map(Some)],
         ) {
-            let asked = Limits { sessions_max: asked, ..NOTHING_ASKED };
-            let Ok((limits, _)) = limits(&asked, descriptors, memory_bytes) else {
-                let sessions = asked.sessions_max as u64;
+            let asked = AskedLimits { sessions_max: asked, ..NOTHING_ASKED };
+            let Ok((limits, _)) = settle(&asked, descriptors, memory_bytes) else {
+                let sessions = asked.sessions_max.unwrap_or(0) as u64;
                 prop_assert!(descriptors < 22 || sessions * 2 > carriers(descriptors));
                 return Ok(());
             };

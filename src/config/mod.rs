@@ -24,5 +24,6 @@ pub use crate::state::resolver::Families;
 pub use error::ConfigError;
 pub use options::{Command, parse};
 pub use settings::{
-    Config, Limits, Listen, Outgoing, PORT_DEFAULT, RelayOptions, Sources, Timeouts,
+    Asked, AskedLimits, Config, Limits, Listen, Outgoing, PORT_DEFAULT, RelayOptions, Sources,
+    Timeouts,
 };

@@ -12,9 +12,10 @@ use crate::state::resolver::Families;
 /// The port of SOCKS (IANA).
 pub const PORT_DEFAULT: u16 = 1080;
 
-/// Everything the server is built from.
+/// Everything the server is built from. `L` is [`Limits`] once they are settled, and
+/// [`AskedLimits`] before.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct Config<L = Limits> {
     /// Where to listen; empty: 0.0.0.0 and ::, whichever the system has.
     pub listen: Vec<Listen>,
     /// Port of the listeners without one; 0 picks one free number for all.
@@ -37,14 +38,17 @@ pub struct Config {
     pub sources: Sources,
     /// One per state.
     pub timeouts: Timeouts,
-    /// Bounds of every table. As `parse` returns it, a 0 stands for a number that was not
-    /// asked for; [`limits::limits`] makes the final numbers of it.
-    pub limits: Limits,
+    /// Bounds of every table.
+    pub limits: L,
     /// What is logged.
     pub verbosity: log::LevelFilter,
     /// Print the policy and end.
     pub check: bool,
 }
+
+/// The configuration as the command line asks for it, before descriptors and memory have had
+/// their say.
+pub type Asked = Config<AskedLimits>;
 
 /// One `--listen`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +122,19 @@ pub struct Timeouts {
     pub peer_ms: u32,
 }
 
+/// The limits that were asked for. `None`: the machine decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AskedLimits {
+    /// `--max-sessions`, 1 to 65,535.
+    pub sessions_max: Option<usize>,
+    /// `--max-per-client`, 1 to 65,535.
+    pub per_client_max: Option<usize>,
+    /// `--buffers`, 4 to 65,535.
+    pub buffers_max: Option<usize>,
+    /// `--buffer-size`, 256 to 65,536.
+    pub buffer_bytes: Option<usize>,
+}
+
 /// The bound of every table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -156,8 +173,8 @@ impl fmt::Debug for Sources {
     }
 }
 
-impl Default for Config {
-    /// What an empty command line means, without files and with no limit settled.
+impl Default for Asked {
+    /// What an empty command line means, without files.
     fn default() -> Self {
         Self {
             listen: Vec::new(),
@@ -171,9 +188,31 @@ impl Default for Config {
             policy: Policy::default(),
             sources: Sources::default(),
             timeouts: Timeouts::default(),
-            limits: Limits::default(),
+            limits: AskedLimits::default(),
             verbosity: log::LevelFilter::Info,
             check: false,
+        }
+    }
+}
+
+impl Asked {
+    /// The configuration with these limits in the place of those that were asked for.
+    pub fn with_limits(self, limits: Limits) -> Config {
+        Config {
+            listen: self.listen,
+            port: self.port,
+            retry_listen: self.retry_listen,
+            reuseport: self.reuseport,
+            outgoing: self.outgoing,
+            families: self.families,
+            protocols: self.protocols,
+            relay: self.relay,
+            policy: self.policy,
+            sources: self.sources,
+            timeouts: self.timeouts,
+            limits,
+            verbosity: self.verbosity,
+            check: self.check,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::cell::{RefCell, RefMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
-use anklet::config::{Config, Limits, RelayOptions, Sources, Timeouts};
+use anklet::config::{Asked, Config, Limits, RelayOptions, Sources, Timeouts};
 use anklet::net::{Event, Millis, Signal};
 use anklet::state::access::Policy;
 use anklet::state::resolver::Settings;
@@ -143,6 +143,7 @@ impl World {
     pub(crate) fn config(&self) -> Config {
         let secured = self.0.borrow().secured;
         let strict = self.0.borrow().wires.watch.strict;
+        let limits = self.0.borrow().limits;
         Config {
             policy: Policy {
                 credentials: secured,
@@ -162,12 +163,11 @@ impl World {
                 udp_ms: 45_000,
                 ..Timeouts::default()
             },
-            limits: self.0.borrow().limits,
             relay: RelayOptions {
                 strict,
                 ..RelayOptions::default()
             },
-            ..Config::default()
+            ..Asked::default().with_limits(limits)
         }
     }
 

@@ -9,7 +9,7 @@ use log::LevelFilter;
 
 use super::table::option;
 use crate::config::files::{DNS_PORT, NAME_SERVERS_MAX};
-use crate::config::settings::{Config, Outgoing, RelayOptions, Sources};
+use crate::config::settings::{Asked, Outgoing, RelayOptions, Sources};
 use crate::config::values;
 use crate::state::access::{Destination, Nets};
 use crate::sys::scope::interface_index;
@@ -32,7 +32,7 @@ const _: () = assert!(SECONDS_MAX <= u32::MAX / 1000);
 const _: () = assert!(PEER_SECONDS_MAX <= i32::MAX as u32 / 1000);
 
 /// An option without a value.
-pub(super) fn flag(config: &mut Config, option: u8) {
+pub(super) fn flag(config: &mut Asked, option: u8) {
     match option {
         option::RETRY_LISTEN => config.retry_listen = true,
         option::REUSEPORT => config.reuseport = true,
@@ -74,7 +74,7 @@ pub(super) fn bounds(option: u8) -> (u32, u32) {
 }
 
 /// An option with a number, which is within its bounds.
-pub(super) fn number(config: &mut Config, option: u8, number: u32) {
+pub(super) fn number(config: &mut Asked, option: u8, number: u32) {
     let timeouts = &mut config.timeouts;
     let limits = &mut config.limits;
     let count = usize::try_from(number).unwrap_or(usize::MAX);
@@ -89,10 +89,10 @@ pub(super) fn number(config: &mut Config, option: u8, number: u32) {
         option::UDP_TIMEOUT => timeouts.udp_ms = ms,
         option::BIND_TIMEOUT => timeouts.bind_ms = ms,
         option::PEER_TIMEOUT => timeouts.peer_ms = ms,
-        option::MAX_SESSIONS => limits.sessions_max = count,
-        option::MAX_PER_CLIENT => limits.per_client_max = count,
-        option::BUFFERS => limits.buffers_max = count,
-        _ => limits.buffer_bytes = count,
+        option::MAX_SESSIONS => limits.sessions_max = Some(count),
+        option::MAX_PER_CLIENT => limits.per_client_max = Some(count),
+        option::BUFFERS => limits.buffers_max = Some(count),
+        _ => limits.buffer_bytes = Some(count),
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) fn number(config: &mut Config, option: u8, number: u32) {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn text(config: &mut Config, option: u8, text: &str) -> Result<(), &'static str> {
+pub(super) fn text(config: &mut Asked, option: u8, text: &str) -> Result<(), &'static str> {
     let policy = &mut config.policy;
     match option {
         option::LISTEN => listen(config, text),
@@ -140,7 +140,7 @@ pub(super) fn text(config: &mut Config, option: u8, text: &str) -> Result<(), &'
 }
 
 /// `--listen`. The same place twice could never be bound twice.
-fn listen(config: &mut Config, text: &str) -> Result<(), &'static str> {
+fn listen(config: &mut Asked, text: &str) -> Result<(), &'static str> {
     let listener = values::listen(text, config.port, interface_index)?;
     if config.listen.contains(&listener) {
         return Err("given more than once");

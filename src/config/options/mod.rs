@@ -1,4 +1,4 @@
-//! The command line: words to [`Config`].
+//! The command line: words to [`Asked`].
 //!
 //! getopts separates the words, `values` reads single values; `table` has the options,
 //! `meaning` what each of them changes, and here is what contradicts what. A value that cannot
@@ -14,7 +14,7 @@ use getopts::Matches;
 
 use super::error::{self, ConfigError};
 use super::help::HELP;
-use super::settings::Config;
+use super::settings::Asked;
 use super::values;
 pub use meaning::LISTENERS_MAX;
 use table::{Entry, Form, option};
@@ -23,15 +23,14 @@ use table::{Entry, Form, option};
 #[derive(Debug)]
 pub enum Command {
     /// Serve, or only check.
-    Run(Box<Config>),
+    Run(Box<Asked>),
     /// Print this text to the standard output and end.
     Help(&'static str),
     /// Print name and version and end.
     Version,
 }
 
-/// Reads the arguments behind the program's name. The limits are still what was asked for:
-/// `limits::limits` settles them.
+/// Reads the arguments behind the program's name.
 ///
 /// # Errors
 /// The first option that cannot be honoured.
@@ -54,7 +53,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, ConfigErro
     if let Some(word) = matches.free.first() {
         return Err(stray(word, matches.opt_present("password")));
     }
-    let mut config = Box::<Config>::default();
+    let mut config = Box::<Asked>::default();
     config.sources.resolv_conf = Some(String::from("/etc/resolv.conf"));
     config.sources.hosts = Some(String::from("/etc/hosts"));
     for entry in table::entries() {
@@ -81,7 +80,7 @@ fn stray(word: &str, secret: bool) -> ConfigError {
 }
 
 /// One option as often as it was given.
-fn honour(config: &mut Config, matches: &Matches, entry: &Entry) -> Result<(), ConfigError> {
+fn honour(config: &mut Asked, matches: &Matches, entry: &Entry) -> Result<(), ConfigError> {
     let Entry {
         number: option,
         name,
@@ -140,7 +139,7 @@ public contradicts --no-udp with --no-bind
 quiet contradicts --verbose";
 
 /// Finds them, and numbers and addresses that do not go with others.
-fn contradictions(config: &Config, matches: &Matches) -> Result<(), ConfigError> {
+fn contradictions(config: &Asked, matches: &Matches) -> Result<(), ConfigError> {
     for line in CONTRADICTIONS.split('\n') {
         let (option, why) = line.split_once(' ').unwrap_or_default();
         let is_need = why.starts_with("needs");
@@ -162,7 +161,9 @@ fn contradictions(config: &Config, matches: &Matches) -> Result<(), ConfigError>
     if !config.families.v6 && outgoing.v6.is_some() {
         contradiction(matches, "bind", "contradicts --ipv4")?;
     }
-    if limits.sessions_max > 0 && limits.per_client_max > limits.sessions_max {
+    if let (Some(per_client), Some(sessions)) = (limits.per_client_max, limits.sessions_max)
+        && per_client > sessions
+    {
         contradiction(matches, "max-per-client", "more than --max-sessions")?;
     }
     Ok(())
@@ -180,7 +181,7 @@ fn contradiction(matches: &Matches, option: &str, why: &str) -> Result<(), Confi
 
 /// Who chooses the way out for one family by a source address does not want the other to leave
 /// by another: it is not used.
-fn confine(config: &mut Config) {
+fn confine(config: &mut Asked) {
     let (v4, v6) = (config.outgoing.v4.is_some(), config.outgoing.v6.is_some());
     config.families.v4 &= v4 || !v6;
     config.families.v6 &= v6 || !v4;
@@ -188,7 +189,7 @@ fn confine(config: &mut Config) {
 
 /// Addresses to announce of a family that nothing leaves by. Clients of UDP may come over it
 /// all the same; BIND could not honour them.
-fn idle_families(config: &Config) -> Result<(), ConfigError> {
+fn idle_families(config: &Asked) -> Result<(), ConfigError> {
     let (families, relay) = (config.families, &config.relay);
     let (addr, why) = match (relay.public_v4, relay.public_v6) {
         _ if config.protocols.udp => return Ok(()),

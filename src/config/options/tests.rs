@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::table::{Form, entries};
 use super::*;
-use crate::config::settings::{Limits, Listen, RelayOptions};
+use crate::config::settings::{AskedLimits, Listen, RelayOptions};
 use crate::state::protocols::Protocols;
 use crate::state::resolver::Families;
 use log::LevelFilter;
@@ -16,7 +16,7 @@ fn command(args: &[&str]) -> Result<Command, ConfigError> {
 }
 
 #[track_caller]
-fn config(args: &[&str]) -> Box<Config> {
+fn config(args: &[&str]) -> Box<Asked> {
     match command(args) {
         Ok(Command::Run(config)) => config,
         other => panic!("{args:?}: {other:?}"),
@@ -49,7 +49,7 @@ fn an_empty_command_line_gives_the_defaults() {
     assert_eq!(config.timeouts.bind_ms, 120_000);
     assert_eq!(config.protocols, Protocols::default());
     assert_eq!(config.relay, RelayOptions::default());
-    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.limits, AskedLimits::default());
     assert_eq!(config.verbosity, LevelFilter::Info);
     assert_eq!(
         config.sources.resolv_conf,
@@ -228,8 +228,14 @@ fn limits_are_what_was_asked_for() {
         "--buffer-size=256",
     ];
     let limits = config(&args).limits;
-    assert_eq!((limits.sessions_max, limits.per_client_max), (9, 9));
-    assert_eq!((limits.buffers_max, limits.buffer_bytes), (4, 256));
+    assert_eq!(
+        (limits.sessions_max, limits.per_client_max),
+        (Some(9), Some(9))
+    );
+    assert_eq!(
+        (limits.buffers_max, limits.buffer_bytes),
+        (Some(4), Some(256))
+    );
 }
 
 #[test]
