@@ -3,7 +3,7 @@
 //! Pure but for scopes (`%br-lan`), whose numbers the system knows. Lists, options and their
 //! contradictions are the business of `options`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use super::error::ConfigError;
 use super::settings::Listen;
@@ -55,31 +55,59 @@ pub(super) fn ports(text: &str) -> Result<(u16, u16), &'static str> {
     }
 }
 
-/// One address of each family at most.
-#[inline(never)]
-pub(super) fn one_per_family(
-    addr: IpAddr,
-    v4: &mut Option<Ipv4Addr>,
-    v6: &mut Option<Ipv6Addr>,
+/// Sets what may be given once; `why` is the error for a second time.
+pub(super) fn set_once<T>(
+    place: &mut Option<T>,
+    value: T,
+    why: &'static str,
 ) -> Result<(), &'static str> {
-    let (taken, why) = match addr {
-        IpAddr::V4(addr) => (v4.replace(addr).is_some(), "a second IPv4 address"),
-        IpAddr::V6(addr) => (v6.replace(addr).is_some(), "a second IPv6 address"),
-    };
-    if taken { Err(why) } else { Ok(()) }
+    if place.is_some() {
+        return Err(why);
+    }
+    *place = Some(value);
+    Ok(())
 }
 
-/// What is wrong with a text that is something else.
-pub(super) const NOT_AN_ADDRESS: &str = "not an address";
+/// The errors of a list with one address per family.
+pub(super) const SECOND_V4: &str = "a second IPv4 address";
+pub(super) const SECOND_V6: &str = "a second IPv6 address";
 
-/// An address that one host can have, v4-mapped ones unwrapped.
-#[inline(never)]
-pub(super) fn public(text: &str) -> Result<IpAddr, &'static str> {
-    let addr = text.parse::<IpAddr>().map_err(|_| NOT_AN_ADDRESS)?;
+/// What is wrong with a text that is no IP address.
+const NOT_AN_ADDRESS: &str = "not an address";
+
+/// Why a text is not the unicast address of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotUnicast {
+    /// It is no IP address.
+    NotAnAddress,
+    /// 255.255.255.255.
+    Broadcast,
+    /// 224.0.0.0/4 or ff00::/8.
+    Multicast,
+    /// 0.0.0.0 or ::.
+    Unspecified,
+}
+
+impl From<NotUnicast> for &'static str {
+    fn from(fault: NotUnicast) -> Self {
+        match fault {
+            NotUnicast::NotAnAddress => NOT_AN_ADDRESS,
+            NotUnicast::Broadcast => "a broadcast address",
+            NotUnicast::Multicast => "a multicast address",
+            NotUnicast::Unspecified => "nobody answers there",
+        }
+    }
+}
+
+/// The unicast address of a host, v4-mapped ones unwrapped.
+pub(super) fn unicast(text: &str) -> Result<IpAddr, NotUnicast> {
+    let addr = text
+        .parse::<IpAddr>()
+        .map_err(|_| NotUnicast::NotAnAddress)?;
     match addr.to_canonical() {
-        IpAddr::V4(v4) if v4.is_broadcast() => Err("a broadcast address"),
-        addr if addr.is_multicast() => Err("a multicast address"),
-        addr if addr.is_unspecified() => Err("nobody answers there"),
+        IpAddr::V4(v4) if v4.is_broadcast() => Err(NotUnicast::Broadcast),
+        addr if addr.is_multicast() => Err(NotUnicast::Multicast),
+        addr if addr.is_unspecified() => Err(NotUnicast::Unspecified),
         addr => Ok(addr),
     }
 }
@@ -262,10 +290,10 @@ mod tests {
     }
 
     #[test]
-    fn an_address_to_announce_is_one_that_a_peer_can_reach() {
-        assert_eq!(public("192.0.2.1"), Ok([192, 0, 2, 1].into()));
-        assert_eq!(public("::ffff:192.0.2.1"), Ok([192, 0, 2, 1].into()));
-        assert!(public("2001:db8::1").is_ok());
+    fn a_unicast_address_is_one_that_a_host_can_have() {
+        assert_eq!(unicast("192.0.2.1"), Ok([192, 0, 2, 1].into()));
+        assert_eq!(unicast("::ffff:192.0.2.1"), Ok([192, 0, 2, 1].into()));
+        assert!(unicast("2001:db8::1").is_ok());
         for (typed, why) in [
             ("::", "nobody answers there"),
             ("::ffff:0.0.0.0", "nobody answers there"),
@@ -275,7 +303,7 @@ mod tests {
             ("[2001:db8::1]", "not an address"),
             ("fe80::1%lo", "not an address"),
         ] {
-            assert_eq!(public(typed), Err(why), "{typed}");
+            assert_eq!(unicast(typed).map_err(<&str>::from), Err(why), "{typed}");
         }
     }
 
@@ -295,7 +323,7 @@ mod tests {
             let _ = listen(&text, 1080, scopes);
             let _ = mark(&text);
             let _ = ports(&text);
-            let _ = public(&text);
+            let _ = unicast(&text);
         }
 
         #[test]

@@ -10,7 +10,7 @@ use log::LevelFilter;
 use super::table::option;
 use crate::config::files::{DNS_PORT, NAME_SERVERS_MAX};
 use crate::config::settings::{Asked, Outgoing, RelayOptions, Sources};
-use crate::config::values;
+use crate::config::values::{self, NotUnicast, SECOND_V4, SECOND_V6};
 use crate::state::access::{Destination, Nets};
 use crate::sys::scope::interface_index;
 
@@ -175,7 +175,6 @@ fn add(
 }
 
 /// A list of networks.
-#[inline(never)]
 fn add_net(list: &mut Vec<Destination>, text: &str) -> Result<(), &'static str> {
     add(list, text.parse::<Nets>().map(Destination::from))
 }
@@ -191,13 +190,14 @@ fn bind(outgoing: &mut Outgoing, text: &str) -> Result<(), &'static str> {
         outgoing.device = device;
         return Ok(());
     }
-    match values::public(text) {
-        Err(values::NOT_AN_ADDRESS) => Err("neither an address nor an interface name"),
+    match values::unicast(text) {
+        Err(NotUnicast::NotAnAddress) => Err("neither an address nor an interface name"),
         Err(_) => Err("not the address of an interface"),
         Ok(IpAddr::V6(v6)) if v6.is_unicast_link_local() => {
             Err("a link-local address reaches nothing")
         }
-        Ok(addr) => values::one_per_family(addr, &mut outgoing.v4, &mut outgoing.v6),
+        Ok(IpAddr::V4(v4)) => values::set_once(&mut outgoing.v4, v4, SECOND_V4),
+        Ok(IpAddr::V6(v6)) => values::set_once(&mut outgoing.v6, v6, SECOND_V6),
     }
 }
 
@@ -216,6 +216,8 @@ fn name_server(sources: &mut Sources, text: &str) -> Result<(), &'static str> {
 
 /// `--public`: an address that can be announced to a client.
 fn public(relay: &mut RelayOptions, text: &str) -> Result<(), &'static str> {
-    let addr = values::public(text)?;
-    values::one_per_family(addr, &mut relay.public_v4, &mut relay.public_v6)
+    match values::unicast(text)? {
+        IpAddr::V4(v4) => values::set_once(&mut relay.public_v4, v4, SECOND_V4),
+        IpAddr::V6(v6) => values::set_once(&mut relay.public_v6, v6, SECOND_V6),
+    }
 }
