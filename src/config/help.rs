@@ -1,4 +1,4 @@
-//! What `--help` prints, and where the program finds its options: `options::table` reads it.
+//! What `--help` prints. A test of `options::table` compares it with the options that there are.
 
 /// The text, at most 96 columns wide. A line with an option has its letter in column 4, its name
 /// in column 9 and two blanks at least before the explanation.

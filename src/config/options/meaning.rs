@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use log::LevelFilter;
 
-use super::table::option;
+use super::table::{Flag, List, Number, Text};
 use crate::config::files::{DNS_PORT, NAME_SERVERS_MAX};
 use crate::config::settings::{Asked, Outgoing, RelayOptions, Sources};
 use crate::config::values::{self, NotUnicast, SECOND_V4, SECOND_V6};
@@ -32,110 +32,135 @@ const _: () = assert!(SECONDS_MAX <= u32::MAX / 1000);
 const _: () = assert!(PEER_SECONDS_MAX <= i32::MAX as u32 / 1000);
 
 /// An option without a value.
-pub(super) fn flag(config: &mut Asked, option: u8) {
-    match option {
-        option::RETRY_LISTEN => config.retry_listen = true,
-        option::REUSEPORT => config.reuseport = true,
-        option::AUTH_ONCE => config.policy.auth_once = true,
-        option::IPV4 => {
+pub(super) fn flag(config: &mut Asked, flag: Flag) {
+    match flag {
+        Flag::RetryListen => config.retry_listen = true,
+        Flag::Reuseport => config.reuseport = true,
+        Flag::AuthOnce => config.policy.auth_once = true,
+        Flag::Ipv4 => {
             config.families.v6 = false;
             config.families.v6_first = false;
         }
-        option::IPV6 => config.families.v4 = false,
-        option::NO_UDP => config.protocols.udp = false,
-        option::NO_BIND => config.protocols.bind = false,
-        option::NO_SOCKS4 => config.protocols.socks4 = false,
-        option::NO_HTTP => config.protocols.http = false,
-        option::UDP_STRICT => config.relay.strict = true,
-        option::QUIET => config.verbosity = LevelFilter::Warn,
+        Flag::Ipv6 => config.families.v4 = false,
+        Flag::NoUdp => config.protocols.udp = false,
+        Flag::NoBind => config.protocols.bind = false,
+        Flag::NoSocks4 => config.protocols.socks4 = false,
+        Flag::NoHttp => config.protocols.http = false,
+        Flag::UdpStrict => config.relay.strict = true,
+        Flag::Quiet => config.verbosity = LevelFilter::Warn,
         // One line per finished session is the usual level.
-        option::VERBOSE if config.verbosity == LevelFilter::Info => {
+        Flag::Verbose if config.verbosity == LevelFilter::Info => {
             config.verbosity = LevelFilter::Debug
         }
-        option::VERBOSE => config.verbosity = LevelFilter::Trace,
-        option::CHECK => config.check = true,
-        // The program does nothing else with --help and --version.
-        _ => {}
+        Flag::Verbose => config.verbosity = LevelFilter::Trace,
+        Flag::Check => config.check = true,
+        // The program does nothing else with these.
+        Flag::Help | Flag::Version => {}
     }
 }
 
 /// The smallest and the largest number that an option takes.
-pub(super) fn bounds(option: u8) -> (u32, u32) {
+pub(super) fn bounds(option: Number) -> (u32, u32) {
     match option {
-        option::PORT => (0, 65_535),
+        Number::Port => (0, 65_535),
+        Number::HandshakeTimeout
+        | Number::ConnectTimeout
+        | Number::IdleTimeout
+        | Number::HalfCloseTimeout
+        | Number::UdpTimeout
+        | Number::BindTimeout => (1, SECONDS_MAX),
+        Number::PeerTimeout => (1, PEER_SECONDS_MAX),
         // A session's number has 16 bits; buffers come from the same range.
-        option::MAX_SESSIONS | option::MAX_PER_CLIENT => (1, 65_535),
-        option::BUFFERS => (4, 65_535),
-        option::BUFFER_SIZE => (256, 65_536),
-        option::PEER_TIMEOUT => (1, PEER_SECONDS_MAX),
-        // The other timeouts.
-        _ => (1, SECONDS_MAX),
+        Number::MaxSessions | Number::MaxPerClient => (1, 65_535),
+        Number::Buffers => (4, 65_535),
+        Number::BufferSize => (256, 65_536),
     }
 }
 
-/// An option with a number, which is within its bounds.
-pub(super) fn number(config: &mut Asked, option: u8, number: u32) {
+/// An option with a number, which is within its [`bounds`].
+pub(super) fn number(config: &mut Asked, option: Number, number: u32) {
     let timeouts = &mut config.timeouts;
     let limits = &mut config.limits;
-    let count = usize::try_from(number).unwrap_or(usize::MAX);
+    let count = Some(number as usize);
     // A timeout; its bounds keep its milliseconds within 32 bits.
-    let ms = number.saturating_mul(1000);
+    let ms = number * 1000;
     match option {
-        option::PORT => config.port = u16::try_from(number).unwrap_or(u16::MAX),
-        option::HANDSHAKE_TIMEOUT => timeouts.handshake_ms = ms,
-        option::CONNECT_TIMEOUT => timeouts.connect_ms = ms,
-        option::IDLE_TIMEOUT => timeouts.idle_ms = ms,
-        option::HALF_CLOSE_TIMEOUT => timeouts.half_close_ms = ms,
-        option::UDP_TIMEOUT => timeouts.udp_ms = ms,
-        option::BIND_TIMEOUT => timeouts.bind_ms = ms,
-        option::PEER_TIMEOUT => timeouts.peer_ms = ms,
-        option::MAX_SESSIONS => limits.sessions_max = Some(count),
-        option::MAX_PER_CLIENT => limits.per_client_max = Some(count),
-        option::BUFFERS => limits.buffers_max = Some(count),
-        _ => limits.buffer_bytes = Some(count),
+        Number::Port => config.port = u16::try_from(number).expect("a port ends at 65,535"),
+        Number::HandshakeTimeout => timeouts.handshake_ms = ms,
+        Number::ConnectTimeout => timeouts.connect_ms = ms,
+        Number::IdleTimeout => timeouts.idle_ms = ms,
+        Number::HalfCloseTimeout => timeouts.half_close_ms = ms,
+        Number::UdpTimeout => timeouts.udp_ms = ms,
+        Number::BindTimeout => timeouts.bind_ms = ms,
+        Number::PeerTimeout => timeouts.peer_ms = ms,
+        Number::MaxSessions => limits.sessions_max = count,
+        Number::MaxPerClient => limits.per_client_max = count,
+        Number::Buffers => limits.buffers_max = count,
+        Number::BufferSize => limits.buffer_bytes = count,
     }
 }
 
-/// An option with a text, or with one item of its list.
+/// An option with a text.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn text(config: &mut Asked, option: u8, text: &str) -> Result<(), &'static str> {
+pub(super) fn text(config: &mut Asked, option: Text, text: &str) -> Result<(), &'static str> {
+    match option {
+        Text::User => {
+            config.policy.credentials = true;
+            credential(config).0 = one_to_255_bytes(text)?;
+        }
+        Text::Password => {
+            config.policy.credentials = true;
+            credential(config).1 = one_to_255_bytes(text)?;
+        }
+        Text::Users if text.is_empty() => return Err("needs the name of a file"),
+        Text::Users => {
+            config.policy.credentials = true;
+            config.sources.users = Some(text.into());
+        }
+        Text::Mark => config.outgoing.mark = Some(values::mark(text)?),
+        Text::Prefer => {
+            config.families.v6_first = match text {
+                "4" => false,
+                "6" => true,
+                _ => return Err("neither 4 nor 6"),
+            }
+        }
+        Text::RelayPorts => config.relay.ports = Some(values::ports(text)?),
+    }
+    Ok(())
+}
+
+/// One item of an option with a list.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn item(config: &mut Asked, option: List, text: &str) -> Result<(), &'static str> {
     let policy = &mut config.policy;
     match option {
-        option::LISTEN => listen(config, text),
-        option::USER | option::PASSWORD => {
-            policy.credentials = true;
-            credential(&mut config.sources, option == option::USER, text)
-        }
-        option::USERS if text.is_empty() => Err("needs the name of a file"),
-        option::USERS => {
-            policy.credentials = true;
-            config.sources.users = Some(text.into());
-            Ok(())
-        }
-        option::TRUST => add_net(&mut policy.trust, text),
-        option::CLIENTS => add_net(&mut policy.clients, text),
-        option::PERMIT => add(&mut policy.permit, text.parse()),
-        option::BLOCK => add(&mut policy.block, text.parse()),
-        option::PREFER => match text {
-            "4" | "6" => {
-                config.families.v6_first = text == "6";
-                Ok(())
-            }
-            _ => Err("neither 4 nor 6"),
-        },
-        option::BIND => bind(&mut config.outgoing, text),
-        option::MARK => {
-            config.outgoing.mark = Some(values::mark(text)?);
-            Ok(())
-        }
-        option::DNS => name_server(&mut config.sources, text),
-        option::RELAY_PORTS => {
-            config.relay.ports = Some(values::ports(text)?);
-            Ok(())
-        }
-        _ => public(&mut config.relay, text),
+        List::Listen => listen(config, text),
+        List::Trust => add(&mut policy.trust, network(text)),
+        List::Clients => add(&mut policy.clients, network(text)),
+        List::Permit => add(&mut policy.permit, text.parse()),
+        List::Block => add(&mut policy.block, text.parse()),
+        List::Bind => bind(&mut config.outgoing, text),
+        List::Dns => name_server(&mut config.sources, text),
+        List::Public => public(&mut config.relay, text),
+    }
+}
+
+/// Name and password of `--user` and `--password`.
+fn credential(config: &mut Asked) -> &mut (Vec<u8>, Vec<u8>) {
+    config.sources.credential.get_or_insert_default()
+}
+
+/// A name or a password, each of which has its length in one byte (RFC 1929 §2).
+fn one_to_255_bytes(text: &str) -> Result<Vec<u8>, &'static str> {
+    if (1..=255).contains(&text.len()) {
+        Ok(text.into())
+    } else {
+        Err("not 1 to 255 bytes long")
     }
 }
 
@@ -152,17 +177,7 @@ fn listen(config: &mut Asked, text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// `--user` and `--password`. RFC 1929 §2 has a byte for each length.
-fn credential(sources: &mut Sources, is_name: bool, text: &str) -> Result<(), &'static str> {
-    if !(1..=255).contains(&text.len()) {
-        return Err("not 1 to 255 bytes long");
-    }
-    let (name, password) = sources.credential.get_or_insert_default();
-    *if is_name { name } else { password } = text.into();
-    Ok(())
-}
-
-/// A list of networks or destinations.
+/// Appends to a list of networks or destinations.
 fn add(
     list: &mut Vec<Destination>,
     item: Result<Destination, &'static str>,
@@ -174,9 +189,9 @@ fn add(
     Ok(())
 }
 
-/// A list of networks.
-fn add_net(list: &mut Vec<Destination>, text: &str) -> Result<(), &'static str> {
-    add(list, text.parse::<Nets>().map(Destination::from))
+/// A network, whatever the port.
+fn network(text: &str) -> Result<Destination, &'static str> {
+    text.parse::<Nets>().map(Destination::from)
 }
 
 /// `--bind`: an interface on its own, or an address of either family.

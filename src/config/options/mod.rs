@@ -17,7 +17,7 @@ use super::help::HELP;
 use super::settings::Asked;
 use super::values;
 pub use meaning::LISTENERS_MAX;
-use table::{Entry, Form, option};
+use table::{Entry, Kind, OPTIONS, Text};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, ConfigErro
         };
         words.push(word);
     }
-    let matches = table::table().parse(words).map_err(table::misuse)?;
+    let matches = table::parser().parse(words).map_err(table::misuse)?;
     if matches.opt_present("help") {
         return Ok(Command::Help(HELP));
     }
@@ -56,8 +56,8 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, ConfigErro
     let mut config = Box::<Asked>::default();
     config.sources.resolv_conf = Some(String::from("/etc/resolv.conf"));
     config.sources.hosts = Some(String::from("/etc/hosts"));
-    for entry in table::entries() {
-        honour(&mut config, &matches, &entry)?;
+    for entry in &OPTIONS {
+        honour(&mut config, &matches, entry)?;
     }
     contradictions(&config, &matches)?;
     confine(&mut config);
@@ -81,39 +81,35 @@ fn stray(word: &str, secret: bool) -> ConfigError {
 
 /// One option as often as it was given.
 fn honour(config: &mut Asked, matches: &Matches, entry: &Entry) -> Result<(), ConfigError> {
-    let Entry {
-        number: option,
-        name,
-        form,
-        ..
-    } = *entry;
-    if form == Form::Flag {
-        for _ in 0..matches.opt_count(name) {
-            meaning::flag(config, option);
-        }
-        return Ok(());
-    }
-    for text in matches.opt_strs(name) {
-        match form {
-            Form::Many => {
-                for item in text.split(',') {
-                    let item = item.trim_ascii();
-                    let (shown, outcome) = match item {
-                        "" => (&*text, Err("an item of the list is empty")),
-                        item => (item, meaning::text(config, option, item)),
-                    };
-                    outcome.map_err(|why| ConfigError::about(name, Some(shown), why))?;
-                }
+    let name = entry.name;
+    let about = |shown: Option<&str>, why| ConfigError::about(name, shown, why);
+    match entry.kind {
+        Kind::Flag(flag) => {
+            for _ in 0..matches.opt_count(name) {
+                meaning::flag(config, flag);
             }
-            Form::Number => {
+        }
+        Kind::Number(option) => {
+            if let Some(text) = matches.opt_str(name) {
                 let (least, most) = meaning::bounds(option);
                 let number = values::number(name, &text, least, most)?;
                 meaning::number(config, option, number);
             }
-            _ => {
-                let shown = (option != option::PASSWORD).then_some(&*text);
-                meaning::text(config, option, &text)
-                    .map_err(|why| ConfigError::about(name, shown, why))?;
+        }
+        Kind::Text(option) => {
+            if let Some(text) = matches.opt_str(name) {
+                let shown = (option != Text::Password).then_some(text.as_str());
+                meaning::text(config, option, &text).map_err(|why| about(shown, why))?;
+            }
+        }
+        Kind::List(option) => {
+            for text in matches.opt_strs(name) {
+                for item in text.split(',').map(str::trim_ascii) {
+                    if item.is_empty() {
+                        return Err(about(Some(&text), "an item of the list is empty"));
+                    }
+                    meaning::item(config, option, item).map_err(|why| about(Some(item), why))?;
+                }
             }
         }
     }

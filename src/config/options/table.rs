@@ -1,166 +1,174 @@
-//! The table of options, which is the help text: what stands there is what there is. And what
-//! getopts says of words that do not fit it.
+//! The table of options, in the order in which they are honoured, and what getopts says of words
+//! that do not fit it.
 //!
-//! What the values mean is for `meaning`.
+//! The help text has a line for each of them (a test compares the two). What the values mean is
+//! for `meaning`.
 
-use getopts::{Fail, HasArg, Occur, Options};
+use getopts::{Fail, Options};
 
 use crate::config::error::ConfigError;
-use crate::config::help::HELP;
-
-/// How an option appears on the command line, told by what stands behind its name in the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// Nothing. Once, but for `--verbose`.
-    Flag,
-    /// PORT, N or BYTES: a number, once.
-    Number,
-    /// Something else: a value, once.
-    One,
-    /// Something and `,..`: a list of values, all its occurrences together.
-    Many,
-}
-
-/// The options by number: their places in the text. A name that is not in it does not compile.
-pub(super) mod option {
-    use super::number_of;
-
-    macro_rules! numbers {
-        ($($constant:ident $name:literal)*) => {
-            $(pub(in super::super) const $constant: u8 = number_of($name);)*
-        };
-    }
-
-    numbers! {
-        PORT "port"
-        LISTEN "listen"
-        RETRY_LISTEN "retry-listen"
-        REUSEPORT "reuseport"
-        NO_UDP "no-udp"
-        NO_BIND "no-bind"
-        NO_SOCKS4 "no-socks4"
-        NO_HTTP "no-http"
-        USER "user"
-        PASSWORD "password"
-        USERS "users"
-        TRUST "trust"
-        AUTH_ONCE "auth-once"
-        CLIENTS "clients"
-        PERMIT "permit"
-        BLOCK "block"
-        BIND "bind"
-        MARK "mark"
-        IPV4 "ipv4"
-        IPV6 "ipv6"
-        PREFER "prefer"
-        DNS "dns"
-        RELAY_PORTS "relay-ports"
-        UDP_STRICT "udp-strict"
-        HANDSHAKE_TIMEOUT "handshake-timeout"
-        CONNECT_TIMEOUT "connect-timeout"
-        IDLE_TIMEOUT "idle-timeout"
-        HALF_CLOSE_TIMEOUT "half-close-timeout"
-        UDP_TIMEOUT "udp-timeout"
-        BIND_TIMEOUT "bind-timeout"
-        PEER_TIMEOUT "peer-timeout"
-        MAX_SESSIONS "max-sessions"
-        MAX_PER_CLIENT "max-per-client"
-        BUFFERS "buffers"
-        BUFFER_SIZE "buffer-size"
-        QUIET "quiet"
-        VERBOSE "verbose"
-        CHECK "check"
-    }
-}
 
 /// One option.
 pub(super) struct Entry {
-    /// Its number, as in [`option`].
-    pub(super) number: u8,
     /// Its letter, if it has one.
-    pub(super) letter: &'static str,
+    pub(super) letter: Option<char>,
     /// Its name.
     pub(super) name: &'static str,
-    /// Its form.
-    pub(super) form: Form,
+    /// What it is, and how it appears on the command line.
+    pub(super) kind: Kind,
 }
 
-/// The options in the order of the text, which is the one in which they are honoured: the port
-/// comes before the listeners.
-pub(super) fn entries() -> impl Iterator<Item = Entry> {
-    let mut number = 0;
-    HELP.split('\n').filter_map(move |line| {
-        let entry = entry(line, number)?;
-        number += 1;
-        Some(entry)
-    })
+/// An option, sorted by how it appears on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// No value. Once, but for `--verbose`.
+    Flag(Flag),
+    /// A number, once.
+    Number(Number),
+    /// Another value, once.
+    Text(Text),
+    /// Values separated by commas, all its occurrences together.
+    List(List),
 }
 
-/// The number of an option by its name.
-const fn number_of(name: &str) -> u8 {
-    let (text, name) = (HELP.as_bytes(), name.as_bytes());
-    let (mut number, mut start) = (0, 0);
-    while start < text.len() {
-        let mut end = start;
-        while text[end] != b'\n' {
-            end += 1;
-        }
-        if start + 8 < end && text[start + 6] == b'-' && text[start + 7] == b'-' {
-            let mut len = 0;
-            while len < name.len() && text[start + 8 + len] == name[len] {
-                len += 1;
-            }
-            if len == name.len() && text[start + 8 + len] == b' ' {
-                return number;
-            }
-            number += 1;
-        }
-        start = end + 1;
-    }
-    panic!("not an option")
+/// Options without a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flag {
+    RetryListen,
+    Reuseport,
+    NoUdp,
+    NoBind,
+    NoSocks4,
+    NoHttp,
+    AuthOnce,
+    Ipv4,
+    Ipv6,
+    UdpStrict,
+    Quiet,
+    Verbose,
+    Check,
+    Help,
+    Version,
 }
 
-/// The option of a line like `  -i, --listen ADDR[:PORT],..   addresses`, if it has one.
-fn entry(line: &'static str, number: u8) -> Option<Entry> {
-    let (head, tail) = line.split_at_checked(6)?;
-    let mut words = tail.strip_prefix("--")?.split(' ');
-    let name = words.next()?;
-    let form = match words.next()? {
-        "" => Form::Flag,
-        "N" | "PORT" | "BYTES" => Form::Number,
-        value if value.ends_with(",..") => Form::Many,
-        _ => Form::One,
-    };
-    let letter = if head == "      " { "" } else { &head[3..4] };
-    Some(Entry {
-        number,
-        letter,
-        name,
-        form,
-    })
+/// Options with a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Number {
+    Port,
+    HandshakeTimeout,
+    ConnectTimeout,
+    IdleTimeout,
+    HalfCloseTimeout,
+    UdpTimeout,
+    BindTimeout,
+    PeerTimeout,
+    MaxSessions,
+    MaxPerClient,
+    Buffers,
+    BufferSize,
 }
 
-/// The table in the form of getopts.
-pub(super) fn table() -> Options {
+/// Options with one value that is no number, or not only one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Text {
+    User,
+    Password,
+    Users,
+    Mark,
+    Prefer,
+    RelayPorts,
+}
+
+/// Options with a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    Listen,
+    Trust,
+    Clients,
+    Permit,
+    Block,
+    Bind,
+    Dns,
+    Public,
+}
+
+/// The options in the order of the help text. They are honoured in this order, so the port comes
+/// before the listeners.
+pub(super) const OPTIONS: [Entry; 41] = [
+    number(Some('p'), "port", Number::Port),
+    list(Some('i'), "listen", List::Listen),
+    flag(None, "retry-listen", Flag::RetryListen),
+    flag(None, "reuseport", Flag::Reuseport),
+    flag(None, "no-udp", Flag::NoUdp),
+    flag(None, "no-bind", Flag::NoBind),
+    flag(None, "no-socks4", Flag::NoSocks4),
+    flag(None, "no-http", Flag::NoHttp),
+    text(Some('u'), "user", Text::User),
+    text(Some('P'), "password", Text::Password),
+    text(None, "users", Text::Users),
+    list(Some('w'), "trust", List::Trust),
+    flag(Some('1'), "auth-once", Flag::AuthOnce),
+    list(None, "clients", List::Clients),
+    list(None, "permit", List::Permit),
+    list(None, "block", List::Block),
+    list(Some('b'), "bind", List::Bind),
+    text(None, "mark", Text::Mark),
+    flag(Some('4'), "ipv4", Flag::Ipv4),
+    flag(Some('6'), "ipv6", Flag::Ipv6),
+    text(None, "prefer", Text::Prefer),
+    list(None, "dns", List::Dns),
+    text(None, "relay-ports", Text::RelayPorts),
+    list(None, "public", List::Public),
+    flag(None, "udp-strict", Flag::UdpStrict),
+    number(None, "handshake-timeout", Number::HandshakeTimeout),
+    number(None, "connect-timeout", Number::ConnectTimeout),
+    number(None, "idle-timeout", Number::IdleTimeout),
+    number(None, "half-close-timeout", Number::HalfCloseTimeout),
+    number(None, "udp-timeout", Number::UdpTimeout),
+    number(None, "bind-timeout", Number::BindTimeout),
+    number(None, "peer-timeout", Number::PeerTimeout),
+    number(None, "max-sessions", Number::MaxSessions),
+    number(None, "max-per-client", Number::MaxPerClient),
+    number(None, "buffers", Number::Buffers),
+    number(None, "buffer-size", Number::BufferSize),
+    flag(Some('q'), "quiet", Flag::Quiet),
+    flag(Some('v'), "verbose", Flag::Verbose),
+    flag(None, "check", Flag::Check),
+    flag(Some('h'), "help", Flag::Help),
+    flag(Some('V'), "version", Flag::Version),
+];
+
+const fn flag(letter: Option<char>, name: &'static str, flag: Flag) -> Entry {
+    let kind = Kind::Flag(flag);
+    Entry { letter, name, kind }
+}
+
+const fn number(letter: Option<char>, name: &'static str, number: Number) -> Entry {
+    let kind = Kind::Number(number);
+    Entry { letter, name, kind }
+}
+
+const fn text(letter: Option<char>, name: &'static str, text: Text) -> Entry {
+    let kind = Kind::Text(text);
+    Entry { letter, name, kind }
+}
+
+const fn list(letter: Option<char>, name: &'static str, list: List) -> Entry {
+    let kind = Kind::List(list);
+    Entry { letter, name, kind }
+}
+
+/// The table in the form of getopts, which has no use for the explanations.
+pub(super) fn parser() -> Options {
     let mut options = Options::new();
-    for entry in entries() {
-        let Entry {
-            number,
-            letter,
-            name,
-            form,
-        } = entry;
-        let value = if form == Form::Flag {
-            HasArg::No
-        } else {
-            HasArg::Yes
+    for Entry { letter, name, kind } in &OPTIONS {
+        let letter = letter.map(String::from).unwrap_or_default();
+        match kind {
+            Kind::Flag(Flag::Verbose) => options.optflagmulti(&letter, name, ""),
+            Kind::Flag(_) => options.optflag(&letter, name, ""),
+            Kind::Number(_) | Kind::Text(_) => options.optopt(&letter, name, "", ""),
+            Kind::List(_) => options.optmulti(&letter, name, "", ""),
         };
-        let often = if form == Form::Many || number == option::VERBOSE {
-            Occur::Multi
-        } else {
-            Occur::Optional
-        };
-        options.opt(letter, name, "", "", value, often);
     }
     options
 }
@@ -174,7 +182,10 @@ pub(super) fn misuse(fail: Fail) -> ConfigError {
         Fail::UnexpectedArgument(name) => (name, "takes no value"),
         Fail::OptionMissing(name) => (name, "is missing"),
     };
-    let known = entries().find(|entry| name == entry.letter || name == entry.name);
+    let is_letter = |entry: &Entry| entry.letter.is_some_and(|letter| name.chars().eq([letter]));
+    let known = OPTIONS
+        .iter()
+        .find(|entry| name == entry.name || is_letter(entry));
     let option = match known {
         Some(entry) => entry.name,
         // "--password:secret" is an unknown option with a password in it.
@@ -187,18 +198,46 @@ pub(super) fn misuse(fail: Fail) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::help::HELP;
+
+    /// Letter, name and what stands behind the name, of a line of the help text like
+    /// `  -i, --listen ADDR[:PORT],..   addresses`, if it has an option.
+    fn option(line: &str) -> Option<(Option<char>, &str, &str)> {
+        let (head, tail) = line.split_at_checked(6)?;
+        let mut words = tail.strip_prefix("--")?.split(' ');
+        let letter = head
+            .strip_prefix("  -")
+            .and_then(|head| head.chars().next());
+        Some((letter, words.next()?, words.next()?))
+    }
 
     #[test]
-    fn an_option_has_one_number_in_the_table_and_by_its_name() {
-        for (entry, place) in entries().zip(0..) {
-            assert_eq!(entry.number, place, "{}", entry.name);
-            assert_eq!(number_of(entry.name), place, "{}", entry.name);
+    fn the_help_text_has_the_options_of_the_table_in_its_order() {
+        let lines: Vec<_> = HELP.lines().filter_map(option).collect();
+        let dashed = |line: &&str| line.trim_start().starts_with('-');
+        assert_eq!(lines.len(), HELP.lines().filter(dashed).count());
+        assert_eq!(lines.len(), OPTIONS.len());
+        for (entry, (letter, name, value)) in OPTIONS.iter().zip(lines) {
+            assert_eq!((entry.letter, entry.name), (letter, name));
+            let matches = match entry.kind {
+                Kind::Flag(_) => value.is_empty(),
+                Kind::Number(_) => ["N", "PORT", "BYTES"].contains(&value),
+                Kind::List(_) => value.ends_with(",.."),
+                Kind::Text(_) => {
+                    !value.is_empty()
+                        && !["N", "PORT", "BYTES"].contains(&value)
+                        && !value.ends_with(",..")
+                }
+            };
+            assert!(matches, "--{name} {value}: {:?}", entry.kind);
         }
     }
 
     #[test]
-    #[should_panic(expected = "not an option")]
-    fn the_beginning_of_a_name_is_no_name() {
-        number_of("relay");
+    fn no_option_is_twice_in_the_table() {
+        for (place, entry) in OPTIONS.iter().enumerate() {
+            let twin = |other: &Entry| entry.name == other.name || entry.kind == other.kind;
+            assert_eq!(OPTIONS.iter().position(twin), Some(place), "{}", entry.name);
+        }
     }
 }
