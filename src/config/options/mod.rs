@@ -116,63 +116,44 @@ fn honour(config: &mut Asked, matches: &Matches, entry: &Entry) -> Result<(), Co
     Ok(())
 }
 
-/// Options that cannot stand together, or not alone, one to a line. A value for something that
-/// is switched off could not be honoured; trust means to do without a password, so there must
-/// be one.
-const CONTRADICTIONS: &str = "\
-user needs --password
-password needs --user
-trust needs --user or --users
-auth-once needs --user or --users
-ipv4 contradicts --ipv6
-prefer contradicts --ipv4
-prefer contradicts --ipv6
-udp-strict contradicts --no-udp
-udp-timeout contradicts --no-udp
-bind-timeout contradicts --no-bind
-relay-ports contradicts --no-udp with --no-bind
-public contradicts --no-udp with --no-bind
-quiet contradicts --verbose";
-
-/// Finds them, and numbers and addresses that do not go with others.
+/// Options that cannot stand together, or not alone. A value for something that is switched off
+/// could not be honoured; trust means to do without a password, so there must be one.
 fn contradictions(config: &Asked, matches: &Matches) -> Result<(), ConfigError> {
-    for line in CONTRADICTIONS.split('\n') {
-        let (option, why) = line.split_once(' ').unwrap_or_default();
-        let is_need = why.starts_with("needs");
-        let (mut named, mut given) = (0, 0);
-        for other in why.split(' ').filter_map(|word| word.strip_prefix("--")) {
-            named += 1;
-            given += u8::from(matches.opt_present(other));
+    const WITHOUT_RELAYS: &str = "contradicts --no-udp with --no-bind";
+    let given = |option| matches.opt_present(option);
+    let without_users = !given("user") && !given("users");
+    let without_relays = given("no-udp") && given("no-bind");
+    let unused_v4 = config.outgoing.v4.is_some() && !config.families.v4;
+    let unused_v6 = config.outgoing.v6.is_some() && !config.families.v6;
+    let limits = &config.limits;
+    let is_more = limits.sessions_max.is_some() && limits.per_client_max > limits.sessions_max;
+    // Where the first is true, the option must not be given, and why.
+    let rules = [
+        (!given("password"), "user", "needs --password"),
+        (!given("user"), "password", "needs --user"),
+        (without_users, "trust", "needs --user or --users"),
+        (without_users, "auth-once", "needs --user or --users"),
+        (given("ipv6"), "ipv4", "contradicts --ipv6"),
+        (given("ipv4"), "prefer", "contradicts --ipv4"),
+        (given("ipv6"), "prefer", "contradicts --ipv6"),
+        (given("no-udp"), "udp-strict", "contradicts --no-udp"),
+        (given("no-udp"), "udp-timeout", "contradicts --no-udp"),
+        (given("no-bind"), "bind-timeout", "contradicts --no-bind"),
+        (without_relays, "relay-ports", WITHOUT_RELAYS),
+        (without_relays, "public", WITHOUT_RELAYS),
+        (given("verbose"), "quiet", "contradicts --verbose"),
+        (unused_v4, "bind", "contradicts --ipv6"),
+        (unused_v6, "bind", "contradicts --ipv4"),
+        (is_more, "max-per-client", "more than --max-sessions"),
+    ];
+    for (is_wrong, option, why) in rules {
+        if is_wrong && given(option) {
+            let value = matches.opt_str(option);
+            let shown = value.filter(|_| option != "password");
+            return Err(ConfigError::about(option, shown.as_deref(), why));
         }
-        // One of those that are needed is enough; of the others it takes all.
-        let least = if is_need { 1 } else { named };
-        if (given >= least) != is_need {
-            contradiction(matches, option, why)?;
-        }
-    }
-    let (outgoing, limits) = (&config.outgoing, &config.limits);
-    if !config.families.v4 && outgoing.v4.is_some() {
-        contradiction(matches, "bind", "contradicts --ipv6")?;
-    }
-    if !config.families.v6 && outgoing.v6.is_some() {
-        contradiction(matches, "bind", "contradicts --ipv4")?;
-    }
-    if let (Some(per_client), Some(sessions)) = (limits.per_client_max, limits.sessions_max)
-        && per_client > sessions
-    {
-        contradiction(matches, "max-per-client", "more than --max-sessions")?;
     }
     Ok(())
-}
-
-/// What is wrong with an option, if it was given.
-fn contradiction(matches: &Matches, option: &str, why: &str) -> Result<(), ConfigError> {
-    if !matches.opt_present(option) {
-        return Ok(());
-    }
-    let values = matches.opt_strs(option);
-    let shown = values.first().filter(|_| option != "password");
-    Err(ConfigError::about(option, shown.map(String::as_str), why))
 }
 
 /// Who chooses the way out for one family by a source address does not want the other to leave
