@@ -43,7 +43,7 @@ fn run(asked: Box<Asked>) -> ! {
     let (names, mut warnings) = config.sources.load_names(config.families);
     warnings.extend(few);
     let interfaces = sys::interfaces::interfaces();
-    config::check::warn(&mut warnings, &config, &interfaces);
+    warnings.extend(config::check::warnings(&config, &interfaces));
     if config.check {
         print(&config::check::report(
             &config,

@@ -3,10 +3,10 @@
 //!
 //! Text only: everything is given, nothing is read or asked here. No line has a password.
 
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::settings::{Config, Limits, Listen, Outgoing, RelayOptions, Timeouts};
+use super::settings::{Config, Limits, Listen};
 use crate::state::access::{Destination, Interface, Nets, Policy};
 use crate::state::pool::SCRATCH_BUFFERS;
 use crate::state::prefix::SERVED;
@@ -36,57 +36,245 @@ const WAITING_BYTES: u64 = 2 << 10;
 /// The whole text, each line ended. `users` are those of `Sources::load_users`, `names` what
 /// `load_names` came with, `warnings` all that were found.
 pub fn report(config: &Config, users: usize, names: &Settings, warnings: &[String]) -> String {
-    let mut text = String::new();
-    listeners(&mut text, config);
-    protocols(&mut text, config.protocols);
-    policy(&mut text, &config.policy, users);
-    for server in &names.servers {
-        line(&mut text, "name server", server);
-    }
-    for domain in &names.search {
-        line(&mut text, "search", &Shown(domain));
-    }
-    line(&mut text, "names of the hosts file", &names.hosts.len());
-    outgoing(&mut text, &config.outgoing);
-    line(&mut text, "families", &families(config.families));
-    relay(&mut text, config.protocols, &config.relay);
-    timeouts(&mut text, config.protocols, &config.timeouts);
-    limits(&mut text, config.protocols, &config.limits);
-    for warning in warnings {
-        line(&mut text, "warning", warning);
-    }
-    text
+    let mut report = Report::default();
+    report.access(config, users);
+    report.outside(config, names);
+    report.timeouts(config);
+    report.limits(config);
+    report.rows("warning", warnings);
+    report.text
 }
 
-/// Adds what is worth a warning in a configuration that works.
-pub fn warn(warnings: &mut Vec<String>, config: &Config, interfaces: &[Interface]) {
-    let mut warn = |before, net: &dyn Display, after| {
-        warnings.push(format!("{before}{net}{after}"));
-    };
+/// The text as it grows, row by row.
+#[derive(Default)]
+struct Report {
+    text: String,
+}
+
+impl Report {
+    /// Adds one row.
+    fn row(&mut self, key: &str, value: &dyn Display) {
+        self.text.push_str(&format!("{key}: {value}\n"));
+    }
+
+    /// Adds a row for each value.
+    fn rows<T: Display>(&mut self, key: &str, values: &[T]) {
+        for value in values {
+            self.row(key, value);
+        }
+    }
+
+    /// Adds a row for the address of each family, or one that says `neither`.
+    fn per_family(&mut self, key: &str, v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>, neither: &str) {
+        self.rows(key, v4.as_slice());
+        self.rows(key, v6.as_slice());
+        if v4.is_none() && v6.is_none() {
+            self.row(key, &neither);
+        }
+    }
+
+    /// Adds a timeout as it is typed.
+    fn seconds(&mut self, key: &str, ms: u32) {
+        self.row(key, &format_args!("{} s", ms / 1000));
+    }
+
+    /// Where connections are taken, what is spoken there, who may connect and where to.
+    fn access(&mut self, config: &Config, users: usize) {
+        let (protocols, policy) = (config.protocols, &config.policy);
+        if config.listen.is_empty() {
+            let port = config.port;
+            let both = format_args!("0.0.0.0:{port} and [::]:{port}, whichever there is");
+            self.row("listen", &both);
+        }
+        for listener in &config.listen {
+            match listener {
+                Listen::Addr(addr) => self.row("listen", addr),
+                Listen::Interface(name, port) => {
+                    let all = format_args!("addresses of {name}, port {port}");
+                    self.row("listen", &all);
+                }
+            }
+        }
+        self.row("protocols", &spoken(protocols));
+        self.row("commands", &commands(protocols));
+        self.rows("clients", &policy.clients);
+        if policy.clients.is_empty() {
+            self.row("clients", &default_clients(policy));
+        }
+        self.row("users", &users);
+        self.rows("trust", &policy.trust);
+        self.row("auth-once", &on_or_off(policy.auth_once));
+        let everybody = "the Internet and the client's own subnet";
+        self.row("destinations", &everybody);
+        self.rows("permit", &policy.permit);
+        self.rows("block", &policy.block);
+    }
+
+    /// How names are looked up, and how outgoing connections, UDP relays and BIND listeners appear.
+    fn outside(&mut self, config: &Config, names: &Settings) {
+        let (outgoing, relay) = (&config.outgoing, &config.relay);
+        self.rows("name server", &names.servers);
+        for domain in &names.search {
+            self.row("search", &Shown(domain));
+        }
+        self.row("names of the hosts file", &names.hosts.len());
+        match &outgoing.device {
+            Some(device) => self.row("bind", device),
+            None => self.per_family("bind", outgoing.v4, outgoing.v6, "the kernel's choice"),
+        }
+        self.rows("mark", outgoing.mark.as_slice());
+        self.row("families", &families(config.families));
+        if config.protocols.udp || config.protocols.bind {
+            match relay.ports {
+                Some((first, last)) => self.row("relay-ports", &format_args!("{first}-{last}")),
+                None => self.row("relay-ports", &"the kernel's choice"),
+            }
+            let (v4, v6) = (relay.public_v4, relay.public_v6);
+            self.per_family("public", v4, v6, "the local address");
+        }
+        if config.protocols.udp {
+            self.row("udp-strict", &on_or_off(relay.strict));
+        }
+    }
+
+    /// The timeouts of what is on.
+    fn timeouts(&mut self, config: &Config) {
+        let timeouts = &config.timeouts;
+        self.seconds("handshake-timeout", timeouts.handshake_ms);
+        self.seconds("connect-timeout", timeouts.connect_ms);
+        self.seconds("idle-timeout", timeouts.idle_ms);
+        self.seconds("half-close-timeout", timeouts.half_close_ms);
+        if config.protocols.udp {
+            self.seconds("udp-timeout", timeouts.udp_ms);
+        }
+        if config.protocols.bind {
+            self.seconds("bind-timeout", timeouts.bind_ms);
+        }
+        match timeouts.peer_ms {
+            0 => self.row("peer-timeout", &"the kernel's"),
+            ms => self.seconds("peer-timeout", ms),
+        }
+    }
+
+    /// The limits of what is on, and what they come to in memory if all of them are reached.
+    fn limits(&mut self, config: &Config) {
+        let (protocols, limits) = (config.protocols, &config.limits);
+        self.row("max-sessions", &limits.sessions_max);
+        self.row("max-per-client", &limits.per_client_max);
+        self.row(
+            "handshakes, lookups and connects at once",
+            &limits.openings_max,
+        );
+        if protocols.udp {
+            let (all, one) = (limits.associations_max, limits.per_client_associations_max);
+            self.row("associations", &format_args!("{all}, {one} of one client"));
+        }
+        if protocols.bind {
+            let (all, one) = (limits.binds_max, limits.per_client_binds_max);
+            self.row("BINDs", &format_args!("{all}, {one} of one client"));
+        }
+        if protocols.http {
+            self.row("HTTP heads at once", &limits.heads_max);
+        }
+        self.row("buffers", &limits.buffers_max);
+        self.row("buffer-size", &limits.buffer_bytes);
+        let memory = memory_kib(protocols, limits);
+        self.row(
+            "memory at most",
+            &format_args!("{memory} KiB and the kernel's"),
+        );
+    }
+}
+
+/// The protocols on the port.
+fn spoken(protocols: Protocols) -> &'static str {
+    match (protocols.socks4, protocols.http) {
+        (true, true) => "SOCKS5, SOCKS4, HTTP",
+        (true, false) => "SOCKS5, SOCKS4",
+        (false, true) => "SOCKS5, HTTP",
+        (false, false) => "SOCKS5",
+    }
+}
+
+fn commands(protocols: Protocols) -> &'static str {
+    match (protocols.bind, protocols.udp) {
+        (true, true) => "CONNECT, BIND, UDP ASSOCIATE",
+        (true, false) => "CONNECT, BIND",
+        (false, true) => "CONNECT, UDP ASSOCIATE",
+        (false, false) => "CONNECT",
+    }
+}
+
+/// Who may connect where --clients is not given.
+fn default_clients(policy: &Policy) -> &'static str {
+    if policy.credentials {
+        "anyone with a password"
+    } else {
+        "loopback, link-local and private addresses, links without a default route"
+    }
+}
+
+fn on_or_off(is_on: bool) -> &'static str {
+    if is_on { "on" } else { "off" }
+}
+
+/// The families in the order they are tried in.
+fn families(families: Families) -> &'static str {
+    match families {
+        Families { v6: false, .. } => "IPv4",
+        Families { v4: false, .. } => "IPv6",
+        Families { v6_first: true, .. } => "IPv6, then IPv4",
+        Families {
+            v6_first: false, ..
+        } => "IPv4, then IPv6",
+    }
+}
+
+/// What the limits of what is on come to in memory if all of them are reached.
+fn memory_kib(protocols: Protocols, limits: &Limits) -> u64 {
+    let mut bytes = limits.sessions_max as u64 * SESSION_BYTES
+        + limits.openings_max as u64 * OPENING_BYTES
+        + (limits.buffers_max + SCRATCH_BUFFERS) as u64 * limits.buffer_bytes as u64;
+    if protocols.udp {
+        bytes += limits.associations_max as u64 * ASSOCIATION_BYTES + BATCH_BYTES;
+    }
+    if protocols.http {
+        bytes += limits.heads_max as u64 * HEAD_BYTES + limits.openings_max as u64 * WAITING_BYTES;
+    }
+    bytes.div_ceil(1024)
+}
+
+/// What is worth a warning in a configuration that works.
+pub fn warnings(config: &Config, interfaces: &[Interface]) -> Vec<String> {
     let policy = &config.policy;
+    let mut warnings = Vec::new();
     if !policy.credentials {
         for net in policy.clients.iter().filter(|net| is_wide(net, interfaces)) {
-            warn("anyone in ", net, " may use this proxy without a password");
+            warnings.push(format!(
+                "anyone in {net} may use this proxy without a password"
+            ));
         }
     }
     for net in &policy.trust {
         if is_wide(net, interfaces) {
-            warn("anyone in ", net, " may use this proxy: it is trusted");
+            warnings.push(format!("anyone in {net} may use this proxy: it is trusted"));
         }
         if has_loopback(net) {
-            let lends = " is trusted: a forwarder on this machine (ssh -L, a container) lends it \
-                         to others";
-            warn("", net, lends);
+            warnings.push(format!(
+                "{net} is trusted: a forwarder on this machine (ssh -L, a container) lends it to \
+                 others"
+            ));
         }
     }
-    let built_in = !policy.credentials && policy.clients.is_empty();
-    for interface in interfaces {
-        if built_in && is_inside(interface) {
-            let Interface { name, addr, .. } = interface;
-            let what = format_args!("{name} has a default route and the private address {addr}");
-            warn("", &what, ": its network may use this proxy");
+    if !policy.credentials && policy.clients.is_empty() {
+        for Interface { name, addr, .. } in interfaces.iter().filter(|one| is_inside(one)) {
+            warnings.push(format!(
+                "{name} has a default route and the private address {addr}: its network may use \
+                 this proxy"
+            ));
         }
     }
+    warnings
 }
 
 /// Whether a network reaches beyond [`SERVED`]: a larger or another prefix, or an interface that
@@ -123,230 +311,11 @@ fn is_inside(interface: &Interface) -> bool {
     interface.default_route && private
 }
 
-/// Appends one line.
-fn line(text: &mut String, key: &str, value: &dyn Display) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "{key}: {value}");
-}
-
-/// Appends one line per network.
-fn lines(text: &mut String, key: &str, nets: &[Destination]) {
-    for net in nets {
-        line(text, key, net);
-    }
-}
-
-/// Appends what is on.
-#[inline(never)]
-fn append(text: &mut String, is_on: bool, what: &str) {
-    if is_on {
-        text.push_str(what);
-    }
-}
-
-/// Appends `form`, a number in the place of each #.
-fn fill(text: &mut String, form: &str, numbers: &[usize]) {
-    let mut numbers = numbers.iter();
-    for part in form.split('#') {
-        text.push_str(part);
-        if let Some(number) = numbers.next() {
-            let _ = write!(text, "{number}");
-        }
-    }
-}
-
-/// Where connections are taken.
-fn listeners(text: &mut String, config: &Config) {
-    if config.listen.is_empty() {
-        let port = config.port;
-        let form = "listen: 0.0.0.0:# and [::]:#, whichever there is\n";
-        fill(text, form, &[port.into(), port.into()]);
-    }
-    for listener in &config.listen {
-        match listener {
-            Listen::Addr(addr) => line(text, "listen", addr),
-            Listen::Interface(name, port) => {
-                line(
-                    text,
-                    "listen",
-                    &format_args!("addresses of {name}, port {port}"),
-                );
-            }
-        }
-    }
-}
-
-/// What is spoken there.
-fn protocols(text: &mut String, protocols: Protocols) {
-    append(text, true, "protocols: SOCKS5");
-    append(text, protocols.socks4, ", SOCKS4");
-    append(text, protocols.http, ", HTTP");
-    append(text, true, "\ncommands: CONNECT");
-    append(text, protocols.bind, ", BIND");
-    append(text, protocols.udp, ", UDP ASSOCIATE");
-    append(text, true, "\n");
-}
-
-/// Who may connect and where to.
-fn policy(text: &mut String, policy: &Policy, users: usize) {
-    lines(text, "clients", &policy.clients);
-    if policy.clients.is_empty() {
-        let local = "loopback, link-local and private addresses, links without a default route";
-        let clients = if policy.credentials {
-            "anyone with a password"
-        } else {
-            local
-        };
-        line(text, "clients", &clients);
-    }
-    line(text, "users", &users);
-    lines(text, "trust", &policy.trust);
-    switch(text, "auth-once", policy.auth_once);
-    let everybody = "destinations: the Internet and the client's own subnet\n";
-    append(text, true, everybody);
-    lines(text, "permit", &policy.permit);
-    lines(text, "block", &policy.block);
-}
-
-/// Appends a line about a switch.
-fn switch(text: &mut String, key: &str, is_on: bool) {
-    line(text, key, &if is_on { "on" } else { "off" });
-}
-
-/// How outgoing connections are bound.
-fn outgoing(text: &mut String, outgoing: &Outgoing) {
-    match &outgoing.device {
-        Some(device) => line(text, "bind", device),
-        None => addrs(
-            text,
-            "bind",
-            outgoing.v4,
-            outgoing.v6,
-            "the kernel's choice",
-        ),
-    }
-    if let Some(mark) = outgoing.mark {
-        line(text, "mark", &mark);
-    }
-}
-
-/// Appends one line per family with an address, or `neither`.
-fn addrs(text: &mut String, key: &str, v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>, neither: &str) {
-    let addrs = [v4.map(IpAddr::V4), v6.map(IpAddr::V6)];
-    for addr in addrs.iter().flatten() {
-        line(text, key, addr);
-    }
-    if v4.is_none() && v6.is_none() {
-        line(text, key, &neither);
-    }
-}
-
-/// The families in the order they are tried in.
-fn families(families: Families) -> &'static str {
-    match families {
-        Families { v6: false, .. } => "IPv4",
-        Families { v4: false, .. } => "IPv6",
-        Families { v6_first: true, .. } => "IPv6, then IPv4",
-        Families {
-            v6_first: false, ..
-        } => "IPv4, then IPv6",
-    }
-}
-
-/// How UDP relays and BIND listeners appear, where there are any.
-fn relay(text: &mut String, protocols: Protocols, relay: &RelayOptions) {
-    if !protocols.udp && !protocols.bind {
-        return;
-    }
-    match relay.ports {
-        Some((first, last)) => fill(text, "relay-ports: #-#\n", &[first.into(), last.into()]),
-        None => line(text, "relay-ports", &"the kernel's choice"),
-    }
-    addrs(
-        text,
-        "public",
-        relay.public_v4,
-        relay.public_v6,
-        "the local address",
-    );
-    if protocols.udp {
-        switch(text, "udp-strict", relay.strict);
-    }
-}
-
-/// The timeouts of what is on, in seconds, as they are typed.
-fn timeouts(text: &mut String, protocols: Protocols, timeouts: &Timeouts) {
-    let seconds = |ms: u32| ms as usize / 1000;
-    let [handshake, connect, idle, half_close] = [
-        seconds(timeouts.handshake_ms),
-        seconds(timeouts.connect_ms),
-        seconds(timeouts.idle_ms),
-        seconds(timeouts.half_close_ms),
-    ];
-    let form = "handshake-timeout: # s\nconnect-timeout: # s\nidle-timeout: # s\n\
-                half-close-timeout: # s\n";
-    fill(text, form, &[handshake, connect, idle, half_close]);
-    if protocols.udp {
-        fill(text, "udp-timeout: # s\n", &[seconds(timeouts.udp_ms)]);
-    }
-    if protocols.bind {
-        fill(text, "bind-timeout: # s\n", &[seconds(timeouts.bind_ms)]);
-    }
-    match timeouts.peer_ms {
-        0 => text.push_str("peer-timeout: the kernel's\n"),
-        ms => fill(text, "peer-timeout: # s\n", &[seconds(ms)]),
-    }
-}
-
-/// The limits of what is on, and what they come to in memory if all of them are reached.
-fn limits(text: &mut String, protocols: Protocols, limits: &Limits) {
-    let form = "max-sessions: #\nmax-per-client: #\nhandshakes, lookups and connects at once: #\n";
-    let Limits {
-        sessions_max,
-        per_client_max,
-        openings_max,
-        ..
-    } = *limits;
-    fill(text, form, &[sessions_max, per_client_max, openings_max]);
-    if protocols.udp {
-        let (all, one) = (limits.associations_max, limits.per_client_associations_max);
-        fill(text, "associations: #, # of one client\n", &[all, one]);
-    }
-    if protocols.bind {
-        let (all, one) = (limits.binds_max, limits.per_client_binds_max);
-        fill(text, "BINDs: #, # of one client\n", &[all, one]);
-    }
-    if protocols.http {
-        fill(text, "HTTP heads at once: #\n", &[limits.heads_max]);
-    }
-    let memory = memory_kib(protocols, limits);
-    let form = "buffers: #\nbuffer-size: #\nmemory at most: # KiB and the kernel's\n";
-    fill(
-        text,
-        form,
-        &[limits.buffers_max, limits.buffer_bytes, memory],
-    );
-}
-
-/// What the limits of what is on come to in memory if all of them are reached.
-fn memory_kib(protocols: Protocols, limits: &Limits) -> usize {
-    let mut bytes = limits.sessions_max as u64 * SESSION_BYTES
-        + limits.openings_max as u64 * OPENING_BYTES
-        + (limits.buffers_max + SCRATCH_BUFFERS) as u64 * limits.buffer_bytes as u64;
-    if protocols.udp {
-        bytes += limits.associations_max as u64 * ASSOCIATION_BYTES + BATCH_BYTES;
-    }
-    if protocols.http {
-        bytes += limits.heads_max as u64 * HEAD_BYTES + limits.openings_max as u64 * WAITING_BYTES;
-    }
-    usize::try_from(bytes.div_ceil(1024)).unwrap_or(usize::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::limits::settle;
-    use crate::config::settings::{Asked, Sources};
+    use crate::config::settings::{Asked, Outgoing, RelayOptions, Sources};
 
     fn nets(list: &[&str]) -> Vec<Destination> {
         list.iter().map(|net| net.parse().unwrap()).collect()
@@ -383,9 +352,7 @@ mod tests {
             policy,
             ..Asked::default()
         });
-        let mut warnings = Vec::new();
-        warn(&mut warnings, &config, &router());
-        warnings
+        warnings(&config, &router())
     }
 
     #[test]
