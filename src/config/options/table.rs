@@ -4,7 +4,7 @@
 //! The help text has a line for each of them (a test compares the two). What the values mean is
 //! for `meaning`.
 
-use getopts::{Fail, Options};
+use getopts::{Fail, HasArg, Occur, Options};
 
 use crate::config::error::ConfigError;
 
@@ -163,12 +163,13 @@ pub(super) fn parser() -> Options {
     let mut options = Options::new();
     for Entry { letter, name, kind } in &OPTIONS {
         let letter = letter.map(String::from).unwrap_or_default();
-        match kind {
-            Kind::Flag(Flag::Verbose) => options.optflagmulti(&letter, name, ""),
-            Kind::Flag(_) => options.optflag(&letter, name, ""),
-            Kind::Number(_) | Kind::Text(_) => options.optopt(&letter, name, "", ""),
-            Kind::List(_) => options.optmulti(&letter, name, "", ""),
+        let (value, often) = match kind {
+            Kind::Flag(Flag::Verbose) => (HasArg::No, Occur::Multi),
+            Kind::Flag(_) => (HasArg::No, Occur::Optional),
+            Kind::Number(_) | Kind::Text(_) => (HasArg::Yes, Occur::Optional),
+            Kind::List(_) => (HasArg::Yes, Occur::Multi),
         };
+        options.opt(&letter, name, "", "", value, often);
     }
     options
 }
