@@ -52,7 +52,6 @@ fn overwrite(password: &[u8]) -> Option<bool> {
 }
 
 /// A file about this process as it is now.
-#[inline(never)]
 fn read(path: &str) -> Option<Vec<u8>> {
     Some(file::read(path, CMDLINE_BYTES_MAX).ok()?.0)
 }

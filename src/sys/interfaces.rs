@@ -48,22 +48,28 @@ const ANSWERS_MAX: usize = 64;
 pub fn interfaces() -> Vec<Interface> {
     let v4 = devices("/proc/net/route", v4_default);
     let v6 = devices("/proc/net/ipv6_route", v6_default);
-    let mut found = Vec::new();
-    let mut add = |name: &[u8], addr, bits| {
-        if found.len() < ADDRS_MAX {
-            found.push(interface(name, addr, bits, v4.as_deref(), v6.as_deref()));
-        }
-    };
-    if v4_addrs(&mut add).is_err() {
+    let Ok(mut addrs) = v4_addrs() else {
         return Vec::new();
-    }
+    };
     // A kernel without IPv6 has no such file.
     if let Ok((text, _)) = file::read("/proc/net/if_inet6", ROUTES_BYTES_MAX) {
-        for (name, addr, bits) in lines(&text).filter_map(v6_addr) {
-            add(name, addr.into(), bits);
-        }
+        addrs.extend(lines(&text).filter_map(v6_addr));
     }
-    found
+    addrs.truncate(ADDRS_MAX);
+    addrs
+        .into_iter()
+        .map(|addr| interface(addr, v4.as_deref(), v6.as_deref()))
+        .collect()
+}
+
+/// An address as the kernel tells it.
+#[derive(Debug, PartialEq, Eq)]
+struct Addr {
+    /// The interface's name.
+    name: Vec<u8>,
+    addr: IpAddr,
+    /// The length of the prefix.
+    bits: u8,
 }
 
 /// NLM_F_REQUEST and NLM_F_DUMP, which have 16 bits in a message, and AF_INET, which has 8.
@@ -72,11 +78,8 @@ const AF_INET: u8 = 2;
 const _: () = assert!(REQUEST_DUMP as i32 == libc::NLM_F_REQUEST | libc::NLM_F_DUMP);
 const _: () = assert!(AF_INET as i32 == libc::AF_INET);
 
-/// What is done with a name, an address and the length of its prefix.
-type Add<'a> = &'a mut dyn FnMut(&[u8], IpAddr, u8);
-
 /// The IPv4 addresses (RTM_GETADDR).
-fn v4_addrs(add: Add<'_>) -> Result<(), Errno> {
+fn v4_addrs() -> Result<Vec<Addr>, Errno> {
     let route = socket(
         AddressFamily::Netlink,
         SockType::Raw,
@@ -90,6 +93,7 @@ fn v4_addrs(add: Add<'_>) -> Result<(), Errno> {
     question[6..8].copy_from_slice(&REQUEST_DUMP.to_ne_bytes());
     question[16] = AF_INET;
     send(route.as_raw_fd(), &question, MsgFlags::empty())?;
+    let mut addrs = Vec::new();
     let mut room = [0; ANSWER_BYTES];
     for _ in 0..ANSWERS_MAX {
         let len = recv(route.as_raw_fd(), &mut room, MsgFlags::MSG_DONTWAIT)?;
@@ -99,21 +103,19 @@ fn v4_addrs(add: Add<'_>) -> Result<(), Errno> {
                 break;
             };
             match u16::from_ne_bytes([e, f]) {
-                libc::RTM_NEWADDR => v4_addr(message, add),
+                libc::RTM_NEWADDR => addrs.extend(v4_addr(message)),
                 // NLMSG_DONE, or an error.
-                _ => return Ok(()),
+                _ => return Ok(addrs),
             }
         }
     }
-    Ok(())
+    Ok(addrs)
 }
 
 /// One message with an address: 16 bytes of header, family, length of the prefix, six bytes more,
 /// and attributes. IFA_LOCAL is the own end where there is a peer.
-fn v4_addr(message: &[u8], add: Add<'_>) {
-    let (Some(bits), Some(mut rest)) = (message.get(17), message.get(24..)) else {
-        return;
-    };
+fn v4_addr(message: &[u8]) -> Option<Addr> {
+    let (bits, mut rest) = (message.get(17)?, message.get(24..)?);
     let (mut name, mut addr) = (None, None);
     while let [a, b, c, d, ..] = *rest {
         let attribute = split(&mut rest, u16::from_ne_bytes([a, b]).into());
@@ -127,45 +129,45 @@ fn v4_addr(message: &[u8], add: Add<'_>) {
             _ => {}
         }
     }
-    if let (Some(name), Some(addr)) = (name, addr) {
-        add(name, IpAddr::from(*addr), *bits);
-    }
+    Some(Addr {
+        name: name?.to_vec(),
+        addr: IpAddr::from(*addr?),
+        bits: *bits,
+    })
 }
 
 /// Takes the first `len` bytes of a netlink answer, whose pieces start at multiples of four.
+/// `None` if there are fewer, or if `len` is 0.
 fn split<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     let piece = rest.get(..len).filter(|piece| !piece.is_empty())?;
     *rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
     Some(piece)
 }
 
-/// Name, address and length of the prefix in a line of /proc/net/if_inet6.
-fn v6_addr(line: &[u8]) -> Option<(&[u8], Ipv6Addr, u8)> {
+/// The address in a line of /proc/net/if_inet6.
+fn v6_addr(line: &[u8]) -> Option<Addr> {
     let mut fields = Words(line);
     let (high, low) = fields.next()?.split_at_checked(16)?;
     let addr = u128::from(number(high, 16)?) << 64 | u128::from(number(low, 16)?);
     let bits = number(fields.nth(1)?, 16)?;
-    let name = fields.nth(2)?;
-    Some((name, Ipv6Addr::from_bits(addr), u8::try_from(bits).ok()?))
+    Some(Addr {
+        name: fields.nth(2)?.to_vec(),
+        addr: Ipv6Addr::from_bits(addr).into(),
+        bits: u8::try_from(bits).ok()?,
+    })
 }
 
-/// One address. `v4` and `v6` are the devices of the default routes, where they are known.
-fn interface(
-    name: &[u8],
-    addr: IpAddr,
-    bits: u8,
-    v4: Option<&[Device]>,
-    v6: Option<&[Device]>,
-) -> Interface {
-    let known = if addr.is_ipv4() { v4 } else { v6 };
-    let listed = |devices: Option<&[Device]>| {
-        devices.is_some_and(|devices| devices.iter().any(|device| device == name))
-    };
+/// One address and whether its interface leads to the Internet. `v4` and `v6` are the devices of
+/// the default routes, where they are known.
+fn interface(addr: Addr, v4: Option<&[Device]>, v6: Option<&[Device]>) -> Interface {
+    let known = if addr.addr.is_ipv4() { v4 } else { v6 };
+    let listed =
+        |devices: Option<&[Device]>| devices.is_some_and(|devices| devices.contains(&addr.name));
     Interface {
         // The kernel takes any bytes; rules and listeners know those that are text.
-        name: str::from_utf8(name).unwrap_or_default().to_owned(),
-        addr,
-        bits,
+        name: str::from_utf8(&addr.name).unwrap_or_default().to_owned(),
+        addr: addr.addr,
+        bits: addr.bits,
         default_route: known.is_none() || listed(v4) || listed(v6),
     }
 }
@@ -249,6 +251,11 @@ ff000000000000000000000000000000 08 00000000000000000000000000000000 00 \
     00000000000000000000000000000000 ffffffff 00000001 00000000 00200200 lo
 ";
 
+    fn addr_of(name: &str, addr: IpAddr, bits: u8) -> Addr {
+        let name = name.as_bytes().to_vec();
+        Addr { name, addr, bits }
+    }
+
     #[test]
     fn default_routes_are_found_in_the_tables_of_a_real_system() {
         assert_eq!(default_devices(V4.as_bytes(), v4_default), [b"eth0"]);
@@ -314,7 +321,8 @@ ff000000000000000000000000000000 08 00000000000000000000000000000000 00 \
             (&none, &none, false),
         ] {
             for addr in [[192, 0, 2, 9].into(), IpAddr::from(Ipv6Addr::LOCALHOST)] {
-                let found = interface(b"wan", addr, 24, Some(v4_devices), Some(v6_devices));
+                let wan = addr_of("wan", addr, 24);
+                let found = interface(wan, Some(v4_devices), Some(v6_devices));
                 assert_eq!((found.name.as_str(), found.bits), ("wan", 24));
                 assert_eq!(found.default_route, outside);
             }
@@ -323,7 +331,8 @@ ff000000000000000000000000000000 08 00000000000000000000000000000000 00 \
 
     #[test]
     fn an_unreadable_table_makes_its_family_the_outside() {
-        let lan = |v4, v6| interface(b"br-lan", [192, 168, 1, 1].into(), 24, v4, v6);
+        let addr = || addr_of("br-lan", [192, 168, 1, 1].into(), 24);
+        let lan = |v4, v6| interface(addr(), v4, v6);
         assert!(lan(None, Some(&[])).default_route);
         assert!(!lan(Some(&[]), None).default_route);
         assert_eq!(devices("/nonexistent", v4_default), None);
@@ -344,23 +353,15 @@ ff000000000000000000000000000000 08 00000000000000000000000000000000 00 \
         message
     }
 
-    fn told(message: &[u8]) -> Option<(String, IpAddr, u8)> {
-        let mut told = None;
-        v4_addr(message, &mut |name, addr, bits| {
-            told = Some((String::from_utf8(name.to_vec()).unwrap(), addr, bits));
-        });
-        told
-    }
-
     #[test]
     fn an_address_is_the_own_end_and_its_label_begins_with_the_name() {
         let peer = (libc::IFA_ADDRESS, &[10, 0, 0, 2][..]);
         let own = (libc::IFA_LOCAL, &[10, 0, 0, 1][..]);
         let label = (libc::IFA_LABEL, &b"wan:1\0"[..]);
-        let found = Some((String::from("wan"), [10, 0, 0, 1].into(), 30));
-        assert_eq!(told(&message(30, &[peer, own, label])), found);
-        assert_eq!(told(&message(30, &[label, (9, &[]), own])), found);
-        assert_eq!(told(&message(30, &[own])), None);
+        let found = Some(addr_of("wan", [10, 0, 0, 1].into(), 30));
+        assert_eq!(v4_addr(&message(30, &[peer, own, label])), found);
+        assert_eq!(v4_addr(&message(30, &[label, (9, &[]), own])), found);
+        assert_eq!(v4_addr(&message(30, &[own])), None);
     }
 
     #[test]
@@ -373,20 +374,20 @@ ff000000000000000000000000000000 08 00000000000000000000000000000000 00 \
             ],
         );
         for len in 0..whole.len() {
-            told(&whole[..len]);
+            v4_addr(&whole[..len]);
         }
         // An attribute of no length.
         let mut rest = &[0; 8][..];
         assert_eq!(split(&mut rest, 0), None);
         let zeros = [&whole[..], &[0; 64]].concat();
-        assert!(told(&zeros).is_some());
+        assert!(v4_addr(&zeros).is_some());
     }
 
     #[test]
     fn addresses_of_ipv6_are_read_from_the_kernels_table() {
         let line = b"20010db8000100000000000000000002 0a 40 00 80   br-lan";
         let addr = "2001:db8:1::2".parse().unwrap();
-        assert_eq!(v6_addr(line), Some((&b"br-lan"[..], addr, 64)));
+        assert_eq!(v6_addr(line), Some(addr_of("br-lan", addr, 64)));
         for bad in ["", "20010db8 0a 40 00 80 br-lan", "xx", "a b c d e f"] {
             assert_eq!(v6_addr(bad.as_bytes()), None);
         }

@@ -59,9 +59,9 @@ impl Signals {
         let _ = raise(Number::SIGHUP);
     }
 
-    /// Waits for a signal, before there is a loop.
+    /// Waits for a signal, before there is a loop. `timeout` is at most 24 days.
     pub fn wait(&self, timeout: Duration) -> Option<Signal> {
-        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::ZERO);
+        let timeout = PollTimeout::try_from(timeout).expect("poll(2) takes 24 days");
         match poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout) {
             Ok(_) | Err(Errno::EINTR) => self.next(),
             Err(_) => None,
