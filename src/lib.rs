@@ -36,6 +36,26 @@
 //! | permit, refuse | what the rules say about a destination |
 //! | slot, key, token | a place in the table of sessions; its name; that name in epoll |
 //! | meter | counts the body of a forwarded HTTP request, to know where it ends |
+//!
+//! # Unsafe code
+//!
+//! There is none, and the compiler forbids it. But one function does by a system call what would
+//! be unsafe code otherwise: [`sys::cmdline::hide_password`] overwrites the process's own
+//! arguments through /proc/self/mem, to take the password of `-P` out of what `ps` shows.
+//! Writing to memory behind the compiler's back is sound here because of where and when: the
+//! bytes are those between `arg_start` and `arg_end` of /proc/self/stat, to which nothing of the
+//! program holds a reference: std's `args` copies them, `main` has its copy by then, and nothing
+//! asks again. Nothing is written where the length of that area is not that of
+//! /proc/self/cmdline.
+//!
+//! Weighed against it:
+//!
+//! - Overwriting `argv` through its pointer, as microsocks does, is an unsafe block, and std does
+//!   not give the pointer away.
+//! - Starting the program again with the credential in a memfd fails under emulation, where
+//!   /proc/self/exe is the emulator, and without /proc.
+//! - Not hiding it: every user of the router reads it with `ps`. Where hiding fails, a warning in
+//!   the log says so and names `--users`, which has no such problem.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
