@@ -5,11 +5,13 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::exit;
 
-use anklet::config::{self, Asked, Command, files, limits};
+use anklet::config::{self, Asked, Command, Config, check, files, limits};
 use anklet::log::{Level, log};
 use anklet::net::in_words;
 use anklet::os::{OpenError, Os};
 use anklet::server::Server;
+use anklet::state::resolver::Settings;
+use anklet::state::users::Users;
 use anklet::sys::{self, Signals};
 
 /// The work could not be done.
@@ -18,45 +20,40 @@ const EXIT_FAILURE: i32 = 1;
 /// A command line or a file that cannot be used.
 const EXIT_USAGE: i32 = 2;
 
-// Every way out is an exit: nothing has to be taken apart first.
+/// Every way out is an exit: the kernel closes what is open, and nothing is taken apart first.
 fn main() -> ! {
     match config::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Run(config)) => run(config),
+        Ok(Command::Run(asked)) => run(*asked),
         Ok(Command::Help(text)) => print(text),
         Ok(Command::Version) => print(concat!("anklet ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(error) => complain(&error, EXIT_USAGE),
     }
 }
 
-/// Settles what the machine has a say in, then checks or serves.
-fn run(asked: Box<Asked>) -> ! {
+/// Settles what the machine has a say in and reads the files, then prints the result or serves.
+fn run(asked: Asked) -> ! {
     let descriptors = sys::limits::raise_descriptor_limit();
-    let settled = limits::settle(&asked.limits, descriptors, files::memory_bytes());
-    let (config, few) = match settled {
-        Ok((limits, few)) => (asked.with_limits(limits), few),
-        Err(error) => complain(&error, EXIT_USAGE),
-    };
-    let users = match config.sources.load_users() {
-        Ok(users) => users,
-        Err(error) => complain(&error, EXIT_USAGE),
-    };
+    let (limits, warning) = limits::settle(&asked.limits, descriptors, files::memory_bytes())
+        .unwrap_or_else(|error| complain(&error, EXIT_USAGE));
+    let config = asked.with_limits(limits);
+    let users = config
+        .sources
+        .load_users()
+        .unwrap_or_else(|error| complain(&error, EXIT_USAGE));
     let (names, mut warnings) = config.sources.load_names(config.families);
-    warnings.extend(few);
+    warnings.extend(warning);
     let interfaces = sys::interfaces::interfaces();
-    warnings.extend(config::check::warnings(&config, &interfaces));
+    warnings.extend(check::warnings(&config, &interfaces));
     if config.check {
-        print(&config::check::report(
-            &config,
-            users.len(),
-            &names,
-            &warnings,
-        ));
+        print(&check::report(&config, users.len(), &names, &warnings));
     }
+    serve(config, users, names, warnings)
+}
+
+/// Starts the log, then the server, and ends with it.
+fn serve(config: Config, users: Users, names: Settings, mut warnings: Vec<String>) -> ! {
     // Signals are blocked first of all that takes time, so that none ends it unheard.
-    let signals = match Signals::block() {
-        Ok(signals) => signals,
-        Err(error) => complain(&in_words(error), EXIT_FAILURE),
-    };
+    let signals = Signals::block().unwrap_or_else(|error| complain(&in_words(error), EXIT_FAILURE));
     if let Err(error) = sys::stderr::start(config.verbosity) {
         complain(&in_words(error), EXIT_FAILURE);
     }
@@ -79,7 +76,8 @@ fn run(asked: Box<Asked>) -> ! {
     }
 }
 
-/// Prints what was asked for. A reader that has gone away has seen enough.
+/// Prints what was asked for. A reader that has gone away has seen enough. Not through std's
+/// stdout: its lock and its line buffer are 800 bytes of a router's binary, for one write.
 fn print(text: &str) -> ! {
     let mut rest = text.as_bytes();
     while let Ok(written @ 1..) = nix::unistd::write(io::stdout(), rest) {
@@ -94,6 +92,7 @@ fn complain(error: &dyn Display, status: i32) -> ! {
     exit(status)
 }
 
+/// The last line of the log.
 fn end(error: &dyn Display) -> ! {
     log(Level::Error, format_args!("{error}"));
     exit(EXIT_FAILURE)
