@@ -81,9 +81,12 @@ impl Sources {
         }
         if let Some(path) = &self.hosts
             && let Some(text) = read_optional(path, &mut warnings)
-            && !parse_hosts(&text, &mut settings.hosts)
         {
-            warnings.push(format!("{path}: only {HOSTS_MAX} names are used"));
+            let (hosts, all) = parse_hosts(&text);
+            settings.hosts = hosts;
+            if !all {
+                warnings.push(format!("{path}: only {HOSTS_MAX} names are used"));
+            }
         }
         (settings, warnings)
     }
@@ -236,9 +239,14 @@ fn option(word: &[u8], settings: &mut Settings) {
     }
 }
 
+/// Names with their addresses, as [`Settings`] has them.
+type Hosts = Vec<(Box<[u8]>, IpAddr)>;
+
 /// Reads a hosts file: an address and its names on each line. Lines that are something else
-/// are passed over, as in glibc. `false` when not all names fit.
-fn parse_hosts(text: &[u8], hosts: &mut Vec<(Box<[u8]>, IpAddr)>) -> bool {
+/// are passed over, as in glibc. Returns the names with their addresses, and `false` if there are
+/// more than [`HOSTS_MAX`].
+fn parse_hosts(text: &[u8]) -> (Hosts, bool) {
+    let mut hosts = Vec::new();
     for line in lines(text) {
         let mut words = words(line, b'#');
         let addr = words.next().and_then(|word| str::from_utf8(word).ok());
@@ -247,12 +255,12 @@ fn parse_hosts(text: &[u8], hosts: &mut Vec<(Box<[u8]>, IpAddr)>) -> bool {
         };
         for name in words.filter_map(name) {
             if hosts.len() == HOSTS_MAX {
-                return false;
+                return (hosts, false);
             }
             hosts.push((name, addr.to_canonical()));
         }
     }
-    true
+    (hosts, true)
 }
 
 /// A name in lower case without the dot at its end; `None` if it cannot be asked for.
@@ -399,12 +407,11 @@ mod tests {
 
     #[test]
     fn a_hosts_file_gives_every_name_its_address() {
-        let mut hosts = Vec::new();
-        assert!(parse_hosts(
+        let (hosts, all) = parse_hosts(
             b"127.0.0.1\tlocalhost\n\n# x y\n::1 localhost IP6-localhost # z\n\
               bad line\n192.168.1.5 Printer.Lan. printer\nfe80::1%eth0 scoped\n10.0.0.1",
-            &mut hosts
-        ));
+        );
+        assert!(all);
         let hosts: Vec<String> = hosts
             .iter()
             .map(|(name, addr)| format!("{} {addr}", str::from_utf8(name).unwrap()))
@@ -423,13 +430,10 @@ mod tests {
 
     #[test]
     fn a_hosts_file_is_bounded() {
-        let mut hosts = Vec::new();
-        assert!(parse_hosts(
-            "0.0.0.0 a\n".repeat(HOSTS_MAX).as_bytes(),
-            &mut hosts
-        ));
-        assert!(!parse_hosts(b"0.0.0.0 b", &mut hosts));
-        assert_eq!(hosts.len(), HOSTS_MAX);
+        let full = "0.0.0.0 a\n".repeat(HOSTS_MAX);
+        assert!(parse_hosts(full.as_bytes()).1);
+        let (hosts, all) = parse_hosts((full + "0.0.0.0 b").as_bytes());
+        assert_eq!((hosts.len(), all), (HOSTS_MAX, false));
     }
 
     #[test]
@@ -549,7 +553,7 @@ mod tests {
             for text in [&bytes[..], words.as_bytes()] {
                 let mut settings = Settings::default();
                 parse_resolv_conf(text, &mut settings, scopes);
-                parse_hosts(text, &mut settings.hosts);
+                parse_hosts(text);
                 parse_memory(text);
                 prop_assert!(settings.search.len() <= SEARCH_MAX);
                 prop_assert!(settings.servers.len() <= NAME_SERVERS_MAX);

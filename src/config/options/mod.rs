@@ -167,9 +167,11 @@ fn confine(config: &mut Asked) {
 /// Addresses to announce of a family that nothing leaves by. Clients of UDP may come over it
 /// all the same; BIND could not honour them.
 fn idle_families(config: &Asked) -> Result<(), ConfigError> {
+    if config.protocols.udp {
+        return Ok(());
+    }
     let (families, relay) = (config.families, &config.relay);
     let (addr, why) = match (relay.public_v4, relay.public_v6) {
-        _ if config.protocols.udp => return Ok(()),
         (Some(v4), _) if !families.v4 => (v4.to_string(), "BIND has no IPv4, and UDP is off"),
         (_, Some(v6)) if !families.v6 => (v6.to_string(), "BIND has no IPv6, and UDP is off"),
         _ => return Ok(()),
