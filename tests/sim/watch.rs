@@ -135,12 +135,14 @@ impl Wires {
     /// The server has read, or peeked at, something.
     pub(crate) fn count_read(&mut self, s: usize) {
         self.sockets[s].spent.1 += 1;
-        // Behind a forwarded request everything is discarded at once.
-        let tunnel = self.sockets[s].life.is_some_and(|life| {
-            let life = &self.lives[life];
-            life.target.is_some() && life.plan.forward.is_none()
+        // The limit is that of a tunnel, which lasts as long as the server keeps the target. What
+        // the client sends behind that is discarded at once, up to 64 KiB: behind a forwarded
+        // request, and where the target broke after its end of stream had been passed on.
+        let is_tunnel = self.sockets[s].life.is_some_and(|life| {
+            let target = self.lives[life].target;
+            target.is_some_and(|target| !self.sockets[target].dropped)
         });
-        if tunnel && self.sockets[s].spent.1 > READS_MAX {
+        if is_tunnel && self.sockets[s].spent.1 > READS_MAX {
             self.fail(format!(
                 "more than {READS_MAX} reads of socket {s} in one pass"
             ));
@@ -263,5 +265,31 @@ impl Wires {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lives::Life;
+    use crate::world::World;
+    use fastrand::Rng;
+
+    #[test]
+    fn reads_are_limited_while_the_server_keeps_the_target() {
+        for closed in [false, true] {
+            let world = World::empty();
+            let w = &mut *world.wires();
+            let life = Life::new(&mut Rng::with_seed(0), 0, false, &w.odds);
+            w.lives.push(life);
+            let ends = (LISTENERS[0], LISTENERS[1]);
+            let [client, target] = [ends; 2].map(|ends| w.open(Some(0), ends, 64));
+            w.lives[0].target = Some(target);
+            w.sockets[target].dropped = closed;
+            for _ in 0..=READS_MAX {
+                w.count_read(client);
+            }
+            assert_eq!(w.watch.failure.is_none(), closed);
+        }
     }
 }
