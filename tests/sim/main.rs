@@ -2,34 +2,15 @@
 //!
 //! Each seed is a world of its own: a few dozen clients of all kinds and dialects, their targets
 //! and remotes, two name servers, and faults by odds. After each pass the properties of
-//! `watch.rs` and what the clients and targets see must hold; in the end nothing may be left.
+//! `properties/` and what the clients and targets see must hold; in the end nothing may be left.
 //!
 //! `ANKLET_SIM_SEEDS=N` runs seeds 0 to N-1 (256 unless told), `ANKLET_SIM_SEED=N` replays one
 //! and prints all that happens.
 
-mod answers;
-mod channel;
 mod clients;
-mod correspondent;
-mod dns;
-mod doors;
-mod endpoint;
 mod faults;
-mod hellos;
-mod inside;
-mod letters;
-mod lives;
-mod mail;
-mod outside;
-mod plans;
-mod posts;
-mod remotes;
-mod seam;
-mod socket;
-mod tables;
-mod watch;
-mod web;
-mod wires;
+mod network;
+mod properties;
 mod world;
 
 use std::env;
@@ -124,7 +105,7 @@ fn most_lives_that_can_complete_do() {
 
 #[test]
 fn every_way_through_the_server_is_taken() {
-    use lives::Dialect::{Connect, Forward, Socks4, Socks5};
+    use clients::scenario::Dialect::{Connect, Forward, Socks4, Socks5};
     let (mut dialects, mut binds, mut letters) = ([0; 4], 0, [0; 3]);
     for seed in 0..32 {
         let world = World::new(seed, false);

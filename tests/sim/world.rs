@@ -1,5 +1,5 @@
 //! The seeded world: what it is made of, what happens in it, and what it tells the server.
-//! The server sees it through `seam.rs`; time passes there.
+//! The server sees it through `network/net.rs`; time passes there.
 
 use std::cell::{RefCell, RefMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,14 +14,14 @@ use anklet::state::users::Users;
 use fastrand::Rng;
 use nix::errno::Errno;
 
-use crate::clients::Client;
-use crate::dns::{NAME_SERVERS, NameServer};
-use crate::endpoint::Endpoint;
+use crate::clients::client::Client;
+use crate::clients::draw::CREDENTIAL;
+use crate::clients::scenario::Life;
+use crate::clients::tunnel_end::Endpoint;
 use crate::faults::Odds;
-use crate::inside::TARGET_ROOM_BYTES;
-use crate::lives::Life;
-use crate::plans::CREDENTIAL;
-use crate::wires::{Happening, Source, Wires};
+use crate::network::name_server::{NAME_SERVERS, NameServer};
+use crate::network::server_end::TARGET_ROOM_BYTES;
+use crate::network::{Happening, Source, Wires};
 
 /// Where outgoing connections come from.
 pub(crate) const OUTSIDE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(45, 66, 0, 2));

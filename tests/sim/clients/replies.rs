@@ -3,11 +3,11 @@
 
 use anklet::net::Millis;
 
-use super::{CANCEL_MS, Client, LATE_MS, Stage};
-use crate::answers::{self, Answer};
-use crate::correspondent::Correspondent;
-use crate::lives::{Dialect, End, Kind};
-use crate::wires::Wires;
+use super::client::{CANCEL_MS, Client, LATE_MS, Stage};
+use crate::clients::reply_format::{self, Answer};
+use crate::clients::scenario::{Dialect, End, Kind};
+use crate::clients::udp_client::Correspondent;
+use crate::network::Wires;
 
 /// A transfer that could complete has this long, far less than any timeout of a tunnel. The
 /// slowest plan takes a quarter of it.
@@ -62,7 +62,7 @@ impl Client {
                 _ => {}
             }
         }
-        let len = answers::len(dialect, &self.answer);
+        let len = reply_format::len(dialect, &self.answer);
         if len.is_none() {
             w.fail(format!("life {}: no end of the answer", self.life));
             self.stage = Stage::Refused;
@@ -76,7 +76,7 @@ impl Client {
         let with_login = plan.hello.len() == 3;
         w.trace(|| format!("client {} gets {}", self.s, answer.escape_ascii()));
         if self.stage == Stage::Reply
-            && let Some(answer) = answers::read(plan.dialect, &answer)
+            && let Some(answer) = reply_format::read(plan.dialect, &answer)
         {
             return self.replied(w, answer);
         }

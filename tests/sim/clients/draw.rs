@@ -7,9 +7,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fastrand::Rng;
 
-use crate::channel::payload;
+use crate::clients::scenario::{Dialect, End, Kind, Life, Manner, Pace, Plan, Reach, Stop, Visit};
 use crate::faults::Odds;
-use crate::lives::{Dialect, End, Kind, Life, Manner, Pace, Plan, Reach, Stop, Visit};
+use crate::network::channel::payload;
 
 /// The one user of worlds with passwords, and his password.
 pub(crate) const CREDENTIAL: (&[u8], &[u8]) = (b"someone", b"open sesame");

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::lives::Dialect;
+use crate::clients::scenario::Dialect;
 
 /// The longest answer of HTTP.
 const HTTP_MAX: usize = 256;

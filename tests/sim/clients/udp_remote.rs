@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use nix::errno::Errno;
 
-use crate::letters::{Letter, Stamp, open};
-use crate::mail::{ARRIVAL_MS, Fate, Manner, PORTS, PORTS_FIRST};
-use crate::wires::{Happening, Wires};
+use crate::clients::udp_scenario::{ARRIVAL_MS, Fate, Manner, PORTS, PORTS_FIRST};
+use crate::network::datagram::{Letter, Stamp, open};
+use crate::network::{Happening, Wires};
 
 /// What is too long for a client: more than UDP carries behind a header, and more than UDP.
 const LOUD_BYTES: (usize, usize) = (65_498, 70_000);
@@ -132,7 +132,7 @@ impl Wires {
                 let len = self.rng.usize(LOUD_BYTES.0..=LOUD_BYTES.1);
                 let stamp = Stamp {
                     back: true,
-                    number: crate::letters::NOWHERE,
+                    number: crate::network::datagram::NOWHERE,
                     ..stamp
                 };
                 let bytes = stamp.write(len);

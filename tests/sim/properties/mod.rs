@@ -1,11 +1,14 @@
 //! The properties that hold at all times: bounded turns, no busy loop, no lost edge.
-//! What clients and targets see of their bytes is checked in `clients.rs` and `endpoint.rs`.
+//! What clients and targets see of their bytes is checked in `clients/client.rs` and
+//! `clients/tunnel_end.rs`.
+
+pub(crate) mod tables;
 
 use anklet::net::Millis;
 use anklet::state::slots::Token;
 
-use crate::socket::Socket;
-use crate::wires::{STALE_MAX, Wires};
+use crate::network::socket::Socket;
+use crate::network::{STALE_MAX, Wires};
 use crate::world::LISTENERS;
 
 /// Operations on one connection in one pass. A flow reads, peeks and writes a handful of times
@@ -271,7 +274,7 @@ impl Wires {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lives::Life;
+    use crate::clients::scenario::Life;
     use crate::world::World;
     use fastrand::Rng;
 

@@ -1,10 +1,10 @@
 //! What the other ends of the server's connections do: clients, targets, name servers.
-//! No faults here, the other ends are the plan's; what travels is subject to `wires.rs`.
+//! No faults here, the other ends are the plan's; what travels is subject to `network/mod.rs`.
 
 use nix::errno::Errno;
 
-use crate::channel::payload;
-use crate::wires::{Happening, Way, Wires};
+use crate::network::channel::payload;
+use crate::network::{Happening, Way, Wires};
 
 impl Wires {
     /// Sends what fits of `bytes`; how many.

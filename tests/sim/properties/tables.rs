@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use anklet::config::Limits;
 use anklet::net::Millis;
 
-use crate::wires::Wires;
+use crate::network::Wires;
 
 /// When each table was last seen full, for whomever: BINDs, associations, heads.
 #[derive(Clone, Copy, Debug, Default)]

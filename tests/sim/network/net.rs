@@ -11,9 +11,9 @@ use anklet::state::access::Interface;
 use anklet::state::batch::Batch;
 use anklet::state::slots::Token;
 
-use crate::dns::{self, NameServer};
-use crate::doors::{Entrance, route};
-use crate::endpoint::Endpoint;
+use crate::clients::tunnel_end::Endpoint;
+use crate::network::bind_listener::{Entrance, route};
+use crate::network::name_server::{self, NameServer};
 use crate::world::{Actor, INSIDE_V4, LISTENERS, OUTSIDE_V4, OUTSIDE_V6, World};
 
 /// A connection of the server.
@@ -280,7 +280,7 @@ impl UdpSocket for Mail {
     fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
         let m = self.mailbox()?;
         self.0.wires().watch.progress();
-        dns::answer_datagram(&mut self.0.wires(), m, message);
+        name_server::answer_datagram(&mut self.0.wires(), m, message);
         Ok(())
     }
 

@@ -3,7 +3,17 @@
 //!
 //! The edges are those of Linux: data, an end of stream and an error each put a registered
 //! socket on the ready list; room to write does so only after the writer saw none. What the
-//! server does to a socket is in `inside.rs`, what the other end does in `outside.rs`.
+//! server does to a socket is in `server_end.rs`, what the other end does in `remote_end.rs`.
+
+pub(crate) mod bind_listener;
+pub(crate) mod channel;
+pub(crate) mod datagram;
+pub(crate) mod name_server;
+pub(crate) mod net;
+mod remote_end;
+pub(crate) mod server_end;
+pub(crate) mod socket;
+pub(crate) mod udp_socket;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -13,15 +23,15 @@ use anklet::state::slots::{Key, Role, Token};
 use fastrand::Rng;
 use nix::errno::Errno;
 
-use crate::channel::Channel;
-use crate::doors::Door;
+use crate::clients::scenario::Life;
 use crate::faults::Odds;
-use crate::letters::Letter;
-use crate::lives::Life;
-use crate::posts::Post;
-use crate::socket::{Mailbox, Socket};
-use crate::tables::Tables;
-use crate::watch::Watch;
+use crate::network::bind_listener::Door;
+use crate::network::channel::Channel;
+use crate::network::datagram::Letter;
+use crate::network::socket::{Mailbox, Socket};
+use crate::network::udp_socket::Post;
+use crate::properties::Watch;
+use crate::properties::tables::Tables;
 
 /// How many tokens of closed sockets are remembered, to be delivered once more.
 pub(crate) const STALE_MAX: usize = 8;

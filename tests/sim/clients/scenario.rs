@@ -1,11 +1,11 @@
 //! The lives of the clients: what a client and its target may be up to, and what is known of
-//! each as it goes on. `plans.rs` draws them, `clients.rs` and `endpoint.rs` act.
+//! each as it goes on. `draw.rs` draws them, `client.rs` and `tunnel_end.rs` act.
 
 use std::net::SocketAddr;
 
 use anklet::net::Millis;
 
-use crate::mail::{Fate, Mail};
+use crate::clients::udp_scenario::{Fate, Mail};
 
 /// How a connection attempt at a target goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! One direction of a simulated TCP connection, and the payload that travels in it.
 //!
 //! A channel knows two bounded queues: what the sender has written and what has arrived. It
-//! knows nothing of events, faults or time; `wires.rs` moves it.
+//! knows nothing of events, faults or time; `network/mod.rs` moves it.
 
 use std::collections::VecDeque;
 

@@ -3,8 +3,8 @@
 
 use fastrand::Rng;
 
-use crate::channel::payload;
-use crate::lives::Forward;
+use crate::clients::scenario::Forward;
+use crate::network::channel::payload;
 
 /// The longest head that the server takes.
 const HEAD_MAX: usize = 8192;

@@ -3,9 +3,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::clients::scenario::Reach;
 use crate::faults::Odds;
-use crate::lives::Reach;
-use crate::wires::{Happening, Wires};
+use crate::network::{Happening, Wires};
 
 /// The name servers. The first one is dead in some worlds.
 pub(crate) const NAME_SERVERS: [SocketAddr; 2] = [

@@ -10,8 +10,8 @@ use anklet::net::Listener;
 use anklet::state::slots::Token;
 use nix::errno::Errno;
 
-use crate::seam::Connection;
-use crate::wires::{Happening, Source, Wires};
+use crate::network::net::Connection;
+use crate::network::{Happening, Source, Wires};
 use crate::world::{OUTSIDE_V4, OUTSIDE_V6, World};
 
 /// Where the ports of listeners begin; each has its own.

@@ -5,8 +5,8 @@
 
 use std::net::SocketAddr;
 
-use crate::answers::bound;
-use crate::channel::payload;
+use crate::clients::reply_format::bound;
+use crate::network::channel::payload;
 
 /// The shortest letter.
 pub(crate) const STAMP_BYTES: usize = 7;

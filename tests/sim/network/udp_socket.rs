@@ -12,9 +12,9 @@ use anklet::state::batch::{BATCH_MAX, Batch};
 use anklet::state::slots::Token;
 use nix::errno::Errno;
 
-use crate::letters::Letter;
-use crate::mail::Manner;
-use crate::wires::{Happening, Source, Wires};
+use crate::clients::udp_scenario::Manner;
+use crate::network::datagram::Letter;
+use crate::network::{Happening, Source, Wires};
 use crate::world::{OUTSIDE_V4, OUTSIDE_V6};
 
 /// Where the ports of these sockets begin; each has its own.

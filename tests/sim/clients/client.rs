@@ -1,25 +1,23 @@
 //! The client of a life: its handshake, the answers it expects, and the tunnel behind them.
 
-mod replies;
-
 use anklet::net::Millis;
 
-use crate::correspondent::Correspondent;
-use crate::endpoint::Endpoint;
-use crate::lives::{Dialect, End, Kind, Pace, Stop};
-use crate::wires::{Happening, Wires};
+use crate::clients::scenario::{Dialect, End, Kind, Pace, Stop};
+use crate::clients::tunnel_end::Endpoint;
+use crate::clients::udp_client::Correspondent;
+use crate::network::{Happening, Wires};
 
 /// A client that leaves while its target is dialled is let go at once. With slack.
-const CANCEL_MS: Millis = 1_000;
+pub(super) const CANCEL_MS: Millis = 1_000;
 
 /// How much later than its timeout a session may be closed, lingering included.
-const LATE_MS: Millis = 5_000;
+pub(super) const LATE_MS: Millis = 5_000;
 
 /// How long a handshake takes that drips, a quarter more or less.
 const DRIP_MS: Millis = 3_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Method,
     Login,
     Reply,
@@ -34,20 +32,20 @@ enum Stage {
 
 /// A client.
 pub(crate) struct Client {
-    life: usize,
-    s: usize,
-    sent: usize,
-    next_ms: Millis,
-    leave_ms: Option<Millis>,
-    stage: Stage,
-    answer: Vec<u8>,
+    pub(super) life: usize,
+    pub(super) s: usize,
+    pub(super) sent: usize,
+    pub(super) next_ms: Millis,
+    pub(super) leave_ms: Option<Millis>,
+    pub(super) stage: Stage,
+    pub(super) answer: Vec<u8>,
     /// The first reply to BIND has come.
-    bound: bool,
-    timed: bool,
+    pub(super) bound: bool,
+    pub(super) timed: bool,
     /// When it must have come somewhere.
-    due_ms: Option<Millis>,
-    endpoint: Endpoint,
-    correspondent: Option<Correspondent>,
+    pub(super) due_ms: Option<Millis>,
+    pub(super) endpoint: Endpoint,
+    pub(super) correspondent: Option<Correspondent>,
 }
 
 impl Client {
@@ -107,7 +105,7 @@ impl Client {
     }
 
     /// It must have come somewhere by then; what was due before no longer is.
-    fn due_in(&mut self, w: &mut Wires, in_ms: Millis) {
+    pub(super) fn due_in(&mut self, w: &mut Wires, in_ms: Millis) {
         self.due_ms = Some(w.now + in_ms);
         w.schedule(in_ms, Happening::Deadline(self.s));
     }

@@ -1,14 +1,14 @@
 //! The messages of a handshake, in each dialect, drawn to fit a plan; and the codes with which
-//! each dialect may be answered. What HTTP clients send is put together in `web.rs`.
+//! each dialect may be answered. What HTTP clients send is put together in `http.rs`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fastrand::Rng;
 
-use crate::channel::payload;
-use crate::lives::{Dialect, Kind, Pace, Plan};
-use crate::plans::CREDENTIAL;
-use crate::web;
+use super::http;
+use crate::clients::draw::CREDENTIAL;
+use crate::clients::scenario::{Dialect, Kind, Pace, Plan};
+use crate::network::channel::payload;
 
 /// Addresses that nobody may reach, port 1080.
 const FORBIDDEN: [[u8; 4]; 5] = [
@@ -140,21 +140,21 @@ impl Plan {
         }
         let without = self.kind == Kind::WrongPassword && rng.bool();
         let credential = (credential && !without).then_some((CREDENTIAL.0, &password[..]));
-        let login = web::login(credential);
+        let login = http::login(credential);
         let authority = place.authority();
         if self.kind == Kind::Garbage {
-            let (head, status) = web::garbage(rng, &authority);
+            let (head, status) = http::garbage(rng, &authority);
             (self.hello, self.codes) = (vec![head], vec![status]);
             self.sites.clear();
         } else if self.dialect == Dialect::Connect {
-            self.hello = vec![web::connect(&authority, &login)];
+            self.hello = vec![http::connect(&authority, &login)];
         } else {
             let send = usize::try_from(self.manners[0].send).unwrap_or(0);
             let mut body = vec![0; send];
             payload(u64::from(number) * 2, 0, &mut body);
             // Nobody listens for long to what comes behind the body.
             let excess_max = if self.kind == Kind::Dripper { 20 } else { 600 };
-            let (head, forward) = web::forward(rng, &authority, &login, &body, excess_max);
+            let (head, forward) = http::forward(rng, &authority, &login, &body, excess_max);
             self.manners[0].send = forward.upload.len() as u64;
             (self.hello, self.forward) = (vec![head], Some(forward));
         }

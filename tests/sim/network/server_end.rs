@@ -10,9 +10,9 @@ use anklet::state::slots::Token;
 use nix::errno::Errno;
 use std::net::SocketAddr;
 
-use crate::lives::Reach;
-use crate::socket::{Mailbox, Socket};
-use crate::wires::{Happening, Source, Way, Wires};
+use crate::clients::scenario::Reach;
+use crate::network::socket::{Mailbox, Socket};
+use crate::network::{Happening, Source, Way, Wires};
 
 /// Linux gives every socket a send buffer of more than 4 KiB, so a new connection takes all of
 /// a handshake's leftover payload (1 KiB at most) at once.
@@ -243,7 +243,7 @@ impl Wires {
             SocketAddr::V6(_) => crate::world::OUTSIDE_V6,
         };
         let (life, reach) = match purpose {
-            Purpose::Dns => (None, crate::dns::reach(&self.odds, to)),
+            Purpose::Dns => (None, crate::network::name_server::reach(&self.odds, to)),
             Purpose::Tunnel => match self.site(to, token) {
                 Some((life, reach)) => (Some(life), reach),
                 None => return Err(Errno::EACCES),

@@ -3,9 +3,9 @@
 
 use anklet::net::Millis;
 
-use crate::channel::payload;
-use crate::lives::{End, Manner, Side};
-use crate::wires::Wires;
+use crate::clients::scenario::{End, Manner, Side};
+use crate::network::Wires;
+use crate::network::channel::payload;
 
 /// Slack for what the server may round off its timeouts.
 const SLACK_MS: Millis = 1_000;

@@ -1,13 +1,13 @@
 //! A client with a UDP association: runs its errands one after the other.
-//! What becomes of its letters is seen where they arrive, in `remotes.rs`.
+//! What becomes of its letters is seen where they arrive, in `udp_remote.rs`.
 
 use std::net::SocketAddr;
 
 use anklet::net::Millis;
 
-use crate::letters::{Letter, Stamp, header, named_header};
-use crate::mail::{Errand, Fate, PORTS, PORTS_FIRST};
-use crate::wires::Wires;
+use crate::clients::udp_scenario::{Errand, Fate, PORTS, PORTS_FIRST};
+use crate::network::Wires;
+use crate::network::datagram::{Letter, Stamp, header, named_header};
 
 /// Where somebody sends from who is not the client.
 const STRANGER: [u8; 4] = [192, 168, 1, 99];

@@ -7,8 +7,8 @@ use anklet::net::{Event, Millis};
 use anklet::state::slots::Token;
 use nix::errno::Errno;
 
-use crate::channel::Channel;
-use crate::lives::Side;
+use crate::clients::scenario::Side;
+use crate::network::channel::Channel;
 
 /// A TCP connection of the server.
 pub(crate) struct Socket {

@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use anklet::net::Millis;
 use fastrand::Rng;
 
-use crate::letters::{NOWHERE, STAMP_BYTES, Stamp, header};
-use crate::lives::{End, Plan, Reach};
+use crate::clients::scenario::{End, Plan, Reach};
+use crate::network::datagram::{NOWHERE, STAMP_BYTES, Stamp, header};
 
 /// Where the ports of clients begin; each life has four.
 pub(crate) const PORTS_FIRST: u16 = 20_000;
