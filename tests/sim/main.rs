@@ -82,7 +82,7 @@ fn every_seed_keeps_its_promises() {
 fn the_same_seed_gives_the_same_world() {
     let passes = [0, 0].map(|_| {
         let world = World::new(3, false);
-        live(&world).map(|()| world.wires().watch.passes)
+        live(&world).map(|()| world.network().watch.passes)
     });
     assert_eq!(passes[0], passes[1]);
     assert!(passes[0].as_ref().is_ok_and(|passes| *passes > 100));
@@ -94,8 +94,8 @@ fn most_lives_that_can_complete_do() {
     for seed in 0..16 {
         let world = World::new(seed, false);
         live(&world).unwrap_or_else(|text| panic!("seed {seed}: {text}"));
-        let wires = world.wires();
-        let completing = wires.lives.iter().filter(|life| life.plan.completes());
+        let network = world.network();
+        let completing = network.lives.iter().filter(|life| life.plan.completes());
         able += completing.clone().count();
         complete += completing.filter(|life| life.complete).count();
     }
@@ -110,7 +110,7 @@ fn every_way_through_the_server_is_taken() {
     for seed in 0..32 {
         let world = World::new(seed, false);
         live(&world).unwrap_or_else(|text| panic!("seed {seed}: {text}"));
-        for life in &world.wires().lives {
+        for life in &world.network().lives {
             for (count, dialect) in dialects.iter_mut().zip([Socks5, Socks4, Connect, Forward]) {
                 *count += u32::from(life.complete && life.plan.dialect == dialect);
             }
@@ -168,7 +168,7 @@ fn live(world: &World) -> Result<(), String> {
     if census != nothing {
         return Err(format!("left: {census:?}"));
     }
-    let open = world.wires().open_sockets();
+    let open = world.network().open_sockets();
     if open > 0 {
         return Err(format!("{open} sockets are left"));
     }
@@ -194,8 +194,8 @@ fn pass(world: &World, server: &mut Server<World>) -> Result<(), String> {
         .turn()
         .map_err(|error| format!("the loop fails: {error}"))?;
     server.check();
-    let wires = world.wires();
-    if let Some(text) = &wires.watch.failure {
+    let network = world.network();
+    if let Some(text) = &network.watch.failure {
         return Err(text.clone());
     }
     let Census {
@@ -209,30 +209,30 @@ fn pass(world: &World, server: &mut Server<World>) -> Result<(), String> {
     // Per opening a lookup, a place in its line and two sockets, and the same for each of an
     // association's four names; per session a timeout and the next attempt of a race, or the
     // silence of an association's client; per flow a buffer.
-    let lookups = openings + 4 * wires.associations();
+    let lookups = openings + 4 * network.associations();
     if openings > sessions || buffers.max(timers) > 2 * sessions || queries > 4 * lookups {
         return Err(format!(
             "at {} ms: more is in use than wanted: {:?}",
-            wires.now,
+            network.now,
             server.census()
         ));
     }
-    if wires.watch.passes > PASSES_MAX {
+    if network.watch.passes > PASSES_MAX {
         return Err(format!(
             "at {} ms: no end after {PASSES_MAX} passes",
-            wires.now
+            network.now
         ));
     }
     if going {
         Ok(())
     } else {
-        Err(format!("at {} ms: the server ends by itself", wires.now))
+        Err(format!("at {} ms: the server ends by itself", network.now))
     }
 }
 
 /// The server is told to stop, does so in time, and takes its sockets along.
 fn stop(world: &World, mut server: Server<World>) -> Result<(), String> {
-    world.wires().watch.closing = true;
+    world.network().watch.closing = true;
     world.raise(Signal::Stop);
     let by = world.now() + STOP_MS;
     while server
@@ -244,11 +244,11 @@ fn stop(world: &World, mut server: Server<World>) -> Result<(), String> {
         }
     }
     drop(server);
-    let wires = world.wires();
-    if let Some(text) = &wires.watch.failure {
+    let network = world.network();
+    if let Some(text) = &network.watch.failure {
         return Err(text.clone());
     }
-    match wires.open_sockets() {
+    match network.open_sockets() {
         0 => Ok(()),
         open => Err(format!("{open} sockets outlive the server")),
     }

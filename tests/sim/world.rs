@@ -21,21 +21,19 @@ use crate::clients::tunnel_end::Endpoint;
 use crate::faults::Odds;
 use crate::network::name_server::{NAME_SERVERS, NameServer};
 use crate::network::server_end::TARGET_ROOM_BYTES;
-use crate::network::{Happening, Source, Wires};
+use crate::network::{Network, SimEvent, Source};
 
 /// Where outgoing connections come from.
-pub(crate) const OUTSIDE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(45, 66, 0, 2));
+pub(crate) const WAN_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(45, 66, 0, 2));
 /// The same, IPv6.
-pub(crate) const OUTSIDE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2a00, 0x9999, 0, 0, 0, 0, 0, 2));
+pub(crate) const WAN_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2a00, 0x9999, 0, 0, 0, 0, 0, 2));
 
 /// The address of the LAN.
-pub(crate) const INSIDE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 1));
+pub(crate) const LAN_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 1));
 
 /// Two listeners, so that one's events say nothing of the other.
-pub(crate) const LISTENERS: [SocketAddr; 2] = [
-    SocketAddr::new(INSIDE_V4, 1080),
-    SocketAddr::new(INSIDE_V4, 1081),
-];
+pub(crate) const LISTENERS: [SocketAddr; 2] =
+    [SocketAddr::new(LAN_V4, 1080), SocketAddr::new(LAN_V4, 1081)];
 
 /// When all clients leave. Every life that ends by itself has done so: the last begins at 8 s,
 /// and a tunnel may be idle for 60; the slowest takes 125 s.
@@ -54,7 +52,7 @@ pub(crate) struct World(pub(crate) Rc<RefCell<Inner>>);
 /// The network and those who live in it.
 pub(crate) struct Inner {
     /// The network.
-    pub(crate) wires: Wires,
+    pub(crate) network: Network,
     /// The other end of each connection, by its number.
     pub(crate) actors: Vec<Actor>,
     /// Nothing will ever happen again.
@@ -98,25 +96,25 @@ impl World {
             per_client_binds_max: few(&mut rng, 1, 3),
             heads_max: few(&mut rng, 1, 3),
         };
-        let mut wires = Wires::new(rng, odds, trace);
+        let mut network = Network::new(rng, odds, trace);
         for number in 0..lives {
-            let life = Life::new(&mut wires.rng, number, secured, &wires.odds);
-            wires.schedule(life.plan.start_ms, Happening::Start(usize::from(number)));
-            wires.lives.push(life);
+            let life = Life::new(&mut network.rng, number, secured, &network.odds);
+            network.schedule(life.plan.start_ms, SimEvent::Start(usize::from(number)));
+            network.lives.push(life);
         }
         for signal in [Signal::Reload, Signal::Report] {
-            if wires.rng.bool() {
-                let at = wires.rng.u64(..10_000);
-                wires.schedule(at, Happening::Signal(signal));
+            if network.rng.bool() {
+                let at = network.rng.u64(..10_000);
+                network.schedule(at, SimEvent::Signal(signal));
             }
         }
-        wires.watch.strict = wires.rng.bool();
-        wires.schedule(LEAVE_MS, Happening::Leave);
-        wires.watch.scarce = scarce;
-        wires.tables.limits = limits;
-        wires.watch.full = (limits.sessions_max * 9 / 10).min(limits.openings_max);
+        network.watch.strict = network.rng.bool();
+        network.schedule(LEAVE_MS, SimEvent::Leave);
+        network.watch.scarce = scarce;
+        network.tables.limits = limits;
+        network.watch.full = (limits.sessions_max * 9 / 10).min(limits.openings_max);
         let world = Inner {
-            wires,
+            network,
             actors: Vec::new(),
             over: false,
             secured,
@@ -125,9 +123,9 @@ impl World {
         let world = Self(Rc::new(RefCell::new(world)));
         let times = world.config().timeouts;
         let times_ms = [times.handshake_ms, times.idle_ms, times.half_close_ms].map(Millis::from);
-        world.wires().watch.timeouts_ms = times_ms;
-        world.wires().watch.bind_ms = times.bind_ms.into();
-        world.wires().watch.udp_ms = times.udp_ms.into();
+        world.network().watch.timeouts_ms = times_ms;
+        world.network().watch.bind_ms = times.bind_ms.into();
+        world.network().watch.udp_ms = times.udp_ms.into();
         world
     }
 
@@ -135,14 +133,14 @@ impl World {
     pub(crate) fn empty() -> Self {
         let world = Self::new(0, false);
         let rng = Rng::with_seed(0);
-        *world.wires() = Wires::new(rng, Odds::calm(), false);
+        *world.network() = Network::new(rng, Odds::calm(), false);
         world
     }
 
     /// What the server is told to do.
     pub(crate) fn config(&self) -> Config {
         let secured = self.0.borrow().secured;
-        let strict = self.0.borrow().wires.watch.strict;
+        let strict = self.0.borrow().network.watch.strict;
         let limits = self.0.borrow().limits;
         Config {
             policy: Policy {
@@ -192,102 +190,102 @@ impl World {
     }
 
     /// The network, to look at it between passes.
-    pub(crate) fn wires(&self) -> RefMut<'_, Wires> {
-        RefMut::map(self.0.borrow_mut(), |inner| &mut inner.wires)
+    pub(crate) fn network(&self) -> RefMut<'_, Network> {
+        RefMut::map(self.0.borrow_mut(), |inner| &mut inner.network)
     }
 
     /// Whether everybody has left, long ago.
     pub(crate) fn is_over(&self) -> bool {
         let inner = self.0.borrow();
-        inner.over || inner.wires.now > LEAVE_MS + AFTERMATH_MS
+        inner.over || inner.network.now > LEAVE_MS + AFTERMATH_MS
     }
 
     /// Sends a signal.
     pub(crate) fn raise(&self, signal: Signal) {
-        self.wires().schedule(0, Happening::Signal(signal));
+        self.network().schedule(0, SimEvent::Signal(signal));
     }
 }
 
 impl Inner {
     /// Lets everything happen that is due.
-    pub(crate) fn happen(&mut self) {
-        while let Some(happening) = self.wires.due() {
-            self.one(happening);
+    pub(crate) fn run_due(&mut self) {
+        while let Some(event) = self.network.due() {
+            self.run(event);
         }
     }
 
-    fn one(&mut self, happening: Happening) {
-        let w = &mut self.wires;
-        match happening {
-            Happening::Start(life) => self.start(life),
-            Happening::Arrive(s) => {
+    fn run(&mut self, event: SimEvent) {
+        let net = &mut self.network;
+        match event {
+            SimEvent::Start(life) => self.start(life),
+            SimEvent::Arrive(s) => {
                 let listener = s % LISTENERS.len();
-                match &mut w.backlogs {
+                match &mut net.backlogs {
                     Some(backlogs) => backlogs[listener].push_back(s),
-                    None => w.abort(s),
+                    None => net.abort(s),
                 }
-                w.edge(Source::Listener(listener));
+                net.edge(Source::Listener(listener));
             }
-            Happening::Travel(s, way) => {
-                w.travel(s, way);
-                if w.sockets[s].life.is_some() && w.chance(w.odds.reset) {
+            SimEvent::Travel(s, way) => {
+                net.travel(s, way);
+                if net.sockets[s].life.is_some() && net.chance(net.odds.reset) {
                     self.strike(s);
                 }
             }
-            Happening::Release(s, way) => w.release(s, way),
-            Happening::Connect(s) if w.sockets[s].connecting && !w.sockets[s].dropped => {
-                w.sockets[s].connecting = false;
-                w.edge(Source::Socket(s));
-                w.wake(s, 0);
+            SimEvent::Release(s, way) => net.release(s, way),
+            SimEvent::Connect(s) if net.sockets[s].connecting && !net.sockets[s].dropped => {
+                net.sockets[s].connecting = false;
+                net.edge(Source::Socket(s));
+                net.wake(s, 0);
             }
-            Happening::Connect(_) => {}
-            Happening::Break(s, error) => w.break_off(s, error),
-            Happening::Abort(s) => w.abort(s),
-            Happening::Wake(s) => self.act(s),
-            Happening::Deadline(s) => {
+            SimEvent::Connect(_) => {}
+            SimEvent::Break(s, error) => net.break_off(s, error),
+            SimEvent::Abort(s) => net.abort(s),
+            SimEvent::Wake(s) => self.act(s),
+            SimEvent::Deadline(s) => {
                 if let Actor::Client(client) = &mut self.actors[s] {
-                    client.deadline(w);
+                    client.deadline(net);
                 }
             }
-            Happening::Mail(m, message) => {
-                w.mailboxes[m].inbox.push_back(message);
-                w.edge(Source::Mailbox(m));
+            SimEvent::Mail(m, message) => {
+                net.mailboxes[m].inbox.push_back(message);
+                net.edge(Source::Mailbox(m));
             }
-            Happening::Visit(d, number) => self.visit(d, number),
-            Happening::Unveil(d) => w.unveil(d),
-            Happening::Letter(letter) => w.arrive(*letter),
-            Happening::PostError(p, error) => w.post_fails(p, error),
-            Happening::PostRelease(p) => w.post_released(p),
-            Happening::Signal(signal) => {
-                w.signals.push_back(signal);
-                w.edge(Source::Signal);
+            SimEvent::Visit(d, number) => self.visit(d, number),
+            SimEvent::Unveil(d) => net.unveil(d),
+            SimEvent::Letter(letter) => net.arrive(*letter),
+            SimEvent::PostError(p, error) => net.post_fails(p, error),
+            SimEvent::PostRelease(p) => net.post_released(p),
+            SimEvent::Signal(signal) => {
+                net.signals.push_back(signal);
+                net.edge(Source::Signal);
             }
-            Happening::Leave => self.leave(),
+            SimEvent::Leave => self.leave(),
         }
     }
 
     fn start(&mut self, life: usize) {
-        let w = &mut self.wires;
-        let listener = w.sockets.len() % LISTENERS.len();
-        let s = w.open(
+        let net = &mut self.network;
+        let listener = net.sockets.len() % LISTENERS.len();
+        let s = net.open(
             Some(life),
-            (LISTENERS[listener], w.lives[life].plan.from),
+            (LISTENERS[listener], net.lives[life].plan.from),
             0,
         );
-        w.trace(|| format!("life {life} begins at {s}: {:?}", w.lives[life].plan.kind));
-        w.lives[life].client = Some(s);
-        let latency = w.latency();
-        w.schedule(latency, Happening::Arrive(s));
-        w.wake(s, 0);
+        net.trace(|| format!("life {life} begins at {s}: {:?}", net.lives[life].plan.kind));
+        net.lives[life].client = Some(s);
+        let latency = net.latency();
+        net.schedule(latency, SimEvent::Arrive(s));
+        net.wake(s, 0);
         self.actors
-            .push(Actor::Client(Client::new(&self.wires, life, s)));
+            .push(Actor::Client(Client::new(&self.network, life, s)));
     }
 
     /// Somebody comes to the listener of a BIND, unless it has closed.
     fn visit(&mut self, d: usize, number: usize) {
-        let w = &mut self.wires;
-        let (life, local) = (w.doors[d].life, w.doors[d].local);
-        let visit = w.lives[life]
+        let net = &mut self.network;
+        let (life, local) = (net.doors[d].life, net.doors[d].local);
+        let visit = net.lives[life]
             .plan
             .visits
             .as_ref()
@@ -298,83 +296,83 @@ impl Inner {
         else {
             return;
         };
-        if w.doors[d].dropped {
+        if net.doors[d].dropped {
             return;
         }
-        let s = w.open(Some(life), (local, visit.from), TARGET_ROOM_BYTES);
+        let s = net.open(Some(life), (local, visit.from), TARGET_ROOM_BYTES);
         if visit.expected {
-            w.lives[life].targets.push(s);
+            net.lives[life].targets.push(s);
             self.actors
-                .push(Actor::Target(Endpoint::new(w, life, 1, s)));
+                .push(Actor::Target(Endpoint::new(net, life, 1, s)));
         } else {
-            w.outside_stream(s, 0, 0, number * 7);
+            net.outside_stream(s, 0, 0, number * 7);
             self.actors.push(Actor::Stranger);
         }
-        w.knock(d, s);
-        w.wake(s, 0);
+        net.knock(d, s);
+        net.wake(s, 0);
     }
 
     /// A reset out of nowhere.
     fn strike(&mut self, s: usize) {
-        let w = &mut self.wires;
-        w.trace(|| format!("a reset strikes socket {s}"));
-        if let Some(life) = w.sockets[s].life {
-            w.lives[life].excused = true;
+        let net = &mut self.network;
+        net.trace(|| format!("a reset strikes socket {s}"));
+        if let Some(life) = net.sockets[s].life {
+            net.lives[life].excused = true;
         }
-        w.break_off(s, Errno::ECONNRESET);
-        w.abort(s);
+        net.break_off(s, Errno::ECONNRESET);
+        net.abort(s);
     }
 
     fn act(&mut self, s: usize) {
-        let w = &mut self.wires;
-        w.woken(s);
-        if w.sockets[s].silent || w.sockets[s].connecting {
+        let net = &mut self.network;
+        net.woken(s);
+        if net.sockets[s].silent || net.sockets[s].connecting {
             return;
         }
         match &mut self.actors[s] {
-            Actor::Client(client) => client.step(w),
-            Actor::Target(endpoint) => endpoint.step(w, true),
-            Actor::NameServer(server) => server.step(w, s),
-            Actor::Stranger => w.be_refused(s),
+            Actor::Client(client) => client.step(net),
+            Actor::Target(endpoint) => endpoint.step(net, true),
+            Actor::NameServer(server) => server.step(net, s),
+            Actor::Stranger => net.be_refused(s),
             Actor::Nobody => {}
         }
     }
 
     fn leave(&mut self) {
-        let w = &mut self.wires;
-        w.watch.closing = true;
+        let net = &mut self.network;
+        net.watch.closing = true;
         for actor in &mut self.actors {
             if let Actor::Client(client) = actor {
-                client.leave(w);
+                client.leave(net);
             }
         }
     }
 
     /// Moves what is ready into the batch, in any order and not always all of it.
     pub(crate) fn deliver(&mut self, events: &mut Vec<Event>) {
-        let w = &mut self.wires;
-        for _ in 0..w.ready.len() {
-            if events.len() >= w.odds.batch_max {
+        let net = &mut self.network;
+        for _ in 0..net.ready.len() {
+            if events.len() >= net.odds.batch_max {
                 break;
             }
-            let pick = w.rng.usize(..w.ready.len());
-            let source = w.ready.swap_remove(pick);
-            events.extend(w.report(source));
+            let pick = net.rng.usize(..net.ready.len());
+            let source = net.ready.swap_remove(pick);
+            events.extend(net.report(source));
         }
         if !events.is_empty() {
             self.deceive(events);
-            self.wires.watch.heard();
+            self.network.watch.heard();
         }
     }
 
     /// Adds events that mean nothing.
     fn deceive(&mut self, events: &mut Vec<Event>) {
-        let w = &mut self.wires;
-        if w.chance(w.odds.spurious) {
-            let pick = w.rng.usize(..w.sockets.len().max(1));
-            let socket = w.sockets.get(pick).filter(|socket| !socket.dropped);
+        let net = &mut self.network;
+        if net.chance(net.odds.spurious) {
+            let pick = net.rng.usize(..net.sockets.len().max(1));
+            let socket = net.sockets.get(pick).filter(|socket| !socket.dropped);
             if let Some(token) = socket.and_then(|socket| socket.token) {
-                let (readable, writable) = (w.rng.bool(), w.rng.bool());
+                let (readable, writable) = (net.rng.bool(), net.rng.bool());
                 events.push(Event {
                     token,
                     readable,
@@ -384,9 +382,9 @@ impl Inner {
                 });
             }
         }
-        if w.chance(w.odds.stale) {
-            let at = w.rng.usize(..=events.len());
-            let stale = w.stale.iter().next().map(|token| alarm(*token));
+        if net.chance(net.odds.stale) {
+            let at = net.rng.usize(..=events.len());
+            let stale = net.stale.iter().next().map(|token| alarm(*token));
             events.splice(at..at, stale);
         }
     }
@@ -394,8 +392,8 @@ impl Inner {
     /// A batch with nothing in it but an event of a closed socket, whose slot another session
     /// has by now: nobody may stir.
     pub(crate) fn deliver_stale(&mut self, events: &mut Vec<Event>) {
-        let w = &mut self.wires;
-        let open = w
+        let net = &mut self.network;
+        let open = net
             .sockets
             .iter()
             .filter(|socket| !socket.dropped && socket.life.is_some());
@@ -411,10 +409,10 @@ impl Inner {
             // An attempt that has lost its race has the token of the one that has won.
             session && keys.iter().any(|own| own.index() == key.index()) && !keys.contains(&key)
         };
-        events.extend(w.stale.iter().find(reused).map(|token| alarm(*token)));
+        events.extend(net.stale.iter().find(reused).map(|token| alarm(*token)));
         if !events.is_empty() {
-            w.watch.deaf = true;
-            w.watch.heard();
+            net.watch.deaf = true;
+            net.watch.heard();
         }
     }
 }

@@ -5,7 +5,7 @@ use anklet::net::Millis;
 use crate::clients::scenario::{Dialect, End, Kind, Pace, Stop};
 use crate::clients::tunnel_end::Endpoint;
 use crate::clients::udp_client::Correspondent;
-use crate::network::{Happening, Wires};
+use crate::network::{Network, SimEvent};
 
 /// A client that leaves while its target is dialled is let go at once. With slack.
 pub(super) const CANCEL_MS: Millis = 1_000;
@@ -50,14 +50,14 @@ pub(crate) struct Client {
 
 impl Client {
     /// The client of `life`, on its connection `s`.
-    pub(crate) fn new(w: &Wires, life: usize, s: usize) -> Self {
+    pub(crate) fn new(net: &Network, life: usize, s: usize) -> Self {
         Self {
             life,
             s,
             sent: 0,
             next_ms: 0,
             leave_ms: None,
-            stage: match w.lives[life].plan.dialect {
+            stage: match net.lives[life].plan.dialect {
                 Dialect::Socks5 => Stage::Method,
                 _ => Stage::Reply,
             },
@@ -65,63 +65,63 @@ impl Client {
             bound: false,
             timed: false,
             due_ms: None,
-            endpoint: Endpoint::new(w, life, 0, s),
+            endpoint: Endpoint::new(net, life, 0, s),
             correspondent: None,
         }
     }
 
     /// Acts.
-    pub(crate) fn step(&mut self, w: &mut Wires) {
-        if w.lives[self.life].over {
+    pub(crate) fn step(&mut self, net: &mut Network) {
+        if net.lives[self.life].over {
             return;
         }
-        if self.stage != Stage::Tunnel && w.outside_failed(self.s) {
-            return self.closed(w);
+        if self.stage != Stage::Tunnel && net.outside_failed(self.s) {
+            return self.closed(net);
         }
-        self.listen(w);
-        self.say(w);
-        self.stop(w);
-        if !self.timed && w.sockets[self.s].accepted_at.is_some() {
+        self.listen(net);
+        self.say(net);
+        self.stop(net);
+        if !self.timed && net.sockets[self.s].accepted_at.is_some() {
             self.timed = true;
-            if w.lives[self.life].plan.kind == Kind::Unfinished {
-                self.due_in(w, w.watch.timeouts_ms[0] + LATE_MS);
+            if net.lives[self.life].plan.kind == Kind::Unfinished {
+                self.due_in(net, net.watch.timeouts_ms[0] + LATE_MS);
             }
         }
-        let plan = &w.lives[self.life].plan;
+        let plan = &net.lives[self.life].plan;
         let ahead = plan.pace == Pace::Pipelined || plan.forward.is_some();
-        let ahead = ahead && plan.mail.is_none() && self.has_said_all(w);
+        let ahead = ahead && plan.mail.is_none() && self.has_said_all(net);
         match self.stage {
-            Stage::Tunnel => self.endpoint.step(w, true),
-            Stage::Associated => self.correspond(w),
-            Stage::Method | Stage::Login | Stage::Reply if ahead => self.endpoint.step(w, false),
+            Stage::Tunnel => self.endpoint.step(net, true),
+            Stage::Associated => self.correspond(net),
+            Stage::Method | Stage::Login | Stage::Reply if ahead => self.endpoint.step(net, false),
             _ => {}
         }
         if self.endpoint.over {
-            w.lives[self.life].over = true;
-            w.lives[self.life].complete = self.endpoint.is_complete(w);
-        } else if self.stage != Stage::Tunnel && w.outside_ended(self.s) {
-            self.closed(w);
+            net.lives[self.life].over = true;
+            net.lives[self.life].complete = self.endpoint.is_complete(net);
+        } else if self.stage != Stage::Tunnel && net.outside_ended(self.s) {
+            self.closed(net);
         }
     }
 
     /// It must have come somewhere by then; what was due before no longer is.
-    pub(super) fn due_in(&mut self, w: &mut Wires, in_ms: Millis) {
-        self.due_ms = Some(w.now + in_ms);
-        w.schedule(in_ms, Happening::Deadline(self.s));
+    pub(super) fn due_in(&mut self, net: &mut Network, in_ms: Millis) {
+        self.due_ms = Some(net.now + in_ms);
+        net.schedule(in_ms, SimEvent::Deadline(self.s));
     }
 
     /// The time may be up by which it must have come somewhere.
-    pub(crate) fn deadline(&self, w: &mut Wires) {
-        let life = &w.lives[self.life];
-        let due = self.due_ms.is_some_and(|due_ms| due_ms <= w.now);
-        if !due || life.excused || w.watch.closing {
+    pub(crate) fn deadline(&self, net: &mut Network) {
+        let life = &net.lives[self.life];
+        let due = self.due_ms.is_some_and(|due_ms| due_ms <= net.now);
+        if !due || life.excused || net.watch.closing {
             return;
         }
         let held = |s: &usize| {
-            let socket = &w.sockets[*s];
+            let socket = &net.sockets[*s];
             !socket.dropped && (socket.accepted_at.is_some() || socket.token.is_some())
         };
-        let open = w
+        let open = net
             .posts
             .iter()
             .any(|post| post.life == self.life && !post.dropped);
@@ -132,26 +132,26 @@ impl Client {
         };
         if late {
             let (kind, number, stage) = (life.plan.kind, self.life, self.stage);
-            let side = w.sockets[self.s].side;
-            w.fail(format!(
+            let side = net.sockets[self.s].side;
+            net.fail(format!(
                 "life {number} ({kind:?}) hangs in {stage:?}: {side:?}"
             ));
         }
     }
 
     /// Leaves, because everybody does.
-    pub(crate) fn leave(&self, w: &mut Wires) {
-        w.lives[self.life].over = true;
-        if w.rng.bool() {
-            w.outside_reset(self.s);
+    pub(crate) fn leave(&self, net: &mut Network) {
+        net.lives[self.life].over = true;
+        if net.rng.bool() {
+            net.outside_reset(self.s);
         } else {
-            w.outside_close(self.s);
+            net.outside_close(self.s);
         }
     }
 
-    fn has_said_all(&self, w: &Wires) -> bool {
+    fn has_said_all(&self, net: &Network) -> bool {
         self.sent
-            == w.lives[self.life]
+            == net.lives[self.life]
                 .plan
                 .hello
                 .iter()
@@ -160,11 +160,11 @@ impl Client {
     }
 
     /// Sends of the handshake what may be sent now.
-    fn say(&mut self, w: &mut Wires) {
-        if w.now < self.next_ms {
-            return w.wake(self.s, self.next_ms - w.now);
+    fn say(&mut self, net: &mut Network) {
+        if net.now < self.next_ms {
+            return net.wake(self.s, self.next_ms - net.now);
         }
-        let plan = &w.lives[self.life].plan;
+        let plan = &net.lives[self.life].plan;
         let messages = match (plan.pace, self.stage) {
             (Pace::Pipelined, _) | (_, Stage::Reply) => plan.hello.len(),
             (_, Stage::Method) => 1,
@@ -180,86 +180,86 @@ impl Client {
             return;
         }
         let end = if dripping { self.sent + 1 } else { end };
-        self.sent += w.outside_send(self.s, &bytes[self.sent..end]);
+        self.sent += net.outside_send(self.s, &bytes[self.sent..end]);
         if dripping {
             let gap_ms = DRIP_MS / bytes.len() as u64;
-            self.next_ms = w.now + w.rng.u64(gap_ms * 3 / 4..=gap_ms * 5 / 4).max(1);
-            w.wake(self.s, self.next_ms - w.now);
+            self.next_ms = net.now + net.rng.u64(gap_ms * 3 / 4..=gap_ms * 5 / 4).max(1);
+            net.wake(self.s, self.next_ms - net.now);
         }
     }
 
     /// Stops early, where that is the plan.
-    fn stop(&mut self, w: &mut Wires) {
+    fn stop(&mut self, net: &mut Network) {
         let Some(Stop {
             after,
             wait_ms,
             end,
-        }) = w.lives[self.life].plan.stop
+        }) = net.lives[self.life].plan.stop
         else {
             return;
         };
         let early = matches!(self.stage, Stage::Method | Stage::Login | Stage::Reply);
         // Who gives up does so while the server works for him.
-        let kind = w.lives[self.life].plan.kind;
-        let alone = kind == Kind::GivesUp && w.sockets[self.s].accepted_at.is_none();
+        let kind = net.lives[self.life].plan.kind;
+        let alone = kind == Kind::GivesUp && net.sockets[self.s].accepted_at.is_none();
         if !early || self.sent < after || end == End::Never || alone {
             return;
         }
         match self.leave_ms {
             None => {
-                self.leave_ms = Some(w.now + wait_ms);
-                w.wake(self.s, wait_ms);
+                self.leave_ms = Some(net.now + wait_ms);
+                net.wake(self.s, wait_ms);
             }
-            Some(leave_ms) if w.now < leave_ms => w.wake(self.s, leave_ms - w.now),
+            Some(leave_ms) if net.now < leave_ms => net.wake(self.s, leave_ms - net.now),
             Some(_) => {
                 self.stage = Stage::Left;
-                w.trace(|| format!("client {} gives up: {end:?}", self.s));
-                w.sockets[self.s].side.left = true;
+                net.trace(|| format!("client {} gives up: {end:?}", self.s));
+                net.sockets[self.s].side.left = true;
                 match end {
-                    End::Vanish(_) => w.outside_vanish(self.s),
-                    End::Reset(_) => w.outside_reset(self.s),
+                    End::Vanish(_) => net.outside_vanish(self.s),
+                    End::Reset(_) => net.outside_reset(self.s),
                     _ => {
-                        w.sockets[self.s].side.fin = true;
-                        w.outside_fin(self.s);
+                        net.sockets[self.s].side.fin = true;
+                        net.outside_fin(self.s);
                     }
                 }
-                if w.lives[self.life].plan.kind == Kind::GivesUp {
+                if net.lives[self.life].plan.kind == Kind::GivesUp {
                     // Of the last segments of the handshake, and of what it ends with.
-                    let travels_ms = w.odds.latency_ms * 8;
-                    self.due_in(w, CANCEL_MS + travels_ms);
+                    let travels_ms = net.odds.latency_ms * 8;
+                    self.due_in(net, CANCEL_MS + travels_ms);
                 }
-                w.lives[self.life].over = end != End::Fin;
+                net.lives[self.life].over = end != End::Fin;
             }
         }
     }
 
     /// The server has closed, and there is no tunnel.
-    fn closed(&self, w: &mut Wires) {
-        let reset = w.outside_failed(self.s);
-        w.outside_close(self.s);
-        w.lives[self.life].over = true;
-        let (life, sockets) = (&w.lives[self.life], &w.sockets);
+    fn closed(&self, net: &mut Network) {
+        let reset = net.outside_failed(self.s);
+        net.outside_close(self.s);
+        net.lives[self.life].over = true;
+        let (life, sockets) = (&net.lives[self.life], &net.sockets);
         let plan = &life.plan;
-        let idle_ms = w.now - life.moved_ms + LATE_MS / 5;
-        let idle = self.stage == Stage::Associated && idle_ms >= w.watch.udp_ms;
+        let idle_ms = net.now - life.moved_ms + LATE_MS / 5;
+        let idle = self.stage == Stage::Associated && idle_ms >= net.watch.udp_ms;
         let planned = idle
             || matches!(self.stage, Stage::Refused | Stage::Left)
             || plan.stop.is_some()
             || plan.codes.is_empty()
             || life.targets.iter().any(|s| sockets[*s].side.left);
         // With small tables a connection may be closed as it is accepted.
-        let turned_away = w.watch.scarce && sockets[self.s].token.is_none();
-        let excused = life.excused || w.watch.closing || turned_away;
+        let turned_away = net.watch.scarce && sockets[self.s].token.is_none();
+        let excused = life.excused || net.watch.closing || turned_away;
         let (kind, number, stage) = (plan.kind, self.life, self.stage);
         if !planned && !excused {
-            w.fail(format!(
+            net.fail(format!(
                 "life {number} ({kind:?}) is closed in {stage:?}, by reset: {reset}"
             ));
         }
-        let accepted_ms = w.sockets[self.s].accepted_at.unwrap_or(w.now);
-        let early = w.now - accepted_ms + 100 < w.watch.timeouts_ms[0];
+        let accepted_ms = net.sockets[self.s].accepted_at.unwrap_or(net.now);
+        let early = net.now - accepted_ms + 100 < net.watch.timeouts_ms[0];
         if kind == Kind::Unfinished && stage != Stage::Refused && early && !excused {
-            w.fail(format!(
+            net.fail(format!(
                 "life {number} is closed before its handshake is late"
             ));
         }

@@ -7,7 +7,7 @@ use super::client::{CANCEL_MS, Client, LATE_MS, Stage};
 use crate::clients::reply_format::{self, Answer};
 use crate::clients::scenario::{Dialect, End, Kind};
 use crate::clients::udp_client::Correspondent;
-use crate::network::Wires;
+use crate::network::Network;
 
 /// A transfer that could complete has this long, far less than any timeout of a tunnel. The
 /// slowest plan takes a quarter of it.
@@ -24,16 +24,16 @@ const LOOKUP_MS: Millis = 20_000;
 
 impl Client {
     /// Reads answers, never behind the reply: what follows belongs to the tunnel.
-    pub(super) fn listen(&mut self, w: &mut Wires) {
+    pub(super) fn listen(&mut self, net: &mut Network) {
         // Each round reads at least one byte, or takes an answer.
-        while let Some(len) = self.answer_len(w) {
+        while let Some(len) = self.answer_len(net) {
             let missing = len - self.answer.len();
             if missing == 0 {
-                self.answer_read(w);
+                self.answer_read(net);
                 continue;
             }
             let mut bytes = [0; 256];
-            let len = w.outside_receive(self.s, &mut bytes[..missing.min(256)]);
+            let len = net.outside_receive(self.s, &mut bytes[..missing.min(256)]);
             if len == 0 {
                 return;
             }
@@ -42,8 +42,8 @@ impl Client {
     }
 
     /// How long the answer is that it waits for, as far as is known.
-    fn answer_len(&mut self, w: &mut Wires) -> Option<usize> {
-        let dialect = w.lives[self.life].plan.dialect;
+    fn answer_len(&mut self, net: &mut Network) -> Option<usize> {
+        let dialect = net.lives[self.life].plan.dialect;
         match self.stage {
             Stage::Method | Stage::Login => return Some(2),
             Stage::Reply => {}
@@ -51,12 +51,12 @@ impl Client {
         }
         if dialect == Dialect::Forward && self.answer.is_empty() {
             let mut first = [0];
-            match w.sockets[self.s].outward.look(&mut first) {
+            match net.sockets[self.s].outward.look(&mut first) {
                 0 => return None,
                 // What a target sends never begins with an H.
                 _ if first != *b"H" => {
-                    let target = w.lives[self.life].winner;
-                    self.enter(w, target);
+                    let target = net.lives[self.life].winner;
+                    self.enter(net, target);
                     return None;
                 }
                 _ => {}
@@ -64,21 +64,21 @@ impl Client {
         }
         let len = reply_format::len(dialect, &self.answer);
         if len.is_none() {
-            w.fail(format!("life {}: no end of the answer", self.life));
+            net.fail(format!("life {}: no end of the answer", self.life));
             self.stage = Stage::Refused;
         }
         len
     }
 
-    fn answer_read(&mut self, w: &mut Wires) {
+    fn answer_read(&mut self, net: &mut Network) {
         let answer = std::mem::take(&mut self.answer);
-        let plan = &w.lives[self.life].plan;
+        let plan = &net.lives[self.life].plan;
         let with_login = plan.hello.len() == 3;
-        w.trace(|| format!("client {} gets {}", self.s, answer.escape_ascii()));
+        net.trace(|| format!("client {} gets {}", self.s, answer.escape_ascii()));
         if self.stage == Stage::Reply
             && let Some(answer) = reply_format::read(plan.dialect, &answer)
         {
-            return self.replied(w, answer);
+            return self.replied(net, answer);
         }
         self.stage = match (self.stage, answer[0], answer[1]) {
             (Stage::Method, 5, 0) if !with_login => Stage::Reply,
@@ -87,28 +87,28 @@ impl Client {
             (Stage::Login, 1, 1) if plan.kind == Kind::WrongPassword => Stage::Refused,
             (stage, ..) => {
                 let life = self.life;
-                w.fail(format!("life {life} is answered {answer:?} in {stage:?}"));
+                net.fail(format!("life {life} is answered {answer:?} in {stage:?}"));
                 Stage::Refused
             }
         };
         if self.stage == Stage::Refused {
-            self.due_in(w, REFUSED_MS);
+            self.due_in(net, REFUSED_MS);
         }
     }
 
-    fn replied(&mut self, w: &mut Wires, answer: Answer) {
-        let (life, number) = (&w.lives[self.life], self.life);
+    fn replied(&mut self, net: &mut Network, answer: Answer) {
+        let (life, number) = (&net.lives[self.life], self.life);
         let (kind, dialect) = (life.plan.kind, life.plan.dialect);
         let (code, granted) = (answer.code, answer.code == dialect.success());
         if granted && life.plan.visits.is_some() && !self.bound {
-            return self.listens(w, answer);
+            return self.listens(net, answer);
         }
-        let full = code == dialect.failure() && w.was_full(number);
-        let life = &w.lives[number];
+        let full = code == dialect.failure() && net.was_full(number);
+        let life = &net.lives[number];
         let late = kind == Kind::Unfinished && dialect.is_http() && code == 408;
         let excused = !granted && (life.excused || full);
-        if !life.plan.codes.contains(&code) && !excused && !late && !w.watch.closing {
-            w.fail(format!(
+        if !life.plan.codes.contains(&code) && !excused && !late && !net.watch.closing {
+            net.fail(format!(
                 "life {number} ({kind:?}) is answered with code {code}"
             ));
         }
@@ -118,18 +118,18 @@ impl Client {
                 .bound
                 .is_some_and(|bound| bound.port() != 0 || !bound.ip().is_unspecified())
             {
-                w.fail(format!(
+                net.fail(format!(
                     "life {number} is refused with an address: {answer:?}"
                 ));
             }
-            return self.due_in(w, REFUSED_MS);
+            return self.due_in(net, REFUSED_MS);
         }
-        let life = &w.lives[number];
+        let life = &net.lives[number];
         if life.plan.mail.is_some() {
-            return self.associated(w, answer);
+            return self.associated(net, answer);
         }
         let is_told = |s: &&usize| {
-            let socket = &w.sockets[**s];
+            let socket = &net.sockets[**s];
             let told = if self.bound {
                 socket.peer
             } else {
@@ -145,14 +145,14 @@ impl Client {
             true => life.winner,
             false => life.targets.iter().find(is_told).copied(),
         };
-        self.enter(w, target);
+        self.enter(net, target);
     }
 
     /// The first reply to BIND: the listener waits.
-    fn listens(&mut self, w: &mut Wires, answer: Answer) {
+    fn listens(&mut self, net: &mut Network, answer: Answer) {
         self.bound = true;
-        let life = &w.lives[self.life];
-        let door = life.door.map(|d| w.doors[d].local);
+        let life = &net.lives[self.life];
+        let door = life.door.map(|d| net.doors[d].local);
         let right = answer.bound.is_some() && answer.bound == door;
         let comes = life
             .plan
@@ -162,7 +162,7 @@ impl Client {
             .any(|visit| visit.expected);
         if !right {
             let life = self.life;
-            w.fail(format!(
+            net.fail(format!(
                 "life {life} is told {answer:?}, its listener is at {door:?}"
             ));
         }
@@ -170,24 +170,24 @@ impl Client {
         let wait_ms = if comes {
             VISIT_MS
         } else {
-            w.watch.bind_ms + LATE_MS
+            net.watch.bind_ms + LATE_MS
         };
-        if w.lives[self.life].plan.stop.is_none() {
-            self.due_in(w, wait_ms);
+        if net.lives[self.life].plan.stop.is_none() {
+            self.due_in(net, wait_ms);
         }
     }
 
     /// The association stands.
-    fn associated(&mut self, w: &mut Wires, answer: Answer) {
+    fn associated(&mut self, net: &mut Network, answer: Answer) {
         self.stage = Stage::Associated;
-        let inner = w.lives[self.life].inner.map(|p| w.posts[p].local);
+        let inner = net.lives[self.life].inner.map(|p| net.posts[p].local);
         match answer.bound.filter(|bound| inner == Some(*bound)) {
             Some(relay) => {
                 self.correspondent = Some(Correspondent::new(self.life, self.s, relay));
             }
             None => {
                 let life = self.life;
-                w.fail(format!(
+                net.fail(format!(
                     "life {life} is told {answer:?}, its socket is at {inner:?}"
                 ));
             }
@@ -195,20 +195,20 @@ impl Client {
     }
 
     /// Sends letters, and ends when all are sent.
-    pub(super) fn correspond(&mut self, w: &mut Wires) {
+    pub(super) fn correspond(&mut self, net: &mut Network) {
         let Some(correspondent) = &mut self.correspondent else {
             return;
         };
-        if !correspondent.step(w) || self.due_ms.is_some() {
+        if !correspondent.step(net) || self.due_ms.is_some() {
             return;
         }
-        w.settle_letters(self.life);
-        let end = w.lives[self.life].plan.mail.as_ref().map(|mail| mail.end);
-        w.trace(|| format!("client {} has sent its letters: {end:?}", self.s));
+        net.settle_letters(self.life);
+        let end = net.lives[self.life].plan.mail.as_ref().map(|mail| mail.end);
+        net.trace(|| format!("client {} has sent its letters: {end:?}", self.s));
         match end {
-            Some(End::Vanish(_)) => w.outside_vanish(self.s),
-            Some(End::Reset(_)) => w.outside_reset(self.s),
-            Some(End::Fin) => w.outside_fin(self.s),
+            Some(End::Vanish(_)) => net.outside_vanish(self.s),
+            Some(End::Reset(_)) => net.outside_reset(self.s),
+            Some(End::Fin) => net.outside_fin(self.s),
             _ => {}
         }
         let ends = matches!(end, Some(End::Reset(_) | End::Fin));
@@ -218,27 +218,27 @@ impl Client {
         let wait_ms = if ends {
             CANCEL_MS
         } else {
-            w.watch.udp_ms + LOOKUP_MS + LATE_MS
+            net.watch.udp_ms + LOOKUP_MS + LATE_MS
         };
-        self.due_in(w, wait_ms);
+        self.due_in(net, wait_ms);
     }
 
     /// The tunnel stands.
-    fn enter(&mut self, w: &mut Wires, target: Option<usize>) {
+    fn enter(&mut self, net: &mut Network, target: Option<usize>) {
         let number = self.life;
         self.stage = Stage::Tunnel;
-        w.note_full();
-        w.lives[number].target = target;
+        net.note_full();
+        net.lives[number].target = target;
         if target.is_none() {
-            w.fail(format!("life {number} is told of no socket of its target"));
+            net.fail(format!("life {number} is told of no socket of its target"));
         }
-        let plan = &w.lives[number].plan;
+        let plan = &net.lives[number].plan;
         if plan.completes() {
-            self.due_in(w, TRANSFER_MS);
+            self.due_in(net, TRANSFER_MS);
         } else if plan.kind == Kind::Idler {
             let half_closed = plan.manners[0].end == End::Fin;
-            let timeout_ms = w.watch.timeouts_ms[if half_closed { 2 } else { 1 }];
-            self.due_in(w, timeout_ms + LATE_MS);
+            let timeout_ms = net.watch.timeouts_ms[if half_closed { 2 } else { 1 }];
+            self.due_in(net, timeout_ms + LATE_MS);
         } else {
             self.due_ms = None;
         }

@@ -4,7 +4,7 @@
 use anklet::net::Millis;
 
 use crate::clients::scenario::{End, Manner, Side};
-use crate::network::Wires;
+use crate::network::Network;
 use crate::network::channel::payload;
 
 /// Slack for what the server may round off its timeouts.
@@ -25,8 +25,8 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// The end `side` (client 0, target 1) of a life, on that connection.
-    pub(crate) fn new(w: &Wires, life: usize, side: usize, s: usize) -> Self {
-        let manner = w.lives[life].plan.manners[side];
+    pub(crate) fn new(net: &Network, life: usize, side: usize, s: usize) -> Self {
+        let manner = net.lives[life].plan.manners[side];
         Self {
             life,
             s,
@@ -39,48 +39,48 @@ impl Endpoint {
     }
 
     /// Whether everything has come, and the end of stream behind it.
-    pub(crate) fn is_complete(&self, w: &Wires) -> bool {
-        let total = w.lives[self.life].plan.total(1 - self.side);
-        self.ended && w.sockets[self.s].side.received == total
+    pub(crate) fn is_complete(&self, net: &Network) -> bool {
+        let total = net.lives[self.life].plan.total(1 - self.side);
+        self.ended && net.sockets[self.s].side.received == total
     }
 
     /// Goes on by a chunk each way. Not `open`: only payload ahead of the reply can be sent.
-    pub(crate) fn step(&mut self, w: &mut Wires, open: bool) {
+    pub(crate) fn step(&mut self, net: &mut Network, open: bool) {
         if self.over {
             return;
         }
-        if w.outside_failed(self.s) {
+        if net.outside_failed(self.s) {
             self.over = true;
-            return self.judge_reset(w);
+            return self.judge_reset(net);
         }
-        if w.now < self.next_ms {
-            return w.wake(self.s, self.next_ms - w.now);
+        if net.now < self.next_ms {
+            return net.wake(self.s, self.next_ms - net.now);
         }
-        let received = open && self.manner.reads && self.receive(w);
-        let sent = self.send(w);
-        let ends = open && self.manner.reads && !self.ended && w.outside_ended(self.s);
+        let received = open && self.manner.reads && self.receive(net);
+        let sent = self.send(net);
+        let ends = open && self.manner.reads && !self.ended && net.outside_ended(self.s);
         if ends {
             self.ended = true;
-            self.judge_end(w);
+            self.judge_end(net);
         }
-        self.finish(w, open);
+        self.finish(net, open);
         if received || sent || ends {
-            self.next_ms = w.now + self.manner.pace_ms;
-            w.wake(self.s, self.manner.pace_ms);
+            self.next_ms = net.now + self.manner.pace_ms;
+            net.wake(self.s, self.manner.pace_ms);
         }
     }
 
-    fn receive(&self, w: &mut Wires) -> bool {
+    fn receive(&self, net: &mut Network) -> bool {
         let (mut got, mut expected) = ([0; 512], [0; 512]);
-        let len = w.outside_receive(self.s, &mut got[..self.manner.chunk]);
-        let side = &mut w.sockets[self.s].side;
+        let len = net.outside_receive(self.s, &mut got[..self.manner.chunk]);
+        let side = &mut net.sockets[self.s].side;
         let at = side.received;
         side.received += len as u64;
-        self.expect(w, at, &mut expected[..len]);
-        let total = w.lives[self.life].plan.total(1 - self.side);
+        self.expect(net, at, &mut expected[..len]);
+        let total = net.lives[self.life].plan.total(1 - self.side);
         if got[..len] != expected[..len] || at + len as u64 > total {
             let side = self.side;
-            w.fail(format!(
+            net.fail(format!(
                 "life {} side {side}: wrong bytes at {at}..+{len}",
                 self.life
             ));
@@ -89,14 +89,14 @@ impl Endpoint {
     }
 
     /// What is to come from position `at` on.
-    fn expect(&self, w: &Wires, at: u64, out: &mut [u8]) {
-        let script = w.lives[self.life]
+    fn expect(&self, net: &Network, at: u64, out: &mut [u8]) {
+        let script = net.lives[self.life]
             .plan
             .forward
             .as_ref()
             .filter(|_| self.side == 1);
         let Some(forward) = script else {
-            return payload(self.stream(w, 1 - self.side), at, out);
+            return payload(self.stream(net, 1 - self.side), at, out);
         };
         let rest = usize::try_from(at)
             .ok()
@@ -106,9 +106,9 @@ impl Endpoint {
         out[..len].copy_from_slice(&rest[..len]);
     }
 
-    fn send(&self, w: &mut Wires) -> bool {
-        let side = w.sockets[self.s].side;
-        let plan = &w.lives[self.life].plan;
+    fn send(&self, net: &mut Network) -> bool {
+        let side = net.sockets[self.s].side;
+        let plan = &net.lives[self.life].plan;
         let waits = self.manner.waits
             && match plan.forward {
                 Some(_) => side.received < plan.total(0),
@@ -131,21 +131,21 @@ impl Endpoint {
                 forward.upload[at..at + left].to_vec()
             });
         let len = match upload {
-            Some(bytes) => w.outside_send(self.s, &bytes),
-            None => w.outside_stream(self.s, self.stream(w, self.side), side.sent, left),
+            Some(bytes) => net.outside_send(self.s, &bytes),
+            None => net.outside_stream(self.s, self.stream(net, self.side), side.sent, left),
         };
-        w.sockets[self.s].side.sent += len as u64;
+        net.sockets[self.s].side.sent += len as u64;
         len > 0
     }
 
     /// The seed of the stream that `side` sends; an echo has that of the other.
-    fn stream(&self, w: &Wires, side: usize) -> u64 {
-        let echo = w.lives[self.life].plan.manners[side].echo;
+    fn stream(&self, net: &Network, side: usize) -> u64 {
+        let echo = net.lives[self.life].plan.manners[side].echo;
         (self.life * 2 + if echo { 1 - side } else { side }) as u64
     }
 
-    fn finish(&mut self, w: &mut Wires, open: bool) {
-        let side = w.sockets[self.s].side;
+    fn finish(&mut self, net: &mut Network, open: bool) {
+        let side = net.sockets[self.s].side;
         let moved = side.sent + side.received;
         let all_sent = match self.manner.echo {
             true => self.ended && side.sent == side.received,
@@ -154,47 +154,47 @@ impl Endpoint {
         let fin = match self.manner.end {
             // Without payload in front, an end of stream would give the dial up (T5); and it
             // ends a BIND that waits (B5).
-            End::Fin => all_sent && (open || self.may_end_early(w)),
+            End::Fin => all_sent && (open || self.may_end_early(net)),
             End::AfterOther => all_sent && self.ended,
             End::Never => false,
             End::Reset(at) | End::Vanish(at) => {
                 if open && (moved >= at || self.ended) {
-                    self.leave(w);
+                    self.leave(net);
                 }
                 return;
             }
         };
         if fin && !side.fin {
-            w.sockets[self.s].side.fin = true;
-            w.outside_fin(self.s);
+            net.sockets[self.s].side.fin = true;
+            net.outside_fin(self.s);
         }
         // Who never ends, or never reads, notices only that the server is gone.
         let stays = !self.manner.reads || self.manner.end == End::Never;
-        let gone = w.sockets[self.s].dropped;
+        let gone = net.sockets[self.s].dropped;
         if if stays { gone } else { fin && self.ended } {
-            w.outside_close(self.s);
+            net.outside_close(self.s);
             self.over = true;
         }
     }
 
-    fn leave(&mut self, w: &mut Wires) {
+    fn leave(&mut self, net: &mut Network) {
         self.over = true;
-        w.sockets[self.s].side.left = true;
+        net.sockets[self.s].side.left = true;
         match self.manner.end {
-            End::Vanish(_) => w.outside_vanish(self.s),
-            _ => w.outside_reset(self.s),
+            End::Vanish(_) => net.outside_vanish(self.s),
+            _ => net.outside_reset(self.s),
         }
     }
 
     /// An orderly end is only right when the other end has ended, and behind its last byte;
     /// or when the tunnel has been silent for as long as it may be.
-    fn judge_end(&self, w: &mut Wires) {
-        let received = w.sockets[self.s].side.received;
-        let other = self.other(w);
-        if self.has_lost(w) {
+    fn judge_end(&self, net: &mut Network) {
+        let received = net.sockets[self.s].side.received;
+        let other = self.other(net);
+        if self.has_lost(net) {
             return;
         }
-        let forward = w.lives[self.life]
+        let forward = net.lives[self.life]
             .plan
             .forward
             .as_ref()
@@ -205,24 +205,24 @@ impl Endpoint {
             Some(forward) => {
                 let sent = (forward.head_len as u64 + other.sent).min(forward.script.len() as u64);
                 let whole = sent == forward.script.len() as u64;
-                (sent, other.fin || (whole && w.sockets[self.s].side.fin))
+                (sent, other.fin || (whole && net.sockets[self.s].side.fin))
             }
         };
-        if (ended && sent == received) || self.is_timed_out(w) || w.watch.closing {
+        if (ended && sent == received) || self.is_timed_out(net) || net.watch.closing {
             return;
         }
-        w.fail(format!(
+        net.fail(format!(
             "life {} side {}: end of stream after {received} bytes; sent {}, ended {}, left {}",
             self.life, self.side, other.sent, other.fin, other.left
         ));
     }
 
     /// A reset is only right when there was one on the other side, or the time was up.
-    fn judge_reset(&self, w: &mut Wires) {
-        let life = &w.lives[self.life];
-        let cause = life.excused || self.other(w).left || w.watch.closing;
-        if !cause && !self.has_lost(w) && life.plan.is_lively() && !self.is_timed_out(w) {
-            w.fail(format!(
+    fn judge_reset(&self, net: &mut Network) {
+        let life = &net.lives[self.life];
+        let cause = life.excused || self.other(net).left || net.watch.closing;
+        if !cause && !self.has_lost(net) && life.plan.is_lively() && !self.is_timed_out(net) {
+            net.fail(format!(
                 "life {} side {}: reset without a cause",
                 self.life, self.side
             ));
@@ -230,41 +230,41 @@ impl Endpoint {
     }
 
     /// The other end of the tunnel. A client knows its target from the reply.
-    fn other(&self, w: &Wires) -> Side {
-        let life = &w.lives[self.life];
+    fn other(&self, net: &Network) -> Side {
+        let life = &net.lives[self.life];
         let other = if self.side == 1 {
             life.client
         } else {
             life.target
         };
-        other.map(|s| w.sockets[s].side).unwrap_or_default()
+        other.map(|s| net.sockets[s].side).unwrap_or_default()
     }
 
     /// Whether it is the target of an attempt that was not the first to stand, or for which
     /// there was no client any more when it stood.
-    fn has_lost(&self, w: &Wires) -> bool {
-        let life = &w.lives[self.life];
-        let unused = w.sockets[self.s].side.received == 0 && life.target != Some(self.s);
-        let socket = &w.sockets[self.s];
+    fn has_lost(&self, net: &Network) -> bool {
+        let life = &net.lives[self.life];
+        let unused = net.sockets[self.s].side.received == 0 && life.target != Some(self.s);
+        let socket = &net.sockets[self.s];
         // Somebody who comes to a listener may find it closed.
         let visitor = life.door.is_some() && socket.accepted_at.is_none();
-        let late = visitor || life.targets.len() > 1 || life.excused || self.other(w).left;
+        let late = visitor || life.targets.len() > 1 || life.excused || self.other(net).left;
         self.side == 1 && unused && late
     }
 
     /// Whether the client may end its direction before it has a reply.
-    fn may_end_early(&self, w: &Wires) -> bool {
-        let plan = &w.lives[self.life].plan;
-        let payload = plan.forward.is_some() || w.sockets[self.s].side.sent > 0;
+    fn may_end_early(&self, net: &Network) -> bool {
+        let plan = &net.lives[self.life].plan;
+        let payload = plan.forward.is_some() || net.sockets[self.s].side.sent > 0;
         payload && plan.visits.is_none()
     }
 
-    fn is_timed_out(&self, w: &Wires) -> bool {
-        let life = &w.lives[self.life];
-        let [_, idle_ms, half_closed_ms] = w.watch.timeouts_ms;
+    fn is_timed_out(&self, net: &Network) -> bool {
+        let life = &net.lives[self.life];
+        let [_, idle_ms, half_closed_ms] = net.watch.timeouts_ms;
         let mut ends = life.client.iter().chain(&life.targets);
-        let half_closed = ends.any(|s| w.sockets[*s].side.fin);
+        let half_closed = ends.any(|s| net.sockets[*s].side.fin);
         let limit_ms = if half_closed { half_closed_ms } else { idle_ms };
-        w.now - life.moved_ms + SLACK_MS >= limit_ms
+        net.now - life.moved_ms + SLACK_MS >= limit_ms
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use anklet::net::Millis;
 
 use crate::clients::udp_scenario::{Errand, Fate, PORTS, PORTS_FIRST};
-use crate::network::Wires;
+use crate::network::Network;
 use crate::network::datagram::{Letter, Stamp, header, named_header};
 
 /// Where somebody sends from who is not the client.
@@ -36,42 +36,46 @@ impl Correspondent {
     }
 
     /// Does what is due. Whether everything is done.
-    pub(crate) fn step(&mut self, w: &mut Wires) -> bool {
+    pub(crate) fn step(&mut self, net: &mut Network) -> bool {
         // Bounded by the number of errands.
         loop {
-            if w.now < self.next_ms {
-                w.wake(self.s, self.next_ms - w.now);
+            if net.now < self.next_ms {
+                net.wake(self.s, self.next_ms - net.now);
                 return false;
             }
-            let Some(mail) = &w.lives[self.life].plan.mail else {
+            let Some(mail) = &net.lives[self.life].plan.mail else {
                 return true;
             };
             let Some(errand) = mail.errands.get(self.next).cloned() else {
                 return true;
             };
             self.next += 1;
-            self.run(w, errand);
+            self.run(net, errand);
         }
     }
 
-    fn run(&mut self, w: &mut Wires, errand: Errand) {
+    fn run(&mut self, net: &mut Network, errand: Errand) {
         match errand {
-            Errand::Wait(ms) => self.next_ms = w.now + ms,
+            Errand::Wait(ms) => self.next_ms = net.now + ms,
             Errand::Chatter(len) => {
-                w.outside_send(self.s, &vec![5; len]);
+                net.outside_send(self.s, &vec![5; len]);
             }
             Errand::Rival(bytes) => {
-                if w.lives[self.life].fates.iter().any(|fate| fate.arrived > 0) {
-                    let from = self.own(w, PORTS - 1);
-                    self.send(w, from, bytes, None);
+                if net.lives[self.life]
+                    .fates
+                    .iter()
+                    .any(|fate| fate.arrived > 0)
+                {
+                    let from = self.own(net, PORTS - 1);
+                    self.send(net, from, bytes, None);
                 }
             }
             Errand::Noise(bytes, port) => {
                 let from = match port {
-                    Some(port) => self.own(w, port),
+                    Some(port) => self.own(net, port),
                     None => (STRANGER, PORTS_FIRST).into(),
                 };
-                self.send(w, from, bytes, None);
+                self.send(net, from, bytes, None);
             }
             Errand::Letter {
                 remote,
@@ -80,7 +84,7 @@ impl Correspondent {
                 port,
                 sure,
             } => {
-                let site = w.lives[self.life]
+                let site = net.lives[self.life]
                     .plan
                     .mail
                     .as_ref()
@@ -88,10 +92,10 @@ impl Correspondent {
                 let Some(site) = site.map(|remote| remote.site) else {
                     return;
                 };
-                let fates = &mut w.lives[self.life].fates;
+                let fates = &mut net.lives[self.life].fates;
                 let number = u32::try_from(fates.len()).unwrap_or(u32::MAX);
                 fates.push(Fate {
-                    sent_ms: w.now,
+                    sent_ms: net.now,
                     sure,
                     excused: false,
                     arrived: 0,
@@ -109,20 +113,26 @@ impl Correspondent {
                     number,
                 };
                 let bytes = [head, stamp.write(len)].concat();
-                let from = self.own(w, port);
-                self.send(w, from, bytes, Some((self.life, number)));
+                let from = self.own(net, port);
+                self.send(net, from, bytes, Some((self.life, number)));
             }
         }
     }
 
-    fn own(&self, w: &Wires, port: u16) -> SocketAddr {
+    fn own(&self, net: &Network, port: u16) -> SocketAddr {
         let first = PORTS_FIRST + PORTS * u16::try_from(self.life).unwrap_or(0);
-        SocketAddr::new(w.lives[self.life].plan.from.ip(), first + port)
+        SocketAddr::new(net.lives[self.life].plan.from.ip(), first + port)
     }
 
-    fn send(&self, w: &mut Wires, from: SocketAddr, bytes: Vec<u8>, number: Option<(usize, u32)>) {
+    fn send(
+        &self,
+        net: &mut Network,
+        from: SocketAddr,
+        bytes: Vec<u8>,
+        number: Option<(usize, u32)>,
+    ) {
         let to = self.relay;
-        w.carry(Letter {
+        net.carry(Letter {
             from,
             to,
             bytes,

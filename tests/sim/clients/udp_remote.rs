@@ -7,12 +7,12 @@ use nix::errno::Errno;
 
 use crate::clients::udp_scenario::{ARRIVAL_MS, Fate, Manner, PORTS, PORTS_FIRST};
 use crate::network::datagram::{Letter, Stamp, open};
-use crate::network::{Happening, Wires};
+use crate::network::{Network, SimEvent};
 
 /// What is too long for a client: more than UDP carries behind a header, and more than UDP.
 const LOUD_BYTES: (usize, usize) = (65_498, 70_000);
 
-impl Wires {
+impl Network {
     /// A letter comes to its end, wherever that is.
     pub(crate) fn arrive(&mut self, letter: Letter) {
         let post = self.posts.iter().position(|post| post.local == letter.to);
@@ -105,14 +105,14 @@ impl Wires {
             same && remote.manner == Manner::Uninvited
         });
         let number = Some((stamp.life, stamp.number));
-        let send = |w: &mut Self, from: SocketAddr, remote: usize, len: usize| {
+        let send = |net: &mut Self, from: SocketAddr, remote: usize, len: usize| {
             let stamp = Stamp {
                 back: true,
                 remote,
                 ..stamp
             };
             let to = letter.from;
-            w.carry(Letter {
+            net.carry(Letter {
                 from,
                 to,
                 bytes: stamp.write(len),
@@ -145,7 +145,7 @@ impl Wires {
             }
             (Manner::Unreachable, _) => {
                 let latency = self.latency();
-                self.schedule(latency, Happening::PostError(p, Errno::ECONNREFUSED));
+                self.schedule(latency, SimEvent::PostError(p, Errno::ECONNREFUSED));
             }
             (_, Some(other)) => {
                 let Some(mail) = &self.lives[stamp.life].plan.mail else {

@@ -11,8 +11,8 @@ use anklet::state::slots::Token;
 use nix::errno::Errno;
 
 use crate::network::net::Connection;
-use crate::network::{Happening, Source, Wires};
-use crate::world::{OUTSIDE_V4, OUTSIDE_V6, World};
+use crate::network::{Network, SimEvent, Source};
+use crate::world::{WAN_V4, WAN_V6, World};
 
 /// Where the ports of listeners begin; each has its own.
 const PORT_FIRST: u16 = 50_000;
@@ -54,13 +54,13 @@ impl Listener for Entrance {
     type Stream = Connection;
 
     fn accept(&mut self) -> Result<(Connection, SocketAddr), Errno> {
-        let s = self.0.wires().admit(self.1)?;
-        let peer = self.0.wires().sockets[s].peer;
+        let s = self.0.network().admit(self.1)?;
+        let peer = self.0.network().sockets[s].peer;
         Ok((Connection(self.0.clone(), s), peer))
     }
 
     fn local_addr(&self) -> Result<SocketAddr, Errno> {
-        Ok(self.0.wires().doors[self.1].local)
+        Ok(self.0.network().doors[self.1].local)
     }
 }
 
@@ -68,7 +68,7 @@ impl Drop for Entrance {
     fn drop(&mut self) {
         // Unwinding may drop it while the world is borrowed.
         if let Ok(mut inner) = self.0.0.try_borrow_mut() {
-            inner.wires.close_door(self.1);
+            inner.network.close_door(self.1);
         }
     }
 }
@@ -76,12 +76,12 @@ impl Drop for Entrance {
 /// The address that the way to `to` starts from.
 pub(crate) fn route(to: IpAddr) -> IpAddr {
     match to {
-        IpAddr::V4(_) => OUTSIDE_V4,
-        IpAddr::V6(_) => OUTSIDE_V6,
+        IpAddr::V4(_) => WAN_V4,
+        IpAddr::V6(_) => WAN_V6,
     }
 }
 
-impl Wires {
+impl Network {
     /// The server opens a listener for one BIND.
     pub(crate) fn listen(&mut self, addr: IpAddr, token: Token) -> Result<usize, Errno> {
         self.watch.progress();
@@ -113,7 +113,7 @@ impl Wires {
         self.lives[life].door = Some(d);
         let visits = self.lives[life].plan.visits.clone().unwrap_or_default();
         for (number, visit) in visits.iter().enumerate() {
-            self.schedule(visit.after_ms, Happening::Visit(d, number));
+            self.schedule(visit.after_ms, SimEvent::Visit(d, number));
         }
         Ok(d)
     }
@@ -171,7 +171,7 @@ impl Wires {
         if self.chance(self.odds.early_block) {
             self.doors[d].held = true;
             let latency = self.latency();
-            self.schedule(latency, Happening::Unveil(d));
+            self.schedule(latency, SimEvent::Unveil(d));
             return Err(Errno::EAGAIN);
         }
         let s = self.doors[d].backlog.pop_front().ok_or(Errno::EAGAIN)?;

@@ -1,4 +1,4 @@
-//! The simulated network: sockets as the server holds them, the calendar of what will happen
+//! The simulated network: sockets as the server holds them, the schedule of what will happen
 //! to them, and the list of events that wait to be delivered.
 //!
 //! The edges are those of Linux: data, an end of stream and an error each put a registered
@@ -45,9 +45,9 @@ pub(crate) enum Way {
     Outward,
 }
 
-/// What the calendar holds. Numbers are those of sockets, mailboxes or lives.
+/// What the schedule holds. Numbers are those of sockets, mailboxes or lives.
 #[derive(Debug)]
-pub(crate) enum Happening {
+pub(crate) enum SimEvent {
     /// A life begins: its client connects.
     Start(usize),
     /// A client's connection reaches a listener.
@@ -102,7 +102,7 @@ pub(crate) enum Source {
 }
 
 /// The network.
-pub(crate) struct Wires {
+pub(crate) struct Network {
     /// The only source of chance.
     pub(crate) rng: Rng,
     /// What may go wrong.
@@ -131,11 +131,11 @@ pub(crate) struct Wires {
     pub(crate) tables: Tables,
     /// Tokens of sockets closed lately.
     pub(crate) stale: VecDeque<Token>,
-    calendar: BTreeMap<(Millis, u64), Happening>,
+    scheduled: BTreeMap<(Millis, u64), SimEvent>,
     serial: u64,
 }
 
-impl Wires {
+impl Network {
     /// A network without sockets.
     pub(crate) fn new(rng: Rng, odds: Odds, trace: bool) -> Self {
         Self {
@@ -153,26 +153,26 @@ impl Wires {
             watch: Watch::new(trace),
             tables: Tables::default(),
             stale: VecDeque::new(),
-            calendar: BTreeMap::new(),
+            scheduled: BTreeMap::new(),
             serial: 0,
         }
     }
 
-    /// Puts something on the calendar.
-    pub(crate) fn schedule(&mut self, in_ms: Millis, happening: Happening) {
+    /// Puts something on the schedule.
+    pub(crate) fn schedule(&mut self, in_ms: Millis, event: SimEvent) {
         self.serial += 1;
-        self.calendar
-            .insert((self.now + in_ms, self.serial), happening);
+        self.scheduled
+            .insert((self.now + in_ms, self.serial), event);
     }
 
     /// When the next thing happens.
     pub(crate) fn next_at(&self) -> Option<Millis> {
-        self.calendar.keys().next().map(|(at, _)| *at)
+        self.scheduled.keys().next().map(|(at, _)| *at)
     }
 
     /// Takes the next thing that is due.
-    pub(crate) fn due(&mut self) -> Option<Happening> {
-        let entry = self.calendar.first_entry()?;
+    pub(crate) fn due(&mut self) -> Option<SimEvent> {
+        let entry = self.scheduled.first_entry()?;
         (entry.key().0 <= self.now).then(|| entry.remove())
     }
 
@@ -270,7 +270,7 @@ impl Wires {
         }
         if !std::mem::replace(&mut socket.moving[way as usize], true) {
             let latency = self.latency();
-            self.schedule(latency, Happening::Travel(s, way));
+            self.schedule(latency, SimEvent::Travel(s, way));
         }
     }
 
@@ -359,7 +359,7 @@ impl Wires {
     /// Makes the other end act soon, unless it is about to.
     pub(crate) fn wake(&mut self, s: usize, in_ms: Millis) {
         if !std::mem::replace(&mut self.sockets[s].waking, true) {
-            self.schedule(in_ms, Happening::Wake(s));
+            self.schedule(in_ms, SimEvent::Wake(s));
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::clients::scenario::Reach;
 use crate::faults::Odds;
-use crate::network::{Happening, Wires};
+use crate::network::{Network, SimEvent};
 
 /// The name servers. The first one is dead in some worlds.
 pub(crate) const NAME_SERVERS: [SocketAddr; 2] = [
@@ -27,39 +27,39 @@ pub(crate) fn reach(odds: &Odds, to: SocketAddr) -> Reach {
 }
 
 /// Answers a datagram that the server sends from mailbox `m`.
-pub(crate) fn answer_datagram(w: &mut Wires, m: usize, query: &[u8]) {
-    let to = w.mailboxes[m].to;
+pub(crate) fn answer_datagram(net: &mut Network, m: usize, query: &[u8]) {
+    let to = net.mailboxes[m].to;
     let Some(query) = Query::parse(query) else {
-        return w.fail(format!("a malformed query goes to {to}"));
+        return net.fail(format!("a malformed query goes to {to}"));
     };
-    w.trace(|| format!("mailbox {m} asks {to} for {} ({})", query.name, query.kind));
+    net.trace(|| format!("mailbox {m} asks {to} for {} ({})", query.name, query.kind));
     if !NAME_SERVERS.contains(&to) {
-        return w.fail(format!("{to} is asked, no name server"));
+        return net.fail(format!("{to} is asked, no name server"));
     }
-    let answer = query.answer(w, false);
-    let (true, Some(answer)) = (reach(&w.odds, to) == Reach::Open, answer) else {
+    let answer = query.answer(net, false);
+    let (true, Some(answer)) = (reach(&net.odds, to) == Reach::Open, answer) else {
         return;
     };
-    if w.chance(w.odds.dns_forged) {
+    if net.chance(net.odds.dns_forged) {
         let mut forged = query.clone();
-        if w.rng.bool() {
-            forged.id ^= w.rng.u16(1..);
+        if net.rng.bool() {
+            forged.id ^= net.rng.u16(1..);
         } else {
             forged.question[1] ^= 1;
         }
         let forged = forged.message(0, &[(A, FORGED.to_vec())]);
-        let latency = w.latency();
-        w.schedule(latency, Happening::Mail(m, Some(forged)));
+        let latency = net.latency();
+        net.schedule(latency, SimEvent::Mail(m, Some(forged)));
     }
-    if w.chance(w.odds.dns_loss) {
+    if net.chance(net.odds.dns_loss) {
         return;
     }
-    let slow = w.chance(w.odds.dns_slow);
-    let delay = w.odds.latency_ms + if slow { w.rng.u64(500..6_000) } else { 1 };
-    if w.chance(w.odds.dns_twice) {
-        w.schedule(delay, Happening::Mail(m, Some(answer.clone())));
+    let slow = net.chance(net.odds.dns_slow);
+    let delay = net.odds.latency_ms + if slow { net.rng.u64(500..6_000) } else { 1 };
+    if net.chance(net.odds.dns_twice) {
+        net.schedule(delay, SimEvent::Mail(m, Some(answer.clone())));
     }
-    w.schedule(delay, Happening::Mail(m, Some(answer)));
+    net.schedule(delay, SimEvent::Mail(m, Some(answer)));
 }
 
 /// A name server's end of a TCP connection.
@@ -71,9 +71,9 @@ pub(crate) struct NameServer {
 
 impl NameServer {
     /// Reads queries and answers each (RFC 1035 §4.2.2: two bytes of length in front).
-    pub(crate) fn step(&mut self, w: &mut Wires, s: usize) {
+    pub(crate) fn step(&mut self, net: &mut Network, s: usize) {
         let mut buf = [0; 512];
-        let len = w.outside_receive(s, &mut buf);
+        let len = net.outside_receive(s, &mut buf);
         self.bytes.extend(&buf[..len]);
         if let Some((length, rest)) = self.bytes.split_first_chunk::<2>() {
             let length = usize::from(u16::from_be_bytes(*length));
@@ -81,17 +81,17 @@ impl NameServer {
                 let query = Query::parse(&rest[..length]);
                 self.bytes.drain(..2 + length);
                 let answer = query
-                    .and_then(|query| query.answer(w, true))
+                    .and_then(|query| query.answer(net, true))
                     .unwrap_or_default();
                 self.unsent
                     .extend(u16::try_from(answer.len()).unwrap_or(0).to_be_bytes());
                 self.unsent.extend(answer);
             }
         }
-        let sent = w.outside_send(s, &self.unsent);
+        let sent = net.outside_send(s, &self.unsent);
         self.unsent.drain(..sent);
-        if w.outside_ended(s) {
-            w.outside_close(s);
+        if net.outside_ended(s) {
+            net.outside_close(s);
         }
     }
 }
@@ -143,7 +143,7 @@ impl Query {
     }
 
     /// The true answer; none for a dead name.
-    fn answer(&self, w: &mut Wires, over_tcp: bool) -> Option<Vec<u8>> {
+    fn answer(&self, net: &mut Network, over_tcp: bool) -> Option<Vec<u8>> {
         let number = self
             .name
             .strip_suffix(".example")
@@ -153,21 +153,21 @@ impl Query {
             let number = number.split('.').next()?;
             Some((class, number.parse::<usize>().ok()?))
         });
-        let Some((class, number)) = found.filter(|(_, number)| *number < w.lives.len()) else {
-            w.fail(format!(
+        let Some((class, number)) = found.filter(|(_, number)| *number < net.lives.len()) else {
+            net.fail(format!(
                 "{:?} is asked for, no name of these lives",
                 self.name
             ));
             return None;
         };
-        let plan = &w.lives[number].plan;
+        let plan = &net.lives[number].plan;
         if plan.name != Some(class) {
-            w.fail(format!(
+            net.fail(format!(
                 "{:?} is asked for, not a name of life {number}",
                 self.name
             ));
         }
-        let plan = &w.lives[number].plan;
+        let plan = &net.lives[number].plan;
         let addresses: Vec<(u16, Vec<u8>)> = plan
             .sites
             .iter()

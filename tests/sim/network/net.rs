@@ -1,7 +1,7 @@
 //! [`Net`] on the seeded world, over virtual time.
 //!
 //! The clock only moves inside [`Net::wait`]. A wait lets everything happen that is due, and
-//! with no event to deliver jumps to what comes next: the server's timeout or the calendar.
+//! with no event to deliver jumps to what comes next: the server's timeout or the schedule.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use anklet::state::slots::Token;
 use crate::clients::tunnel_end::Endpoint;
 use crate::network::bind_listener::{Entrance, route};
 use crate::network::name_server::{self, NameServer};
-use crate::world::{Actor, INSIDE_V4, LISTENERS, OUTSIDE_V4, OUTSIDE_V6, World};
+use crate::world::{Actor, LAN_V4, LISTENERS, WAN_V4, WAN_V6, World};
 
 /// A connection of the server.
 pub(crate) struct Connection(pub(crate) World, pub(crate) usize);
@@ -41,19 +41,20 @@ impl Net for World {
         let inner = &mut *self.0.borrow_mut();
         let timeout_ms = timeout
             .map(|timeout| Millis::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(0));
-        inner.wires.judge_pass(timeout_ms);
-        let until = timeout_ms.map(|timeout_ms| inner.wires.now + timeout_ms);
+        inner.network.judge_pass(timeout_ms);
+        let until = timeout_ms.map(|timeout_ms| inner.network.now + timeout_ms);
         // The work of a pass takes time, now and then a whole millisecond.
-        inner.wires.now += u64::from(inner.wires.chance(125));
-        inner.happen();
-        let interrupted = inner.wires.chance(inner.wires.odds.interrupted);
-        let mut waiting = inner.wires.ready.is_empty() && timeout_ms != Some(0) && !interrupted;
+        inner.network.now += u64::from(inner.network.chance(125));
+        inner.run_due();
+        let interrupted = inner.network.chance(inner.network.odds.interrupted);
+        let mut waiting = inner.network.ready.is_empty() && timeout_ms != Some(0) && !interrupted;
         if waiting {
-            let next = inner.wires.next_at();
+            let next = inner.network.next_at();
             let nearest = next.into_iter().chain(until).min();
-            let gap_ms = nearest.map(|at| at.saturating_sub(inner.wires.now));
-            inner.wires.judge_quiet(gap_ms);
-            if gap_ms.is_some_and(|gap_ms| gap_ms > 1) && inner.wires.chance(inner.wires.odds.stale)
+            let gap_ms = nearest.map(|at| at.saturating_sub(inner.network.now));
+            inner.network.judge_quiet(gap_ms);
+            if gap_ms.is_some_and(|gap_ms| gap_ms > 1)
+                && inner.network.chance(inner.network.odds.stale)
             {
                 inner.deliver_stale(events);
                 waiting = events.is_empty();
@@ -61,46 +62,46 @@ impl Net for World {
         }
         while waiting {
             let next = inner
-                .wires
+                .network
                 .next_at()
                 .filter(|next| until.is_none_or(|until| *next < until));
             let Some(at) = next.or(until) else {
                 inner.over = true;
                 break;
             };
-            inner.wires.now = inner.wires.now.max(at);
-            inner.happen();
-            waiting = inner.wires.ready.is_empty() && next.is_some();
+            inner.network.now = inner.network.now.max(at);
+            inner.run_due();
+            waiting = inner.network.ready.is_empty() && next.is_some();
         }
         if events.is_empty() {
             inner.deliver(events);
         }
         for event in events.iter() {
             inner
-                .wires
+                .network
                 .trace(|| format!("server hears {}", describe(event)));
         }
         Ok(())
     }
 
     fn now(&self) -> Millis {
-        self.0.borrow().wires.now
+        self.0.borrow().network.now
     }
 
     fn random(&mut self, out: &mut [u8]) -> Result<(), Errno> {
-        self.wires().rng.fill(out);
+        self.network().rng.fill(out);
         Ok(())
     }
 
     fn accept(&mut self, listener: u16) -> Result<(Connection, SocketAddr), Errno> {
-        let s = self.wires().accept(usize::from(listener))?;
-        let peer = self.wires().sockets[s].peer;
-        self.wires().wake(s, 0);
+        let s = self.network().accept(usize::from(listener))?;
+        let peer = self.network().sockets[s].peer;
+        self.network().wake(s, 0);
         Ok((Connection(self.clone(), s), peer))
     }
 
     fn watch(&mut self, stream: &mut Connection, token: Token) -> Result<(), Errno> {
-        self.wires().register(stream.1, token);
+        self.network().register(stream.1, token);
         Ok(())
     }
 
@@ -111,11 +112,11 @@ impl Net for World {
         token: Token,
     ) -> Result<Connection, Errno> {
         let inner = &mut *self.0.borrow_mut();
-        let s = inner.wires.connect(to, purpose, token)?;
-        inner.actors.push(match inner.wires.sockets[s].life {
+        let s = inner.network.connect(to, purpose, token)?;
+        inner.actors.push(match inner.network.sockets[s].life {
             Some(life) => {
-                inner.wires.lives[life].targets.push(s);
-                Actor::Target(Endpoint::new(&inner.wires, life, 1, s))
+                inner.network.lives[life].targets.push(s);
+                Actor::Target(Endpoint::new(&inner.network, life, 1, s))
             }
             None => Actor::NameServer(NameServer::default()),
         });
@@ -128,7 +129,7 @@ impl Net for World {
         _ports: Option<(u16, u16)>,
         token: Token,
     ) -> Result<Entrance, Errno> {
-        let d = self.wires().listen(addr, token)?;
+        let d = self.network().listen(addr, token)?;
         Ok(Entrance(self.clone(), d))
     }
 
@@ -137,12 +138,12 @@ impl Net for World {
     }
 
     fn udp_socket(&mut self, to: SocketAddr, token: Token) -> Result<Mail, Errno> {
-        let m = self.wires().mailbox(to, token)?;
+        let m = self.network().mailbox(to, token)?;
         Ok(Mail(self.clone(), Use::Query(m)))
     }
 
     fn udp_relay(&mut self, side: Side, token: Token) -> Result<Mail, Errno> {
-        let p = self.wires().open_post(side, token)?;
+        let p = self.network().open_post(side, token)?;
         Ok(Mail(self.clone(), Use::Relay(p)))
     }
 
@@ -152,7 +153,7 @@ impl Net for World {
         batch: &mut Batch,
         is_v6: bool,
     ) -> Result<usize, Errno> {
-        self.wires().receive_letters(socket.post()?, batch, is_v6)
+        self.network().receive_letters(socket.post()?, batch, is_v6)
     }
 
     fn send_batch(
@@ -163,7 +164,7 @@ impl Net for World {
         is_aimed: bool,
     ) -> Result<usize, Errno> {
         let p = socket.post()?;
-        self.wires().send_letters(p, batch, numbers, is_aimed)
+        self.network().send_letters(p, batch, numbers, is_aimed)
     }
 
     fn listeners(&self) -> &[SocketAddr] {
@@ -171,13 +172,13 @@ impl Net for World {
     }
 
     fn close_listeners(&mut self) {
-        self.wires().close_listeners();
+        self.network().close_listeners();
     }
 
     fn signal(&mut self) -> Option<Signal> {
-        let signal = self.wires().signals.pop_front();
+        let signal = self.network().signals.pop_front();
         if signal.is_some() {
-            self.wires().watch.progress();
+            self.network().watch.progress();
         }
         signal
     }
@@ -191,9 +192,9 @@ impl Net for World {
         };
         vec![
             interface("lo", Ipv4Addr::LOCALHOST.into(), 8, false),
-            interface("br-lan", INSIDE_V4, 24, false),
-            interface("wan", OUTSIDE_V4, 24, true),
-            interface("wan", OUTSIDE_V6, 64, true),
+            interface("br-lan", LAN_V4, 24, false),
+            interface("wan", WAN_V4, 24, true),
+            interface("wan", WAN_V6, 64, true),
         ]
     }
 }
@@ -201,40 +202,40 @@ impl Net for World {
 impl Connection {
     fn trace(&self, what: &str, len: usize, result: &Result<usize, Errno>) {
         self.0
-            .wires()
+            .network()
             .trace(|| format!("server {what} socket {}: {result:?} of {len}", self.1));
     }
 }
 
 impl Stream for Connection {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        let result = self.0.wires().read(self.1, buf, true);
+        let result = self.0.network().read(self.1, buf, true);
         self.trace("reads", buf.len(), &result);
         result
     }
 
     fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
-        let result = self.0.wires().write(self.1, buf);
+        let result = self.0.network().write(self.1, buf);
         self.trace("writes to", buf.len(), &result);
         result
     }
 
     fn peek(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        let result = self.0.wires().read(self.1, buf, false);
+        let result = self.0.network().read(self.1, buf, false);
         self.trace("peeks at", buf.len(), &result);
         result
     }
 
     fn shutdown_write(&mut self) -> Result<(), Errno> {
-        self.0.wires().shut(self.1)
+        self.0.network().shut(self.1)
     }
 
     fn take_error(&mut self) -> Option<Errno> {
-        self.0.wires().sockets[self.1].error.take()
+        self.0.network().sockets[self.1].error.take()
     }
 
     fn peer_addr(&self) -> Result<SocketAddr, Errno> {
-        let socket = &self.0.wires().sockets[self.1];
+        let socket = &self.0.network().sockets[self.1];
         if socket.connecting || socket.broken {
             Err(Errno::ENOTCONN)
         } else {
@@ -243,11 +244,11 @@ impl Stream for Connection {
     }
 
     fn local_addr(&self) -> Result<SocketAddr, Errno> {
-        Ok(self.0.wires().sockets[self.1].local)
+        Ok(self.0.network().sockets[self.1].local)
     }
 
     fn abort_on_close(&mut self) {
-        self.0.wires().sockets[self.1].abort = true;
+        self.0.network().sockets[self.1].abort = true;
     }
 }
 
@@ -255,7 +256,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         // Unwinding may drop it while the world is borrowed.
         if let Ok(mut inner) = self.0.0.try_borrow_mut() {
-            inner.wires.close(self.1);
+            inner.network.close(self.1);
         }
     }
 }
@@ -279,21 +280,21 @@ impl Mail {
 impl UdpSocket for Mail {
     fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
         let m = self.mailbox()?;
-        self.0.wires().watch.progress();
-        name_server::answer_datagram(&mut self.0.wires(), m, message);
+        self.0.network().watch.progress();
+        name_server::answer_datagram(&mut self.0.network(), m, message);
         Ok(())
     }
 
     fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.0.wires().receive(self.mailbox()?, buf)
+        self.0.network().receive(self.mailbox()?, buf)
     }
 
     fn aim(&mut self, peer: SocketAddr) -> Result<(), Errno> {
-        self.0.wires().aim_post(self.post()?, peer)
+        self.0.network().aim_post(self.post()?, peer)
     }
 
     fn local_addr(&self) -> Result<SocketAddr, Errno> {
-        Ok(self.0.wires().posts[self.post()?].local)
+        Ok(self.0.network().posts[self.post()?].local)
     }
 }
 
@@ -301,8 +302,8 @@ impl Drop for Mail {
     fn drop(&mut self) {
         if let Ok(mut inner) = self.0.0.try_borrow_mut() {
             match self.1 {
-                Use::Query(m) => inner.wires.close_mailbox(m),
-                Use::Relay(p) => inner.wires.close_post(p),
+                Use::Query(m) => inner.network.close_mailbox(m),
+                Use::Relay(p) => inner.network.close_post(p),
             }
         }
     }
@@ -333,7 +334,7 @@ mod tests {
     /// An accepted and registered connection, its first event taken.
     fn connected() -> (World, Connection) {
         let mut world = World::empty();
-        let s = world.wires().open(None, (LISTENERS[0], LISTENERS[1]), 64);
+        let s = world.network().open(None, (LISTENERS[0], LISTENERS[1]), 64);
         world.0.borrow_mut().actors.push(Actor::Nobody);
         let mut stream = Connection(world.clone(), s);
         let token = Token::new(Key::new(7, 1), Role::Client);
@@ -358,10 +359,10 @@ mod tests {
     #[test]
     fn each_arrival_is_an_edge_and_silence_is_none() {
         let (mut world, mut stream) = connected();
-        world.wires().outside_send(stream.1, b"one");
+        world.network().outside_send(stream.1, b"one");
         assert_eq!(events(&mut world), ["readable writable "]);
         assert!(events(&mut world).is_empty(), "unread bytes are no news");
-        world.wires().outside_send(stream.1, b"two");
+        world.network().outside_send(stream.1, b"two");
         assert_eq!(events(&mut world), ["readable writable "]);
         let mut buf = [0; 16];
         assert_eq!(stream.peek(&mut buf).ok(), Some(6));
@@ -374,8 +375,8 @@ mod tests {
     #[test]
     fn the_end_is_an_edge_once_and_readable_for_ever() {
         let (mut world, mut stream) = connected();
-        world.wires().outside_send(stream.1, b"last");
-        world.wires().outside_fin(stream.1);
+        world.network().outside_send(stream.1, b"last");
+        world.network().outside_fin(stream.1);
         let mut seen = events(&mut world);
         seen.extend(events(&mut world));
         assert_eq!(
@@ -405,16 +406,16 @@ mod tests {
         assert_eq!(events(&mut world), ["writable "], "what travels makes room");
         while stream.write(&buf).is_ok() {}
         assert!(events(&mut world).is_empty(), "nobody reads");
-        assert!(world.wires().outside_receive(stream.1, &mut buf) > 0);
+        assert!(world.network().outside_receive(stream.1, &mut buf) > 0);
         assert_eq!(events(&mut world), ["writable "]);
     }
 
     #[test]
     fn a_reset_is_told_once_and_what_had_arrived_stays_readable() {
         let (mut world, mut stream) = connected();
-        world.wires().outside_send(stream.1, b"last");
+        world.network().outside_send(stream.1, b"last");
         assert_eq!(events(&mut world).len(), 1);
-        world.wires().outside_reset(stream.1);
+        world.network().outside_reset(stream.1);
         assert_eq!(events(&mut world), ["readable writable ended failed"]);
         let mut buf = [0; 16];
         assert_eq!(stream.read(&mut buf).ok(), Some(4));
@@ -429,12 +430,12 @@ mod tests {
     #[test]
     fn a_closed_socket_is_silent() {
         let (mut world, stream) = connected();
-        world.wires().outside_send(stream.1, b"late");
+        world.network().outside_send(stream.1, b"late");
         let s = stream.1;
         drop(stream);
         assert!(events(&mut world).is_empty());
         assert!(
-            world.wires().outside_failed(s),
+            world.network().outside_failed(s),
             "bytes for nobody are answered by a reset"
         );
     }
@@ -442,15 +443,15 @@ mod tests {
     #[test]
     fn an_injected_shortage_ends_with_an_edge() {
         let (mut world, mut stream) = connected();
-        world.wires().odds.early_block = 1000;
-        world.wires().outside_send(stream.1, b"hidden");
+        world.network().odds.early_block = 1000;
+        world.network().outside_send(stream.1, b"hidden");
         assert_eq!(events(&mut world), ["readable writable "]);
         let mut buf = [0; 16];
         for result in [stream.read(&mut buf), stream.write(b"x")] {
             let error = result.expect_err("a shortage is injected");
             assert_eq!(error, Errno::EAGAIN);
         }
-        world.wires().odds.early_block = 0;
+        world.network().odds.early_block = 0;
         let mut seen = events(&mut world);
         seen.extend(events(&mut world));
         assert_eq!(seen.last().map(String::as_str), Some("readable writable "));

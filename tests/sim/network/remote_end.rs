@@ -4,9 +4,9 @@
 use nix::errno::Errno;
 
 use crate::network::channel::payload;
-use crate::network::{Happening, Way, Wires};
+use crate::network::{Network, SimEvent, Way};
 
-impl Wires {
+impl Network {
     /// Sends what fits of `bytes`; how many.
     pub(crate) fn outside_send(&mut self, s: usize, bytes: &[u8]) -> usize {
         let len = self.sockets[s].inward.put(bytes);
@@ -61,7 +61,7 @@ impl Wires {
     pub(crate) fn outside_reset(&mut self, s: usize) {
         self.sockets[s].closed_outside = true;
         let latency = self.latency();
-        self.schedule(latency, Happening::Break(s, Errno::ECONNRESET));
+        self.schedule(latency, SimEvent::Break(s, Errno::ECONNRESET));
     }
 
     /// A stranger at the listener of a BIND: closed or reset, without a word.

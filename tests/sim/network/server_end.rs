@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use crate::clients::scenario::Reach;
 use crate::network::socket::{Mailbox, Socket};
-use crate::network::{Happening, Source, Way, Wires};
+use crate::network::{Network, SimEvent, Source, Way};
 
 /// Linux gives every socket a send buffer of more than 4 KiB, so a new connection takes all of
 /// a handshake's leftover payload (1 KiB at most) at once.
@@ -22,7 +22,7 @@ pub(crate) const TARGET_ROOM_BYTES: usize = 1024;
 /// came along with one (8 KiB, what rewriting adds, and 1 KiB), at once.
 const WEB_ROOM_BYTES: usize = 10 * 1024;
 
-impl Wires {
+impl Network {
     /// A read, or a peek.
     pub(crate) fn read(&mut self, s: usize, buf: &mut [u8], consume: bool) -> Result<usize, Errno> {
         self.count_operation(s);
@@ -92,7 +92,7 @@ impl Wires {
         if short < len {
             self.sockets[s].held_read = true;
             let latency = self.latency();
-            self.schedule(latency, Happening::Release(s, Way::Inward));
+            self.schedule(latency, SimEvent::Release(s, Way::Inward));
         }
         short
     }
@@ -155,7 +155,7 @@ impl Wires {
     fn hold_write(&mut self, s: usize) {
         self.sockets[s].held_write = true;
         let latency = self.latency();
-        self.schedule(latency, Happening::Release(s, Way::Outward));
+        self.schedule(latency, SimEvent::Release(s, Way::Outward));
     }
 
     /// The server ends its direction.
@@ -192,7 +192,7 @@ impl Wires {
             self.wake(s, 0);
         } else if socket.abort || socket.inward.arrived() > 0 {
             let latency = self.latency();
-            self.schedule(latency, Happening::Abort(s));
+            self.schedule(latency, SimEvent::Abort(s));
         } else {
             socket.outward.end();
             self.set_off(s, Way::Outward);
@@ -239,8 +239,8 @@ impl Wires {
         token: Token,
     ) -> Result<usize, Errno> {
         let local = match to {
-            SocketAddr::V4(_) => crate::world::OUTSIDE_V4,
-            SocketAddr::V6(_) => crate::world::OUTSIDE_V6,
+            SocketAddr::V4(_) => crate::world::WAN_V4,
+            SocketAddr::V6(_) => crate::world::WAN_V6,
         };
         let (life, reach) = match purpose {
             Purpose::Dns => (None, crate::network::name_server::reach(&self.odds, to)),
@@ -272,10 +272,10 @@ impl Wires {
         self.trace(|| format!("server connects socket {s} to {to}: {reach:?}"));
         let latency = self.latency();
         match reach {
-            Reach::Open => self.schedule(latency, Happening::Connect(s)),
-            Reach::Slow(ms) => self.schedule(ms, Happening::Connect(s)),
-            Reach::Refused => self.schedule(latency, Happening::Break(s, Errno::ECONNREFUSED)),
-            Reach::NoHost => self.schedule(latency + 900, Happening::Break(s, Errno::EHOSTUNREACH)),
+            Reach::Open => self.schedule(latency, SimEvent::Connect(s)),
+            Reach::Slow(ms) => self.schedule(ms, SimEvent::Connect(s)),
+            Reach::Refused => self.schedule(latency, SimEvent::Break(s, Errno::ECONNREFUSED)),
+            Reach::NoHost => self.schedule(latency + 900, SimEvent::Break(s, Errno::EHOSTUNREACH)),
             Reach::Hole | Reach::NoRoute => {}
         }
         Ok(s)

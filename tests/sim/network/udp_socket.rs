@@ -14,8 +14,8 @@ use nix::errno::Errno;
 
 use crate::clients::udp_scenario::Manner;
 use crate::network::datagram::Letter;
-use crate::network::{Happening, Source, Wires};
-use crate::world::{OUTSIDE_V4, OUTSIDE_V6};
+use crate::network::{Network, SimEvent, Source};
+use crate::world::{WAN_V4, WAN_V6};
 
 /// Where the ports of these sockets begin; each has its own.
 const PORT_FIRST: u16 = 40_000;
@@ -74,7 +74,7 @@ impl Post {
     }
 }
 
-impl Wires {
+impl Network {
     /// The server opens a socket of an association.
     pub(crate) fn open_post(&mut self, side: Side, token: Token) -> Result<usize, Errno> {
         self.watch.progress();
@@ -100,8 +100,8 @@ impl Wires {
                 self.lives[life].inner = Some(p);
                 (local.ip(), Some(SocketAddr::new(client.ip(), 0)))
             }
-            Side::OuterV4 => (OUTSIDE_V4, None),
-            Side::OuterV6 => (OUTSIDE_V6, None),
+            Side::OuterV4 => (WAN_V4, None),
+            Side::OuterV6 => (WAN_V6, None),
         };
         let twin = |post: &Post| {
             let same = post.local.ip() == addr;
@@ -213,7 +213,7 @@ impl Wires {
             count = self.rng.usize(..count);
             self.posts[p].held = true;
             let latency = self.latency();
-            self.schedule(latency, Happening::PostRelease(p));
+            self.schedule(latency, SimEvent::PostRelease(p));
         }
         if !right {
             self.fail(format!("post {p} is taken for one of the other family"));
@@ -336,15 +336,15 @@ impl Wires {
         {
             // Of an earlier one: this one arrives.
             let latency = self.latency();
-            self.schedule(latency, Happening::PostError(p, Errno::EHOSTUNREACH));
+            self.schedule(latency, SimEvent::PostError(p, Errno::EHOSTUNREACH));
         }
         let late = self.chance(self.odds.udp_slow);
         let delay = self.latency() + if late { self.rng.u64(1..300) } else { 0 };
         if self.chance(self.odds.udp_twice) {
             let again = delay + self.latency();
-            self.schedule(again, Happening::Letter(Box::new(letter.clone())));
+            self.schedule(again, SimEvent::Letter(Box::new(letter.clone())));
         }
-        self.schedule(delay, Happening::Letter(Box::new(letter)));
+        self.schedule(delay, SimEvent::Letter(Box::new(letter)));
     }
 
     /// How many associations have a socket to their client.

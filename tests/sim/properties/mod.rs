@@ -8,7 +8,7 @@ use anklet::net::Millis;
 use anklet::state::slots::Token;
 
 use crate::network::socket::Socket;
-use crate::network::{STALE_MAX, Wires};
+use crate::network::{Network, STALE_MAX};
 use crate::world::LISTENERS;
 
 /// Operations on one connection in one pass. A flow reads, peeks and writes a handful of times
@@ -105,7 +105,7 @@ impl Watch {
     }
 }
 
-impl Wires {
+impl Network {
     /// A property is broken.
     pub(crate) fn fail(&mut self, text: String) {
         self.trace(|| format!("FAILURE {text}"));
@@ -282,17 +282,17 @@ mod tests {
     fn reads_are_limited_while_the_server_keeps_the_target() {
         for closed in [false, true] {
             let world = World::empty();
-            let w = &mut *world.wires();
-            let life = Life::new(&mut Rng::with_seed(0), 0, false, &w.odds);
-            w.lives.push(life);
+            let net = &mut *world.network();
+            let life = Life::new(&mut Rng::with_seed(0), 0, false, &net.odds);
+            net.lives.push(life);
             let ends = (LISTENERS[0], LISTENERS[1]);
-            let [client, target] = [ends; 2].map(|ends| w.open(Some(0), ends, 64));
-            w.lives[0].target = Some(target);
-            w.sockets[target].dropped = closed;
+            let [client, target] = [ends; 2].map(|ends| net.open(Some(0), ends, 64));
+            net.lives[0].target = Some(target);
+            net.sockets[target].dropped = closed;
             for _ in 0..=READS_MAX {
-                w.count_read(client);
+                net.count_read(client);
             }
-            assert_eq!(w.watch.failure.is_none(), closed);
+            assert_eq!(net.watch.failure.is_none(), closed);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use anklet::config::Limits;
 use anklet::net::Millis;
 
-use crate::network::Wires;
+use crate::network::Network;
 
 /// When each table was last seen full, for whomever: BINDs, associations, heads.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,7 +16,7 @@ pub(crate) struct Tables {
     full_ms: [Option<Millis>; 3],
 }
 
-impl Wires {
+impl Network {
     /// Looks which tables are full: to be called before anything leaves one.
     pub(crate) fn note_full(&mut self) {
         let limits = &self.tables.limits;
