@@ -226,13 +226,13 @@ impl Inner {
                 }
                 net.edge(Source::Listener(listener));
             }
-            SimEvent::Travel(s, way) => {
-                net.travel(s, way);
+            SimEvent::Travel(s, direction) => {
+                net.travel(s, direction);
                 if net.sockets[s].life.is_some() && net.chance(net.odds.reset) {
-                    self.strike(s);
+                    self.inject_reset(s);
                 }
             }
-            SimEvent::Release(s, way) => net.release(s, way),
+            SimEvent::Release(s, direction) => net.release(s, direction),
             SimEvent::Connect(s) if net.sockets[s].connecting && !net.sockets[s].dropped => {
                 net.sockets[s].connecting = false;
                 net.edge(Source::Socket(s));
@@ -305,7 +305,7 @@ impl Inner {
             self.actors
                 .push(Actor::Target(Endpoint::new(net, life, 1, s)));
         } else {
-            net.outside_stream(s, 0, 0, number * 7);
+            net.peer_send_payload(s, 0, 0, number * 7);
             self.actors.push(Actor::Stranger);
         }
         net.knock(d, s);
@@ -313,7 +313,7 @@ impl Inner {
     }
 
     /// A reset out of nowhere.
-    fn strike(&mut self, s: usize) {
+    fn inject_reset(&mut self, s: usize) {
         let net = &mut self.network;
         net.trace(|| format!("a reset strikes socket {s}"));
         if let Some(life) = net.sockets[s].life {
@@ -326,7 +326,7 @@ impl Inner {
     fn act(&mut self, s: usize) {
         let net = &mut self.network;
         net.woken(s);
-        if net.sockets[s].silent || net.sockets[s].connecting {
+        if net.sockets[s].vanished || net.sockets[s].connecting {
             return;
         }
         match &mut self.actors[s] {
@@ -360,13 +360,13 @@ impl Inner {
             events.extend(net.report(source));
         }
         if !events.is_empty() {
-            self.deceive(events);
+            self.add_false_events(events);
             self.network.watch.heard();
         }
     }
 
     /// Adds events that mean nothing.
-    fn deceive(&mut self, events: &mut Vec<Event>) {
+    fn add_false_events(&mut self, events: &mut Vec<Event>) {
         let net = &mut self.network;
         if net.chance(net.odds.spurious) {
             let pick = net.rng.usize(..net.sockets.len().max(1));
@@ -384,7 +384,11 @@ impl Inner {
         }
         if net.chance(net.odds.stale) {
             let at = net.rng.usize(..=events.len());
-            let stale = net.stale.iter().next().map(|token| alarm(*token));
+            let stale = net
+                .stale
+                .iter()
+                .next()
+                .map(|token| event_of_everything(*token));
             events.splice(at..at, stale);
         }
     }
@@ -409,7 +413,12 @@ impl Inner {
             // An attempt that has lost its race has the token of the one that has won.
             session && keys.iter().any(|own| own.index() == key.index()) && !keys.contains(&key)
         };
-        events.extend(net.stale.iter().find(reused).map(|token| alarm(*token)));
+        events.extend(
+            net.stale
+                .iter()
+                .find(reused)
+                .map(|token| event_of_everything(*token)),
+        );
         if !events.is_empty() {
             net.watch.deaf = true;
             net.watch.heard();
@@ -418,7 +427,7 @@ impl Inner {
 }
 
 /// An event that says everything.
-fn alarm(token: Token) -> Event {
+fn event_of_everything(token: Token) -> Event {
     Event {
         token,
         readable: true,

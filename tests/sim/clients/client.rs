@@ -75,7 +75,7 @@ impl Client {
         if net.lives[self.life].over {
             return;
         }
-        if self.stage != Stage::Tunnel && net.outside_failed(self.s) {
+        if self.stage != Stage::Tunnel && net.peer_sees_reset(self.s) {
             return self.closed(net);
         }
         self.listen(net);
@@ -99,7 +99,7 @@ impl Client {
         if self.endpoint.over {
             net.lives[self.life].over = true;
             net.lives[self.life].complete = self.endpoint.is_complete(net);
-        } else if self.stage != Stage::Tunnel && net.outside_ended(self.s) {
+        } else if self.stage != Stage::Tunnel && net.peer_sees_end(self.s) {
             self.closed(net);
         }
     }
@@ -143,9 +143,9 @@ impl Client {
     pub(crate) fn leave(&self, net: &mut Network) {
         net.lives[self.life].over = true;
         if net.rng.bool() {
-            net.outside_reset(self.s);
+            net.peer_resets(self.s);
         } else {
-            net.outside_close(self.s);
+            net.peer_closes(self.s);
         }
     }
 
@@ -180,7 +180,7 @@ impl Client {
             return;
         }
         let end = if dripping { self.sent + 1 } else { end };
-        self.sent += net.outside_send(self.s, &bytes[self.sent..end]);
+        self.sent += net.peer_send(self.s, &bytes[self.sent..end]);
         if dripping {
             let gap_ms = DRIP_MS / bytes.len() as u64;
             self.next_ms = net.now + net.rng.u64(gap_ms * 3 / 4..=gap_ms * 5 / 4).max(1);
@@ -216,11 +216,11 @@ impl Client {
                 net.trace(|| format!("client {} gives up: {end:?}", self.s));
                 net.sockets[self.s].side.left = true;
                 match end {
-                    End::Vanish(_) => net.outside_vanish(self.s),
-                    End::Reset(_) => net.outside_reset(self.s),
+                    End::Vanish(_) => net.peer_vanishes(self.s),
+                    End::Reset(_) => net.peer_resets(self.s),
                     _ => {
                         net.sockets[self.s].side.fin = true;
-                        net.outside_fin(self.s);
+                        net.peer_ends(self.s);
                     }
                 }
                 if net.lives[self.life].plan.kind == Kind::GivesUp {
@@ -235,8 +235,8 @@ impl Client {
 
     /// The server has closed, and there is no tunnel.
     fn closed(&self, net: &mut Network) {
-        let reset = net.outside_failed(self.s);
-        net.outside_close(self.s);
+        let reset = net.peer_sees_reset(self.s);
+        net.peer_closes(self.s);
         net.lives[self.life].over = true;
         let (life, sockets) = (&net.lives[self.life], &net.sockets);
         let plan = &life.plan;

@@ -33,7 +33,7 @@ impl Client {
                 continue;
             }
             let mut bytes = [0; 256];
-            let len = net.outside_receive(self.s, &mut bytes[..missing.min(256)]);
+            let len = net.peer_receive(self.s, &mut bytes[..missing.min(256)]);
             if len == 0 {
                 return;
             }
@@ -51,7 +51,7 @@ impl Client {
         }
         if dialect == Dialect::Forward && self.answer.is_empty() {
             let mut first = [0];
-            match net.sockets[self.s].outward.look(&mut first) {
+            match net.sockets[self.s].from_server.look(&mut first) {
                 0 => return None,
                 // What a target sends never begins with an H.
                 _ if first != *b"H" => {
@@ -206,9 +206,9 @@ impl Client {
         let end = net.lives[self.life].plan.mail.as_ref().map(|mail| mail.end);
         net.trace(|| format!("client {} has sent its letters: {end:?}", self.s));
         match end {
-            Some(End::Vanish(_)) => net.outside_vanish(self.s),
-            Some(End::Reset(_)) => net.outside_reset(self.s),
-            Some(End::Fin) => net.outside_fin(self.s),
+            Some(End::Vanish(_)) => net.peer_vanishes(self.s),
+            Some(End::Reset(_)) => net.peer_resets(self.s),
+            Some(End::Fin) => net.peer_ends(self.s),
             _ => {}
         }
         let ends = matches!(end, Some(End::Reset(_) | End::Fin));

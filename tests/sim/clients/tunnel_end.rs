@@ -49,7 +49,7 @@ impl Endpoint {
         if self.over {
             return;
         }
-        if net.outside_failed(self.s) {
+        if net.peer_sees_reset(self.s) {
             self.over = true;
             return self.judge_reset(net);
         }
@@ -58,7 +58,7 @@ impl Endpoint {
         }
         let received = open && self.manner.reads && self.receive(net);
         let sent = self.send(net);
-        let ends = open && self.manner.reads && !self.ended && net.outside_ended(self.s);
+        let ends = open && self.manner.reads && !self.ended && net.peer_sees_end(self.s);
         if ends {
             self.ended = true;
             self.judge_end(net);
@@ -72,7 +72,7 @@ impl Endpoint {
 
     fn receive(&self, net: &mut Network) -> bool {
         let (mut got, mut expected) = ([0; 512], [0; 512]);
-        let len = net.outside_receive(self.s, &mut got[..self.manner.chunk]);
+        let len = net.peer_receive(self.s, &mut got[..self.manner.chunk]);
         let side = &mut net.sockets[self.s].side;
         let at = side.received;
         side.received += len as u64;
@@ -131,8 +131,8 @@ impl Endpoint {
                 forward.upload[at..at + left].to_vec()
             });
         let len = match upload {
-            Some(bytes) => net.outside_send(self.s, &bytes),
-            None => net.outside_stream(self.s, self.stream(net, self.side), side.sent, left),
+            Some(bytes) => net.peer_send(self.s, &bytes),
+            None => net.peer_send_payload(self.s, self.stream(net, self.side), side.sent, left),
         };
         net.sockets[self.s].side.sent += len as u64;
         len > 0
@@ -166,13 +166,13 @@ impl Endpoint {
         };
         if fin && !side.fin {
             net.sockets[self.s].side.fin = true;
-            net.outside_fin(self.s);
+            net.peer_ends(self.s);
         }
         // Who never ends, or never reads, notices only that the server is gone.
         let stays = !self.manner.reads || self.manner.end == End::Never;
         let gone = net.sockets[self.s].dropped;
         if if stays { gone } else { fin && self.ended } {
-            net.outside_close(self.s);
+            net.peer_closes(self.s);
             self.over = true;
         }
     }
@@ -181,8 +181,8 @@ impl Endpoint {
         self.over = true;
         net.sockets[self.s].side.left = true;
         match self.manner.end {
-            End::Vanish(_) => net.outside_vanish(self.s),
-            _ => net.outside_reset(self.s),
+            End::Vanish(_) => net.peer_vanishes(self.s),
+            _ => net.peer_resets(self.s),
         }
     }
 

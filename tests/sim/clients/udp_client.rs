@@ -58,7 +58,7 @@ impl Correspondent {
         match errand {
             Errand::Wait(ms) => self.next_ms = net.now + ms,
             Errand::Chatter(len) => {
-                net.outside_send(self.s, &vec![5; len]);
+                net.peer_send(self.s, &vec![5; len]);
             }
             Errand::Rival(bytes) => {
                 if net.lives[self.life]

@@ -20,7 +20,7 @@ pub(crate) struct Odds {
     pub(crate) spurious: u32,
     /// A batch has an event for a socket that has just been closed.
     pub(crate) stale: u32,
-    /// The outside end resets as its bytes travel.
+    /// The peer resets as its bytes travel.
     pub(crate) reset: u32,
     /// A connection is gone before it is accepted.
     pub(crate) aborted: u32,

@@ -3,14 +3,14 @@
 //!
 //! The edges are those of Linux: data, an end of stream and an error each put a registered
 //! socket on the ready list; room to write does so only after the writer saw none. What the
-//! server does to a socket is in `server_end.rs`, what the other end does in `remote_end.rs`.
+//! server does to a socket is in `server_end.rs`, what the other end does in `peer_end.rs`.
 
 pub(crate) mod bind_listener;
 pub(crate) mod channel;
 pub(crate) mod datagram;
 pub(crate) mod name_server;
 pub(crate) mod net;
-mod remote_end;
+mod peer_end;
 pub(crate) mod server_end;
 pub(crate) mod socket;
 pub(crate) mod udp_socket;
@@ -38,11 +38,11 @@ pub(crate) const STALE_MAX: usize = 8;
 
 /// A direction, seen from the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Direction {
     /// Towards the server.
-    Inward,
+    ToServer,
     /// Away from it.
-    Outward,
+    FromServer,
 }
 
 /// What the schedule holds. Numbers are those of sockets, mailboxes or lives.
@@ -53,9 +53,9 @@ pub(crate) enum SimEvent {
     /// A client's connection reaches a listener.
     Arrive(usize),
     /// A segment arrives.
-    Travel(usize, Way),
+    Travel(usize, Direction),
     /// An injected shortage is over.
-    Release(usize, Way),
+    Release(usize, Direction),
     /// A connect succeeds.
     Connect(usize),
     /// A reset, or the failure of a connect, reaches the server.
@@ -203,9 +203,10 @@ impl Network {
     ) -> usize {
         let (least, most) = self.odds.queue_bytes;
         let mut queue = |room| self.rng.usize(least..=most).max(room);
-        let inward = Channel::new(queue(0), queue(0));
-        let outward = Channel::new(queue(room), queue(0));
-        self.sockets.push(Socket::new(life, at, inward, outward));
+        let to_server = Channel::new(queue(0), queue(0));
+        let from_server = Channel::new(queue(room), queue(0));
+        self.sockets
+            .push(Socket::new(life, at, to_server, from_server));
         self.sockets.len() - 1
     }
 
@@ -258,69 +259,69 @@ impl Network {
     }
 
     /// Sets a segment on its way, where there is one and none is.
-    pub(crate) fn set_off(&mut self, s: usize, way: Way) {
+    pub(crate) fn set_off(&mut self, s: usize, direction: Direction) {
         let socket = &mut self.sockets[s];
-        let channel = if way == Way::Inward {
-            &socket.inward
+        let channel = if direction == Direction::ToServer {
+            &socket.to_server
         } else {
-            &socket.outward
+            &socket.from_server
         };
-        if socket.broken || socket.silent || !channel.can_travel() {
+        if socket.broken || socket.vanished || !channel.can_travel() {
             return;
         }
-        if !std::mem::replace(&mut socket.moving[way as usize], true) {
+        if !std::mem::replace(&mut socket.moving[direction as usize], true) {
             let latency = self.latency();
-            self.schedule(latency, SimEvent::Travel(s, way));
+            self.schedule(latency, SimEvent::Travel(s, direction));
         }
     }
 
     /// A segment arrives.
-    pub(crate) fn travel(&mut self, s: usize, way: Way) {
-        self.sockets[s].moving[way as usize] = false;
-        if self.sockets[s].broken || self.sockets[s].silent {
+    pub(crate) fn travel(&mut self, s: usize, direction: Direction) {
+        self.sockets[s].moving[direction as usize] = false;
+        if self.sockets[s].broken || self.sockets[s].vanished {
             return;
         }
         let (len, with_fin) = (self.rng.usize(1..=self.odds.queue_bytes.1), self.rng.bool());
         let socket = &mut self.sockets[s];
-        match way {
-            Way::Inward => {
-                let (len, fin) = socket.inward.travel(len, with_fin);
+        match direction {
+            Direction::ToServer => {
+                let (len, fin) = socket.to_server.travel(len, with_fin);
                 if socket.dropped && len > 0 {
                     return self.abort(s);
                 }
                 if len > 0 || fin {
-                    socket.held_read = false;
+                    socket.read_held = false;
                     self.edge(Source::Socket(s));
                 }
             }
-            Way::Outward => {
-                let (len, _) = socket.outward.travel(len, with_fin);
-                if socket.closed_outside && len > 0 {
+            Direction::FromServer => {
+                let (len, _) = socket.from_server.travel(len, with_fin);
+                if socket.peer_closed && len > 0 {
                     return self.break_off(s, Errno::ECONNRESET);
                 }
-                if socket.starved && !socket.held_write && socket.outward.is_roomy() {
-                    socket.starved = false;
+                if socket.write_blocked && !socket.write_held && socket.from_server.is_roomy() {
+                    socket.write_blocked = false;
                     self.edge(Source::Socket(s));
                 }
             }
         }
         self.wake(s, 0);
-        self.set_off(s, way);
+        self.set_off(s, direction);
     }
 
     /// An injected shortage is over.
-    pub(crate) fn release(&mut self, s: usize, way: Way) {
+    pub(crate) fn release(&mut self, s: usize, direction: Direction) {
         let socket = &mut self.sockets[s];
-        match way {
-            Way::Inward if socket.held_read => {
-                socket.held_read = false;
+        match direction {
+            Direction::ToServer if socket.read_held => {
+                socket.read_held = false;
                 self.edge(Source::Socket(s));
             }
-            Way::Outward if socket.held_write => {
-                socket.held_write = false;
+            Direction::FromServer if socket.write_held => {
+                socket.write_held = false;
                 // However little it is: the shortage was none.
-                if socket.starved && socket.outward.room() > 0 {
-                    socket.starved = false;
+                if socket.write_blocked && socket.from_server.room() > 0 {
+                    socket.write_blocked = false;
                     self.edge(Source::Socket(s));
                 }
             }
@@ -337,9 +338,9 @@ impl Network {
         socket.connecting = false;
         socket.broken = true;
         socket.error = Some(error);
-        socket.held_read = false;
-        socket.inward.lose_sent();
-        socket.outward.lose_sent();
+        socket.read_held = false;
+        socket.to_server.lose_sent();
+        socket.from_server.lose_sent();
         self.trace(|| format!("socket {s} breaks: {error}"));
         self.edge(Source::Socket(s));
     }
@@ -349,9 +350,9 @@ impl Network {
     pub(crate) fn abort(&mut self, s: usize) {
         let socket = &mut self.sockets[s];
         socket.broken = true;
-        if !socket.silent && !socket.closed_outside {
-            socket.failed_outside = true;
-            socket.outward.lose_all();
+        if !socket.vanished && !socket.peer_closed {
+            socket.peer_was_reset = true;
+            socket.from_server.lose_all();
             self.wake(s, 0);
         }
     }

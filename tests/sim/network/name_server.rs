@@ -73,7 +73,7 @@ impl NameServer {
     /// Reads queries and answers each (RFC 1035 §4.2.2: two bytes of length in front).
     pub(crate) fn step(&mut self, net: &mut Network, s: usize) {
         let mut buf = [0; 512];
-        let len = net.outside_receive(s, &mut buf);
+        let len = net.peer_receive(s, &mut buf);
         self.bytes.extend(&buf[..len]);
         if let Some((length, rest)) = self.bytes.split_first_chunk::<2>() {
             let length = usize::from(u16::from_be_bytes(*length));
@@ -88,10 +88,10 @@ impl NameServer {
                 self.unsent.extend(answer);
             }
         }
-        let sent = net.outside_send(s, &self.unsent);
+        let sent = net.peer_send(s, &self.unsent);
         self.unsent.drain(..sent);
-        if net.outside_ended(s) {
-            net.outside_close(s);
+        if net.peer_sees_end(s) {
+            net.peer_closes(s);
         }
     }
 }

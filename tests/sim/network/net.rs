@@ -359,10 +359,10 @@ mod tests {
     #[test]
     fn each_arrival_is_an_edge_and_silence_is_none() {
         let (mut world, mut stream) = connected();
-        world.network().outside_send(stream.1, b"one");
+        world.network().peer_send(stream.1, b"one");
         assert_eq!(events(&mut world), ["readable writable "]);
         assert!(events(&mut world).is_empty(), "unread bytes are no news");
-        world.network().outside_send(stream.1, b"two");
+        world.network().peer_send(stream.1, b"two");
         assert_eq!(events(&mut world), ["readable writable "]);
         let mut buf = [0; 16];
         assert_eq!(stream.peek(&mut buf).ok(), Some(6));
@@ -375,8 +375,8 @@ mod tests {
     #[test]
     fn the_end_is_an_edge_once_and_readable_for_ever() {
         let (mut world, mut stream) = connected();
-        world.network().outside_send(stream.1, b"last");
-        world.network().outside_fin(stream.1);
+        world.network().peer_send(stream.1, b"last");
+        world.network().peer_ends(stream.1);
         let mut seen = events(&mut world);
         seen.extend(events(&mut world));
         assert_eq!(
@@ -406,16 +406,16 @@ mod tests {
         assert_eq!(events(&mut world), ["writable "], "what travels makes room");
         while stream.write(&buf).is_ok() {}
         assert!(events(&mut world).is_empty(), "nobody reads");
-        assert!(world.network().outside_receive(stream.1, &mut buf) > 0);
+        assert!(world.network().peer_receive(stream.1, &mut buf) > 0);
         assert_eq!(events(&mut world), ["writable "]);
     }
 
     #[test]
     fn a_reset_is_told_once_and_what_had_arrived_stays_readable() {
         let (mut world, mut stream) = connected();
-        world.network().outside_send(stream.1, b"last");
+        world.network().peer_send(stream.1, b"last");
         assert_eq!(events(&mut world).len(), 1);
-        world.network().outside_reset(stream.1);
+        world.network().peer_resets(stream.1);
         assert_eq!(events(&mut world), ["readable writable ended failed"]);
         let mut buf = [0; 16];
         assert_eq!(stream.read(&mut buf).ok(), Some(4));
@@ -430,12 +430,12 @@ mod tests {
     #[test]
     fn a_closed_socket_is_silent() {
         let (mut world, stream) = connected();
-        world.network().outside_send(stream.1, b"late");
+        world.network().peer_send(stream.1, b"late");
         let s = stream.1;
         drop(stream);
         assert!(events(&mut world).is_empty());
         assert!(
-            world.network().outside_failed(s),
+            world.network().peer_sees_reset(s),
             "bytes for nobody are answered by a reset"
         );
     }
@@ -444,7 +444,7 @@ mod tests {
     fn an_injected_shortage_ends_with_an_edge() {
         let (mut world, mut stream) = connected();
         world.network().odds.early_block = 1000;
-        world.network().outside_send(stream.1, b"hidden");
+        world.network().peer_send(stream.1, b"hidden");
         assert_eq!(events(&mut world), ["readable writable "]);
         let mut buf = [0; 16];
         for result in [stream.read(&mut buf), stream.write(b"x")] {

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use crate::clients::scenario::Reach;
 use crate::network::socket::{Mailbox, Socket};
-use crate::network::{Network, SimEvent, Source, Way};
+use crate::network::{Direction, Network, SimEvent, Source};
 
 /// Linux gives every socket a send buffer of more than 4 KiB, so a new connection takes all of
 /// a handshake's leftover payload (1 KiB at most) at once.
@@ -30,18 +30,18 @@ impl Network {
         if socket.connecting {
             return Err(Errno::EAGAIN);
         }
-        let mut len = socket.inward.arrived().min(buf.len());
+        let mut len = socket.to_server.arrived().min(buf.len());
         if len == 0 {
             return self.read_nothing(s);
         }
-        if socket.inward.has_ended() || socket.broken {
+        if socket.to_server.has_ended() || socket.broken {
             if len > socket.sure && self.chance(self.odds.short_read) {
                 len = self
                     .rng
                     .usize(len.div_ceil(4)..=len)
                     .max(self.sockets[s].sure.min(len));
             }
-        } else if socket.held_read {
+        } else if socket.read_held {
             len = len.min(socket.sure);
         } else if len > socket.sure {
             len = self.shortened(s, len);
@@ -51,16 +51,16 @@ impl Network {
         }
         self.count_read(s);
         let socket = &mut self.sockets[s];
-        socket.inward.look(&mut buf[..len]);
+        socket.to_server.look(&mut buf[..len]);
         if !consume {
             socket.sure = socket.sure.max(len);
             return Ok(len);
         }
         socket.sure = socket.sure.saturating_sub(len);
-        socket.inward.consume(len);
+        socket.to_server.consume(len);
         self.watch.progress();
         self.wake(s, 0);
-        self.set_off(s, Way::Inward);
+        self.set_off(s, Direction::ToServer);
         Ok(len)
     }
 
@@ -70,7 +70,7 @@ impl Network {
             self.watch.progress();
             return Err(error);
         }
-        if !socket.broken && !socket.inward.has_ended() {
+        if !socket.broken && !socket.to_server.has_ended() {
             return Err(Errno::EAGAIN);
         }
         if !std::mem::replace(&mut socket.end_seen, true) {
@@ -79,7 +79,7 @@ impl Network {
         Ok(0)
     }
 
-    /// How much a read of `len` bytes gives when a fault may strike.
+    /// How much a read of `len` bytes gives when a fault may shorten it.
     fn shortened(&mut self, s: usize, len: usize) -> usize {
         let sure = self.sockets[s].sure;
         let short = if self.chance(self.odds.early_block) {
@@ -90,9 +90,9 @@ impl Network {
             return len;
         };
         if short < len {
-            self.sockets[s].held_read = true;
+            self.sockets[s].read_held = true;
             let latency = self.latency();
-            self.schedule(latency, SimEvent::Release(s, Way::Inward));
+            self.schedule(latency, SimEvent::Release(s, Direction::ToServer));
         }
         short
     }
@@ -108,11 +108,11 @@ impl Network {
             self.watch.progress();
             return Err(socket.error.take().unwrap_or(Errno::EPIPE));
         }
-        if socket.held_write {
-            socket.starved = true;
+        if socket.write_held {
+            socket.write_blocked = true;
             return Err(Errno::EAGAIN);
         }
-        let mut len = buf.len().min(socket.outward.room());
+        let mut len = buf.len().min(socket.from_server.room());
         if len > 0 && self.chance(self.odds.early_block) {
             len = 0;
             self.hold_write(s);
@@ -122,16 +122,16 @@ impl Network {
         }
         let socket = &mut self.sockets[s];
         if len < buf.len() {
-            socket.starved = true;
+            socket.write_blocked = true;
         }
         if len == 0 {
             return Err(Errno::EAGAIN);
         }
-        socket.outward.put(&buf[..len]);
+        socket.from_server.put(&buf[..len]);
         socket.written += len as u64;
         self.count_moved(s);
         self.note_winner(s);
-        self.set_off(s, Way::Outward);
+        self.set_off(s, Direction::FromServer);
         Ok(len)
     }
 
@@ -153,9 +153,9 @@ impl Network {
     }
 
     fn hold_write(&mut self, s: usize) {
-        self.sockets[s].held_write = true;
+        self.sockets[s].write_held = true;
         let latency = self.latency();
-        self.schedule(latency, SimEvent::Release(s, Way::Outward));
+        self.schedule(latency, SimEvent::Release(s, Direction::FromServer));
     }
 
     /// The server ends its direction.
@@ -166,10 +166,10 @@ impl Network {
             return Err(Errno::ENOTCONN);
         }
         if !std::mem::replace(&mut socket.shut, true) {
-            socket.outward.end();
+            socket.from_server.end();
             self.watch.progress();
             self.trace(|| format!("server ends socket {s}"));
-            self.set_off(s, Way::Outward);
+            self.set_off(s, Direction::FromServer);
             // The state changes (a hang-up, if the other end has ended too): Linux reports it.
             self.edge(Source::Socket(s));
         }
@@ -190,12 +190,12 @@ impl Network {
         let socket = &mut self.sockets[s];
         if socket.connecting || socket.broken {
             self.wake(s, 0);
-        } else if socket.abort || socket.inward.arrived() > 0 {
+        } else if socket.abort || socket.to_server.arrived() > 0 {
             let latency = self.latency();
             self.schedule(latency, SimEvent::Abort(s));
         } else {
-            socket.outward.end();
-            self.set_off(s, Way::Outward);
+            socket.from_server.end();
+            self.set_off(s, Direction::FromServer);
             self.wake(s, 0);
         }
     }

@@ -21,9 +21,9 @@ pub(crate) struct Socket {
     /// The other end.
     pub(crate) peer: SocketAddr,
     /// Towards the server.
-    pub(crate) inward: Channel,
+    pub(crate) to_server: Channel,
     /// Away from it.
-    pub(crate) outward: Channel,
+    pub(crate) from_server: Channel,
     /// A connect is under way.
     pub(crate) connecting: bool,
     /// When the server accepted it.
@@ -41,22 +41,22 @@ pub(crate) struct Socket {
     /// Its close will be an abort.
     pub(crate) abort: bool,
     /// An injected shortage hides what has arrived, from byte `sure` on.
-    pub(crate) held_read: bool,
+    pub(crate) read_held: bool,
     /// Bytes that a peek has shown: a read gives them whole.
     pub(crate) sure: usize,
     /// An injected shortage hides the room to write.
-    pub(crate) held_write: bool,
+    pub(crate) write_held: bool,
     /// The writer saw no room: more of it is an edge.
-    pub(crate) starved: bool,
+    pub(crate) write_blocked: bool,
     /// The server's end of stream, or its error, has been read.
     pub(crate) end_seen: bool,
     /// The other end has seen a reset.
-    pub(crate) failed_outside: bool,
+    pub(crate) peer_was_reset: bool,
     /// The other end has closed: what reaches it is answered by a reset.
-    pub(crate) closed_outside: bool,
+    pub(crate) peer_closed: bool,
     /// The other end has vanished: nothing comes from it, nothing reaches it.
-    pub(crate) silent: bool,
-    /// A segment is on its way, inward and outward.
+    pub(crate) vanished: bool,
+    /// A segment is on its way, to the server and from it.
     pub(crate) moving: [bool; 2],
     /// The other end is about to act.
     pub(crate) waking: bool,
@@ -71,16 +71,16 @@ impl Socket {
     pub(crate) fn new(
         life: Option<usize>,
         at: (SocketAddr, SocketAddr),
-        inward: Channel,
-        outward: Channel,
+        to_server: Channel,
+        from_server: Channel,
     ) -> Self {
         Self {
             life,
             token: None,
             local: at.0,
             peer: at.1,
-            inward,
-            outward,
+            to_server,
+            from_server,
             connecting: false,
             accepted_at: None,
             error: None,
@@ -89,14 +89,14 @@ impl Socket {
             written: 0,
             dropped: false,
             abort: false,
-            held_read: false,
+            read_held: false,
             sure: 0,
-            held_write: false,
-            starved: false,
+            write_held: false,
+            write_blocked: false,
             end_seen: false,
-            failed_outside: false,
-            closed_outside: false,
-            silent: false,
+            peer_was_reset: false,
+            peer_closed: false,
+            vanished: false,
             moving: [false; 2],
             waking: false,
             spent: (0, 0),
@@ -110,7 +110,7 @@ impl Socket {
         if self.connecting || self.dropped {
             return None;
         }
-        let ended = self.inward.has_ended() || self.broken;
+        let ended = self.to_server.has_ended() || self.broken;
         let event = Event {
             token,
             readable: self.is_readable(),
@@ -123,18 +123,19 @@ impl Socket {
 
     /// Whether a read would not block.
     pub(crate) fn is_readable(&self) -> bool {
-        let shown = if self.held_read {
+        let shown = if self.read_held {
             self.sure
         } else {
-            self.inward.arrived()
+            self.to_server.arrived()
         };
-        shown > 0 || self.inward.has_ended() || self.broken
+        shown > 0 || self.to_server.has_ended() || self.broken
     }
 
     /// Whether the writer has been told, or is to be told, that there is room.
     pub(crate) fn is_writable(&self) -> bool {
-        let room = self.outward.is_roomy() || (!self.starved && self.outward.room() > 0);
-        self.shut || self.broken || (room && !self.held_write)
+        let room =
+            self.from_server.is_roomy() || (!self.write_blocked && self.from_server.room() > 0);
+        self.shut || self.broken || (room && !self.write_held)
     }
 }
 

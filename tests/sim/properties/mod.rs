@@ -258,7 +258,7 @@ impl Network {
                 .as_ref()
                 .map(|forward| forward.script.len());
             let whole = script.is_some_and(|len| from == 0 && ends[to].written == len as u64);
-            let passed_on = whole || (ends[from].inward.arrived() == 0 && ends[to].shut);
+            let passed_on = whole || (ends[from].to_server.arrived() == 0 && ends[to].shut);
             if readable && writable && !passed_on {
                 let names = [client, target];
                 return Some(format!(

@@ -1,4 +1,4 @@
-//! The server's small tables, counted from outside: a refusal "for want of room" is only right
+//! The server's small tables, counted from what it does: a refusal "for want of room" is only right
 //! where a table may have been full since its client came.
 
 use std::net::IpAddr;
@@ -67,7 +67,7 @@ impl Network {
         let client = life.client.map(|s| &self.sockets[s]);
         let open = client.is_some_and(|client| client.accepted_at.is_some() && !client.dropped);
         let passed_on = life.target.map(|s| &self.sockets[s]);
-        let over = passed_on.is_some_and(|target| !target.starved && !target.held_write);
+        let over = passed_on.is_some_and(|target| !target.write_blocked && !target.write_held);
         life.plan.dialect.is_http() && open && !over
     }
 }

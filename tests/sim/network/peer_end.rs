@@ -1,0 +1,81 @@
+//! What the other ends of the server's connections do: clients, targets, name servers.
+//! No faults here, the other ends are the plan's; what travels is subject to `network/mod.rs`.
+
+use nix::errno::Errno;
+
+use crate::network::channel::payload;
+use crate::network::{Direction, Network, SimEvent};
+
+impl Network {
+    /// Sends what fits of `bytes`; how many.
+    pub(crate) fn peer_send(&mut self, s: usize, bytes: &[u8]) -> usize {
+        let len = self.sockets[s].to_server.put(bytes);
+        self.set_off(s, Direction::ToServer);
+        len
+    }
+
+    /// Sends up to `len` bytes of a payload stream from a position on; how many.
+    pub(crate) fn peer_send_payload(&mut self, s: usize, seed: u64, at: u64, len: usize) -> usize {
+        let mut bytes = [0; 512];
+        let len = len.min(bytes.len()).min(self.sockets[s].to_server.room());
+        payload(seed, at, &mut bytes[..len]);
+        self.peer_send(s, &bytes[..len])
+    }
+
+    /// Receives into `buf`; how many.
+    pub(crate) fn peer_receive(&mut self, s: usize, buf: &mut [u8]) -> usize {
+        let channel = &mut self.sockets[s].from_server;
+        let len = channel.look(buf);
+        channel.consume(len);
+        self.set_off(s, Direction::FromServer);
+        len
+    }
+
+    /// Whether the server's end of stream comes next.
+    pub(crate) fn peer_sees_end(&self, s: usize) -> bool {
+        let channel = &self.sockets[s].from_server;
+        channel.has_ended() && channel.arrived() == 0
+    }
+
+    /// Whether the other end has been reset by the server.
+    pub(crate) fn peer_sees_reset(&self, s: usize) -> bool {
+        self.sockets[s].peer_was_reset
+    }
+
+    /// Ends the sending direction.
+    pub(crate) fn peer_ends(&mut self, s: usize) {
+        self.sockets[s].to_server.end();
+        self.set_off(s, Direction::ToServer);
+    }
+
+    /// Closes: with unread bytes that is a reset.
+    pub(crate) fn peer_closes(&mut self, s: usize) {
+        if self.sockets[s].from_server.arrived() > 0 {
+            return self.peer_resets(s);
+        }
+        self.sockets[s].peer_closed = true;
+        self.peer_ends(s);
+    }
+
+    /// Resets.
+    pub(crate) fn peer_resets(&mut self, s: usize) {
+        self.sockets[s].peer_closed = true;
+        let latency = self.latency();
+        self.schedule(latency, SimEvent::Break(s, Errno::ECONNRESET));
+    }
+
+    /// A stranger at the listener of a BIND: closed or reset, without a word.
+    pub(crate) fn be_refused(&mut self, s: usize) {
+        if self.peer_receive(s, &mut [0; 16]) > 0 {
+            self.fail(format!("stranger {s} is told something"));
+        }
+        if self.peer_sees_reset(s) || self.peer_sees_end(s) {
+            self.peer_closes(s);
+        }
+    }
+
+    /// Vanishes without a word.
+    pub(crate) fn peer_vanishes(&mut self, s: usize) {
+        self.sockets[s].vanished = true;
+    }
+}
