@@ -247,15 +247,15 @@ impl Inner {
                     client.deadline(net);
                 }
             }
-            SimEvent::Mail(m, message) => {
-                net.mailboxes[m].inbox.push_back(message);
-                net.edge(Source::Mailbox(m));
+            SimEvent::DnsMessage(m, message) => {
+                net.dns_sockets[m].inbox.push_back(message);
+                net.edge(Source::DnsSocket(m));
             }
             SimEvent::Visit(d, number) => self.visit(d, number),
-            SimEvent::Unveil(d) => net.unveil(d),
+            SimEvent::ListenerRelease(d) => net.release_listener(d),
             SimEvent::Letter(letter) => net.arrive(*letter),
-            SimEvent::PostError(p, error) => net.post_fails(p, error),
-            SimEvent::PostRelease(p) => net.post_released(p),
+            SimEvent::UdpError(p, error) => net.udp_fails(p, error),
+            SimEvent::UdpRelease(p) => net.udp_released(p),
             SimEvent::Signal(signal) => {
                 net.signals.push_back(signal);
                 net.edge(Source::Signal);
@@ -284,7 +284,7 @@ impl Inner {
     /// Somebody comes to the listener of a BIND, unless it has closed.
     fn visit(&mut self, d: usize, number: usize) {
         let net = &mut self.network;
-        let (life, local) = (net.doors[d].life, net.doors[d].local);
+        let (life, local) = (net.bind_listeners[d].life, net.bind_listeners[d].local);
         let visit = net.lives[life]
             .plan
             .visits
@@ -296,7 +296,7 @@ impl Inner {
         else {
             return;
         };
-        if net.doors[d].dropped {
+        if net.bind_listeners[d].dropped {
             return;
         }
         let s = net.open(Some(life), (local, visit.from), TARGET_ROOM_BYTES);
@@ -308,7 +308,7 @@ impl Inner {
             net.peer_send_payload(s, 0, 0, number * 7);
             self.actors.push(Actor::Stranger);
         }
-        net.knock(d, s);
+        net.join_backlog(d, s);
         net.wake(s, 0);
     }
 

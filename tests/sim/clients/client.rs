@@ -122,9 +122,9 @@ impl Client {
             !socket.dropped && (socket.accepted_at.is_some() || socket.token.is_some())
         };
         let open = net
-            .posts
+            .udp_sockets
             .iter()
-            .any(|post| post.life == self.life && !post.dropped);
+            .any(|socket| socket.life == self.life && !socket.dropped);
         let held = held(&self.s) || life.targets.iter().any(held) || open;
         let late = match self.stage {
             Stage::Tunnel => !life.over,

@@ -90,7 +90,7 @@ impl Life {
             winner: None,
             fates: Vec::new(),
             inner: None,
-            door: None,
+            bind_listener: None,
             excused,
             moved_ms: 0,
             over: false,

@@ -152,8 +152,8 @@ impl Client {
     fn listens(&mut self, net: &mut Network, answer: Answer) {
         self.bound = true;
         let life = &net.lives[self.life];
-        let door = life.door.map(|d| net.doors[d].local);
-        let right = answer.bound.is_some() && answer.bound == door;
+        let listener = life.bind_listener.map(|d| net.bind_listeners[d].local);
+        let right = answer.bound.is_some() && answer.bound == listener;
         let comes = life
             .plan
             .visits
@@ -163,7 +163,7 @@ impl Client {
         if !right {
             let life = self.life;
             net.fail(format!(
-                "life {life} is told {answer:?}, its listener is at {door:?}"
+                "life {life} is told {answer:?}, its listener is at {listener:?}"
             ));
         }
         // The time of who comes in vain, and of who is to come, is up at some point.
@@ -180,7 +180,7 @@ impl Client {
     /// The association stands.
     fn associated(&mut self, net: &mut Network, answer: Answer) {
         self.stage = Stage::Associated;
-        let inner = net.lives[self.life].inner.map(|p| net.posts[p].local);
+        let inner = net.lives[self.life].inner.map(|p| net.udp_sockets[p].local);
         match answer.bound.filter(|bound| inner == Some(*bound)) {
             Some(relay) => {
                 self.correspondent = Some(Correspondent::new(self.life, self.s, relay));

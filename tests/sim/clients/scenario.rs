@@ -277,7 +277,7 @@ pub(crate) struct Life {
     /// The socket that its client sends them to.
     pub(crate) inner: Option<usize>,
     /// The listener of its BIND.
-    pub(crate) door: Option<usize>,
+    pub(crate) bind_listener: Option<usize>,
     /// A fault has struck that may keep it from succeeding.
     pub(crate) excused: bool,
     /// When the server last passed on a byte of it.

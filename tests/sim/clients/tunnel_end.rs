@@ -247,7 +247,7 @@ impl Endpoint {
         let unused = net.sockets[self.s].side.received == 0 && life.target != Some(self.s);
         let socket = &net.sockets[self.s];
         // Somebody who comes to a listener may find it closed.
-        let visitor = life.door.is_some() && socket.accepted_at.is_none();
+        let visitor = life.bind_listener.is_some() && socket.accepted_at.is_none();
         let late = visitor || life.targets.len() > 1 || life.excused || self.other(net).left;
         self.side == 1 && unused && late
     }

@@ -15,9 +15,12 @@ const LOUD_BYTES: (usize, usize) = (65_498, 70_000);
 impl Network {
     /// A letter comes to its end, wherever that is.
     pub(crate) fn arrive(&mut self, letter: Letter) {
-        let post = self.posts.iter().position(|post| post.local == letter.to);
-        if let Some(p) = post {
-            return self.post_arrives(p, letter);
+        let socket = self
+            .udp_sockets
+            .iter()
+            .position(|socket| socket.local == letter.to);
+        if let Some(p) = socket {
+            return self.udp_arrives(p, letter);
         }
         if let Some(life) = self.client_at(letter.to) {
             return self.client_receives(life, &letter);
@@ -67,10 +70,14 @@ impl Network {
     }
 
     fn remote_receives(&mut self, life: usize, remote: usize, letter: &Letter) {
-        let Some(p) = self.posts.iter().position(|post| post.local == letter.from) else {
+        let Some(p) = self
+            .udp_sockets
+            .iter()
+            .position(|socket| socket.local == letter.from)
+        else {
             return self.fail(format!("remote {remote} of life {life} hears a stranger"));
         };
-        let owner = self.posts[p].life;
+        let owner = self.udp_sockets[p].life;
         let stamp = Stamp::read(&letter.bytes);
         let right = |stamp: &Stamp| (stamp.life, stamp.remote, stamp.back) == (life, remote, false);
         let Some(stamp) = stamp.filter(|stamp| right(stamp) && owner == life) else {
@@ -145,7 +152,7 @@ impl Network {
             }
             (Manner::Unreachable, _) => {
                 let latency = self.latency();
-                self.schedule(latency, SimEvent::PostError(p, Errno::ECONNREFUSED));
+                self.schedule(latency, SimEvent::UdpError(p, Errno::ECONNREFUSED));
             }
             (_, Some(other)) => {
                 let Some(mail) = &self.lives[stamp.life].plan.mail else {
@@ -159,7 +166,7 @@ impl Network {
     }
 
     fn client_receives(&mut self, life: usize, letter: &Letter) {
-        let inner = self.lives[life].inner.map(|p| self.posts[p].local);
+        let inner = self.lives[life].inner.map(|p| self.udp_sockets[p].local);
         let opened = open(&letter.bytes);
         let Some((source, stamp)) = opened.and_then(|(source, body)| {
             let stamp = Stamp::read(body).filter(|stamp| stamp.back && stamp.life == life)?;

@@ -10,7 +10,7 @@ use anklet::net::Listener;
 use anklet::state::slots::Token;
 use nix::errno::Errno;
 
-use crate::network::net::Connection;
+use crate::network::net::StreamHandle;
 use crate::network::{Network, SimEvent, Source};
 use crate::world::{WAN_V4, WAN_V6, World};
 
@@ -18,10 +18,10 @@ use crate::world::{WAN_V4, WAN_V6, World};
 const PORT_FIRST: u16 = 50_000;
 
 /// Calls of accept on one listener in one pass: eight, as its turn looks at.
-const ADMISSIONS_MAX: u32 = 8;
+const ACCEPTS_MAX: u32 = 8;
 
 /// A listener of the server.
-pub(crate) struct Door {
+pub(crate) struct BindListener {
     /// Whose BIND it is.
     pub(crate) life: usize,
     /// What it was registered with.
@@ -40,7 +40,7 @@ pub(crate) struct Door {
     spent: (u64, u32),
 }
 
-impl Door {
+impl BindListener {
     /// Whether accepting would give somebody.
     pub(crate) fn is_readable(&self) -> bool {
         !self.held && !self.backlog.is_empty()
@@ -48,27 +48,27 @@ impl Door {
 }
 
 /// A listener in the server's hands.
-pub(crate) struct Entrance(pub(crate) World, pub(crate) usize);
+pub(crate) struct ListenerHandle(pub(crate) World, pub(crate) usize);
 
-impl Listener for Entrance {
-    type Stream = Connection;
+impl Listener for ListenerHandle {
+    type Stream = StreamHandle;
 
-    fn accept(&mut self) -> Result<(Connection, SocketAddr), Errno> {
-        let s = self.0.network().admit(self.1)?;
+    fn accept(&mut self) -> Result<(StreamHandle, SocketAddr), Errno> {
+        let s = self.0.network().accept_peer(self.1)?;
         let peer = self.0.network().sockets[s].peer;
-        Ok((Connection(self.0.clone(), s), peer))
+        Ok((StreamHandle(self.0.clone(), s), peer))
     }
 
     fn local_addr(&self) -> Result<SocketAddr, Errno> {
-        Ok(self.0.network().doors[self.1].local)
+        Ok(self.0.network().bind_listeners[self.1].local)
     }
 }
 
-impl Drop for Entrance {
+impl Drop for ListenerHandle {
     fn drop(&mut self) {
         // Unwinding may drop it while the world is borrowed.
         if let Ok(mut inner) = self.0.0.try_borrow_mut() {
-            inner.network.close_door(self.1);
+            inner.network.close_bind_listener(self.1);
         }
     }
 }
@@ -96,9 +96,9 @@ impl Network {
             self.lives[life].excused = true;
             return Err(Errno::EMFILE);
         }
-        let d = self.doors.len();
+        let d = self.bind_listeners.len();
         let port = PORT_FIRST + u16::try_from(d).unwrap_or(0);
-        self.doors.push(Door {
+        self.bind_listeners.push(BindListener {
             life,
             token,
             local: SocketAddr::new(addr, port),
@@ -108,9 +108,9 @@ impl Network {
             dropped: false,
             spent: (0, 0),
         });
-        self.trace(|| format!("server opens door {d} for life {life}"));
+        self.trace(|| format!("server opens listener {d} for life {life}"));
         self.note_full();
-        self.lives[life].door = Some(d);
+        self.lives[life].bind_listener = Some(d);
         let visits = self.lives[life].plan.visits.clone().unwrap_or_default();
         for (number, visit) in visits.iter().enumerate() {
             self.schedule(visit.after_ms, SimEvent::Visit(d, number));
@@ -129,52 +129,55 @@ impl Network {
     }
 
     /// Visitor `s` knocks.
-    pub(crate) fn knock(&mut self, d: usize, s: usize) {
-        self.trace(|| format!("visitor {s} comes to door {d}"));
-        self.doors[d].backlog.push_back(s);
-        self.doors[d].held = false;
-        self.edge(Source::Door(d));
+    pub(crate) fn join_backlog(&mut self, d: usize, s: usize) {
+        self.trace(|| format!("visitor {s} comes to listener {d}"));
+        self.bind_listeners[d].backlog.push_back(s);
+        self.bind_listeners[d].held = false;
+        self.edge(Source::BindListener(d));
     }
 
     /// An injected shortage is over.
-    pub(crate) fn unveil(&mut self, d: usize) {
-        if std::mem::replace(&mut self.doors[d].held, false) {
-            self.edge(Source::Door(d));
+    pub(crate) fn release_listener(&mut self, d: usize) {
+        if std::mem::replace(&mut self.bind_listeners[d].held, false) {
+            self.edge(Source::BindListener(d));
         }
     }
 
     /// The server takes a visitor.
-    fn admit(&mut self, d: usize) -> Result<usize, Errno> {
+    fn accept_peer(&mut self, d: usize) -> Result<usize, Errno> {
         self.watch.operations += 1;
         let (passes, exhausted) = (self.watch.passes, self.odds.is_exhausted(self.now));
-        let door = &mut self.doors[d];
-        let spent = if door.spent.0 == passes {
-            door.spent.1
+        let bind_listener = &mut self.bind_listeners[d];
+        let spent = if bind_listener.spent.0 == passes {
+            bind_listener.spent.1
         } else {
             0
         };
-        door.spent = (passes, spent + 1);
-        let (life, readable) = (door.life, door.is_readable());
-        if spent >= ADMISSIONS_MAX {
+        bind_listener.spent = (passes, spent + 1);
+        let (life, readable) = (bind_listener.life, bind_listener.is_readable());
+        if spent >= ACCEPTS_MAX {
             self.fail(format!(
-                "more than {ADMISSIONS_MAX} accepts at door {d} in one pass"
+                "more than {ACCEPTS_MAX} accepts at listener {d} in one pass"
             ));
         }
         if !readable {
             return Err(Errno::EAGAIN);
         }
         if exhausted {
-            self.doors[d].given_up = true;
+            self.bind_listeners[d].given_up = true;
             self.lives[life].excused = true;
             return Err(Errno::EMFILE);
         }
         if self.chance(self.odds.early_block) {
-            self.doors[d].held = true;
+            self.bind_listeners[d].held = true;
             let latency = self.latency();
-            self.schedule(latency, SimEvent::Unveil(d));
+            self.schedule(latency, SimEvent::ListenerRelease(d));
             return Err(Errno::EAGAIN);
         }
-        let s = self.doors[d].backlog.pop_front().ok_or(Errno::EAGAIN)?;
+        let s = self.bind_listeners[d]
+            .backlog
+            .pop_front()
+            .ok_or(Errno::EAGAIN)?;
         self.watch.progress();
         if self.chance(self.odds.aborted) {
             self.trace(|| format!("visitor {s} is gone before it is accepted"));
@@ -183,32 +186,36 @@ impl Network {
             self.abort(s);
             return Err(Errno::ECONNABORTED);
         }
-        self.trace(|| format!("server accepts visitor {s} at door {d}"));
+        self.trace(|| format!("server accepts visitor {s} at listener {d}"));
         self.sockets[s].accepted_at = Some(self.now);
         self.wake(s, 0);
         Ok(s)
     }
 
     /// The server closes a listener: who waits there is reset.
-    fn close_door(&mut self, d: usize) {
+    fn close_bind_listener(&mut self, d: usize) {
         self.watch.progress();
-        self.trace(|| format!("server closes door {d}"));
+        self.trace(|| format!("server closes listener {d}"));
         self.note_full();
-        self.doors[d].dropped = true;
-        self.remember_stale(self.doors[d].token);
-        self.ready.retain(|source| *source != Source::Door(d));
-        for s in std::mem::take(&mut self.doors[d].backlog) {
+        self.bind_listeners[d].dropped = true;
+        self.remember_stale(self.bind_listeners[d].token);
+        self.ready
+            .retain(|source| *source != Source::BindListener(d));
+        for s in std::mem::take(&mut self.bind_listeners[d].backlog) {
             self.abort(s);
         }
     }
 
     /// Somebody who could be let in, and is not.
-    pub(crate) fn forgotten_visitor(&self) -> Option<String> {
-        let forgotten = |(d, door): &(usize, &Door)| {
-            let told = !self.ready.contains(&Source::Door(*d));
-            told && !door.dropped && !door.given_up && door.is_readable()
+    pub(crate) fn unaccepted_peer(&self) -> Option<String> {
+        let forgotten = |(d, bind_listener): &(usize, &BindListener)| {
+            let told = !self.ready.contains(&Source::BindListener(*d));
+            told && !bind_listener.dropped && !bind_listener.given_up && bind_listener.is_readable()
         };
-        let (_, door) = self.doors.iter().enumerate().find(forgotten)?;
-        Some(format!("lost edge in life {}: a visitor waits", door.life))
+        let (_, bind_listener) = self.bind_listeners.iter().enumerate().find(forgotten)?;
+        Some(format!(
+            "lost edge in life {}: a visitor waits",
+            bind_listener.life
+        ))
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! The edges are those of Linux: data, an end of stream and an error each put a registered
 //! socket on the ready list; room to write does so only after the writer saw none. What the
-//! server does to a socket is in `server_end.rs`, what the other end does in `peer_end.rs`.
+//! server does to a socket is in `server_end.rs`, what its peer does in `peer_end.rs`.
 
 pub(crate) mod bind_listener;
 pub(crate) mod channel;
@@ -25,11 +25,11 @@ use nix::errno::Errno;
 
 use crate::clients::scenario::Life;
 use crate::faults::Odds;
-use crate::network::bind_listener::Door;
+use crate::network::bind_listener::BindListener;
 use crate::network::channel::Channel;
 use crate::network::datagram::Letter;
-use crate::network::socket::{Mailbox, Socket};
-use crate::network::udp_socket::Post;
+use crate::network::socket::{DnsSocket, Socket};
+use crate::network::udp_socket::UdpSocket;
 use crate::properties::Watch;
 use crate::properties::tables::Tables;
 
@@ -45,7 +45,7 @@ pub(crate) enum Direction {
     FromServer,
 }
 
-/// What the schedule holds. Numbers are those of sockets, mailboxes or lives.
+/// What the schedule holds. Numbers are those of sockets, DNS sockets or lives.
 #[derive(Debug)]
 pub(crate) enum SimEvent {
     /// A life begins: its client connects.
@@ -67,17 +67,17 @@ pub(crate) enum SimEvent {
     /// The other end's life must have come as far as it promised.
     Deadline(usize),
     /// A datagram arrives; `None` is a "port unreachable".
-    Mail(usize, Option<Vec<u8>>),
+    DnsMessage(usize, Option<Vec<u8>>),
     /// Somebody comes to a listener: which, and which of the visits planned.
     Visit(usize, usize),
     /// An injected shortage at a listener is over.
-    Unveil(usize),
+    ListenerRelease(usize),
     /// A datagram of an association comes to its end.
     Letter(Box<Letter>),
     /// News of a datagram sent earlier reaches a socket of an association.
-    PostError(usize, Errno),
+    UdpError(usize, Errno),
     /// An injected shortage at one is over.
-    PostRelease(usize),
+    UdpRelease(usize),
     /// A signal comes.
     Signal(Signal),
     /// All clients leave.
@@ -89,14 +89,14 @@ pub(crate) enum SimEvent {
 pub(crate) enum Source {
     /// A TCP connection.
     Socket(usize),
-    /// A UDP socket.
-    Mailbox(usize),
+    /// A UDP socket of a DNS query.
+    DnsSocket(usize),
     /// A listener.
     Listener(usize),
     /// The listener of a BIND.
-    Door(usize),
+    BindListener(usize),
     /// A UDP socket of an association.
-    Post(usize),
+    UdpSocket(usize),
     /// The signal descriptor.
     Signal,
 }
@@ -111,12 +111,12 @@ pub(crate) struct Network {
     pub(crate) now: Millis,
     /// Every socket there ever was; the other end's actor has the same number.
     pub(crate) sockets: Vec<Socket>,
-    /// Every UDP socket there ever was.
-    pub(crate) mailboxes: Vec<Mailbox>,
+    /// Every UDP socket of a DNS query there ever was.
+    pub(crate) dns_sockets: Vec<DnsSocket>,
     /// Every listener of a BIND there ever was.
-    pub(crate) doors: Vec<Door>,
+    pub(crate) bind_listeners: Vec<BindListener>,
     /// Every UDP socket of an association there ever was.
-    pub(crate) posts: Vec<Post>,
+    pub(crate) udp_sockets: Vec<UdpSocket>,
     /// Connections not yet accepted, per listener; `None` once they are closed.
     pub(crate) backlogs: Option<[VecDeque<usize>; 2]>,
     /// Signals not yet taken.
@@ -143,9 +143,9 @@ impl Network {
             odds,
             now: 0,
             sockets: Vec::new(),
-            mailboxes: Vec::new(),
-            doors: Vec::new(),
-            posts: Vec::new(),
+            dns_sockets: Vec::new(),
+            bind_listeners: Vec::new(),
+            udp_sockets: Vec::new(),
             backlogs: Some([VecDeque::new(), VecDeque::new()]),
             signals: VecDeque::new(),
             lives: Vec::new(),
@@ -214,10 +214,10 @@ impl Network {
     pub(crate) fn edge(&mut self, source: Source) {
         let registered = match source {
             Source::Socket(s) => self.sockets[s].token.is_some() && !self.sockets[s].dropped,
-            Source::Mailbox(m) => !self.mailboxes[m].dropped,
+            Source::DnsSocket(m) => !self.dns_sockets[m].dropped,
             Source::Listener(_) => self.backlogs.is_some(),
-            Source::Door(d) => !self.doors[d].dropped,
-            Source::Post(p) => !self.posts[p].dropped,
+            Source::BindListener(d) => !self.bind_listeners[d].dropped,
+            Source::UdpSocket(p) => !self.udp_sockets[p].dropped,
             Source::Signal => true,
         };
         if registered && !self.ready.contains(&source) {
@@ -241,17 +241,17 @@ impl Network {
         };
         match source {
             Source::Socket(s) => self.sockets[s].event(),
-            Source::Mailbox(m) => {
-                let mailbox = &self.mailboxes[m];
-                if mailbox.dropped {
+            Source::DnsSocket(m) => {
+                let dns_socket = &self.dns_sockets[m];
+                if dns_socket.dropped {
                     return None;
                 }
-                plain(mailbox.token, !mailbox.inbox.is_empty(), true)
+                plain(dns_socket.token, !dns_socket.inbox.is_empty(), true)
             }
-            Source::Post(p) => self.posts[p].event(),
-            Source::Door(d) => {
-                let door = &self.doors[d];
-                plain(door.token, door.is_readable(), false)
+            Source::UdpSocket(p) => self.udp_sockets[p].event(),
+            Source::BindListener(d) => {
+                let bind_listener = &self.bind_listeners[d];
+                plain(bind_listener.token, bind_listener.is_readable(), false)
             }
             Source::Listener(n) => plain(special(n, Role::Listener), true, false),
             Source::Signal => plain(special(0, Role::Signal), true, false),
@@ -375,12 +375,20 @@ impl Network {
             !socket.dropped && (socket.token.is_some() || socket.accepted_at.is_some())
         };
         self.sockets.iter().filter(held).count()
-            + self.doors.iter().filter(|door| !door.dropped).count()
-            + self.posts.iter().filter(|post| !post.dropped).count()
             + self
-                .mailboxes
+                .bind_listeners
                 .iter()
-                .filter(|mailbox| !mailbox.dropped)
+                .filter(|bind_listener| !bind_listener.dropped)
+                .count()
+            + self
+                .udp_sockets
+                .iter()
+                .filter(|socket| !socket.dropped)
+                .count()
+            + self
+                .dns_sockets
+                .iter()
+                .filter(|dns_socket| !dns_socket.dropped)
                 .count()
     }
 }

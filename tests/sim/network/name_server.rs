@@ -26,13 +26,18 @@ pub(crate) fn reach(odds: &Odds, to: SocketAddr) -> Reach {
     if dead { Reach::Hole } else { Reach::Open }
 }
 
-/// Answers a datagram that the server sends from mailbox `m`.
+/// Answers a datagram that the server sends from DNS socket `m`.
 pub(crate) fn answer_datagram(net: &mut Network, m: usize, query: &[u8]) {
-    let to = net.mailboxes[m].to;
+    let to = net.dns_sockets[m].to;
     let Some(query) = Query::parse(query) else {
         return net.fail(format!("a malformed query goes to {to}"));
     };
-    net.trace(|| format!("mailbox {m} asks {to} for {} ({})", query.name, query.kind));
+    net.trace(|| {
+        format!(
+            "DNS socket {m} asks {to} for {} ({})",
+            query.name, query.kind
+        )
+    });
     if !NAME_SERVERS.contains(&to) {
         return net.fail(format!("{to} is asked, no name server"));
     }
@@ -49,7 +54,7 @@ pub(crate) fn answer_datagram(net: &mut Network, m: usize, query: &[u8]) {
         }
         let forged = forged.message(0, &[(A, FORGED.to_vec())]);
         let latency = net.latency();
-        net.schedule(latency, SimEvent::Mail(m, Some(forged)));
+        net.schedule(latency, SimEvent::DnsMessage(m, Some(forged)));
     }
     if net.chance(net.odds.dns_loss) {
         return;
@@ -57,9 +62,9 @@ pub(crate) fn answer_datagram(net: &mut Network, m: usize, query: &[u8]) {
     let slow = net.chance(net.odds.dns_slow);
     let delay = net.odds.latency_ms + if slow { net.rng.u64(500..6_000) } else { 1 };
     if net.chance(net.odds.dns_twice) {
-        net.schedule(delay, SimEvent::Mail(m, Some(answer.clone())));
+        net.schedule(delay, SimEvent::DnsMessage(m, Some(answer.clone())));
     }
-    net.schedule(delay, SimEvent::Mail(m, Some(answer)));
+    net.schedule(delay, SimEvent::DnsMessage(m, Some(answer)));
 }
 
 /// A name server's end of a TCP connection.

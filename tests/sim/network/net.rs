@@ -12,29 +12,29 @@ use anklet::state::batch::Batch;
 use anklet::state::slots::Token;
 
 use crate::clients::tunnel_end::Endpoint;
-use crate::network::bind_listener::{Entrance, route};
+use crate::network::bind_listener::{ListenerHandle, route};
 use crate::network::name_server::{self, NameServer};
 use crate::world::{Actor, LAN_V4, LISTENERS, WAN_V4, WAN_V6, World};
 
 /// A connection of the server.
-pub(crate) struct Connection(pub(crate) World, pub(crate) usize);
+pub(crate) struct StreamHandle(pub(crate) World, pub(crate) usize);
 
 /// A UDP socket of the server.
-pub(crate) struct Mail(World, Use);
+pub(crate) struct UdpHandle(World, Use);
 
 /// What a UDP socket is for.
 #[derive(Clone, Copy)]
 enum Use {
-    /// A query: mailbox number.
+    /// A query: the number of a DNS socket.
     Query(usize),
-    /// An association: post number.
+    /// An association: the number of a UDP socket.
     Relay(usize),
 }
 
 impl Net for World {
-    type Stream = Connection;
-    type Listener = Entrance;
-    type UdpSocket = Mail;
+    type Stream = StreamHandle;
+    type Listener = ListenerHandle;
+    type UdpSocket = UdpHandle;
 
     fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<(), Errno> {
         events.clear();
@@ -93,14 +93,14 @@ impl Net for World {
         Ok(())
     }
 
-    fn accept(&mut self, listener: u16) -> Result<(Connection, SocketAddr), Errno> {
+    fn accept(&mut self, listener: u16) -> Result<(StreamHandle, SocketAddr), Errno> {
         let s = self.network().accept(usize::from(listener))?;
         let peer = self.network().sockets[s].peer;
         self.network().wake(s, 0);
-        Ok((Connection(self.clone(), s), peer))
+        Ok((StreamHandle(self.clone(), s), peer))
     }
 
-    fn watch(&mut self, stream: &mut Connection, token: Token) -> Result<(), Errno> {
+    fn watch(&mut self, stream: &mut StreamHandle, token: Token) -> Result<(), Errno> {
         self.network().register(stream.1, token);
         Ok(())
     }
@@ -110,7 +110,7 @@ impl Net for World {
         to: SocketAddr,
         purpose: Purpose,
         token: Token,
-    ) -> Result<Connection, Errno> {
+    ) -> Result<StreamHandle, Errno> {
         let inner = &mut *self.0.borrow_mut();
         let s = inner.network.connect(to, purpose, token)?;
         inner.actors.push(match inner.network.sockets[s].life {
@@ -120,7 +120,7 @@ impl Net for World {
             }
             None => Actor::NameServer(NameServer::default()),
         });
-        Ok(Connection(self.clone(), s))
+        Ok(StreamHandle(self.clone(), s))
     }
 
     fn listen(
@@ -128,42 +128,43 @@ impl Net for World {
         addr: IpAddr,
         _ports: Option<(u16, u16)>,
         token: Token,
-    ) -> Result<Entrance, Errno> {
+    ) -> Result<ListenerHandle, Errno> {
         let d = self.network().listen(addr, token)?;
-        Ok(Entrance(self.clone(), d))
+        Ok(ListenerHandle(self.clone(), d))
     }
 
     fn route(&mut self, to: IpAddr) -> Result<IpAddr, Errno> {
         Ok(route(to))
     }
 
-    fn udp_socket(&mut self, to: SocketAddr, token: Token) -> Result<Mail, Errno> {
-        let m = self.network().mailbox(to, token)?;
-        Ok(Mail(self.clone(), Use::Query(m)))
+    fn udp_socket(&mut self, to: SocketAddr, token: Token) -> Result<UdpHandle, Errno> {
+        let m = self.network().open_dns_socket(to, token)?;
+        Ok(UdpHandle(self.clone(), Use::Query(m)))
     }
 
-    fn udp_relay(&mut self, side: Side, token: Token) -> Result<Mail, Errno> {
-        let p = self.network().open_post(side, token)?;
-        Ok(Mail(self.clone(), Use::Relay(p)))
+    fn udp_relay(&mut self, side: Side, token: Token) -> Result<UdpHandle, Errno> {
+        let p = self.network().open_udp_socket(side, token)?;
+        Ok(UdpHandle(self.clone(), Use::Relay(p)))
     }
 
     fn receive_batch(
         &mut self,
-        socket: &mut Mail,
+        socket: &mut UdpHandle,
         batch: &mut Batch,
         is_v6: bool,
     ) -> Result<usize, Errno> {
-        self.network().receive_letters(socket.post()?, batch, is_v6)
+        self.network()
+            .receive_letters(socket.udp_socket()?, batch, is_v6)
     }
 
     fn send_batch(
         &mut self,
-        socket: &mut Mail,
+        socket: &mut UdpHandle,
         batch: &Batch,
         numbers: &[u8],
         is_aimed: bool,
     ) -> Result<usize, Errno> {
-        let p = socket.post()?;
+        let p = socket.udp_socket()?;
         self.network().send_letters(p, batch, numbers, is_aimed)
     }
 
@@ -199,7 +200,7 @@ impl Net for World {
     }
 }
 
-impl Connection {
+impl StreamHandle {
     fn trace(&self, what: &str, len: usize, result: &Result<usize, Errno>) {
         self.0
             .network()
@@ -207,7 +208,7 @@ impl Connection {
     }
 }
 
-impl Stream for Connection {
+impl Stream for StreamHandle {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         let result = self.0.network().read(self.1, buf, true);
         self.trace("reads", buf.len(), &result);
@@ -252,7 +253,7 @@ impl Stream for Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for StreamHandle {
     fn drop(&mut self) {
         // Unwinding may drop it while the world is borrowed.
         if let Ok(mut inner) = self.0.0.try_borrow_mut() {
@@ -261,15 +262,15 @@ impl Drop for Connection {
     }
 }
 
-impl Mail {
-    fn post(&self) -> Result<usize, Errno> {
+impl UdpHandle {
+    fn udp_socket(&self) -> Result<usize, Errno> {
         match self.1 {
             Use::Relay(p) => Ok(p),
             Use::Query(_) => Err(Errno::EOPNOTSUPP),
         }
     }
 
-    fn mailbox(&self) -> Result<usize, Errno> {
+    fn dns_socket(&self) -> Result<usize, Errno> {
         match self.1 {
             Use::Query(m) => Ok(m),
             Use::Relay(_) => Err(Errno::EOPNOTSUPP),
@@ -277,33 +278,33 @@ impl Mail {
     }
 }
 
-impl UdpSocket for Mail {
+impl UdpSocket for UdpHandle {
     fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
-        let m = self.mailbox()?;
+        let m = self.dns_socket()?;
         self.0.network().watch.progress();
         name_server::answer_datagram(&mut self.0.network(), m, message);
         Ok(())
     }
 
     fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.0.network().receive(self.mailbox()?, buf)
+        self.0.network().receive_dns(self.dns_socket()?, buf)
     }
 
     fn aim(&mut self, peer: SocketAddr) -> Result<(), Errno> {
-        self.0.network().aim_post(self.post()?, peer)
+        self.0.network().aim_udp_socket(self.udp_socket()?, peer)
     }
 
     fn local_addr(&self) -> Result<SocketAddr, Errno> {
-        Ok(self.0.network().posts[self.post()?].local)
+        Ok(self.0.network().udp_sockets[self.udp_socket()?].local)
     }
 }
 
-impl Drop for Mail {
+impl Drop for UdpHandle {
     fn drop(&mut self) {
         if let Ok(mut inner) = self.0.0.try_borrow_mut() {
             match self.1 {
-                Use::Query(m) => inner.network.close_mailbox(m),
-                Use::Relay(p) => inner.network.close_post(p),
+                Use::Query(m) => inner.network.close_dns_socket(m),
+                Use::Relay(p) => inner.network.close_udp_socket(p),
             }
         }
     }
@@ -332,11 +333,11 @@ mod tests {
     use anklet::state::slots::{Key, Role};
 
     /// An accepted and registered connection, its first event taken.
-    fn connected() -> (World, Connection) {
+    fn connected() -> (World, StreamHandle) {
         let mut world = World::empty();
         let s = world.network().open(None, (LISTENERS[0], LISTENERS[1]), 64);
         world.0.borrow_mut().actors.push(Actor::Nobody);
-        let mut stream = Connection(world.clone(), s);
+        let mut stream = StreamHandle(world.clone(), s);
         let token = Token::new(Key::new(7, 1), Role::Client);
         world.watch(&mut stream, token).expect("it is open");
         let first = events(&mut world);

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use std::net::SocketAddr;
 
 use crate::clients::scenario::Reach;
-use crate::network::socket::{Mailbox, Socket};
+use crate::network::socket::{DnsSocket, Socket};
 use crate::network::{Direction, Network, SimEvent, Source};
 
 /// Linux gives every socket a send buffer of more than 4 KiB, so a new connection takes all of
@@ -309,28 +309,28 @@ impl Network {
         Some((life, reach))
     }
 
-    /// The server opens a UDP socket. It is registered, and writable, at once.
-    pub(crate) fn mailbox(&mut self, to: SocketAddr, token: Token) -> Result<usize, Errno> {
+    /// The server opens a UDP socket for a DNS query. It is registered, and writable, at once.
+    pub(crate) fn open_dns_socket(&mut self, to: SocketAddr, token: Token) -> Result<usize, Errno> {
         self.watch.progress();
         if self.odds.is_exhausted(self.now) {
             return Err(Errno::EMFILE);
         }
         let inbox = std::collections::VecDeque::new();
-        self.mailboxes.push(Mailbox {
+        self.dns_sockets.push(DnsSocket {
             token,
             to,
             inbox,
             dropped: false,
         });
-        let m = self.mailboxes.len() - 1;
-        self.edge(Source::Mailbox(m));
+        let m = self.dns_sockets.len() - 1;
+        self.edge(Source::DnsSocket(m));
         Ok(m)
     }
 
-    /// The server receives a datagram.
-    pub(crate) fn receive(&mut self, m: usize, buf: &mut [u8]) -> Result<usize, Errno> {
+    /// The server receives a DNS message.
+    pub(crate) fn receive_dns(&mut self, m: usize, buf: &mut [u8]) -> Result<usize, Errno> {
         self.watch.operations += 1;
-        let message = self.mailboxes[m].inbox.pop_front().ok_or(Errno::EAGAIN)?;
+        let message = self.dns_sockets[m].inbox.pop_front().ok_or(Errno::EAGAIN)?;
         self.watch.progress();
         let message = message.ok_or(Errno::ECONNREFUSED)?;
         let len = message.len().min(buf.len());
@@ -338,12 +338,12 @@ impl Network {
         Ok(len)
     }
 
-    /// The server closes a UDP socket.
-    pub(crate) fn close_mailbox(&mut self, m: usize) {
+    /// The server closes a UDP socket of a DNS query.
+    pub(crate) fn close_dns_socket(&mut self, m: usize) {
         self.watch.progress();
-        self.mailboxes[m].dropped = true;
-        self.ready.retain(|source| *source != Source::Mailbox(m));
-        self.remember_stale(self.mailboxes[m].token);
+        self.dns_sockets[m].dropped = true;
+        self.ready.retain(|source| *source != Source::DnsSocket(m));
+        self.remember_stale(self.dns_sockets[m].token);
     }
 
     /// The server closes its listeners: who waits there is reset.

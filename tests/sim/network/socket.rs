@@ -139,8 +139,8 @@ impl Socket {
     }
 }
 
-/// A UDP socket of the server.
-pub(crate) struct Mailbox {
+/// A UDP socket of the server for one DNS query.
+pub(crate) struct DnsSocket {
     /// What it was registered with.
     pub(crate) token: Token,
     /// The name server it is connected to.

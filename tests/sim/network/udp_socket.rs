@@ -31,7 +31,7 @@ const SENDS_MAX: usize = 2 * 4 * 2 * BATCH_MAX;
 const BYTES_MAX: [usize; 2] = [65_507, 65_527];
 
 /// A UDP socket of an association.
-pub(crate) struct Post {
+pub(crate) struct UdpSocket {
     /// Whose association it is.
     pub(crate) life: usize,
     /// Where it is bound.
@@ -50,7 +50,7 @@ pub(crate) struct Post {
     spent: (u64, u32, usize),
 }
 
-impl Post {
+impl UdpSocket {
     /// Whether it is the one that the client sends to.
     pub(crate) fn is_inner(&self) -> bool {
         self.heard.is_some()
@@ -76,7 +76,7 @@ impl Post {
 
 impl Network {
     /// The server opens a socket of an association.
-    pub(crate) fn open_post(&mut self, side: Side, token: Token) -> Result<usize, Errno> {
+    pub(crate) fn open_udp_socket(&mut self, side: Side, token: Token) -> Result<usize, Errno> {
         self.watch.progress();
         let life = self.owner(token);
         let Some(life) = life.filter(|life| self.lives[*life].plan.mail.is_some()) else {
@@ -87,7 +87,7 @@ impl Network {
             self.lives[life].excused = true;
             return Err(Errno::EMFILE);
         }
-        let p = self.posts.len();
+        let p = self.udp_sockets.len();
         let (addr, heard) = match side {
             Side::Inner { local, client } => {
                 let control = self.lives[life].client.map(|s| &self.sockets[s]);
@@ -103,18 +103,18 @@ impl Network {
             Side::OuterV4 => (WAN_V4, None),
             Side::OuterV6 => (WAN_V6, None),
         };
-        let twin = |post: &Post| {
-            let same = post.local.ip() == addr;
-            same && post.life == life && !post.dropped && post.is_inner() == heard.is_some()
+        let twin = |socket: &UdpSocket| {
+            let same = socket.local.ip() == addr;
+            same && socket.life == life && !socket.dropped && socket.is_inner() == heard.is_some()
         };
-        if self.posts.iter().any(twin) {
+        if self.udp_sockets.iter().any(twin) {
             self.fail(format!("life {life} has two sockets at {addr}"));
         }
         let local = SocketAddr::new(addr, PORT_FIRST + u16::try_from(p).unwrap_or(0));
         let room = self
             .rng
-            .usize(self.odds.post_letters.0..=self.odds.post_letters.1);
-        self.posts.push(Post {
+            .usize(self.odds.udp_queue_letters.0..=self.odds.udp_queue_letters.1);
+        self.udp_sockets.push(UdpSocket {
             life,
             local,
             dropped: false,
@@ -126,20 +126,20 @@ impl Network {
             held: false,
             spent: (0, 0, 0),
         });
-        self.trace(|| format!("server opens post {p} at {local} for life {life}"));
+        self.trace(|| format!("server opens UDP socket {p} at {local} for life {life}"));
         self.note_full();
         Ok(p)
     }
 
     /// The server narrows whom a socket hears, and says whom it sends to.
-    pub(crate) fn aim_post(&mut self, p: usize, peer: SocketAddr) -> Result<(), Errno> {
+    pub(crate) fn aim_udp_socket(&mut self, p: usize, peer: SocketAddr) -> Result<(), Errno> {
         self.watch.progress();
-        let post = &mut self.posts[p];
+        let socket = &mut self.udp_sockets[p];
         let (life, right) = (
-            post.life,
-            post.heard.is_some_and(|own| own.ip() == peer.ip()),
+            socket.life,
+            socket.heard.is_some_and(|own| own.ip() == peer.ip()),
         );
-        post.heard = Some(peer);
+        socket.heard = Some(peer);
         if !right {
             self.fail(format!("a socket of life {life} is aimed at {peer}"));
         }
@@ -147,45 +147,45 @@ impl Network {
     }
 
     /// The server closes a socket of an association.
-    pub(crate) fn close_post(&mut self, p: usize) {
+    pub(crate) fn close_udp_socket(&mut self, p: usize) {
         self.watch.progress();
-        self.trace(|| format!("server closes post {p}"));
+        self.trace(|| format!("server closes UDP socket {p}"));
         self.note_full();
-        self.posts[p].dropped = true;
-        self.remember_stale(self.posts[p].token);
-        self.ready.retain(|source| *source != Source::Post(p));
+        self.udp_sockets[p].dropped = true;
+        self.remember_stale(self.udp_sockets[p].token);
+        self.ready.retain(|source| *source != Source::UdpSocket(p));
     }
 
     /// A letter reaches a socket of the server.
-    pub(crate) fn post_arrives(&mut self, p: usize, letter: Letter) {
-        let post = &mut self.posts[p];
-        let hears = post.heard.is_none_or(|heard| {
+    pub(crate) fn udp_arrives(&mut self, p: usize, letter: Letter) {
+        let socket = &mut self.udp_sockets[p];
+        let hears = socket.heard.is_none_or(|heard| {
             heard.ip() == letter.from.ip() && [0, letter.from.port()].contains(&heard.port())
         });
-        if post.dropped || !hears {
+        if socket.dropped || !hears {
             return;
         }
-        post.held = false;
-        if post.queue.len() >= post.room {
-            self.trace(|| format!("post {p} is full"));
+        socket.held = false;
+        if socket.queue.len() >= socket.room {
+            self.trace(|| format!("UDP socket {p} is full"));
             self.excuse(letter.number);
         } else {
-            post.queue.push_back(letter);
+            socket.queue.push_back(letter);
         }
-        self.edge(Source::Post(p));
+        self.edge(Source::UdpSocket(p));
     }
 
     /// News of a datagram sent earlier reaches a socket.
-    pub(crate) fn post_fails(&mut self, p: usize, error: Errno) {
-        self.trace(|| format!("post {p} is told {error}"));
-        self.posts[p].error = Some(error);
-        self.edge(Source::Post(p));
+    pub(crate) fn udp_fails(&mut self, p: usize, error: Errno) {
+        self.trace(|| format!("UDP socket {p} is told {error}"));
+        self.udp_sockets[p].error = Some(error);
+        self.edge(Source::UdpSocket(p));
     }
 
     /// An injected shortage is over.
-    pub(crate) fn post_released(&mut self, p: usize) {
-        if std::mem::replace(&mut self.posts[p].held, false) {
-            self.edge(Source::Post(p));
+    pub(crate) fn udp_released(&mut self, p: usize) {
+        if std::mem::replace(&mut self.udp_sockets[p].held, false) {
+            self.edge(Source::UdpSocket(p));
         }
     }
 
@@ -197,33 +197,38 @@ impl Network {
         is_v6: bool,
     ) -> Result<usize, Errno> {
         self.spend(p, true);
-        let post = &mut self.posts[p];
-        if let Some(error) = post.error.take() {
+        let socket = &mut self.udp_sockets[p];
+        if let Some(error) = socket.error.take() {
             self.watch.progress();
             return Err(error);
         }
-        if !post.is_readable() {
+        if !socket.is_readable() {
             return Err(Errno::EAGAIN);
         }
-        let (mut count, life, inner) =
-            (post.queue.len().min(BATCH_MAX), post.life, post.is_inner());
-        let right = post.local.is_ipv6() == is_v6;
+        let (mut count, life, inner) = (
+            socket.queue.len().min(BATCH_MAX),
+            socket.life,
+            socket.is_inner(),
+        );
+        let right = socket.local.is_ipv6() == is_v6;
         if self.chance(self.odds.early_block) {
             // As if the rest came a moment later.
             count = self.rng.usize(..count);
-            self.posts[p].held = true;
+            self.udp_sockets[p].held = true;
             let latency = self.latency();
-            self.schedule(latency, SimEvent::PostRelease(p));
+            self.schedule(latency, SimEvent::UdpRelease(p));
         }
         if !right {
-            self.fail(format!("post {p} is taken for one of the other family"));
+            self.fail(format!(
+                "UDP socket {p} is taken for one of the other family"
+            ));
         }
         if count == 0 {
             return Err(Errno::EAGAIN);
         }
-        let letters: Vec<Letter> = self.posts[p].queue.drain(..count).collect();
+        let letters: Vec<Letter> = self.udp_sockets[p].queue.drain(..count).collect();
         self.watch.progress();
-        self.trace(|| format!("server receives {count} letters from post {p}"));
+        self.trace(|| format!("server receives {count} letters from UDP socket {p}"));
         for (number, letter) in letters.iter().enumerate() {
             let space = &mut *batch.spaces()[number];
             let len = letter.bytes.len().min(space.len());
@@ -246,11 +251,11 @@ impl Network {
     ) -> Result<usize, Errno> {
         self.spend(p, false);
         self.watch.progress();
-        if let Some(error) = self.posts[p].error.take() {
+        if let Some(error) = self.udp_sockets[p].error.take() {
             return Err(error);
         }
-        let post = &self.posts[p];
-        let (from, heard, life) = (post.local, post.heard, post.life);
+        let socket = &self.udp_sockets[p];
+        let (from, heard, life) = (socket.local, socket.heard, socket.life);
         let letters = numbers.iter().map(|number| {
             let number = usize::from(*number);
             let to = heard
@@ -332,11 +337,14 @@ impl Network {
             return self.excuse(letter.number);
         }
         if self.chance(self.odds.udp_error)
-            && let Some(p) = self.posts.iter().position(|post| post.local == letter.from)
+            && let Some(p) = self
+                .udp_sockets
+                .iter()
+                .position(|socket| socket.local == letter.from)
         {
             // Of an earlier one: this one arrives.
             let latency = self.latency();
-            self.schedule(latency, SimEvent::PostError(p, Errno::EHOSTUNREACH));
+            self.schedule(latency, SimEvent::UdpError(p, Errno::EHOSTUNREACH));
         }
         let late = self.chance(self.odds.udp_slow);
         let delay = self.latency() + if late { self.rng.u64(1..300) } else { 0 };
@@ -349,14 +357,14 @@ impl Network {
 
     /// How many associations have a socket to their client.
     pub(crate) fn associations(&self) -> usize {
-        let open = |post: &&Post| post.is_inner() && !post.dropped;
-        self.posts.iter().filter(open).count()
+        let open = |socket: &&UdpSocket| socket.is_inner() && !socket.dropped;
+        self.udp_sockets.iter().filter(open).count()
     }
 
     fn spend(&mut self, p: usize, receives: bool) {
         self.watch.operations += 1;
         let passes = self.watch.passes;
-        let spent = &mut self.posts[p].spent;
+        let spent = &mut self.udp_sockets[p].spent;
         if spent.0 != passes {
             *spent = (passes, 0, 0);
         }
@@ -368,27 +376,27 @@ impl Network {
         let (_, received, sent) = *spent;
         if received > RECEIVES_MAX || sent > SENDS_MAX {
             self.fail(format!(
-                "{received} receives, {sent} sends at post {p} in one pass"
+                "{received} receives, {sent} sends at UDP socket {p} in one pass"
             ));
         }
     }
 
     /// Something that has come for an association, and is left there.
-    pub(crate) fn forgotten_letter(&self) -> Option<String> {
+    pub(crate) fn unread_datagram(&self) -> Option<String> {
         let told = |source: Source| !self.ready.contains(&source);
-        let forgotten = |(p, post): &(usize, &Post)| {
-            let control = self.lives[post.life]
+        let forgotten = |(p, socket): &(usize, &UdpSocket)| {
+            let control = self.lives[socket.life]
                 .client
                 .filter(|s| told(Source::Socket(*s)));
             let control = control
                 .map(|s| &self.sockets[s])
-                .filter(|_| post.is_inner());
+                .filter(|_| socket.is_inner());
             let unread = control.is_some_and(|control| control.is_readable() && !control.dropped);
-            let waiting = post.is_readable() && told(Source::Post(*p));
-            !post.dropped && (waiting || unread)
+            let waiting = socket.is_readable() && told(Source::UdpSocket(*p));
+            !socket.dropped && (waiting || unread)
         };
-        let (_, post) = self.posts.iter().enumerate().find(forgotten)?;
-        let (life, local) = (post.life, post.local);
+        let (_, socket) = self.udp_sockets.iter().enumerate().find(forgotten)?;
+        let (life, local) = (socket.life, socket.local);
         Some(format!(
             "lost edge in life {life}: something waits at {local} or its control"
         ))

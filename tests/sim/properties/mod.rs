@@ -184,7 +184,7 @@ impl Network {
             self.sockets[s].spent = (0, 0);
         }
         if timeout_ms != Some(0)
-            && let Some(text) = self.forgotten_visitor().or_else(|| self.forgotten_letter())
+            && let Some(text) = self.unaccepted_peer().or_else(|| self.unread_datagram())
         {
             self.fail(text);
         }

@@ -21,11 +21,16 @@ impl Network {
     pub(crate) fn note_full(&mut self) {
         let limits = &self.tables.limits;
         let ip = |life: usize| self.lives[life].plan.from.ip();
-        let doors = self.doors.iter().filter(|door| !door.dropped);
-        let binds: Vec<IpAddr> = doors.map(|door| ip(door.life)).collect();
-        let posts = self.posts.iter();
-        let inner = posts.filter(|post| post.is_inner() && !post.dropped);
-        let associations: Vec<IpAddr> = inner.map(|post| ip(post.life)).collect();
+        let bind_listeners = self
+            .bind_listeners
+            .iter()
+            .filter(|bind_listener| !bind_listener.dropped);
+        let binds: Vec<IpAddr> = bind_listeners
+            .map(|bind_listener| ip(bind_listener.life))
+            .collect();
+        let udp_sockets = self.udp_sockets.iter();
+        let inner = udp_sockets.filter(|socket| socket.is_inner() && !socket.dropped);
+        let associations: Vec<IpAddr> = inner.map(|socket| ip(socket.life)).collect();
         let heads = (0..self.lives.len()).filter(|life| self.may_hold_head(*life));
         let heads: Vec<IpAddr> = heads.map(ip).collect();
         let full = [
