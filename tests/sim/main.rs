@@ -106,7 +106,7 @@ fn most_lives_that_can_complete_do() {
 #[test]
 fn every_way_through_the_server_is_taken() {
     use clients::scenario::Dialect::{Connect, Forward, Socks4, Socks5};
-    let (mut dialects, mut binds, mut letters) = ([0; 4], 0, [0; 3]);
+    let (mut dialects, mut binds, mut datagrams) = ([0; 4], 0, [0; 3]);
     for seed in 0..32 {
         let world = World::new(seed, false);
         live(&world).unwrap_or_else(|text| panic!("seed {seed}: {text}"));
@@ -115,12 +115,12 @@ fn every_way_through_the_server_is_taken() {
                 *count += u32::from(life.complete && life.plan.dialect == dialect);
             }
             binds += u32::from(life.complete && life.plan.visits.is_some());
-            for fate in &life.fates {
-                let sure = fate.sure && !fate.excused;
+            for delivery in &life.deliveries {
+                let sure = delivery.sure && !delivery.excused;
                 for (count, is) in
-                    letters
+                    datagrams
                         .iter_mut()
-                        .zip([fate.arrived > 0, fate.returned > 0, sure])
+                        .zip([delivery.arrived > 0, delivery.returned > 0, sure])
                 {
                     *count += u32::from(is);
                 }
@@ -133,7 +133,10 @@ fn every_way_through_the_server_is_taken() {
         "{dialects:?} {binds}"
     );
     // Arrived at remotes, answered, and would have been missed.
-    assert!(letters.into_iter().all(|count| count > 400), "{letters:?}");
+    assert!(
+        datagrams.into_iter().all(|count| count > 400),
+        "{datagrams:?}"
+    );
 }
 
 fn number(variable: &str) -> Option<u64> {

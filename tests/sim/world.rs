@@ -253,7 +253,7 @@ impl Inner {
             }
             SimEvent::Visit(d, number) => self.visit(d, number),
             SimEvent::ListenerRelease(d) => net.release_listener(d),
-            SimEvent::Letter(letter) => net.arrive(*letter),
+            SimEvent::Datagram(datagram) => net.arrive(*datagram),
             SimEvent::UdpError(p, error) => net.udp_fails(p, error),
             SimEvent::UdpRelease(p) => net.udp_released(p),
             SimEvent::Signal(signal) => {

@@ -4,7 +4,7 @@ use anklet::net::Millis;
 
 use crate::clients::scenario::{Dialect, End, Kind, Pace, Stop};
 use crate::clients::tunnel_end::Endpoint;
-use crate::clients::udp_client::Correspondent;
+use crate::clients::udp_client::UdpClient;
 use crate::network::{Network, SimEvent};
 
 /// A client that leaves while its target is dialled is let go at once. With slack.
@@ -45,7 +45,7 @@ pub(crate) struct Client {
     /// When it must have come somewhere.
     pub(super) due_ms: Option<Millis>,
     pub(super) endpoint: Endpoint,
-    pub(super) correspondent: Option<Correspondent>,
+    pub(super) udp_client: Option<UdpClient>,
 }
 
 impl Client {
@@ -66,7 +66,7 @@ impl Client {
             timed: false,
             due_ms: None,
             endpoint: Endpoint::new(net, life, 0, s),
-            correspondent: None,
+            udp_client: None,
         }
     }
 
@@ -89,10 +89,10 @@ impl Client {
         }
         let plan = &net.lives[self.life].plan;
         let ahead = plan.pace == Pace::Pipelined || plan.forward.is_some();
-        let ahead = ahead && plan.mail.is_none() && self.has_said_all(net);
+        let ahead = ahead && plan.udp.is_none() && self.has_said_all(net);
         match self.stage {
             Stage::Tunnel => self.endpoint.step(net, true),
-            Stage::Associated => self.correspond(net),
+            Stage::Associated => self.run_udp(net),
             Stage::Method | Stage::Login | Stage::Reply if ahead => self.endpoint.step(net, false),
             _ => {}
         }

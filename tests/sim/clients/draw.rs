@@ -7,7 +7,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fastrand::Rng;
 
-use crate::clients::scenario::{Dialect, End, Kind, Life, Manner, Pace, Plan, Reach, Stop, Visit};
+use crate::clients::scenario::{
+    Behaviour, Dialect, End, Kind, Life, Pace, Plan, Reach, Stop, Visit,
+};
 use crate::faults::Odds;
 use crate::network::channel::payload;
 
@@ -32,7 +34,7 @@ const KINDS: [(u32, Kind); 17] = [
     (3, Kind::Trickler),
     (3, Kind::Unfinished),
     (3, Kind::Forbidden),
-    (20, Kind::Correspondent),
+    (20, Kind::UdpAssociation),
 ];
 
 impl Life {
@@ -49,7 +51,7 @@ impl Life {
             dialect: dialect(rng, kind, number),
             visits: None,
             from_anywhere: false,
-            mail: None,
+            udp: None,
             forward: None,
             hello: Vec::new(),
             pace: if rng.u8(..3) == 0 {
@@ -58,12 +60,12 @@ impl Life {
                 Pace::Stepwise
             },
             stop: None,
-            manners: manners(rng, kind),
+            behaviours: behaviours(rng, kind),
             sites: Vec::new(),
             name: None,
             codes: vec![0],
         };
-        if plan.kind == Kind::Correspondent {
+        if plan.kind == Kind::UdpAssociation {
             plan.dialect = Dialect::Socks5;
         }
         if plan.dialect == Dialect::Forward {
@@ -71,16 +73,16 @@ impl Life {
         }
         plan.destination(rng, number);
         plan.forgive(odds);
-        if plan.kind == Kind::Correspondent {
-            plan.correspond(rng, number);
+        if plan.kind == Kind::UdpAssociation {
+            plan.draw_udp(rng, number);
         } else {
             plan.expect(rng, number);
         }
         plan.handshake(rng, number, secured);
         plan.leave(rng);
         let dns = odds.dns_loss > 0 || odds.dns_slow > 0 || !odds.exhausted.is_empty();
-        // Nothing is expected of a letter to a name.
-        let excused = dns && plan.name.is_some() && plan.mail.is_none();
+        // Nothing is expected of a datagram to a name.
+        let excused = dns && plan.name.is_some() && plan.udp.is_none();
         let targets = Vec::new();
         Self {
             plan,
@@ -88,7 +90,7 @@ impl Life {
             targets,
             target: None,
             winner: None,
-            fates: Vec::new(),
+            deliveries: Vec::new(),
             inner: None,
             bind_listener: None,
             excused,
@@ -128,8 +130,8 @@ fn dialect(rng: &mut Rng, kind: Kind, number: u8) -> Dialect {
     }
 }
 
-fn manners(rng: &mut Rng, kind: Kind) -> [Manner; 2] {
-    let mut manner = |most: u64| Manner {
+fn behaviours(rng: &mut Rng, kind: Kind) -> [Behaviour; 2] {
+    let mut behaviour = |most: u64| Behaviour {
         send: rng.u64(..=most),
         echo: false,
         waits: false,
@@ -138,7 +140,7 @@ fn manners(rng: &mut Rng, kind: Kind) -> [Manner; 2] {
         pace_ms: rng.u64(..20),
         end: End::Fin,
     };
-    let [mut client, mut target] = [manner(2_000), manner(2_000)];
+    let [mut client, mut target] = [behaviour(2_000), behaviour(2_000)];
     match kind {
         Kind::Transfer | Kind::Pipeliner => match rng.u8(..4) {
             0 => (target.echo, target.end) = (true, End::AfterOther),
@@ -195,7 +197,7 @@ impl Plan {
     /// The target of a forwarded request answers, at once or when it has the request, and ends.
     fn answer_at_once(&mut self, rng: &mut Rng) {
         let dripping = self.kind == Kind::Dripper;
-        let target = &mut self.manners[1];
+        let target = &mut self.behaviours[1];
         target.echo = false;
         target.send = if dripping {
             target.send / 8

@@ -149,19 +149,19 @@ impl Plan {
         } else if self.dialect == Dialect::Connect {
             self.hello = vec![http::connect(&authority, &login)];
         } else {
-            let send = usize::try_from(self.manners[0].send).unwrap_or(0);
+            let send = usize::try_from(self.behaviours[0].send).unwrap_or(0);
             let mut body = vec![0; send];
             payload(u64::from(number) * 2, 0, &mut body);
             // Nobody listens for long to what comes behind the body.
             let excess_max = if self.kind == Kind::Dripper { 20 } else { 600 };
             let (head, forward) = http::forward(rng, &authority, &login, &body, excess_max);
-            self.manners[0].send = forward.upload.len() as u64;
+            self.behaviours[0].send = forward.upload.len() as u64;
             (self.hello, self.forward) = (vec![head], Some(forward));
         }
     }
 
     fn command(&self) -> u8 {
-        match (&self.visits, &self.mail) {
+        match (&self.visits, &self.udp) {
             (_, Some(_)) => 3,
             (Some(_), _) => 2,
             _ => 1,
@@ -169,10 +169,10 @@ impl Plan {
     }
 
     fn place(&self, rng: &mut Rng, number: u8) -> Place {
-        if let Some(mail) = &self.mail {
+        if let Some(udp) = &self.udp {
             let nobody = SocketAddr::from(([0; 4], 0));
-            let own = SocketAddr::new(self.from.ip(), mail.hint);
-            return Place::Addr(if mail.hint > 0 || rng.bool() {
+            let own = SocketAddr::new(self.from.ip(), udp.hint);
+            return Place::Addr(if udp.hint > 0 || rng.bool() {
                 own
             } else {
                 nobody

@@ -6,7 +6,7 @@ use anklet::net::Millis;
 use super::client::{CANCEL_MS, Client, LATE_MS, Stage};
 use crate::clients::reply_format::{self, Answer};
 use crate::clients::scenario::{Dialect, End, Kind};
-use crate::clients::udp_client::Correspondent;
+use crate::clients::udp_client::UdpClient;
 use crate::network::Network;
 
 /// A transfer that could complete has this long, far less than any timeout of a tunnel. The
@@ -19,7 +19,7 @@ const REFUSED_MS: Millis = 12_000;
 /// Who comes to a listener does so within three seconds of its opening, and is let in at once.
 const VISIT_MS: Millis = 4_000;
 
-/// The last letter may wait so long for its name.
+/// The last datagram may wait so long for its name.
 const LOOKUP_MS: Millis = 20_000;
 
 impl Client {
@@ -125,7 +125,7 @@ impl Client {
             return self.due_in(net, REFUSED_MS);
         }
         let life = &net.lives[number];
-        if life.plan.mail.is_some() {
+        if life.plan.udp.is_some() {
             return self.associated(net, answer);
         }
         let is_told = |s: &&usize| {
@@ -183,7 +183,7 @@ impl Client {
         let inner = net.lives[self.life].inner.map(|p| net.udp_sockets[p].local);
         match answer.bound.filter(|bound| inner == Some(*bound)) {
             Some(relay) => {
-                self.correspondent = Some(Correspondent::new(self.life, self.s, relay));
+                self.udp_client = Some(UdpClient::new(self.life, self.s, relay));
             }
             None => {
                 let life = self.life;
@@ -194,17 +194,17 @@ impl Client {
         }
     }
 
-    /// Sends letters, and ends when all are sent.
-    pub(super) fn correspond(&mut self, net: &mut Network) {
-        let Some(correspondent) = &mut self.correspondent else {
+    /// Sends datagrams, and ends when all are sent.
+    pub(super) fn run_udp(&mut self, net: &mut Network) {
+        let Some(udp_client) = &mut self.udp_client else {
             return;
         };
-        if !correspondent.step(net) || self.due_ms.is_some() {
+        if !udp_client.step(net) || self.due_ms.is_some() {
             return;
         }
-        net.settle_letters(self.life);
-        let end = net.lives[self.life].plan.mail.as_ref().map(|mail| mail.end);
-        net.trace(|| format!("client {} has sent its letters: {end:?}", self.s));
+        net.check_deliveries(self.life);
+        let end = net.lives[self.life].plan.udp.as_ref().map(|udp| udp.end);
+        net.trace(|| format!("client {} has sent its datagrams: {end:?}", self.s));
         match end {
             Some(End::Vanish(_)) => net.peer_vanishes(self.s),
             Some(End::Reset(_)) => net.peer_resets(self.s),
@@ -236,7 +236,7 @@ impl Client {
         if plan.completes() {
             self.due_in(net, TRANSFER_MS);
         } else if plan.kind == Kind::Idler {
-            let half_closed = plan.manners[0].end == End::Fin;
+            let half_closed = plan.behaviours[0].end == End::Fin;
             let timeout_ms = net.watch.timeouts_ms[if half_closed { 2 } else { 1 }];
             self.due_in(net, timeout_ms + LATE_MS);
         } else {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use anklet::net::Millis;
 
-use crate::clients::udp_scenario::{Fate, Mail};
+use crate::clients::udp_scenario::{Delivery, UdpScenario};
 
 /// How a connection attempt at a target goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(crate) enum End {
 
 /// How one end of a tunnel behaves.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Manner {
+pub(crate) struct Behaviour {
     /// Bytes to send.
     pub(crate) send: u64,
     /// Sends back what it gets instead.
@@ -94,7 +94,7 @@ pub(crate) enum Kind {
     /// Wants what is forbidden.
     Forbidden,
     /// Has a UDP association.
-    Correspondent,
+    UdpAssociation,
 }
 
 /// What a client speaks.
@@ -194,7 +194,7 @@ pub(crate) struct Plan {
     /// It does not say who is to come.
     pub(crate) from_anywhere: bool,
     /// It asks for UDP ASSOCIATE, and sends these.
-    pub(crate) mail: Option<Mail>,
+    pub(crate) udp: Option<UdpScenario>,
     /// Its request is forwarded.
     pub(crate) forward: Option<Forward>,
     /// The messages of its handshake.
@@ -204,7 +204,7 @@ pub(crate) struct Plan {
     /// Where it stops early.
     pub(crate) stop: Option<Stop>,
     /// The two ends of the tunnel: client and target.
-    pub(crate) manners: [Manner; 2],
+    pub(crate) behaviours: [Behaviour; 2],
     /// Its target's addresses.
     pub(crate) sites: Vec<(SocketAddr, Reach)>,
     /// The class of its target's name; an address is asked for if there is none.
@@ -239,10 +239,10 @@ impl Plan {
     pub(crate) fn total(&self, side: usize) -> u64 {
         if let (Some(forward), 0) = (&self.forward, side) {
             forward.script.len() as u64
-        } else if self.manners[side].echo {
-            self.manners[1 - side].send
+        } else if self.behaviours[side].echo {
+            self.behaviours[1 - side].send
         } else {
-            self.manners[side].send
+            self.behaviours[side].send
         }
     }
 }
@@ -272,8 +272,8 @@ pub(crate) struct Life {
     pub(crate) target: Option<usize>,
     /// The one that was left when the server first wrote to the client with one at hand.
     pub(crate) winner: Option<usize>,
-    /// The letters that its client has sent.
-    pub(crate) fates: Vec<Fate>,
+    /// The datagrams that its client has sent.
+    pub(crate) deliveries: Vec<Delivery>,
     /// The socket that its client sends them to.
     pub(crate) inner: Option<usize>,
     /// The listener of its BIND.

@@ -3,7 +3,7 @@
 
 use anklet::net::Millis;
 
-use crate::clients::scenario::{End, Manner, Side};
+use crate::clients::scenario::{Behaviour, End, Side};
 use crate::network::Network;
 use crate::network::channel::payload;
 
@@ -15,7 +15,7 @@ pub(crate) struct Endpoint {
     life: usize,
     s: usize,
     side: usize,
-    manner: Manner,
+    behaviour: Behaviour,
     /// The other direction's end has been seen.
     ended: bool,
     /// It will do nothing more.
@@ -26,12 +26,12 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// The end `side` (client 0, target 1) of a life, on that connection.
     pub(crate) fn new(net: &Network, life: usize, side: usize, s: usize) -> Self {
-        let manner = net.lives[life].plan.manners[side];
+        let behaviour = net.lives[life].plan.behaviours[side];
         Self {
             life,
             s,
             side,
-            manner,
+            behaviour,
             ended: false,
             over: false,
             next_ms: 0,
@@ -56,23 +56,23 @@ impl Endpoint {
         if net.now < self.next_ms {
             return net.wake(self.s, self.next_ms - net.now);
         }
-        let received = open && self.manner.reads && self.receive(net);
+        let received = open && self.behaviour.reads && self.receive(net);
         let sent = self.send(net);
-        let ends = open && self.manner.reads && !self.ended && net.peer_sees_end(self.s);
+        let ends = open && self.behaviour.reads && !self.ended && net.peer_sees_end(self.s);
         if ends {
             self.ended = true;
             self.judge_end(net);
         }
         self.finish(net, open);
         if received || sent || ends {
-            self.next_ms = net.now + self.manner.pace_ms;
-            net.wake(self.s, self.manner.pace_ms);
+            self.next_ms = net.now + self.behaviour.pace_ms;
+            net.wake(self.s, self.behaviour.pace_ms);
         }
     }
 
     fn receive(&self, net: &mut Network) -> bool {
         let (mut got, mut expected) = ([0; 512], [0; 512]);
-        let len = net.peer_receive(self.s, &mut got[..self.manner.chunk]);
+        let len = net.peer_receive(self.s, &mut got[..self.behaviour.chunk]);
         let side = &mut net.sockets[self.s].side;
         let at = side.received;
         side.received += len as u64;
@@ -109,19 +109,19 @@ impl Endpoint {
     fn send(&self, net: &mut Network) -> bool {
         let side = net.sockets[self.s].side;
         let plan = &net.lives[self.life].plan;
-        let waits = self.manner.waits
+        let waits = self.behaviour.waits
             && match plan.forward {
                 Some(_) => side.received < plan.total(0),
                 None => !self.ended,
             };
-        let limit = match self.manner.echo {
+        let limit = match self.behaviour.echo {
             true => side.received,
             false if waits => 0,
-            false => self.manner.send,
+            false => self.behaviour.send,
         };
         let left = usize::try_from(limit - side.sent)
             .unwrap_or(usize::MAX)
-            .min(self.manner.chunk);
+            .min(self.behaviour.chunk);
         let upload = plan
             .forward
             .as_ref()
@@ -140,18 +140,18 @@ impl Endpoint {
 
     /// The seed of the stream that `side` sends; an echo has that of the other.
     fn stream(&self, net: &Network, side: usize) -> u64 {
-        let echo = net.lives[self.life].plan.manners[side].echo;
+        let echo = net.lives[self.life].plan.behaviours[side].echo;
         (self.life * 2 + if echo { 1 - side } else { side }) as u64
     }
 
     fn finish(&mut self, net: &mut Network, open: bool) {
         let side = net.sockets[self.s].side;
         let moved = side.sent + side.received;
-        let all_sent = match self.manner.echo {
+        let all_sent = match self.behaviour.echo {
             true => self.ended && side.sent == side.received,
-            false => side.sent == self.manner.send,
+            false => side.sent == self.behaviour.send,
         };
-        let fin = match self.manner.end {
+        let fin = match self.behaviour.end {
             // Without payload in front, an end of stream would give the dial up (T5); and it
             // ends a BIND that waits (B5).
             End::Fin => all_sent && (open || self.may_end_early(net)),
@@ -169,7 +169,7 @@ impl Endpoint {
             net.peer_ends(self.s);
         }
         // Who never ends, or never reads, notices only that the server is gone.
-        let stays = !self.manner.reads || self.manner.end == End::Never;
+        let stays = !self.behaviour.reads || self.behaviour.end == End::Never;
         let gone = net.sockets[self.s].dropped;
         if if stays { gone } else { fin && self.ended } {
             net.peer_closes(self.s);
@@ -180,7 +180,7 @@ impl Endpoint {
     fn leave(&mut self, net: &mut Network) {
         self.over = true;
         net.sockets[self.s].side.left = true;
-        match self.manner.end {
+        match self.behaviour.end {
             End::Vanish(_) => net.peer_vanishes(self.s),
             _ => net.peer_resets(self.s),
         }

@@ -1,29 +1,29 @@
-//! A client with a UDP association: runs its errands one after the other.
-//! What becomes of its letters is seen where they arrive, in `udp_remote.rs`.
+//! A client with a UDP association: runs its actions one after the other.
+//! What becomes of its datagrams is seen where they arrive, in `udp_remote.rs`.
 
 use std::net::SocketAddr;
 
 use anklet::net::Millis;
 
-use crate::clients::udp_scenario::{Errand, Fate, PORTS, PORTS_FIRST};
+use crate::clients::udp_scenario::{Delivery, PORTS, PORTS_FIRST, UdpAction};
 use crate::network::Network;
-use crate::network::datagram::{Letter, Stamp, header, named_header};
+use crate::network::datagram::{Datagram, Tag, header, named_header};
 
 /// Where somebody sends from who is not the client.
-const STRANGER: [u8; 4] = [192, 168, 1, 99];
+const OTHER_HOST: [u8; 4] = [192, 168, 1, 99];
 
 /// The client's side of an association.
 #[derive(Debug)]
-pub(crate) struct Correspondent {
+pub(crate) struct UdpClient {
     life: usize,
     s: usize,
-    /// Where the server takes letters.
+    /// Where the server takes datagrams.
     relay: SocketAddr,
     next: usize,
     next_ms: Millis,
 }
 
-impl Correspondent {
+impl UdpClient {
     /// The one of `life`, whose control connection is `s`, told to send to `relay`.
     pub(crate) fn new(life: usize, s: usize, relay: SocketAddr) -> Self {
         Self {
@@ -37,47 +37,47 @@ impl Correspondent {
 
     /// Does what is due. Whether everything is done.
     pub(crate) fn step(&mut self, net: &mut Network) -> bool {
-        // Bounded by the number of errands.
+        // Bounded by the number of actions.
         loop {
             if net.now < self.next_ms {
                 net.wake(self.s, self.next_ms - net.now);
                 return false;
             }
-            let Some(mail) = &net.lives[self.life].plan.mail else {
+            let Some(udp) = &net.lives[self.life].plan.udp else {
                 return true;
             };
-            let Some(errand) = mail.errands.get(self.next).cloned() else {
+            let Some(action) = udp.actions.get(self.next).cloned() else {
                 return true;
             };
             self.next += 1;
-            self.run(net, errand);
+            self.run(net, action);
         }
     }
 
-    fn run(&mut self, net: &mut Network, errand: Errand) {
-        match errand {
-            Errand::Wait(ms) => self.next_ms = net.now + ms,
-            Errand::Chatter(len) => {
+    fn run(&mut self, net: &mut Network, action: UdpAction) {
+        match action {
+            UdpAction::Wait(ms) => self.next_ms = net.now + ms,
+            UdpAction::SendOnControl(len) => {
                 net.peer_send(self.s, &vec![5; len]);
             }
-            Errand::Rival(bytes) => {
+            UdpAction::SendFromOtherPort(bytes) => {
                 if net.lives[self.life]
-                    .fates
+                    .deliveries
                     .iter()
-                    .any(|fate| fate.arrived > 0)
+                    .any(|delivery| delivery.arrived > 0)
                 {
                     let from = self.own(net, PORTS - 1);
                     self.send(net, from, bytes, None);
                 }
             }
-            Errand::Noise(bytes, port) => {
+            UdpAction::SendInvalid(bytes, port) => {
                 let from = match port {
                     Some(port) => self.own(net, port),
-                    None => (STRANGER, PORTS_FIRST).into(),
+                    None => (OTHER_HOST, PORTS_FIRST).into(),
                 };
                 self.send(net, from, bytes, None);
             }
-            Errand::Letter {
+            UdpAction::Send {
                 remote,
                 name,
                 len,
@@ -86,15 +86,15 @@ impl Correspondent {
             } => {
                 let site = net.lives[self.life]
                     .plan
-                    .mail
+                    .udp
                     .as_ref()
-                    .map(|mail| mail.remotes[remote]);
+                    .map(|udp| udp.remotes[remote]);
                 let Some(site) = site.map(|remote| remote.site) else {
                     return;
                 };
-                let fates = &mut net.lives[self.life].fates;
-                let number = u32::try_from(fates.len()).unwrap_or(u32::MAX);
-                fates.push(Fate {
+                let deliveries = &mut net.lives[self.life].deliveries;
+                let number = u32::try_from(deliveries.len()).unwrap_or(u32::MAX);
+                deliveries.push(Delivery {
                     sent_ms: net.now,
                     sure,
                     excused: false,
@@ -106,13 +106,13 @@ impl Correspondent {
                     Some(name) => named_header(&name, site.port()),
                     None => header(site),
                 };
-                let stamp = Stamp {
+                let tag = Tag {
                     life: self.life,
                     remote,
                     back: false,
                     number,
                 };
-                let bytes = [head, stamp.write(len)].concat();
+                let bytes = [head, tag.write(len)].concat();
                 let from = self.own(net, port);
                 self.send(net, from, bytes, Some((self.life, number)));
             }
@@ -132,7 +132,7 @@ impl Correspondent {
         number: Option<(usize, u32)>,
     ) {
         let to = self.relay;
-        net.carry(Letter {
+        net.forward_datagram(Datagram {
             from,
             to,
             bytes,

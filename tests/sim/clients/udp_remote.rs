@@ -1,39 +1,39 @@
-//! Where letters arrive: at remotes and at clients. Each must be whole, its own, from whom it
+//! Where datagrams arrive: at remotes and at clients. Each must be whole, its own, from whom it
 //! says, and come no more often than it was sent.
 
 use std::net::{IpAddr, SocketAddr};
 
 use nix::errno::Errno;
 
-use crate::clients::udp_scenario::{ARRIVAL_MS, Fate, Manner, PORTS, PORTS_FIRST};
-use crate::network::datagram::{Letter, Stamp, open};
+use crate::clients::udp_scenario::{ARRIVAL_MS, Delivery, PORTS, PORTS_FIRST, RemoteBehaviour};
+use crate::network::datagram::{Datagram, Tag, open};
 use crate::network::{Network, SimEvent};
 
 /// What is too long for a client: more than UDP carries behind a header, and more than UDP.
-const LOUD_BYTES: (usize, usize) = (65_498, 70_000);
+const OVERSIZED_BYTES: (usize, usize) = (65_498, 70_000);
 
 impl Network {
-    /// A letter comes to its end, wherever that is.
-    pub(crate) fn arrive(&mut self, letter: Letter) {
+    /// A datagram comes to its end, wherever that is.
+    pub(crate) fn arrive(&mut self, datagram: Datagram) {
         let socket = self
             .udp_sockets
             .iter()
-            .position(|socket| socket.local == letter.to);
+            .position(|socket| socket.local == datagram.to);
         if let Some(p) = socket {
-            return self.udp_arrives(p, letter);
+            return self.udp_arrives(p, datagram);
         }
-        if let Some(life) = self.client_at(letter.to) {
-            return self.client_receives(life, &letter);
+        if let Some(life) = self.client_at(datagram.to) {
+            return self.client_receives(life, &datagram);
         }
-        if let Some((life, remote)) = self.remote_at(letter.to) {
-            self.remote_receives(life, remote, &letter);
+        if let Some((life, remote)) = self.remote_at(datagram.to) {
+            self.remote_receives(life, remote, &datagram);
         }
     }
 
     /// The life and the number of the remote with that address.
     pub(crate) fn remote_at(&self, addr: SocketAddr) -> Option<(usize, usize)> {
         self.lives.iter().enumerate().find_map(|(number, life)| {
-            let mut remotes = life.plan.mail.as_ref()?.remotes.iter();
+            let mut remotes = life.plan.udp.as_ref()?.remotes.iter();
             Some((number, remotes.position(|remote| remote.site == addr)?))
         })
     }
@@ -45,148 +45,154 @@ impl Network {
         (own == addr.ip()).then_some(life)
     }
 
-    /// Finds out which letter it is, with a header in front or without.
-    pub(crate) fn numbered(&self, mut letter: Letter) -> Letter {
-        let body = match self.client_at(letter.to) {
-            Some(_) => open(&letter.bytes).map(|(_, body)| body),
-            None => Some(&letter.bytes[..]),
+    /// Finds out which datagram it is, with a header in front or without.
+    pub(crate) fn numbered(&self, mut datagram: Datagram) -> Datagram {
+        let body = match self.client_at(datagram.to) {
+            Some(_) => open(&datagram.bytes).map(|(_, body)| body),
+            None => Some(&datagram.bytes[..]),
         };
-        let stamp = body.and_then(Stamp::read);
-        letter.number = stamp.map(|stamp| (stamp.life, stamp.number));
-        letter
+        let tag = body.and_then(Tag::read);
+        datagram.number = tag.map(|tag| (tag.life, tag.number));
+        datagram
     }
 
-    /// What has become of a letter.
-    fn fate(&mut self, (life, number): (usize, u32)) -> Option<&mut Fate> {
+    /// What has become of a datagram.
+    fn delivery(&mut self, (life, number): (usize, u32)) -> Option<&mut Delivery> {
         let number = usize::try_from(number).ok()?;
-        self.lives.get_mut(life)?.fates.get_mut(number)
+        self.lives.get_mut(life)?.deliveries.get_mut(number)
     }
 
-    /// A fault strikes a letter.
-    pub(crate) fn excuse(&mut self, number: Option<(usize, u32)>) {
-        if let Some(fate) = number.and_then(|number| self.fate(number)) {
-            fate.excused = true;
+    /// A fault strikes a datagram.
+    pub(crate) fn note_fault(&mut self, number: Option<(usize, u32)>) {
+        if let Some(delivery) = number.and_then(|number| self.delivery(number)) {
+            delivery.excused = true;
         }
     }
 
-    fn remote_receives(&mut self, life: usize, remote: usize, letter: &Letter) {
+    fn remote_receives(&mut self, life: usize, remote: usize, datagram: &Datagram) {
         let Some(p) = self
             .udp_sockets
             .iter()
-            .position(|socket| socket.local == letter.from)
+            .position(|socket| socket.local == datagram.from)
         else {
             return self.fail(format!("remote {remote} of life {life} hears a stranger"));
         };
         let owner = self.udp_sockets[p].life;
-        let stamp = Stamp::read(&letter.bytes);
-        let right = |stamp: &Stamp| (stamp.life, stamp.remote, stamp.back) == (life, remote, false);
-        let Some(stamp) = stamp.filter(|stamp| right(stamp) && owner == life) else {
-            let text = format!("remote {remote} of life {life} gets {stamp:?} of life {owner}");
+        let tag = Tag::read(&datagram.bytes);
+        let right = |tag: &Tag| (tag.life, tag.remote, tag.back) == (life, remote, false);
+        let Some(tag) = tag.filter(|tag| right(tag) && owner == life) else {
+            let text = format!("remote {remote} of life {life} gets {tag:?} of life {owner}");
             return self.fail(text);
         };
         let once = self.odds.udp_twice == 0;
-        let Some(fate) = self.fate((life, stamp.number)) else {
+        let Some(delivery) = self.delivery((life, tag.number)) else {
             let text = format!("remote {remote} of life {life} gets what was to be dropped");
             return self.fail(text);
         };
-        fate.arrived += 1;
-        if once && fate.arrived > 1 {
+        delivery.arrived += 1;
+        if once && delivery.arrived > 1 {
             self.fail(format!(
-                "letter {} of life {life} comes twice",
-                stamp.number
+                "datagram {} of life {life} comes twice",
+                tag.number
             ));
         }
-        self.answer(p, letter, stamp);
+        self.answer(p, datagram, tag);
     }
 
-    fn answer(&mut self, p: usize, letter: &Letter, stamp: Stamp) {
-        let Some(mail) = &self.lives[stamp.life].plan.mail else {
+    fn answer(&mut self, p: usize, datagram: &Datagram, tag: Tag) {
+        let Some(udp) = &self.lives[tag.life].plan.udp else {
             return;
         };
-        let (site, manner) = (
-            mail.remotes[stamp.remote].site,
-            mail.remotes[stamp.remote].manner,
+        let (site, behaviour) = (
+            udp.remotes[tag.remote].site,
+            udp.remotes[tag.remote].behaviour,
         );
-        let uninvited = mail.remotes.iter().position(|remote| {
+        let unsolicited = udp.remotes.iter().position(|remote| {
             let same = remote.site.is_ipv4() == site.is_ipv4();
-            same && remote.manner == Manner::Uninvited
+            same && remote.behaviour == RemoteBehaviour::Unsolicited
         });
-        let number = Some((stamp.life, stamp.number));
+        let number = Some((tag.life, tag.number));
         let send = |net: &mut Self, from: SocketAddr, remote: usize, len: usize| {
-            let stamp = Stamp {
+            let tag = Tag {
                 back: true,
                 remote,
-                ..stamp
+                ..tag
             };
-            let to = letter.from;
-            net.carry(Letter {
+            let to = datagram.from;
+            net.forward_datagram(Datagram {
                 from,
                 to,
-                bytes: stamp.write(len),
+                bytes: tag.write(len),
                 number,
             });
         };
-        let len = letter.bytes.len();
-        if matches!(manner, Manner::Echo | Manner::OtherPort | Manner::Loud) {
-            let port = site.port() + u16::from(manner == Manner::OtherPort);
-            if let Some(fate) = self.fate((stamp.life, stamp.number)) {
-                fate.answered += 1;
+        let len = datagram.bytes.len();
+        if matches!(
+            behaviour,
+            RemoteBehaviour::Echo | RemoteBehaviour::OtherPort | RemoteBehaviour::Oversized
+        ) {
+            let port = site.port() + u16::from(behaviour == RemoteBehaviour::OtherPort);
+            if let Some(delivery) = self.delivery((tag.life, tag.number)) {
+                delivery.answered += 1;
             }
-            send(self, SocketAddr::new(site.ip(), port), stamp.remote, len);
+            send(self, SocketAddr::new(site.ip(), port), tag.remote, len);
         }
-        match (manner, uninvited) {
-            (Manner::Loud, _) if len < 100 => {
-                let len = self.rng.usize(LOUD_BYTES.0..=LOUD_BYTES.1);
-                let stamp = Stamp {
+        match (behaviour, unsolicited) {
+            (RemoteBehaviour::Oversized, _) if len < 100 => {
+                let len = self.rng.usize(OVERSIZED_BYTES.0..=OVERSIZED_BYTES.1);
+                let tag = Tag {
                     back: true,
-                    number: crate::network::datagram::NOWHERE,
-                    ..stamp
+                    number: crate::network::datagram::UNDELIVERABLE,
+                    ..tag
                 };
-                let bytes = stamp.write(len);
-                self.carry(Letter {
+                let bytes = tag.write(len);
+                self.forward_datagram(Datagram {
                     from: site,
-                    to: letter.from,
+                    to: datagram.from,
                     bytes,
                     number: None,
                 });
             }
-            (Manner::Unreachable, _) => {
+            (RemoteBehaviour::Unreachable, _) => {
                 let latency = self.latency();
                 self.schedule(latency, SimEvent::UdpError(p, Errno::ECONNREFUSED));
             }
             (_, Some(other)) => {
-                let Some(mail) = &self.lives[stamp.life].plan.mail else {
+                let Some(udp) = &self.lives[tag.life].plan.udp else {
                     return;
                 };
-                let from = mail.remotes[other].site;
+                let from = udp.remotes[other].site;
                 send(self, from, other, len);
             }
             _ => {}
         }
     }
 
-    fn client_receives(&mut self, life: usize, letter: &Letter) {
+    fn client_receives(&mut self, life: usize, datagram: &Datagram) {
         let inner = self.lives[life].inner.map(|p| self.udp_sockets[p].local);
-        let opened = open(&letter.bytes);
-        let Some((source, stamp)) = opened.and_then(|(source, body)| {
-            let stamp = Stamp::read(body).filter(|stamp| stamp.back && stamp.life == life)?;
-            Some((source, stamp))
+        let opened = open(&datagram.bytes);
+        let Some((source, tag)) = opened.and_then(|(source, body)| {
+            let tag = Tag::read(body).filter(|tag| tag.back && tag.life == life)?;
+            Some((source, tag))
         }) else {
             return self.fail(format!(
-                "life {life} gets what is no letter of its: {opened:?}"
+                "life {life} gets what is no datagram of its: {opened:?}"
             ));
         };
         let strict = self.watch.strict;
         let remote = self.lives[life]
             .plan
-            .mail
+            .udp
             .as_ref()
-            .map(|mail| mail.remotes[stamp.remote]);
-        let Some(remote) = remote.filter(|_| inner == Some(letter.from)) else {
-            return self.fail(format!("life {life} gets a letter from {}", letter.from));
+            .map(|udp| udp.remotes[tag.remote]);
+        let Some(remote) = remote.filter(|_| inner == Some(datagram.from)) else {
+            return self.fail(format!(
+                "life {life} gets a datagram from {}",
+                datagram.from
+            ));
         };
-        let next = u16::from(remote.manner == Manner::OtherPort);
-        let uninvited = remote.manner == Manner::Uninvited && stamp.remote > 0;
+        let next = u16::from(remote.behaviour == RemoteBehaviour::OtherPort);
+        let unsolicited = remote.behaviour == RemoteBehaviour::Unsolicited && tag.remote > 0;
         if source != SocketAddr::new(remote.site.ip(), remote.site.port() + next) {
             return self.fail(format!(
                 "life {life} is told of {source}, not {}",
@@ -194,38 +200,38 @@ impl Network {
             ));
         }
         let once = self.odds.udp_twice == 0;
-        let Some(fate) = self.fate((life, stamp.number)) else {
+        let Some(delivery) = self.delivery((life, tag.number)) else {
             return self.fail(format!("life {life} gets an answer to nothing"));
         };
-        if uninvited {
+        if unsolicited {
             if strict {
                 self.fail(format!(
-                    "life {life} gets a letter from {source}, uninvited"
+                    "life {life} gets a datagram from {source}, unsolicited"
                 ));
             }
             return;
         }
-        fate.returned += 1;
-        if once && fate.returned > fate.answered {
+        delivery.returned += 1;
+        if once && delivery.returned > delivery.answered {
             self.fail(format!(
                 "the answer {} of life {life} comes twice",
-                stamp.number
+                tag.number
             ));
         }
     }
 
     /// The association is over, or will be: what could arrive has arrived.
-    pub(crate) fn settle_letters(&mut self, life: usize) {
+    pub(crate) fn check_deliveries(&mut self, life: usize) {
         let now = self.now;
         if self.lives[life].excused {
             return;
         }
-        let lost = |fate: &&Fate| {
-            let due = fate.sure && !fate.excused && fate.sent_ms + ARRIVAL_MS <= now;
-            due && (fate.arrived == 0 || (fate.answered > 0 && fate.returned == 0))
+        let lost = |delivery: &&Delivery| {
+            let due = delivery.sure && !delivery.excused && delivery.sent_ms + ARRIVAL_MS <= now;
+            due && (delivery.arrived == 0 || (delivery.answered > 0 && delivery.returned == 0))
         };
-        if let Some(fate) = self.lives[life].fates.iter().find(lost) {
-            let text = format!("a letter of life {life} is lost without a fault: {fate:?}");
+        if let Some(delivery) = self.lives[life].deliveries.iter().find(lost) {
+            let text = format!("a datagram of life {life} is lost without a fault: {delivery:?}");
             self.fail(text);
         }
     }

@@ -1,5 +1,5 @@
-//! The correspondence of a UDP client: with whom, what it sends and when, and what becomes of
-//! each letter. Drawn from the seed alone, like all that a life is up to.
+//! The scenario of a UDP association: the remotes, what the client sends and when, and what becomes of
+//! each datagram. Drawn from the seed alone, like all that a life is up to.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,7 +7,7 @@ use anklet::net::Millis;
 use fastrand::Rng;
 
 use crate::clients::scenario::{End, Plan, Reach};
-use crate::network::datagram::{NOWHERE, STAMP_BYTES, Stamp, header};
+use crate::network::datagram::{TAG_BYTES, Tag, UNDELIVERABLE, header};
 
 /// Where the ports of clients begin; each life has four.
 pub(crate) const PORTS_FIRST: u16 = 20_000;
@@ -20,9 +20,9 @@ const SILENCE_MS: (Millis, Millis) = (32_000, 36_000);
 /// What is not there after so long is lost: four ways at their slowest, and shortages.
 pub(crate) const ARRIVAL_MS: Millis = 1_800;
 
-/// What a remote does with a letter.
+/// What a remote does with a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum RemoteBehaviour {
     /// Sends one back.
     Echo,
     /// Nothing.
@@ -30,31 +30,31 @@ pub(crate) enum Manner {
     /// Sends one back, from its next port.
     OtherPort,
     /// Sends one back, and one that is too long for any client.
-    Loud,
+    Oversized,
     /// Is not there: an error comes back.
     Unreachable,
     /// Cannot be sent to: a firewall.
-    Unsendable,
-    /// Writes to the client when others have got a letter, without having been written to.
-    Uninvited,
+    SendFails,
+    /// Writes to the client when others have got a datagram, without having been written to.
+    Unsolicited,
 }
 
-/// Somebody a client corresponds with.
+/// The other end of a UDP association's datagrams.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Remote {
     /// Where it is written to.
     pub(crate) site: SocketAddr,
     /// What it does then.
-    pub(crate) manner: Manner,
+    pub(crate) behaviour: RemoteBehaviour,
 }
 
 /// What a client does next.
 #[derive(Clone, Debug)]
-pub(crate) enum Errand {
+pub(crate) enum UdpAction {
     /// Nothing, for so long.
     Wait(Millis),
-    /// Sends a letter to that remote, from its port of that number.
-    Letter {
+    /// Sends a datagram to that remote, from its port of that number.
+    Send {
         /// The remote's number.
         remote: usize,
         /// The name it is called by, if not its address.
@@ -68,29 +68,29 @@ pub(crate) enum Errand {
     },
     /// A datagram that must arrive nowhere, from that port of its own, or (`None`) somebody
     /// else's.
-    Noise(Vec<u8>, Option<u16>),
-    /// The same, from a port that nobody has announced, once a letter from another has arrived.
-    Rival(Vec<u8>),
+    SendInvalid(Vec<u8>, Option<u16>),
+    /// The same, from a port that nobody has announced, once a datagram from another has arrived.
+    SendFromOtherPort(Vec<u8>),
     /// So many bytes over the TCP connection, which mean nothing.
-    Chatter(usize),
+    SendOnControl(usize),
 }
 
-/// A correspondence.
+/// The scenario of a UDP association.
 #[derive(Debug)]
-pub(crate) struct Mail {
+pub(crate) struct UdpScenario {
     /// With whom; the first is there, and the one that may have a name.
     pub(crate) remotes: Vec<Remote>,
     /// What the client does, in this order.
-    pub(crate) errands: Vec<Errand>,
+    pub(crate) actions: Vec<UdpAction>,
     /// Its port, in the request; 0: not said.
     pub(crate) hint: u16,
     /// How it ends.
     pub(crate) end: End,
 }
 
-/// What has become of a letter.
+/// What has become of a datagram.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fate {
+pub(crate) struct Delivery {
     /// When it was sent.
     pub(crate) sent_ms: Millis,
     /// It arrives, unless a fault strikes.
@@ -106,8 +106,8 @@ pub(crate) struct Fate {
 }
 
 impl Plan {
-    /// Draws the correspondence.
-    pub(crate) fn correspond(&mut self, rng: &mut Rng, number: u8) {
+    /// Draws the scenario of a UDP association.
+    pub(crate) fn draw_udp(&mut self, rng: &mut Rng, number: u8) {
         let mut remotes = remotes(rng, number);
         self.sites.clear();
         self.name = None;
@@ -116,31 +116,31 @@ impl Plan {
                 "good", "good", "alias", "long", "plain", "none", "fail", "dead",
             ];
             self.name = Some(names[rng.usize(..names.len())]);
-            remotes[0].manner = Manner::Echo;
+            remotes[0].behaviour = RemoteBehaviour::Echo;
             self.sites = vec![(remotes[0].site, Reach::Open)];
         }
         // Two programs of one host, of which the first gets the association: who knows.
-        let rivals = rng.u8(..5) == 0;
+        let two_ports = rng.u8(..5) == 0;
         let hint = match rng.u8(..3) {
             0 => PORTS_FIRST + PORTS * u16::from(number),
             _ => 0,
         };
-        let mut errands = Vec::new();
+        let mut actions = Vec::new();
         let phases = rng.u16(1..=2);
         for phase in 0..phases {
             if phase > 0 {
-                errands.push(Errand::Wait(rng.u64(SILENCE_MS.0..SILENCE_MS.1)));
+                actions.push(UdpAction::Wait(rng.u64(SILENCE_MS.0..SILENCE_MS.1)));
             }
             for _ in 0..rng.u8(1..6) {
                 let burst = if rng.u8(..5) == 0 { 40 } else { 5 };
                 for _ in 0..rng.u8(1..=burst) {
-                    let port = if rivals { rng.u16(..2) } else { phase };
-                    errands.push(self.errand(rng, number, &remotes, port, !rivals));
+                    let port = if two_ports { rng.u16(..2) } else { phase };
+                    actions.push(self.action(rng, number, &remotes, port, !two_ports));
                 }
-                errands.push(Errand::Wait(rng.u64(..400)));
+                actions.push(UdpAction::Wait(rng.u64(..400)));
             }
         }
-        errands.push(Errand::Wait(rng.u64(ARRIVAL_MS..2 * ARRIVAL_MS)));
+        actions.push(UdpAction::Wait(rng.u64(ARRIVAL_MS..2 * ARRIVAL_MS)));
         let ends = [
             End::Fin,
             End::Fin,
@@ -148,43 +148,53 @@ impl Plan {
             End::Vanish(0),
             End::Never,
         ];
-        let end = ends[rng.usize(..if rivals { 3 } else { 5 })];
-        self.mail = Some(Mail {
+        let end = ends[rng.usize(..if two_ports { 3 } else { 5 })];
+        self.udp = Some(UdpScenario {
             remotes,
-            errands,
+            actions,
             hint,
             end,
         });
     }
 
-    fn errand(&self, rng: &mut Rng, life: u8, remotes: &[Remote], port: u16, calm: bool) -> Errand {
-        let letter = |rng: &mut Rng| loop {
+    fn action(
+        &self,
+        rng: &mut Rng,
+        life: u8,
+        remotes: &[Remote],
+        port: u16,
+        calm: bool,
+    ) -> UdpAction {
+        let datagram = |rng: &mut Rng| loop {
             let remote = rng.usize(..remotes.len());
             // The first is always there to be written to.
-            if remote == 0 || remotes[remote].manner != Manner::Uninvited {
+            if remote == 0 || remotes[remote].behaviour != RemoteBehaviour::Unsolicited {
                 break remote;
             }
         };
         match rng.u8(..16) {
-            0 => Errand::Noise(noise(rng, life.into(), remotes[0].site), Some(port)),
+            0 => UdpAction::SendInvalid(
+                invalid_datagram(rng, life.into(), remotes[0].site),
+                Some(port),
+            ),
             1 => {
-                let stamp = Stamp {
+                let tag = Tag {
                     life: life.into(),
                     remote: 0,
                     back: false,
-                    number: NOWHERE,
+                    number: UNDELIVERABLE,
                 };
-                let bytes = [header(remotes[0].site), stamp.write(50)].concat();
+                let bytes = [header(remotes[0].site), tag.write(50)].concat();
                 // While the association is its first port's.
                 if calm && port == 0 && rng.bool() {
-                    Errand::Rival(bytes)
+                    UdpAction::SendFromOtherPort(bytes)
                 } else {
-                    Errand::Noise(bytes, None)
+                    UdpAction::SendInvalid(bytes, None)
                 }
             }
-            2 => Errand::Chatter(rng.usize(1..100)),
+            2 => UdpAction::SendOnControl(rng.usize(1..100)),
             _ => {
-                let remote = letter(rng);
+                let remote = datagram(rng);
                 let class = self.name.filter(|_| remote == 0);
                 // More names than an association has places for.
                 let name = class.map(|class| format!("{class}-{life}.n{}.example", rng.u8(..6)));
@@ -193,11 +203,13 @@ impl Plan {
                     1..=8 => 9_000,
                     _ => 1_500,
                 };
-                Errand::Letter {
+                UdpAction::Send {
                     remote,
-                    len: rng.usize(STAMP_BYTES..=most),
+                    len: rng.usize(TAG_BYTES..=most),
                     port,
-                    sure: calm && name.is_none() && remotes[remote].manner != Manner::Unsendable,
+                    sure: calm
+                        && name.is_none()
+                        && remotes[remote].behaviour != RemoteBehaviour::SendFails,
                     name,
                 }
             }
@@ -206,18 +218,20 @@ impl Plan {
 }
 
 fn remotes(rng: &mut Rng, number: u8) -> Vec<Remote> {
-    use Manner::{Echo, Loud, OtherPort, Silent, Uninvited, Unreachable, Unsendable};
-    let manners = [
+    use RemoteBehaviour::{
+        Echo, OtherPort, Oversized, SendFails, Silent, Unreachable, Unsolicited,
+    };
+    let behaviours = [
         Echo,
         Echo,
         Echo,
         Echo,
         Silent,
         OtherPort,
-        Loud,
+        Oversized,
         Unreachable,
-        Unsendable,
-        Uninvited,
+        SendFails,
+        Unsolicited,
     ];
     let remote = |at: u8, rng: &mut Rng| {
         let (v4, v6) = (
@@ -232,24 +246,28 @@ fn remotes(rng: &mut Rng, number: u8) -> Vec<Remote> {
             v4
         };
         // Somebody has to be written to.
-        let manners = if at == 0 { &manners[..6] } else { &manners };
+        let behaviours = if at == 0 {
+            &behaviours[..6]
+        } else {
+            &behaviours
+        };
         Remote {
             site,
-            manner: manners[rng.usize(..manners.len())],
+            behaviour: behaviours[rng.usize(..behaviours.len())],
         }
     };
     (0..rng.u8(1..5)).map(|at| remote(at, rng)).collect()
 }
 
 /// A datagram with which something is wrong, for a remote of the life.
-fn noise(rng: &mut Rng, life: usize, site: SocketAddr) -> Vec<u8> {
-    let stamp = Stamp {
+fn invalid_datagram(rng: &mut Rng, life: usize, site: SocketAddr) -> Vec<u8> {
+    let tag = Tag {
         life,
         remote: 0,
         back: false,
-        number: NOWHERE,
+        number: UNDELIVERABLE,
     };
-    let mut bytes = [header(site), stamp.write(50)].concat();
+    let mut bytes = [header(site), tag.write(50)].concat();
     let header_len = bytes.len() - 50;
     match rng.u8(..7) {
         0 => bytes.truncate(rng.usize(..header_len)),

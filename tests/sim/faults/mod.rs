@@ -44,8 +44,8 @@ pub(crate) struct Odds {
     pub(crate) udp_error: u32,
     /// It is overtaken by others.
     pub(crate) udp_slow: u32,
-    /// Letters that the server's UDP sockets have room for, at least and at most.
-    pub(crate) udp_queue_letters: (usize, usize),
+    /// Datagrams that the server's UDP sockets have room for, at least and at most.
+    pub(crate) udp_queue_datagrams: (usize, usize),
     /// The longest way of a segment.
     pub(crate) latency_ms: u64,
     /// Events in one batch at most.
@@ -89,7 +89,7 @@ impl Odds {
             udp_twice: often(200),
             udp_error: often(100),
             udp_slow: often(300),
-            udp_queue_letters: (0, 0),
+            udp_queue_datagrams: (0, 0),
             dns_dead_server: false,
             latency_ms: 0,
             batch_max: 0,
@@ -101,7 +101,7 @@ impl Odds {
         let least = rng.usize(48..256);
         odds.queue_bytes = (least, least * rng.usize(1..12));
         let least = rng.usize(4..60);
-        odds.udp_queue_letters = (least, least * rng.usize(1..4));
+        odds.udp_queue_datagrams = (least, least * rng.usize(1..4));
         if rng.u8(..3) == 0 {
             for _ in 0..3 {
                 let from = rng.u64(..15_000);

@@ -1,6 +1,6 @@
 //! Datagrams of UDP associations: what is in them, and the header in front (RFC 1928 §7).
 //!
-//! All of a letter's bytes follow from its stamp and its length, so one that is cut, mixed up
+//! All of a datagram's bytes follow from its tag and its length, so one that is cut, mixed up
 //! or somebody else's shows.
 
 use std::net::SocketAddr;
@@ -8,61 +8,61 @@ use std::net::SocketAddr;
 use crate::clients::reply_format::bound;
 use crate::network::channel::payload;
 
-/// The shortest letter.
-pub(crate) const STAMP_BYTES: usize = 7;
+/// The shortest datagram.
+pub(crate) const TAG_BYTES: usize = 7;
 
-/// The number of a letter that must arrive nowhere.
-pub(crate) const NOWHERE: u32 = u32::MAX;
+/// The number of a datagram that must arrive nowhere.
+pub(crate) const UNDELIVERABLE: u32 = u32::MAX;
 
 /// A datagram on its way.
 #[derive(Clone, Debug)]
-pub(crate) struct Letter {
+pub(crate) struct Datagram {
     /// Who sends it.
     pub(crate) from: SocketAddr,
     /// Whom to.
     pub(crate) to: SocketAddr,
     /// All of it.
     pub(crate) bytes: Vec<u8>,
-    /// Whose it is, and which of his, where that is known: its fate is that letter's.
+    /// The client whose scenario it belongs to and its number there, where that is known.
     pub(crate) number: Option<(usize, u32)>,
 }
 
-/// What a letter is.
+/// What a datagram is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    /// Whose correspondence it belongs to.
+pub(crate) struct Tag {
+    /// The client whose scenario it belongs to.
     pub(crate) life: usize,
-    /// To, or from, which of his remotes.
+    /// The number of the remote that it goes to or comes from.
     pub(crate) remote: usize,
     /// It is from the remote.
     pub(crate) back: bool,
-    /// Its number, or that of the letter which it answers.
+    /// Its number, or that of the datagram which it answers.
     pub(crate) number: u32,
 }
 
-impl Stamp {
-    /// The letter with this stamp, `len` bytes of it, [`STAMP_BYTES`] at least.
+impl Tag {
+    /// The datagram with this tag, `len` bytes of it, [`TAG_BYTES`] at least.
     pub(crate) fn write(self, len: usize) -> Vec<u8> {
         let byte = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
-        let mut bytes = vec![0; len.max(STAMP_BYTES)];
+        let mut bytes = vec![0; len.max(TAG_BYTES)];
         bytes[..3].copy_from_slice(&[byte(self.life), byte(self.remote), u8::from(self.back)]);
-        bytes[3..STAMP_BYTES].copy_from_slice(&self.number.to_be_bytes());
+        bytes[3..TAG_BYTES].copy_from_slice(&self.number.to_be_bytes());
         let seed = u64::from(self.number) << 16 | (self.life as u64) << 8 | self.remote as u64;
-        payload(seed ^ len as u64, 0, &mut bytes[STAMP_BYTES..]);
+        payload(seed ^ len as u64, 0, &mut bytes[TAG_BYTES..]);
         bytes
     }
 
-    /// The stamp of a letter, if that is whole.
+    /// The tag of a datagram, if that is whole.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let (head, _) = bytes.split_first_chunk::<STAMP_BYTES>()?;
+        let (head, _) = bytes.split_first_chunk::<TAG_BYTES>()?;
         let [life, remote, back, number @ ..] = *head;
-        let stamp = Self {
+        let tag = Self {
             life: life.into(),
             remote: remote.into(),
             back: back == 1,
             number: u32::from_be_bytes(number),
         };
-        (stamp.write(bytes.len()) == bytes).then_some(stamp)
+        (tag.write(bytes.len()) == bytes).then_some(tag)
     }
 }
 
@@ -108,17 +108,17 @@ mod tests {
 
     #[test]
     fn a_letter_that_is_cut_or_changed_has_no_stamp() {
-        let stamp = Stamp {
+        let tag = Tag {
             life: 3,
             remote: 1,
             back: true,
             number: 9,
         };
-        let mut bytes = stamp.write(100);
-        assert_eq!(Stamp::read(&bytes), Some(stamp));
-        assert_eq!(Stamp::read(&bytes[..99]), None);
+        let mut bytes = tag.write(100);
+        assert_eq!(Tag::read(&bytes), Some(tag));
+        assert_eq!(Tag::read(&bytes[..99]), None);
         bytes[50] ^= 1;
-        assert_eq!(Stamp::read(&bytes), None);
+        assert_eq!(Tag::read(&bytes), None);
     }
 
     #[test]

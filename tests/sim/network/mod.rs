@@ -27,7 +27,7 @@ use crate::clients::scenario::Life;
 use crate::faults::Odds;
 use crate::network::bind_listener::BindListener;
 use crate::network::channel::Channel;
-use crate::network::datagram::Letter;
+use crate::network::datagram::Datagram;
 use crate::network::socket::{DnsSocket, Socket};
 use crate::network::udp_socket::UdpSocket;
 use crate::properties::Watch;
@@ -73,7 +73,7 @@ pub(crate) enum SimEvent {
     /// An injected shortage at a listener is over.
     ListenerRelease(usize),
     /// A datagram of an association comes to its end.
-    Letter(Box<Letter>),
+    Datagram(Box<Datagram>),
     /// News of a datagram sent earlier reaches a socket of an association.
     UdpError(usize, Errno),
     /// An injected shortage at one is over.

@@ -154,7 +154,7 @@ impl Query {
             .strip_suffix(".example")
             .and_then(|name| name.split_once('-'));
         let found = number.and_then(|(class, number)| {
-            // A correspondent has several names for one address.
+            // A UDP association has several names for one address.
             let number = number.split('.').next()?;
             Some((class, number.parse::<usize>().ok()?))
         });

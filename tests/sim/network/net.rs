@@ -154,7 +154,7 @@ impl Net for World {
         is_v6: bool,
     ) -> Result<usize, Errno> {
         self.network()
-            .receive_letters(socket.udp_socket()?, batch, is_v6)
+            .receive_datagrams(socket.udp_socket()?, batch, is_v6)
     }
 
     fn send_batch(
@@ -165,7 +165,7 @@ impl Net for World {
         is_aimed: bool,
     ) -> Result<usize, Errno> {
         let p = socket.udp_socket()?;
-        self.network().send_letters(p, batch, numbers, is_aimed)
+        self.network().send_datagrams(p, batch, numbers, is_aimed)
     }
 
     fn listeners(&self) -> &[SocketAddr] {
@@ -310,7 +310,7 @@ impl Drop for UdpHandle {
     }
 }
 
-/// An event in a few letters, as a line of the trace.
+/// An event in short, as a line of the trace.
 fn describe(event: &Event) -> String {
     let flags = [
         (event.readable, "readable "),

@@ -297,7 +297,7 @@ impl Network {
             !socket.dropped && socket.token.is_some_and(|own| own.key() == token.key())
         };
         let plan = &self.lives[life].plan;
-        if plan.visits.is_some() || plan.mail.is_some() {
+        if plan.visits.is_some() || plan.udp.is_some() {
             self.fail(format!("the server dials {to}, which nobody asked it to"));
         }
         let client = self.lives[life].client.map(|s| &self.sockets[s]);

@@ -12,8 +12,8 @@ use anklet::state::batch::{BATCH_MAX, Batch};
 use anklet::state::slots::Token;
 use nix::errno::Errno;
 
-use crate::clients::udp_scenario::Manner;
-use crate::network::datagram::Letter;
+use crate::clients::udp_scenario::RemoteBehaviour;
+use crate::network::datagram::Datagram;
 use crate::network::{Network, SimEvent, Source};
 use crate::world::{WAN_V4, WAN_V6};
 
@@ -41,7 +41,7 @@ pub(crate) struct UdpSocket {
     token: Token,
     /// Whom it hears, with port 0 any port there; `None`: everybody.
     heard: Option<SocketAddr>,
-    queue: VecDeque<Letter>,
+    queue: VecDeque<Datagram>,
     room: usize,
     error: Option<Errno>,
     /// An injected shortage hides what is queued.
@@ -79,7 +79,7 @@ impl Network {
     pub(crate) fn open_udp_socket(&mut self, side: Side, token: Token) -> Result<usize, Errno> {
         self.watch.progress();
         let life = self.owner(token);
-        let Some(life) = life.filter(|life| self.lives[*life].plan.mail.is_some()) else {
+        let Some(life) = life.filter(|life| self.lives[*life].plan.udp.is_some()) else {
             self.fail(format!("a UDP socket is opened for nobody ({life:?})"));
             return Err(Errno::EACCES);
         };
@@ -113,7 +113,7 @@ impl Network {
         let local = SocketAddr::new(addr, PORT_FIRST + u16::try_from(p).unwrap_or(0));
         let room = self
             .rng
-            .usize(self.odds.udp_queue_letters.0..=self.odds.udp_queue_letters.1);
+            .usize(self.odds.udp_queue_datagrams.0..=self.odds.udp_queue_datagrams.1);
         self.udp_sockets.push(UdpSocket {
             life,
             local,
@@ -156,11 +156,11 @@ impl Network {
         self.ready.retain(|source| *source != Source::UdpSocket(p));
     }
 
-    /// A letter reaches a socket of the server.
-    pub(crate) fn udp_arrives(&mut self, p: usize, letter: Letter) {
+    /// A datagram reaches a socket of the server.
+    pub(crate) fn udp_arrives(&mut self, p: usize, datagram: Datagram) {
         let socket = &mut self.udp_sockets[p];
         let hears = socket.heard.is_none_or(|heard| {
-            heard.ip() == letter.from.ip() && [0, letter.from.port()].contains(&heard.port())
+            heard.ip() == datagram.from.ip() && [0, datagram.from.port()].contains(&heard.port())
         });
         if socket.dropped || !hears {
             return;
@@ -168,9 +168,9 @@ impl Network {
         socket.held = false;
         if socket.queue.len() >= socket.room {
             self.trace(|| format!("UDP socket {p} is full"));
-            self.excuse(letter.number);
+            self.note_fault(datagram.number);
         } else {
-            socket.queue.push_back(letter);
+            socket.queue.push_back(datagram);
         }
         self.edge(Source::UdpSocket(p));
     }
@@ -190,7 +190,7 @@ impl Network {
     }
 
     /// The server receives a batch.
-    pub(crate) fn receive_letters(
+    pub(crate) fn receive_datagrams(
         &mut self,
         p: usize,
         batch: &mut Batch,
@@ -226,15 +226,15 @@ impl Network {
         if count == 0 {
             return Err(Errno::EAGAIN);
         }
-        let letters: Vec<Letter> = self.udp_sockets[p].queue.drain(..count).collect();
+        let datagrams: Vec<Datagram> = self.udp_sockets[p].queue.drain(..count).collect();
         self.watch.progress();
-        self.trace(|| format!("server receives {count} letters from UDP socket {p}"));
-        for (number, letter) in letters.iter().enumerate() {
+        self.trace(|| format!("server receives {count} datagrams from UDP socket {p}"));
+        for (number, datagram) in datagrams.iter().enumerate() {
             let space = &mut *batch.spaces()[number];
-            let len = letter.bytes.len().min(space.len());
-            space[..len].copy_from_slice(&letter.bytes[..len]);
-            batch.set_received(number, letter.from, len, len < letter.bytes.len());
-            if inner && letter.number.is_some() {
+            let len = datagram.bytes.len().min(space.len());
+            space[..len].copy_from_slice(&datagram.bytes[..len]);
+            batch.set_received(number, datagram.from, len, len < datagram.bytes.len());
+            if inner && datagram.number.is_some() {
                 self.lives[life].moved_ms = self.now;
             }
         }
@@ -242,7 +242,7 @@ impl Network {
     }
 
     /// The server sends datagrams of a batch.
-    pub(crate) fn send_letters(
+    pub(crate) fn send_datagrams(
         &mut self,
         p: usize,
         batch: &Batch,
@@ -256,91 +256,94 @@ impl Network {
         }
         let socket = &self.udp_sockets[p];
         let (from, heard, life) = (socket.local, socket.heard, socket.life);
-        let letters = numbers.iter().map(|number| {
+        let datagrams = numbers.iter().map(|number| {
             let number = usize::from(*number);
             let to = heard
                 .filter(|_| is_aimed)
                 .unwrap_or_else(|| batch.addr(number));
-            Letter {
+            Datagram {
                 from,
                 to,
                 bytes: batch.bytes(number).to_vec(),
                 number: None,
             }
         });
-        let mut letters: Vec<Letter> = letters.map(|letter| self.numbered(letter)).collect();
+        let mut datagrams: Vec<Datagram> =
+            datagrams.map(|datagram| self.numbered(datagram)).collect();
         if self.chance(self.odds.early_block) {
-            letters.iter().for_each(|letter| self.excuse(letter.number));
+            datagrams
+                .iter()
+                .for_each(|datagram| self.note_fault(datagram.number));
             return Err(Errno::EAGAIN);
         }
-        if letters.len() > 1 && self.chance(self.odds.short_write) {
-            letters.truncate(self.rng.usize(1..letters.len()));
+        if datagrams.len() > 1 && self.chance(self.odds.short_write) {
+            datagrams.truncate(self.rng.usize(1..datagrams.len()));
         }
-        let count = letters.len();
-        for (sent, letter) in letters.into_iter().enumerate() {
-            if let Err(error) = self.may_send(life, &letter, heard) {
+        let count = datagrams.len();
+        for (sent, datagram) in datagrams.into_iter().enumerate() {
+            if let Err(error) = self.may_send(life, &datagram, heard) {
                 return if sent > 0 { Ok(sent) } else { Err(error) };
             }
             if heard.is_some() {
                 self.lives[life].moved_ms = self.now;
             }
-            self.trace(|| format!("server sends {:?} to {}", letter.number, letter.to));
-            self.carry(letter);
+            self.trace(|| format!("server sends {:?} to {}", datagram.number, datagram.to));
+            self.forward_datagram(datagram);
         }
         Ok(count)
     }
 
-    /// Whether the system lets a letter go; and whether anybody has asked for it.
+    /// Whether the system lets a datagram go; and whether anybody has asked for it.
     fn may_send(
         &mut self,
         life: usize,
-        letter: &Letter,
+        datagram: &Datagram,
         heard: Option<SocketAddr>,
     ) -> Result<(), Errno> {
         let Some(heard) = heard else {
             let remote = self
-                .remote_at(letter.to)
+                .remote_at(datagram.to)
                 .filter(|(owner, _)| *owner == life);
             let Some((_, remote)) = remote else {
                 self.fail(format!(
                     "life {life} sends to {}, which it never asked for",
-                    letter.to
+                    datagram.to
                 ));
                 return Err(Errno::EACCES);
             };
-            let manner = self.lives[life]
+            let behaviour = self.lives[life]
                 .plan
-                .mail
+                .udp
                 .as_ref()
-                .map(|mail| mail.remotes[remote].manner);
-            return if manner == Some(Manner::Unsendable) {
+                .map(|udp| udp.remotes[remote].behaviour);
+            return if behaviour == Some(RemoteBehaviour::SendFails) {
                 Err(Errno::EPERM)
             } else {
                 Ok(())
             };
         };
-        if letter.to.port() == 0 || letter.to.ip() != heard.ip() {
-            self.fail(format!("life {life} is sent something at {}", letter.to));
+        if datagram.to.port() == 0 || datagram.to.ip() != heard.ip() {
+            self.fail(format!("life {life} is sent something at {}", datagram.to));
             return Err(Errno::EDESTADDRREQ);
         }
-        let max = BYTES_MAX[usize::from(letter.to.is_ipv6())];
-        if letter.bytes.len() > max {
+        let max = BYTES_MAX[usize::from(datagram.to.is_ipv6())];
+        if datagram.bytes.len() > max {
             Err(Errno::EMSGSIZE)
         } else {
             Ok(())
         }
     }
 
-    /// Sends a letter on its way through the network: it may be lost, late or doubled.
-    pub(crate) fn carry(&mut self, letter: Letter) {
+    /// Sends a datagram on its way through the network: it may be lost, late or doubled.
+    pub(crate) fn forward_datagram(&mut self, datagram: Datagram) {
         if self.chance(self.odds.udp_loss) {
-            return self.excuse(letter.number);
+            return self.note_fault(datagram.number);
         }
         if self.chance(self.odds.udp_error)
             && let Some(p) = self
                 .udp_sockets
                 .iter()
-                .position(|socket| socket.local == letter.from)
+                .position(|socket| socket.local == datagram.from)
         {
             // Of an earlier one: this one arrives.
             let latency = self.latency();
@@ -350,9 +353,9 @@ impl Network {
         let delay = self.latency() + if late { self.rng.u64(1..300) } else { 0 };
         if self.chance(self.odds.udp_twice) {
             let again = delay + self.latency();
-            self.schedule(again, SimEvent::Letter(Box::new(letter.clone())));
+            self.schedule(again, SimEvent::Datagram(Box::new(datagram.clone())));
         }
-        self.schedule(delay, SimEvent::Letter(Box::new(letter)));
+        self.schedule(delay, SimEvent::Datagram(Box::new(datagram)));
     }
 
     /// How many associations have a socket to their client.

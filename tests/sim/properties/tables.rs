@@ -54,7 +54,7 @@ impl Network {
     pub(crate) fn was_full(&mut self, life: usize) -> bool {
         self.note_full();
         let plan = &self.lives[life].plan;
-        let table = match (&plan.visits, &plan.mail) {
+        let table = match (&plan.visits, &plan.udp) {
             (Some(_), _) => 0,
             (_, Some(_)) => 1,
             _ if plan.dialect.is_http() => 2,
