@@ -95,7 +95,10 @@ fn most_lives_that_can_complete_do() {
         let world = World::new(seed, false);
         live(&world).unwrap_or_else(|text| panic!("seed {seed}: {text}"));
         let network = world.network();
-        let completing = network.lives.iter().filter(|life| life.plan.completes());
+        let completing = network
+            .lives
+            .iter()
+            .filter(|life| life.scenario.completes());
         able += completing.clone().count();
         complete += completing.filter(|life| life.complete).count();
     }
@@ -112,9 +115,9 @@ fn every_way_through_the_server_is_taken() {
         live(&world).unwrap_or_else(|text| panic!("seed {seed}: {text}"));
         for life in &world.network().lives {
             for (count, dialect) in dialects.iter_mut().zip([Socks5, Socks4, Connect, Forward]) {
-                *count += u32::from(life.complete && life.plan.dialect == dialect);
+                *count += u32::from(life.complete && life.scenario.dialect == dialect);
             }
-            binds += u32::from(life.complete && life.plan.visits.is_some());
+            binds += u32::from(life.complete && life.scenario.bind_peers.is_some());
             for delivery in &life.deliveries {
                 let sure = delivery.sure && !delivery.excused;
                 for (count, is) in

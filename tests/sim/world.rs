@@ -67,8 +67,8 @@ pub(crate) enum Actor {
     Client(Client),
     /// Of a tunnel's.
     Target(Endpoint),
-    /// Of a stranger's, who has come to the listener of a BIND.
-    Stranger,
+    /// An unexpected peer, which connects to the listener of a BIND.
+    UnexpectedPeer,
     /// Of a DNS connection.
     NameServer(NameServer),
     /// Of one that a test holds by hand.
@@ -99,7 +99,7 @@ impl World {
         let mut network = Network::new(rng, odds, trace);
         for number in 0..lives {
             let life = Life::new(&mut network.rng, number, secured, &network.odds);
-            network.schedule(life.plan.start_ms, SimEvent::Start(usize::from(number)));
+            network.schedule(life.scenario.start_ms, SimEvent::Start(usize::from(number)));
             network.lives.push(life);
         }
         for signal in [Signal::Reload, Signal::Report] {
@@ -251,7 +251,7 @@ impl Inner {
                 net.dns_sockets[m].inbox.push_back(message);
                 net.edge(Source::DnsSocket(m));
             }
-            SimEvent::Visit(d, number) => self.visit(d, number),
+            SimEvent::BindPeer(d, number) => self.bind_peer(d, number),
             SimEvent::ListenerRelease(d) => net.release_listener(d),
             SimEvent::Datagram(datagram) => net.arrive(*datagram),
             SimEvent::UdpError(p, error) => net.udp_fails(p, error),
@@ -269,10 +269,15 @@ impl Inner {
         let listener = net.sockets.len() % LISTENERS.len();
         let s = net.open(
             Some(life),
-            (LISTENERS[listener], net.lives[life].plan.from),
+            (LISTENERS[listener], net.lives[life].scenario.from),
             0,
         );
-        net.trace(|| format!("life {life} begins at {s}: {:?}", net.lives[life].plan.kind));
+        net.trace(|| {
+            format!(
+                "life {life} begins at {s}: {:?}",
+                net.lives[life].scenario.kind
+            )
+        });
         net.lives[life].client = Some(s);
         let latency = net.latency();
         net.schedule(latency, SimEvent::Arrive(s));
@@ -282,31 +287,31 @@ impl Inner {
     }
 
     /// Somebody comes to the listener of a BIND, unless it has closed.
-    fn visit(&mut self, d: usize, number: usize) {
+    fn bind_peer(&mut self, d: usize, number: usize) {
         let net = &mut self.network;
         let (life, local) = (net.bind_listeners[d].life, net.bind_listeners[d].local);
-        let visit = net.lives[life]
-            .plan
-            .visits
+        let peer = net.lives[life]
+            .scenario
+            .bind_peers
             .as_ref()
-            .and_then(|visits| visits.get(number));
-        let Some(visit) = visit
+            .and_then(|bind_peers| bind_peers.get(number));
+        let Some(peer) = peer
             .copied()
-            .filter(|visit| visit.from.is_ipv4() == local.is_ipv4())
+            .filter(|peer| peer.from.is_ipv4() == local.is_ipv4())
         else {
             return;
         };
         if net.bind_listeners[d].dropped {
             return;
         }
-        let s = net.open(Some(life), (local, visit.from), TARGET_ROOM_BYTES);
-        if visit.expected {
+        let s = net.open(Some(life), (local, peer.from), TARGET_ROOM_BYTES);
+        if peer.expected {
             net.lives[life].targets.push(s);
             self.actors
                 .push(Actor::Target(Endpoint::new(net, life, 1, s)));
         } else {
             net.peer_send_payload(s, 0, 0, number * 7);
-            self.actors.push(Actor::Stranger);
+            self.actors.push(Actor::UnexpectedPeer);
         }
         net.join_backlog(d, s);
         net.wake(s, 0);
@@ -333,7 +338,7 @@ impl Inner {
             Actor::Client(client) => client.step(net),
             Actor::Target(endpoint) => endpoint.step(net, true),
             Actor::NameServer(server) => server.step(net, s),
-            Actor::Stranger => net.be_refused(s),
+            Actor::UnexpectedPeer => net.expect_refusal(s),
             Actor::Nobody => {}
         }
     }

@@ -57,7 +57,7 @@ impl Client {
             sent: 0,
             next_ms: 0,
             leave_ms: None,
-            stage: match net.lives[life].plan.dialect {
+            stage: match net.lives[life].scenario.dialect {
                 Dialect::Socks5 => Stage::Method,
                 _ => Stage::Reply,
             },
@@ -83,13 +83,13 @@ impl Client {
         self.stop(net);
         if !self.timed && net.sockets[self.s].accepted_at.is_some() {
             self.timed = true;
-            if net.lives[self.life].plan.kind == Kind::Unfinished {
+            if net.lives[self.life].scenario.kind == Kind::Unfinished {
                 self.due_in(net, net.watch.timeouts_ms[0] + LATE_MS);
             }
         }
-        let plan = &net.lives[self.life].plan;
-        let ahead = plan.pace == Pace::Pipelined || plan.forward.is_some();
-        let ahead = ahead && plan.udp.is_none() && self.has_said_all(net);
+        let scenario = &net.lives[self.life].scenario;
+        let ahead = scenario.pace == Pace::Pipelined || scenario.forward.is_some();
+        let ahead = ahead && scenario.udp.is_none() && self.has_said_all(net);
         match self.stage {
             Stage::Tunnel => self.endpoint.step(net, true),
             Stage::Associated => self.run_udp(net),
@@ -131,7 +131,7 @@ impl Client {
             _ => held,
         };
         if late {
-            let (kind, number, stage) = (life.plan.kind, self.life, self.stage);
+            let (kind, number, stage) = (life.scenario.kind, self.life, self.stage);
             let side = net.sockets[self.s].side;
             net.fail(format!(
                 "life {number} ({kind:?}) hangs in {stage:?}: {side:?}"
@@ -152,8 +152,8 @@ impl Client {
     fn has_said_all(&self, net: &Network) -> bool {
         self.sent
             == net.lives[self.life]
-                .plan
-                .hello
+                .scenario
+                .handshake
                 .iter()
                 .map(Vec::len)
                 .sum::<usize>()
@@ -164,18 +164,18 @@ impl Client {
         if net.now < self.next_ms {
             return net.wake(self.s, self.next_ms - net.now);
         }
-        let plan = &net.lives[self.life].plan;
-        let messages = match (plan.pace, self.stage) {
-            (Pace::Pipelined, _) | (_, Stage::Reply) => plan.hello.len(),
+        let scenario = &net.lives[self.life].scenario;
+        let messages = match (scenario.pace, self.stage) {
+            (Pace::Pipelined, _) | (_, Stage::Reply) => scenario.handshake.len(),
             (_, Stage::Method) => 1,
             (_, Stage::Login) => 2,
             _ => return,
         };
-        let bytes = plan.hello[..messages.min(plan.hello.len())].concat();
-        let end = plan
+        let bytes = scenario.handshake[..messages.min(scenario.handshake.len())].concat();
+        let end = scenario
             .stop
             .map_or(bytes.len(), |stop| stop.after.min(bytes.len()));
-        let dripping = plan.pace == Pace::Dripping;
+        let dripping = scenario.pace == Pace::Dripping;
         if self.sent >= end {
             return;
         }
@@ -188,19 +188,19 @@ impl Client {
         }
     }
 
-    /// Stops early, where that is the plan.
+    /// Stops early, where the scenario says so.
     fn stop(&mut self, net: &mut Network) {
         let Some(Stop {
             after,
             wait_ms,
             end,
-        }) = net.lives[self.life].plan.stop
+        }) = net.lives[self.life].scenario.stop
         else {
             return;
         };
         let early = matches!(self.stage, Stage::Method | Stage::Login | Stage::Reply);
         // Who gives up does so while the server works for him.
-        let kind = net.lives[self.life].plan.kind;
+        let kind = net.lives[self.life].scenario.kind;
         let alone = kind == Kind::GivesUp && net.sockets[self.s].accepted_at.is_none();
         if !early || self.sent < after || end == End::Never || alone {
             return;
@@ -223,7 +223,7 @@ impl Client {
                         net.peer_ends(self.s);
                     }
                 }
-                if net.lives[self.life].plan.kind == Kind::GivesUp {
+                if net.lives[self.life].scenario.kind == Kind::GivesUp {
                     // Of the last segments of the handshake, and of what it ends with.
                     let travels_ms = net.odds.latency_ms * 8;
                     self.due_in(net, CANCEL_MS + travels_ms);
@@ -239,18 +239,18 @@ impl Client {
         net.peer_closes(self.s);
         net.lives[self.life].over = true;
         let (life, sockets) = (&net.lives[self.life], &net.sockets);
-        let plan = &life.plan;
+        let scenario = &life.scenario;
         let idle_ms = net.now - life.moved_ms + LATE_MS / 5;
         let idle = self.stage == Stage::Associated && idle_ms >= net.watch.udp_ms;
         let planned = idle
             || matches!(self.stage, Stage::Refused | Stage::Left)
-            || plan.stop.is_some()
-            || plan.codes.is_empty()
+            || scenario.stop.is_some()
+            || scenario.codes.is_empty()
             || life.targets.iter().any(|s| sockets[*s].side.left);
         // With small tables a connection may be closed as it is accepted.
         let turned_away = net.watch.scarce && sockets[self.s].token.is_none();
         let excused = life.excused || net.watch.closing || turned_away;
-        let (kind, number, stage) = (plan.kind, self.life, self.stage);
+        let (kind, number, stage) = (scenario.kind, self.life, self.stage);
         if !planned && !excused {
             net.fail(format!(
                 "life {number} ({kind:?}) is closed in {stage:?}, by reset: {reset}"

@@ -1,14 +1,14 @@
 //! The weighted table of actions, and how a life is drawn from it.
 //!
 //! What a client and its target do follows from the seed alone, never from what the server
-//! does: so each plan knows which outcomes are right.
+//! does: so each scenario knows which outcomes are right.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fastrand::Rng;
 
 use crate::clients::scenario::{
-    Behaviour, Dialect, End, Kind, Life, Pace, Plan, Reach, Stop, Visit,
+    Behaviour, BindPeer, ConnectOutcome, Dialect, End, Kind, Life, Pace, Scenario, Stop,
 };
 use crate::faults::Odds;
 use crate::network::channel::payload;
@@ -41,7 +41,7 @@ impl Life {
     /// Draws a life. `secured`: the server asks for a password.
     pub(crate) fn new(rng: &mut Rng, number: u8, secured: bool, odds: &Odds) -> Self {
         let kind = draw(rng);
-        let mut plan = Plan {
+        let mut scenario = Scenario {
             kind,
             start_ms: rng.u64(..8_000),
             from: SocketAddr::new(
@@ -49,11 +49,11 @@ impl Life {
                 1024 + u16::from(number),
             ),
             dialect: dialect(rng, kind, number),
-            visits: None,
+            bind_peers: None,
             from_anywhere: false,
             udp: None,
             forward: None,
-            hello: Vec::new(),
+            handshake: Vec::new(),
             pace: if rng.u8(..3) == 0 {
                 Pace::Pipelined
             } else {
@@ -61,31 +61,31 @@ impl Life {
             },
             stop: None,
             behaviours: behaviours(rng, kind),
-            sites: Vec::new(),
+            target_addrs: Vec::new(),
             name: None,
             codes: vec![0],
         };
-        if plan.kind == Kind::UdpAssociation {
-            plan.dialect = Dialect::Socks5;
+        if scenario.kind == Kind::UdpAssociation {
+            scenario.dialect = Dialect::Socks5;
         }
-        if plan.dialect == Dialect::Forward {
-            plan.answer_at_once(rng);
+        if scenario.dialect == Dialect::Forward {
+            scenario.draw_forwarded_answer(rng);
         }
-        plan.destination(rng, number);
-        plan.forgive(odds);
-        if plan.kind == Kind::UdpAssociation {
-            plan.draw_udp(rng, number);
+        scenario.draw_target(rng, number);
+        scenario.allow_late_answers(odds);
+        if scenario.kind == Kind::UdpAssociation {
+            scenario.draw_udp(rng, number);
         } else {
-            plan.expect(rng, number);
+            scenario.draw_bind_peers(rng, number);
         }
-        plan.handshake(rng, number, secured);
-        plan.leave(rng);
+        scenario.draw_handshake(rng, number, secured);
+        scenario.draw_stop(rng);
         let dns = odds.dns_loss > 0 || odds.dns_slow > 0 || !odds.exhausted.is_empty();
         // Nothing is expected of a datagram to a name.
-        let excused = dns && plan.name.is_some() && plan.udp.is_none();
+        let excused = dns && scenario.name.is_some() && scenario.udp.is_none();
         let targets = Vec::new();
         Self {
-            plan,
+            scenario,
             client: None,
             targets,
             target: None,
@@ -193,9 +193,9 @@ fn behaviours(rng: &mut Rng, kind: Kind) -> [Behaviour; 2] {
     [client, target]
 }
 
-impl Plan {
+impl Scenario {
     /// The target of a forwarded request answers, at once or when it has the request, and ends.
-    fn answer_at_once(&mut self, rng: &mut Rng) {
+    fn draw_forwarded_answer(&mut self, rng: &mut Rng) {
         let dripping = self.kind == Kind::Dripper;
         let target = &mut self.behaviours[1];
         target.echo = false;
@@ -212,24 +212,24 @@ impl Plan {
     }
 
     /// Draws whether the target comes to the client: who comes, and when.
-    fn expect(&mut self, rng: &mut Rng, number: u8) {
+    fn draw_bind_peers(&mut self, rng: &mut Rng, number: u8) {
         let socks = matches!(self.dialect, Dialect::Socks5 | Dialect::Socks4);
         let told = !matches!(self.kind, Kind::Garbage | Kind::WrongPassword);
         if !socks || !told || rng.u8(..4) > 0 {
             return;
         }
-        let mut visits = Vec::new();
+        let mut bind_peers = Vec::new();
         // Now and then they come together.
-        let crowd_ms = rng.u64(..3_000);
+        let together_ms = rng.u64(..3_000);
         let when = |rng: &mut Rng| {
             if rng.bool() {
-                crowd_ms
+                together_ms
             } else {
                 rng.u64(..3_000)
             }
         };
         self.from_anywhere = rng.u8(..4) == 0;
-        for stranger in 0..rng.u8(..4) {
+        for unexpected in 0..rng.u8(..4) {
             // Of the Internet, or of a private network, which nobody may reach.
             let nets = [[10, 0, 0, 5], [45, 99, 0, number]];
             let nets = if self.from_anywhere {
@@ -237,8 +237,9 @@ impl Plan {
             } else {
                 &nets
             };
-            let from = SocketAddr::from((nets[rng.usize(..nets.len())], 999 + u16::from(stranger)));
-            visits.push(Visit {
+            let from =
+                SocketAddr::from((nets[rng.usize(..nets.len())], 999 + u16::from(unexpected)));
+            bind_peers.push(BindPeer {
                 from,
                 after_ms: when(rng),
                 expected: false,
@@ -250,16 +251,26 @@ impl Plan {
             Kind::Unreachable | Kind::GivesUp | Kind::Forbidden
         );
         if comes {
-            let good =
-                |(_, reach): &&(SocketAddr, Reach)| matches!(reach, Reach::Open | Reach::Slow(_));
-            self.sites = self.sites.iter().find(good).into_iter().copied().collect();
+            let good = |(_, connect_outcome): &&(SocketAddr, ConnectOutcome)| {
+                matches!(
+                    connect_outcome,
+                    ConnectOutcome::Open | ConnectOutcome::Slow(_)
+                )
+            };
+            self.target_addrs = self
+                .target_addrs
+                .iter()
+                .find(good)
+                .into_iter()
+                .copied()
+                .collect();
             for again in 0..=u64::from(rng.u8(..4) == 0) {
-                let Some((site, _)) = self.sites.first() else {
+                let Some((addr, _)) = self.target_addrs.first() else {
                     break;
                 };
                 let after_ms = when(rng) + again;
-                let from = SocketAddr::new(site.ip(), rng.u16(1024..));
-                visits.push(Visit {
+                let from = SocketAddr::new(addr.ip(), rng.u16(1024..));
+                bind_peers.push(BindPeer {
                     from,
                     after_ms,
                     expected: true,
@@ -267,19 +278,20 @@ impl Plan {
             }
             self.codes = vec![0];
             // SOCKS4 cannot say where else a listener is; who is not told does not come.
-            if self.dialect == Dialect::Socks4 && self.sites.iter().any(|(site, _)| site.is_ipv6())
+            if self.dialect == Dialect::Socks4
+                && self.target_addrs.iter().any(|(addr, _)| addr.is_ipv6())
             {
-                visits.retain(|visit| !visit.expected);
+                bind_peers.retain(|peer| !peer.expected);
                 self.codes = vec![6];
             }
         } else if self.name.is_none() && self.kind != Kind::Forbidden {
             self.codes = vec![6];
         }
-        self.visits = Some(visits);
+        self.bind_peers = Some(bind_peers);
     }
 
     /// Draws the target: address or name, and what becomes of an attempt at it.
-    fn destination(&mut self, rng: &mut Rng, number: u8) {
+    fn draw_target(&mut self, rng: &mut Rng, number: u8) {
         let port = 2000 + u16::from(number);
         let v4 = |n: u8| SocketAddr::new(Ipv4Addr::new(45, 67, n, number).into(), port);
         let v6 = SocketAddr::new(
@@ -294,9 +306,9 @@ impl Plan {
             v6
         };
         let good = if rng.u8(..4) == 0 {
-            Reach::Slow(rng.u64(50..1_500))
+            ConnectOutcome::Slow(rng.u64(50..1_500))
         } else {
-            Reach::Open
+            ConnectOutcome::Open
         };
         match self.kind {
             Kind::Forbidden => self.codes = vec![2],
@@ -306,15 +318,15 @@ impl Plan {
                 self.codes = vec![4, 6];
             }
             Kind::Unreachable | Kind::GivesUp => {
-                let (reach, code) = match rng.u8(..4) {
-                    _ if self.kind == Kind::GivesUp => (Reach::Hole, 6),
-                    0 => (Reach::Refused, 5),
-                    1 => (Reach::NoRoute, 3),
-                    2 => (Reach::NoHost, 4),
-                    _ => (Reach::Hole, 6),
+                let (connect_outcome, code) = match rng.u8(..4) {
+                    _ if self.kind == Kind::GivesUp => (ConnectOutcome::Hole, 6),
+                    0 => (ConnectOutcome::Refused, 5),
+                    1 => (ConnectOutcome::NoRoute, 3),
+                    2 => (ConnectOutcome::NoHost, 4),
+                    _ => (ConnectOutcome::Hole, 6),
                 };
-                self.sites
-                    .push((if rng.bool() { v4(0) } else { v6 }, reach));
+                self.target_addrs
+                    .push((if rng.bool() { v4(0) } else { v6 }, connect_outcome));
                 self.codes = vec![code];
                 if self.kind == Kind::GivesUp && named {
                     (self.name, self.codes) = (Some("dead"), vec![4, 6]);
@@ -323,29 +335,37 @@ impl Plan {
             _ if named => {
                 let names = ["good", "good", "alias", "long", "plain"];
                 self.name = Some(names[rng.usize(..names.len())]);
-                self.sites.push((v4(0), good));
+                self.target_addrs.push((v4(0), good));
                 if rng.bool() {
-                    let bad = [Reach::Refused, Reach::NoRoute, Reach::Hole, Reach::Open];
-                    self.sites.push((v6, bad[rng.usize(..bad.len())]));
+                    let bad = [
+                        ConnectOutcome::Refused,
+                        ConnectOutcome::NoRoute,
+                        ConnectOutcome::Hole,
+                        ConnectOutcome::Open,
+                    ];
+                    self.target_addrs.push((v6, bad[rng.usize(..bad.len())]));
                 }
                 if rng.bool() {
-                    self.sites.insert(0, (v4(1), Reach::Refused));
+                    self.target_addrs
+                        .insert(0, (v4(1), ConnectOutcome::Refused));
                 }
             }
-            _ => self.sites.push((if rng.bool() { v4(0) } else { v6 }, good)),
+            _ => self
+                .target_addrs
+                .push((if rng.bool() { v4(0) } else { v6 }, good)),
         }
     }
 
     /// Addresses that come more than the resolution delay (50 ms, RFC 8305 §3) after those of
     /// the other family are not waited for; so where a truncated answer or a dead server can
     /// make one family late, the failure of the other may be all there is.
-    fn forgive(&mut self, odds: &Odds) {
+    fn allow_late_answers(&mut self, odds: &Odds) {
         if self.name == Some("long") || (self.name.is_some() && odds.dns_dead_server) {
-            for (_, reach) in &self.sites {
-                self.codes.extend(match reach {
-                    Reach::Refused => Some(5),
-                    Reach::NoRoute => Some(3),
-                    Reach::Hole => Some(6),
+            for (_, connect_outcome) in &self.target_addrs {
+                self.codes.extend(match connect_outcome {
+                    ConnectOutcome::Refused => Some(5),
+                    ConnectOutcome::NoRoute => Some(3),
+                    ConnectOutcome::Hole => Some(6),
                     _ => None,
                 });
             }
@@ -353,8 +373,8 @@ impl Plan {
     }
 
     /// Draws where the client stops early.
-    fn leave(&mut self, rng: &mut Rng) {
-        let len: usize = self.hello.iter().map(Vec::len).sum();
+    fn draw_stop(&mut self, rng: &mut Rng) {
+        let len: usize = self.handshake.iter().map(Vec::len).sum();
         let wait_ms = rng.u64(..1_500);
         self.stop = match self.kind {
             Kind::GivesUp => {

@@ -1,4 +1,4 @@
-//! The messages of a handshake, in each dialect, drawn to fit a plan; and the codes with which
+//! The messages of a handshake, in each dialect, drawn to fit a scenario; and the codes with which
 //! each dialect may be answered. What HTTP clients send is put together in `http.rs`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,7 +7,7 @@ use fastrand::Rng;
 
 use super::http;
 use crate::clients::draw::CREDENTIAL;
-use crate::clients::scenario::{Dialect, Kind, Pace, Plan};
+use crate::clients::scenario::{Dialect, Kind, Pace, Scenario};
 use crate::network::channel::payload;
 
 /// Addresses that nobody may reach, port 1080.
@@ -25,9 +25,9 @@ enum Place {
     Name(String, u16),
 }
 
-impl Plan {
+impl Scenario {
     /// Draws the messages of the handshake.
-    pub(crate) fn handshake(&mut self, rng: &mut Rng, number: u8, secured: bool) {
+    pub(crate) fn draw_handshake(&mut self, rng: &mut Rng, number: u8, secured: bool) {
         let place = self.place(rng, number);
         match self.dialect {
             Dialect::Socks5 => self.socks5(rng, &place, secured),
@@ -48,11 +48,11 @@ impl Plan {
         if self.kind == Kind::Garbage && rng.bool() {
             let mut noise: Vec<u8> = (0..rng.usize(1..300)).map(|_| rng.u8(..)).collect();
             noise[0] = [0, 1, 6, 22, 255][rng.usize(..5)];
-            (self.hello, self.codes) = (vec![noise], Vec::new());
+            (self.handshake, self.codes) = (vec![noise], Vec::new());
             return;
         }
         let login = secured || rng.u8(..4) == 0;
-        self.hello.push(match login {
+        self.handshake.push(match login {
             true if rng.bool() && secured => vec![5, 3, 0, 1, 2],
             true => vec![5, 1, 2],
             false => vec![5, 2, 0, 1],
@@ -63,7 +63,7 @@ impl Plan {
                 password[3] ^= 1;
                 self.codes.clear();
             }
-            self.hello.push(fields(&[&[1], name, &password]));
+            self.handshake.push(fields(&[&[1], name, &password]));
         }
         let mut request = vec![5, self.command(), 0];
         match place {
@@ -82,10 +82,10 @@ impl Plan {
         }
         request.extend(place.port().to_be_bytes());
         if self.kind == Kind::Garbage {
-            (self.codes, self.sites) = ((1..=8).collect(), Vec::new());
+            (self.codes, self.target_addrs) = ((1..=8).collect(), Vec::new());
             request[[0, 1, 3][rng.usize(..3)]] = rng.u8(9..);
         }
-        self.hello.push(request);
+        self.handshake.push(request);
     }
 
     /// The SOCKS4 memo, and 4A for names.
@@ -110,19 +110,19 @@ impl Plan {
             // A user id without an end: closed without a word.
             request.truncate(8);
             request.extend([b'x'; 300]);
-            (self.codes, self.sites) = (Vec::new(), Vec::new());
+            (self.codes, self.target_addrs) = (Vec::new(), Vec::new());
         } else if self.kind == Kind::Garbage {
             request[1] = rng.u8(3..);
-            (self.codes, self.sites) = (vec![91], Vec::new());
+            (self.codes, self.target_addrs) = (vec![91], Vec::new());
         } else {
             let granted = |code: &u16| if *code == 0 { 90 } else { 91 };
             self.codes = self.codes.iter().map(granted).collect();
         }
         if secured && !self.codes.is_empty() {
             // A user id proves nothing.
-            (self.codes, self.visits) = (vec![91], None);
+            (self.codes, self.bind_peers) = (vec![91], None);
         }
-        self.hello = vec![request];
+        self.handshake = vec![request];
     }
 
     fn http(&mut self, rng: &mut Rng, number: u8, place: &Place, secured: bool) {
@@ -144,10 +144,10 @@ impl Plan {
         let authority = place.authority();
         if self.kind == Kind::Garbage {
             let (head, status) = http::garbage(rng, &authority);
-            (self.hello, self.codes) = (vec![head], vec![status]);
-            self.sites.clear();
+            (self.handshake, self.codes) = (vec![head], vec![status]);
+            self.target_addrs.clear();
         } else if self.dialect == Dialect::Connect {
-            self.hello = vec![http::connect(&authority, &login)];
+            self.handshake = vec![http::connect(&authority, &login)];
         } else {
             let send = usize::try_from(self.behaviours[0].send).unwrap_or(0);
             let mut body = vec![0; send];
@@ -156,12 +156,12 @@ impl Plan {
             let excess_max = if self.kind == Kind::Dripper { 20 } else { 600 };
             let (head, forward) = http::forward(rng, &authority, &login, &body, excess_max);
             self.behaviours[0].send = forward.upload.len() as u64;
-            (self.hello, self.forward) = (vec![head], Some(forward));
+            (self.handshake, self.forward) = (vec![head], Some(forward));
         }
     }
 
     fn command(&self) -> u8 {
-        match (&self.visits, &self.udp) {
+        match (&self.bind_peers, &self.udp) {
             (_, Some(_)) => 3,
             (Some(_), _) => 2,
             _ => 1,
@@ -178,20 +178,20 @@ impl Plan {
                 nobody
             });
         }
-        let last = self.sites.last().map(|(site, _)| *site);
+        let last = self.target_addrs.last().map(|(addr, _)| *addr);
         match (self.name, last) {
-            (Some(class), site) => {
-                let port = site.map_or(1080, |site| site.port());
+            (Some(class), addr) => {
+                let port = addr.map_or(1080, |addr| addr.port());
                 Place::Name(format!("{class}-{number}.example"), port)
             }
-            (None, Some(site)) if self.visits.is_some() && self.from_anywhere => {
-                let nowhere: IpAddr = match site {
+            (None, Some(addr)) if self.bind_peers.is_some() && self.from_anywhere => {
+                let nowhere: IpAddr = match addr {
                     SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
                     SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
                 };
                 Place::Addr((nowhere, 0).into())
             }
-            (None, Some(site)) => Place::Addr(site),
+            (None, Some(addr)) => Place::Addr(addr),
             (None, None) => {
                 let addr = FORBIDDEN[rng.usize(..FORBIDDEN.len())];
                 Place::Addr((addr, 1080).into())

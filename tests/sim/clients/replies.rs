@@ -10,14 +10,14 @@ use crate::clients::udp_client::UdpClient;
 use crate::network::Network;
 
 /// A transfer that could complete has this long, far less than any timeout of a tunnel. The
-/// slowest plan takes a quarter of it.
+/// slowest scenario takes a quarter of it.
 const TRANSFER_MS: Millis = 25_000;
 
 /// RFC 1928 §6: a connection is closed within 10 s of a reply that refuses. With slack.
 const REFUSED_MS: Millis = 12_000;
 
 /// Who comes to a listener does so within three seconds of its opening, and is let in at once.
-const VISIT_MS: Millis = 4_000;
+const BIND_PEER_MS: Millis = 4_000;
 
 /// The last datagram may wait so long for its name.
 const LOOKUP_MS: Millis = 20_000;
@@ -43,7 +43,7 @@ impl Client {
 
     /// How long the answer is that it waits for, as far as is known.
     fn answer_len(&mut self, net: &mut Network) -> Option<usize> {
-        let dialect = net.lives[self.life].plan.dialect;
+        let dialect = net.lives[self.life].scenario.dialect;
         match self.stage {
             Stage::Method | Stage::Login => return Some(2),
             Stage::Reply => {}
@@ -72,11 +72,11 @@ impl Client {
 
     fn answer_read(&mut self, net: &mut Network) {
         let answer = std::mem::take(&mut self.answer);
-        let plan = &net.lives[self.life].plan;
-        let with_login = plan.hello.len() == 3;
+        let scenario = &net.lives[self.life].scenario;
+        let with_login = scenario.handshake.len() == 3;
         net.trace(|| format!("client {} gets {}", self.s, answer.escape_ascii()));
         if self.stage == Stage::Reply
-            && let Some(answer) = reply_format::read(plan.dialect, &answer)
+            && let Some(answer) = reply_format::read(scenario.dialect, &answer)
         {
             return self.replied(net, answer);
         }
@@ -84,7 +84,7 @@ impl Client {
             (Stage::Method, 5, 0) if !with_login => Stage::Reply,
             (Stage::Method, 5, 2) if with_login => Stage::Login,
             (Stage::Login, 1, 0) => Stage::Reply,
-            (Stage::Login, 1, 1) if plan.kind == Kind::WrongPassword => Stage::Refused,
+            (Stage::Login, 1, 1) if scenario.kind == Kind::WrongPassword => Stage::Refused,
             (stage, ..) => {
                 let life = self.life;
                 net.fail(format!("life {life} is answered {answer:?} in {stage:?}"));
@@ -98,16 +98,16 @@ impl Client {
 
     fn replied(&mut self, net: &mut Network, answer: Answer) {
         let (life, number) = (&net.lives[self.life], self.life);
-        let (kind, dialect) = (life.plan.kind, life.plan.dialect);
+        let (kind, dialect) = (life.scenario.kind, life.scenario.dialect);
         let (code, granted) = (answer.code, answer.code == dialect.success());
-        if granted && life.plan.visits.is_some() && !self.bound {
+        if granted && life.scenario.bind_peers.is_some() && !self.bound {
             return self.listens(net, answer);
         }
         let full = code == dialect.failure() && net.was_full(number);
         let life = &net.lives[number];
         let late = kind == Kind::Unfinished && dialect.is_http() && code == 408;
         let excused = !granted && (life.excused || full);
-        if !life.plan.codes.contains(&code) && !excused && !late && !net.watch.closing {
+        if !life.scenario.codes.contains(&code) && !excused && !late && !net.watch.closing {
             net.fail(format!(
                 "life {number} ({kind:?}) is answered with code {code}"
             ));
@@ -125,7 +125,7 @@ impl Client {
             return self.due_in(net, REFUSED_MS);
         }
         let life = &net.lives[number];
-        if life.plan.udp.is_some() {
+        if life.scenario.udp.is_some() {
             return self.associated(net, answer);
         }
         let is_told = |s: &&usize| {
@@ -155,11 +155,11 @@ impl Client {
         let listener = life.bind_listener.map(|d| net.bind_listeners[d].local);
         let right = answer.bound.is_some() && answer.bound == listener;
         let comes = life
-            .plan
-            .visits
+            .scenario
+            .bind_peers
             .iter()
             .flatten()
-            .any(|visit| visit.expected);
+            .any(|peer| peer.expected);
         if !right {
             let life = self.life;
             net.fail(format!(
@@ -168,11 +168,11 @@ impl Client {
         }
         // The time of who comes in vain, and of who is to come, is up at some point.
         let wait_ms = if comes {
-            VISIT_MS
+            BIND_PEER_MS
         } else {
             net.watch.bind_ms + LATE_MS
         };
-        if net.lives[self.life].plan.stop.is_none() {
+        if net.lives[self.life].scenario.stop.is_none() {
             self.due_in(net, wait_ms);
         }
     }
@@ -203,7 +203,11 @@ impl Client {
             return;
         }
         net.check_deliveries(self.life);
-        let end = net.lives[self.life].plan.udp.as_ref().map(|udp| udp.end);
+        let end = net.lives[self.life]
+            .scenario
+            .udp
+            .as_ref()
+            .map(|udp| udp.end);
         net.trace(|| format!("client {} has sent its datagrams: {end:?}", self.s));
         match end {
             Some(End::Vanish(_)) => net.peer_vanishes(self.s),
@@ -232,11 +236,11 @@ impl Client {
         if target.is_none() {
             net.fail(format!("life {number} is told of no socket of its target"));
         }
-        let plan = &net.lives[number].plan;
-        if plan.completes() {
+        let scenario = &net.lives[number].scenario;
+        if scenario.completes() {
             self.due_in(net, TRANSFER_MS);
-        } else if plan.kind == Kind::Idler {
-            let half_closed = plan.behaviours[0].end == End::Fin;
+        } else if scenario.kind == Kind::Idler {
+            let half_closed = scenario.behaviours[0].end == End::Fin;
             let timeout_ms = net.watch.timeouts_ms[if half_closed { 2 } else { 1 }];
             self.due_in(net, timeout_ms + LATE_MS);
         } else {

@@ -9,7 +9,7 @@ use crate::clients::udp_scenario::{Delivery, UdpScenario};
 
 /// How a connection attempt at a target goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum ConnectOutcome {
     /// Well.
     Open,
     /// Well, after that many milliseconds.
@@ -137,7 +137,7 @@ impl Dialect {
 
 /// Somebody who comes to the listener of a BIND.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Visit {
+pub(crate) struct BindPeer {
     /// Where from.
     pub(crate) from: SocketAddr,
     /// So long after the listener was opened.
@@ -180,7 +180,7 @@ pub(crate) struct Stop {
 }
 
 /// What a client is going to do.
-pub(crate) struct Plan {
+pub(crate) struct Scenario {
     /// What kind of life it is.
     pub(crate) kind: Kind,
     /// When it begins.
@@ -190,7 +190,7 @@ pub(crate) struct Plan {
     /// What it speaks.
     pub(crate) dialect: Dialect,
     /// It asks for BIND, and these come.
-    pub(crate) visits: Option<Vec<Visit>>,
+    pub(crate) bind_peers: Option<Vec<BindPeer>>,
     /// It does not say who is to come.
     pub(crate) from_anywhere: bool,
     /// It asks for UDP ASSOCIATE, and sends these.
@@ -198,7 +198,7 @@ pub(crate) struct Plan {
     /// Its request is forwarded.
     pub(crate) forward: Option<Forward>,
     /// The messages of its handshake.
-    pub(crate) hello: Vec<Vec<u8>>,
+    pub(crate) handshake: Vec<Vec<u8>>,
     /// How it sends them.
     pub(crate) pace: Pace,
     /// Where it stops early.
@@ -206,20 +206,20 @@ pub(crate) struct Plan {
     /// The two ends of the tunnel: client and target.
     pub(crate) behaviours: [Behaviour; 2],
     /// Its target's addresses.
-    pub(crate) sites: Vec<(SocketAddr, Reach)>,
+    pub(crate) target_addrs: Vec<(SocketAddr, ConnectOutcome)>,
     /// The class of its target's name; an address is asked for if there is none.
     pub(crate) name: Option<&'static str>,
     /// The codes that may come with the last reply; none: it is closed without a reply.
     pub(crate) codes: Vec<u16>,
 }
 
-impl Plan {
+impl Scenario {
     /// How an attempt at `to` goes, if that is this life's target.
-    pub(crate) fn reach(&self, to: SocketAddr) -> Option<Reach> {
-        self.sites
+    pub(crate) fn connect_outcome(&self, to: SocketAddr) -> Option<ConnectOutcome> {
+        self.target_addrs
             .iter()
-            .find(|(site, _)| *site == to)
-            .map(|(_, reach)| *reach)
+            .find(|(addr, _)| *addr == to)
+            .map(|(_, connect_outcome)| *connect_outcome)
     }
 
     /// Whether both ends are to get everything, in time.
@@ -263,7 +263,7 @@ pub(crate) struct Side {
 /// A client's life as it goes on.
 pub(crate) struct Life {
     /// What it is to be.
-    pub(crate) plan: Plan,
+    pub(crate) scenario: Scenario,
     /// Its connection to the server.
     pub(crate) client: Option<usize>,
     /// The server's connections to its target, one per attempt.

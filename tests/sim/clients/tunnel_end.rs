@@ -26,7 +26,7 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// The end `side` (client 0, target 1) of a life, on that connection.
     pub(crate) fn new(net: &Network, life: usize, side: usize, s: usize) -> Self {
-        let behaviour = net.lives[life].plan.behaviours[side];
+        let behaviour = net.lives[life].scenario.behaviours[side];
         Self {
             life,
             s,
@@ -40,7 +40,7 @@ impl Endpoint {
 
     /// Whether everything has come, and the end of stream behind it.
     pub(crate) fn is_complete(&self, net: &Network) -> bool {
-        let total = net.lives[self.life].plan.total(1 - self.side);
+        let total = net.lives[self.life].scenario.total(1 - self.side);
         self.ended && net.sockets[self.s].side.received == total
     }
 
@@ -77,7 +77,7 @@ impl Endpoint {
         let at = side.received;
         side.received += len as u64;
         self.expect(net, at, &mut expected[..len]);
-        let total = net.lives[self.life].plan.total(1 - self.side);
+        let total = net.lives[self.life].scenario.total(1 - self.side);
         if got[..len] != expected[..len] || at + len as u64 > total {
             let side = self.side;
             net.fail(format!(
@@ -91,7 +91,7 @@ impl Endpoint {
     /// What is to come from position `at` on.
     fn expect(&self, net: &Network, at: u64, out: &mut [u8]) {
         let script = net.lives[self.life]
-            .plan
+            .scenario
             .forward
             .as_ref()
             .filter(|_| self.side == 1);
@@ -108,10 +108,10 @@ impl Endpoint {
 
     fn send(&self, net: &mut Network) -> bool {
         let side = net.sockets[self.s].side;
-        let plan = &net.lives[self.life].plan;
+        let scenario = &net.lives[self.life].scenario;
         let waits = self.behaviour.waits
-            && match plan.forward {
-                Some(_) => side.received < plan.total(0),
+            && match scenario.forward {
+                Some(_) => side.received < scenario.total(0),
                 None => !self.ended,
             };
         let limit = match self.behaviour.echo {
@@ -122,7 +122,7 @@ impl Endpoint {
         let left = usize::try_from(limit - side.sent)
             .unwrap_or(usize::MAX)
             .min(self.behaviour.chunk);
-        let upload = plan
+        let upload = scenario
             .forward
             .as_ref()
             .filter(|_| self.side == 0)
@@ -140,7 +140,7 @@ impl Endpoint {
 
     /// The seed of the stream that `side` sends; an echo has that of the other.
     fn stream(&self, net: &Network, side: usize) -> u64 {
-        let echo = net.lives[self.life].plan.behaviours[side].echo;
+        let echo = net.lives[self.life].scenario.behaviours[side].echo;
         (self.life * 2 + if echo { 1 - side } else { side }) as u64
     }
 
@@ -195,7 +195,7 @@ impl Endpoint {
             return;
         }
         let forward = net.lives[self.life]
-            .plan
+            .scenario
             .forward
             .as_ref()
             .filter(|_| self.side == 1);
@@ -221,7 +221,7 @@ impl Endpoint {
     fn judge_reset(&self, net: &mut Network) {
         let life = &net.lives[self.life];
         let cause = life.excused || self.other(net).left || net.watch.closing;
-        if !cause && !self.has_lost(net) && life.plan.is_lively() && !self.is_timed_out(net) {
+        if !cause && !self.has_lost(net) && life.scenario.is_lively() && !self.is_timed_out(net) {
             net.fail(format!(
                 "life {} side {}: reset without a cause",
                 self.life, self.side
@@ -247,16 +247,16 @@ impl Endpoint {
         let unused = net.sockets[self.s].side.received == 0 && life.target != Some(self.s);
         let socket = &net.sockets[self.s];
         // Somebody who comes to a listener may find it closed.
-        let visitor = life.bind_listener.is_some() && socket.accepted_at.is_none();
-        let late = visitor || life.targets.len() > 1 || life.excused || self.other(net).left;
+        let peer = life.bind_listener.is_some() && socket.accepted_at.is_none();
+        let late = peer || life.targets.len() > 1 || life.excused || self.other(net).left;
         self.side == 1 && unused && late
     }
 
     /// Whether the client may end its direction before it has a reply.
     fn may_end_early(&self, net: &Network) -> bool {
-        let plan = &net.lives[self.life].plan;
-        let payload = plan.forward.is_some() || net.sockets[self.s].side.sent > 0;
-        payload && plan.visits.is_none()
+        let scenario = &net.lives[self.life].scenario;
+        let payload = scenario.forward.is_some() || net.sockets[self.s].side.sent > 0;
+        payload && scenario.bind_peers.is_none()
     }
 
     fn is_timed_out(&self, net: &Network) -> bool {

@@ -43,7 +43,7 @@ impl UdpClient {
                 net.wake(self.s, self.next_ms - net.now);
                 return false;
             }
-            let Some(udp) = &net.lives[self.life].plan.udp else {
+            let Some(udp) = &net.lives[self.life].scenario.udp else {
                 return true;
             };
             let Some(action) = udp.actions.get(self.next).cloned() else {
@@ -84,12 +84,12 @@ impl UdpClient {
                 port,
                 sure,
             } => {
-                let site = net.lives[self.life]
-                    .plan
+                let addr = net.lives[self.life]
+                    .scenario
                     .udp
                     .as_ref()
                     .map(|udp| udp.remotes[remote]);
-                let Some(site) = site.map(|remote| remote.site) else {
+                let Some(addr) = addr.map(|remote| remote.addr) else {
                     return;
                 };
                 let deliveries = &mut net.lives[self.life].deliveries;
@@ -103,8 +103,8 @@ impl UdpClient {
                     returned: 0,
                 });
                 let head = match name {
-                    Some(name) => named_header(&name, site.port()),
-                    None => header(site),
+                    Some(name) => named_header(&name, addr.port()),
+                    None => header(addr),
                 };
                 let tag = Tag {
                     life: self.life,
@@ -121,7 +121,7 @@ impl UdpClient {
 
     fn own(&self, net: &Network, port: u16) -> SocketAddr {
         let first = PORTS_FIRST + PORTS * u16::try_from(self.life).unwrap_or(0);
-        SocketAddr::new(net.lives[self.life].plan.from.ip(), first + port)
+        SocketAddr::new(net.lives[self.life].scenario.from.ip(), first + port)
     }
 
     fn send(

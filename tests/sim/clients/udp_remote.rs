@@ -33,15 +33,15 @@ impl Network {
     /// The life and the number of the remote with that address.
     pub(crate) fn remote_at(&self, addr: SocketAddr) -> Option<(usize, usize)> {
         self.lives.iter().enumerate().find_map(|(number, life)| {
-            let mut remotes = life.plan.udp.as_ref()?.remotes.iter();
-            Some((number, remotes.position(|remote| remote.site == addr)?))
+            let mut remotes = life.scenario.udp.as_ref()?.remotes.iter();
+            Some((number, remotes.position(|remote| remote.addr == addr)?))
         })
     }
 
     /// The life with that address of a UDP client.
     fn client_at(&self, addr: SocketAddr) -> Option<usize> {
         let life = usize::from(addr.port().checked_sub(PORTS_FIRST)? / PORTS);
-        let own: IpAddr = self.lives.get(life)?.plan.from.ip();
+        let own: IpAddr = self.lives.get(life)?.scenario.from.ip();
         (own == addr.ip()).then_some(life)
     }
 
@@ -75,7 +75,9 @@ impl Network {
             .iter()
             .position(|socket| socket.local == datagram.from)
         else {
-            return self.fail(format!("remote {remote} of life {life} hears a stranger"));
+            return self.fail(format!(
+                "remote {remote} of life {life} gets a datagram from an unknown socket"
+            ));
         };
         let owner = self.udp_sockets[p].life;
         let tag = Tag::read(&datagram.bytes);
@@ -100,15 +102,15 @@ impl Network {
     }
 
     fn answer(&mut self, p: usize, datagram: &Datagram, tag: Tag) {
-        let Some(udp) = &self.lives[tag.life].plan.udp else {
+        let Some(udp) = &self.lives[tag.life].scenario.udp else {
             return;
         };
-        let (site, behaviour) = (
-            udp.remotes[tag.remote].site,
+        let (addr, behaviour) = (
+            udp.remotes[tag.remote].addr,
             udp.remotes[tag.remote].behaviour,
         );
         let unsolicited = udp.remotes.iter().position(|remote| {
-            let same = remote.site.is_ipv4() == site.is_ipv4();
+            let same = remote.addr.is_ipv4() == addr.is_ipv4();
             same && remote.behaviour == RemoteBehaviour::Unsolicited
         });
         let number = Some((tag.life, tag.number));
@@ -131,11 +133,11 @@ impl Network {
             behaviour,
             RemoteBehaviour::Echo | RemoteBehaviour::OtherPort | RemoteBehaviour::Oversized
         ) {
-            let port = site.port() + u16::from(behaviour == RemoteBehaviour::OtherPort);
+            let port = addr.port() + u16::from(behaviour == RemoteBehaviour::OtherPort);
             if let Some(delivery) = self.delivery((tag.life, tag.number)) {
                 delivery.answered += 1;
             }
-            send(self, SocketAddr::new(site.ip(), port), tag.remote, len);
+            send(self, SocketAddr::new(addr.ip(), port), tag.remote, len);
         }
         match (behaviour, unsolicited) {
             (RemoteBehaviour::Oversized, _) if len < 100 => {
@@ -147,7 +149,7 @@ impl Network {
                 };
                 let bytes = tag.write(len);
                 self.forward_datagram(Datagram {
-                    from: site,
+                    from: addr,
                     to: datagram.from,
                     bytes,
                     number: None,
@@ -158,10 +160,10 @@ impl Network {
                 self.schedule(latency, SimEvent::UdpError(p, Errno::ECONNREFUSED));
             }
             (_, Some(other)) => {
-                let Some(udp) = &self.lives[tag.life].plan.udp else {
+                let Some(udp) = &self.lives[tag.life].scenario.udp else {
                     return;
                 };
-                let from = udp.remotes[other].site;
+                let from = udp.remotes[other].addr;
                 send(self, from, other, len);
             }
             _ => {}
@@ -181,7 +183,7 @@ impl Network {
         };
         let strict = self.watch.strict;
         let remote = self.lives[life]
-            .plan
+            .scenario
             .udp
             .as_ref()
             .map(|udp| udp.remotes[tag.remote]);
@@ -193,10 +195,10 @@ impl Network {
         };
         let next = u16::from(remote.behaviour == RemoteBehaviour::OtherPort);
         let unsolicited = remote.behaviour == RemoteBehaviour::Unsolicited && tag.remote > 0;
-        if source != SocketAddr::new(remote.site.ip(), remote.site.port() + next) {
+        if source != SocketAddr::new(remote.addr.ip(), remote.addr.port() + next) {
             return self.fail(format!(
                 "life {life} is told of {source}, not {}",
-                remote.site
+                remote.addr
             ));
         }
         let once = self.odds.udp_twice == 0;

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use anklet::net::Millis;
 use fastrand::Rng;
 
-use crate::clients::scenario::{End, Plan, Reach};
+use crate::clients::scenario::{ConnectOutcome, End, Scenario};
 use crate::network::datagram::{TAG_BYTES, Tag, UNDELIVERABLE, header};
 
 /// Where the ports of clients begin; each life has four.
@@ -43,7 +43,7 @@ pub(crate) enum RemoteBehaviour {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Remote {
     /// Where it is written to.
-    pub(crate) site: SocketAddr,
+    pub(crate) addr: SocketAddr,
     /// What it does then.
     pub(crate) behaviour: RemoteBehaviour,
 }
@@ -105,11 +105,11 @@ pub(crate) struct Delivery {
     pub(crate) returned: u32,
 }
 
-impl Plan {
+impl Scenario {
     /// Draws the scenario of a UDP association.
     pub(crate) fn draw_udp(&mut self, rng: &mut Rng, number: u8) {
         let mut remotes = remotes(rng, number);
-        self.sites.clear();
+        self.target_addrs.clear();
         self.name = None;
         if rng.u8(..3) == 0 {
             let names = [
@@ -117,7 +117,7 @@ impl Plan {
             ];
             self.name = Some(names[rng.usize(..names.len())]);
             remotes[0].behaviour = RemoteBehaviour::Echo;
-            self.sites = vec![(remotes[0].site, Reach::Open)];
+            self.target_addrs = vec![(remotes[0].addr, ConnectOutcome::Open)];
         }
         // Two programs of one host, of which the first gets the association: who knows.
         let two_ports = rng.u8(..5) == 0;
@@ -174,7 +174,7 @@ impl Plan {
         };
         match rng.u8(..16) {
             0 => UdpAction::SendInvalid(
-                invalid_datagram(rng, life.into(), remotes[0].site),
+                invalid_datagram(rng, life.into(), remotes[0].addr),
                 Some(port),
             ),
             1 => {
@@ -184,7 +184,7 @@ impl Plan {
                     back: false,
                     number: UNDELIVERABLE,
                 };
-                let bytes = [header(remotes[0].site), tag.write(50)].concat();
+                let bytes = [header(remotes[0].addr), tag.write(50)].concat();
                 // While the association is its first port's.
                 if calm && port == 0 && rng.bool() {
                     UdpAction::SendFromOtherPort(bytes)
@@ -240,7 +240,7 @@ fn remotes(rng: &mut Rng, number: u8) -> Vec<Remote> {
         );
         let port = 3000 + 2 * u16::from(number);
         let v4 = SocketAddr::from((v4, port));
-        let site = if rng.u8(..3) == 0 {
+        let addr = if rng.u8(..3) == 0 {
             (v6, port).into()
         } else {
             v4
@@ -252,7 +252,7 @@ fn remotes(rng: &mut Rng, number: u8) -> Vec<Remote> {
             &behaviours
         };
         Remote {
-            site,
+            addr,
             behaviour: behaviours[rng.usize(..behaviours.len())],
         }
     };
@@ -260,14 +260,14 @@ fn remotes(rng: &mut Rng, number: u8) -> Vec<Remote> {
 }
 
 /// A datagram with which something is wrong, for a remote of the life.
-fn invalid_datagram(rng: &mut Rng, life: usize, site: SocketAddr) -> Vec<u8> {
+fn invalid_datagram(rng: &mut Rng, life: usize, addr: SocketAddr) -> Vec<u8> {
     let tag = Tag {
         life,
         remote: 0,
         back: false,
         number: UNDELIVERABLE,
     };
-    let mut bytes = [header(site), tag.write(50)].concat();
+    let mut bytes = [header(addr), tag.write(50)].concat();
     let header_len = bytes.len() - 50;
     match rng.u8(..7) {
         0 => bytes.truncate(rng.usize(..header_len)),

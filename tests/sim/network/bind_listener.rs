@@ -1,6 +1,6 @@
 //! Listeners that wait for the peer of a BIND, and who comes to them.
 //!
-//! Who comes, and when, is the life's plan: strangers, the peer that is expected, or nobody.
+//! Which peers connect, and when, is in the scenario: unexpected ones, the expected one, or none.
 //! A listener that has closed resets who still waits at it; nobody comes to it later.
 
 use std::collections::VecDeque;
@@ -86,7 +86,7 @@ impl Network {
     pub(crate) fn listen(&mut self, addr: IpAddr, token: Token) -> Result<usize, Errno> {
         self.watch.progress();
         let life = self.owner(token);
-        let Some(life) = life.filter(|life| self.lives[*life].plan.visits.is_some()) else {
+        let Some(life) = life.filter(|life| self.lives[*life].scenario.bind_peers.is_some()) else {
             self.fail(format!(
                 "a listener is opened on {addr} for nobody ({life:?})"
             ));
@@ -111,9 +111,13 @@ impl Network {
         self.trace(|| format!("server opens listener {d} for life {life}"));
         self.note_full();
         self.lives[life].bind_listener = Some(d);
-        let visits = self.lives[life].plan.visits.clone().unwrap_or_default();
-        for (number, visit) in visits.iter().enumerate() {
-            self.schedule(visit.after_ms, SimEvent::Visit(d, number));
+        let bind_peers = self.lives[life]
+            .scenario
+            .bind_peers
+            .clone()
+            .unwrap_or_default();
+        for (number, peer) in bind_peers.iter().enumerate() {
+            self.schedule(peer.after_ms, SimEvent::BindPeer(d, number));
         }
         Ok(d)
     }
@@ -130,7 +134,7 @@ impl Network {
 
     /// Visitor `s` knocks.
     pub(crate) fn join_backlog(&mut self, d: usize, s: usize) {
-        self.trace(|| format!("visitor {s} comes to listener {d}"));
+        self.trace(|| format!("peer {s} comes to listener {d}"));
         self.bind_listeners[d].backlog.push_back(s);
         self.bind_listeners[d].held = false;
         self.edge(Source::BindListener(d));
@@ -143,7 +147,7 @@ impl Network {
         }
     }
 
-    /// The server takes a visitor.
+    /// The server takes a peer.
     fn accept_peer(&mut self, d: usize) -> Result<usize, Errno> {
         self.watch.operations += 1;
         let (passes, exhausted) = (self.watch.passes, self.odds.is_exhausted(self.now));
@@ -180,13 +184,13 @@ impl Network {
             .ok_or(Errno::EAGAIN)?;
         self.watch.progress();
         if self.chance(self.odds.aborted) {
-            self.trace(|| format!("visitor {s} is gone before it is accepted"));
-            // A stranger's fate changes nothing.
+            self.trace(|| format!("peer {s} is gone before it is accepted"));
+            // What becomes of an unexpected peer changes nothing.
             self.lives[life].excused |= self.lives[life].targets.contains(&s);
             self.abort(s);
             return Err(Errno::ECONNABORTED);
         }
-        self.trace(|| format!("server accepts visitor {s} at listener {d}"));
+        self.trace(|| format!("server accepts peer {s} at listener {d}"));
         self.sockets[s].accepted_at = Some(self.now);
         self.wake(s, 0);
         Ok(s)
@@ -208,13 +212,13 @@ impl Network {
 
     /// Somebody who could be let in, and is not.
     pub(crate) fn unaccepted_peer(&self) -> Option<String> {
-        let forgotten = |(d, bind_listener): &(usize, &BindListener)| {
+        let left = |(d, bind_listener): &(usize, &BindListener)| {
             let told = !self.ready.contains(&Source::BindListener(*d));
             told && !bind_listener.dropped && !bind_listener.given_up && bind_listener.is_readable()
         };
-        let (_, bind_listener) = self.bind_listeners.iter().enumerate().find(forgotten)?;
+        let (_, bind_listener) = self.bind_listeners.iter().enumerate().find(left)?;
         Some(format!(
-            "lost edge in life {}: a visitor waits",
+            "lost edge in life {}: a peer waits",
             bind_listener.life
         ))
     }

@@ -68,8 +68,8 @@ pub(crate) enum SimEvent {
     Deadline(usize),
     /// A datagram arrives; `None` is a "port unreachable".
     DnsMessage(usize, Option<Vec<u8>>),
-    /// Somebody comes to a listener: which, and which of the visits planned.
-    Visit(usize, usize),
+    /// A peer connects to the BIND listener: the numbers of the listener and of the peer in the scenario.
+    BindPeer(usize, usize),
     /// An injected shortage at a listener is over.
     ListenerRelease(usize),
     /// A datagram of an association comes to its end.

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::clients::scenario::Reach;
+use crate::clients::scenario::ConnectOutcome;
 use crate::faults::Odds;
 use crate::network::{Network, SimEvent};
 
@@ -21,9 +21,13 @@ const CNAME: u16 = 5;
 const AAAA: u16 = 28;
 
 /// How a connection to a name server goes.
-pub(crate) fn reach(odds: &Odds, to: SocketAddr) -> Reach {
+pub(crate) fn connect_outcome(odds: &Odds, to: SocketAddr) -> ConnectOutcome {
     let dead = odds.dns_dead_server && to == NAME_SERVERS[0];
-    if dead { Reach::Hole } else { Reach::Open }
+    if dead {
+        ConnectOutcome::Hole
+    } else {
+        ConnectOutcome::Open
+    }
 }
 
 /// Answers a datagram that the server sends from DNS socket `m`.
@@ -42,7 +46,10 @@ pub(crate) fn answer_datagram(net: &mut Network, m: usize, query: &[u8]) {
         return net.fail(format!("{to} is asked, no name server"));
     }
     let answer = query.answer(net, false);
-    let (true, Some(answer)) = (reach(&net.odds, to) == Reach::Open, answer) else {
+    let (true, Some(answer)) = (
+        connect_outcome(&net.odds, to) == ConnectOutcome::Open,
+        answer,
+    ) else {
         return;
     };
     if net.chance(net.odds.dns_forged) {
@@ -165,18 +172,18 @@ impl Query {
             ));
             return None;
         };
-        let plan = &net.lives[number].plan;
-        if plan.name != Some(class) {
+        let scenario = &net.lives[number].scenario;
+        if scenario.name != Some(class) {
             net.fail(format!(
                 "{:?} is asked for, not a name of life {number}",
                 self.name
             ));
         }
-        let plan = &net.lives[number].plan;
-        let addresses: Vec<(u16, Vec<u8>)> = plan
-            .sites
+        let scenario = &net.lives[number].scenario;
+        let addresses: Vec<(u16, Vec<u8>)> = scenario
+            .target_addrs
             .iter()
-            .filter_map(|(site, _)| match site.ip() {
+            .filter_map(|(addr, _)| match addr.ip() {
                 IpAddr::V4(v4) if self.kind == A => Some((A, v4.octets().to_vec())),
                 IpAddr::V6(v6) if self.kind == AAAA => Some((AAAA, v6.octets().to_vec())),
                 _ => None,

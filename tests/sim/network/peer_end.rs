@@ -1,5 +1,5 @@
 //! What the other ends of the server's connections do: clients, targets, name servers.
-//! No faults here, the other ends are the plan's; what travels is subject to `network/mod.rs`.
+//! No faults here, the other ends are the scenario's; what travels is subject to `network/mod.rs`.
 
 use nix::errno::Errno;
 
@@ -64,10 +64,10 @@ impl Network {
         self.schedule(latency, SimEvent::Break(s, Errno::ECONNRESET));
     }
 
-    /// A stranger at the listener of a BIND: closed or reset, without a word.
-    pub(crate) fn be_refused(&mut self, s: usize) {
+    /// An unexpected peer of a BIND: it is closed or reset and gets no byte.
+    pub(crate) fn expect_refusal(&mut self, s: usize) {
         if self.peer_receive(s, &mut [0; 16]) > 0 {
-            self.fail(format!("stranger {s} is told something"));
+            self.fail(format!("unexpected peer {s} is told something"));
         }
         if self.peer_sees_reset(s) || self.peer_sees_end(s) {
             self.peer_closes(s);

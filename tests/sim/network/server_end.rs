@@ -10,7 +10,7 @@ use anklet::state::slots::Token;
 use nix::errno::Errno;
 use std::net::SocketAddr;
 
-use crate::clients::scenario::Reach;
+use crate::clients::scenario::ConnectOutcome;
 use crate::network::socket::{DnsSocket, Socket};
 use crate::network::{Direction, Network, SimEvent, Source};
 
@@ -231,7 +231,7 @@ impl Network {
         Ok(s)
     }
 
-    /// The server connects. Where to is known from the lives' plans; anything else fails.
+    /// The server connects. Where to is known from the lives' scenarios; anything else fails.
     pub(crate) fn connect(
         &mut self,
         to: SocketAddr,
@@ -242,10 +242,13 @@ impl Network {
             SocketAddr::V4(_) => crate::world::WAN_V4,
             SocketAddr::V6(_) => crate::world::WAN_V6,
         };
-        let (life, reach) = match purpose {
-            Purpose::Dns => (None, crate::network::name_server::reach(&self.odds, to)),
-            Purpose::Tunnel => match self.site(to, token) {
-                Some((life, reach)) => (Some(life), reach),
+        let (life, connect_outcome) = match purpose {
+            Purpose::Dns => (
+                None,
+                crate::network::name_server::connect_outcome(&self.odds, to),
+            ),
+            Purpose::Tunnel => match self.addr(to, token) {
+                Some((life, connect_outcome)) => (Some(life), connect_outcome),
                 None => return Err(Errno::EACCES),
             },
         };
@@ -256,11 +259,11 @@ impl Network {
             }
             return Err(Errno::EMFILE);
         }
-        if reach == Reach::NoRoute {
+        if connect_outcome == ConnectOutcome::NoRoute {
             return Err(Errno::ENETUNREACH);
         }
         let port = self.rng.u16(1024..);
-        let is_web = life.is_some_and(|life| self.lives[life].plan.dialect.is_http());
+        let is_web = life.is_some_and(|life| self.lives[life].scenario.dialect.is_http());
         let room = if is_web {
             WEB_ROOM_BYTES
         } else {
@@ -269,26 +272,31 @@ impl Network {
         let s = self.open(life, (SocketAddr::new(local, port), to), room);
         self.sockets[s].token = Some(token);
         self.sockets[s].connecting = true;
-        self.trace(|| format!("server connects socket {s} to {to}: {reach:?}"));
+        self.trace(|| format!("server connects socket {s} to {to}: {connect_outcome:?}"));
         let latency = self.latency();
-        match reach {
-            Reach::Open => self.schedule(latency, SimEvent::Connect(s)),
-            Reach::Slow(ms) => self.schedule(ms, SimEvent::Connect(s)),
-            Reach::Refused => self.schedule(latency, SimEvent::Break(s, Errno::ECONNREFUSED)),
-            Reach::NoHost => self.schedule(latency + 900, SimEvent::Break(s, Errno::EHOSTUNREACH)),
-            Reach::Hole | Reach::NoRoute => {}
+        match connect_outcome {
+            ConnectOutcome::Open => self.schedule(latency, SimEvent::Connect(s)),
+            ConnectOutcome::Slow(ms) => self.schedule(ms, SimEvent::Connect(s)),
+            ConnectOutcome::Refused => {
+                self.schedule(latency, SimEvent::Break(s, Errno::ECONNREFUSED))
+            }
+            ConnectOutcome::NoHost => {
+                self.schedule(latency + 900, SimEvent::Break(s, Errno::EHOSTUNREACH))
+            }
+            ConnectOutcome::Hole | ConnectOutcome::NoRoute => {}
         }
         Ok(s)
     }
 
     /// Whose target `to` is. A dial on behalf of another session than the one whose target it
     /// is means that a key was stale.
-    fn site(&mut self, to: SocketAddr, token: Token) -> Option<(usize, Reach)> {
-        let Some((life, reach)) = self
-            .lives
-            .iter()
-            .enumerate()
-            .find_map(|(number, life)| life.plan.reach(to).map(|reach| (number, reach)))
+    fn addr(&mut self, to: SocketAddr, token: Token) -> Option<(usize, ConnectOutcome)> {
+        let Some((life, connect_outcome)) =
+            self.lives.iter().enumerate().find_map(|(number, life)| {
+                life.scenario
+                    .connect_outcome(to)
+                    .map(|connect_outcome| (number, connect_outcome))
+            })
         else {
             self.fail(format!("the server dials {to}, which nobody asked for"));
             return None;
@@ -296,8 +304,8 @@ impl Network {
         let holds = |socket: &Socket| {
             !socket.dropped && socket.token.is_some_and(|own| own.key() == token.key())
         };
-        let plan = &self.lives[life].plan;
-        if plan.visits.is_some() || plan.udp.is_some() {
+        let scenario = &self.lives[life].scenario;
+        if scenario.bind_peers.is_some() || scenario.udp.is_some() {
             self.fail(format!("the server dials {to}, which nobody asked it to"));
         }
         let client = self.lives[life].client.map(|s| &self.sockets[s]);
@@ -306,7 +314,7 @@ impl Network {
                 "the server dials {to} for another session than life {life}"
             ));
         }
-        Some((life, reach))
+        Some((life, connect_outcome))
     }
 
     /// The server opens a UDP socket for a DNS query. It is registered, and writable, at once.

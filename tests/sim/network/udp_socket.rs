@@ -79,7 +79,7 @@ impl Network {
     pub(crate) fn open_udp_socket(&mut self, side: Side, token: Token) -> Result<usize, Errno> {
         self.watch.progress();
         let life = self.owner(token);
-        let Some(life) = life.filter(|life| self.lives[*life].plan.udp.is_some()) else {
+        let Some(life) = life.filter(|life| self.lives[*life].scenario.udp.is_some()) else {
             self.fail(format!("a UDP socket is opened for nobody ({life:?})"));
             return Err(Errno::EACCES);
         };
@@ -312,7 +312,7 @@ impl Network {
                 return Err(Errno::EACCES);
             };
             let behaviour = self.lives[life]
-                .plan
+                .scenario
                 .udp
                 .as_ref()
                 .map(|udp| udp.remotes[remote].behaviour);
@@ -387,7 +387,7 @@ impl Network {
     /// Something that has come for an association, and is left there.
     pub(crate) fn unread_datagram(&self) -> Option<String> {
         let told = |source: Source| !self.ready.contains(&source);
-        let forgotten = |(p, socket): &(usize, &UdpSocket)| {
+        let left = |(p, socket): &(usize, &UdpSocket)| {
             let control = self.lives[socket.life]
                 .client
                 .filter(|s| told(Source::Socket(*s)));
@@ -398,7 +398,7 @@ impl Network {
             let waiting = socket.is_readable() && told(Source::UdpSocket(*p));
             !socket.dropped && (waiting || unread)
         };
-        let (_, socket) = self.udp_sockets.iter().enumerate().find(forgotten)?;
+        let (_, socket) = self.udp_sockets.iter().enumerate().find(left)?;
         let (life, local) = (socket.life, socket.local);
         Some(format!(
             "lost edge in life {life}: something waits at {local} or its control"

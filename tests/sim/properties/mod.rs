@@ -253,7 +253,7 @@ impl Network {
             let (readable, writable) = (ends[from].is_readable(), ends[to].is_writable());
             // Behind a request's body nothing is read until the answer has gone.
             let script = life
-                .plan
+                .scenario
                 .forward
                 .as_ref()
                 .map(|forward| forward.script.len());

@@ -20,7 +20,7 @@ impl Network {
     /// Looks which tables are full: to be called before anything leaves one.
     pub(crate) fn note_full(&mut self) {
         let limits = &self.tables.limits;
-        let ip = |life: usize| self.lives[life].plan.from.ip();
+        let ip = |life: usize| self.lives[life].scenario.from.ip();
         let bind_listeners = self
             .bind_listeners
             .iter()
@@ -53,11 +53,11 @@ impl Network {
     /// Whether the table that a life needs may have been full since its client was accepted.
     pub(crate) fn was_full(&mut self, life: usize) -> bool {
         self.note_full();
-        let plan = &self.lives[life].plan;
-        let table = match (&plan.visits, &plan.udp) {
+        let scenario = &self.lives[life].scenario;
+        let table = match (&scenario.bind_peers, &scenario.udp) {
             (Some(_), _) => 0,
             (_, Some(_)) => 1,
-            _ if plan.dialect.is_http() => 2,
+            _ if scenario.dialect.is_http() => 2,
             _ => return false,
         };
         let client = self.lives[life].client.map(|s| &self.sockets[s]);
@@ -73,7 +73,7 @@ impl Network {
         let open = client.is_some_and(|client| client.accepted_at.is_some() && !client.dropped);
         let passed_on = life.target.map(|s| &self.sockets[s]);
         let over = passed_on.is_some_and(|target| !target.write_blocked && !target.write_held);
-        life.plan.dialect.is_http() && open && !over
+        life.scenario.dialect.is_http() && open && !over
     }
 }
 
