@@ -89,18 +89,18 @@ fn the_same_seed_gives_the_same_world() {
 }
 
 #[test]
-fn most_lives_that_can_complete_do() {
+fn most_clients_that_can_complete_do() {
     let (mut able, mut complete) = (0, 0);
     for seed in 0..16 {
         let world = World::new(seed, false);
         live(&world).unwrap_or_else(|text| panic!("seed {seed}: {text}"));
         let network = world.network();
         let completing = network
-            .lives
+            .clients
             .iter()
-            .filter(|life| life.scenario.completes());
+            .filter(|client| client.scenario.completes());
         able += completing.clone().count();
-        complete += completing.filter(|life| life.complete).count();
+        complete += completing.filter(|client| client.complete).count();
     }
     // The rest has met a limit or a fault.
     assert!(complete * 5 > able * 3, "{complete} of {able}");
@@ -113,12 +113,12 @@ fn every_way_through_the_server_is_taken() {
     for seed in 0..32 {
         let world = World::new(seed, false);
         live(&world).unwrap_or_else(|text| panic!("seed {seed}: {text}"));
-        for life in &world.network().lives {
+        for client in &world.network().clients {
             for (count, dialect) in dialects.iter_mut().zip([Socks5, Socks4, Connect, Forward]) {
-                *count += u32::from(life.complete && life.scenario.dialect == dialect);
+                *count += u32::from(client.complete && client.scenario.dialect == dialect);
             }
-            binds += u32::from(life.complete && life.scenario.bind_peers.is_some());
-            for delivery in &life.deliveries {
+            binds += u32::from(client.complete && client.scenario.bind_peers.is_some());
+            for delivery in &client.deliveries {
                 let sure = delivery.sure && !delivery.excused;
                 for (count, is) in
                     datagrams

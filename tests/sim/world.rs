@@ -14,10 +14,10 @@ use anklet::state::users::Users;
 use fastrand::Rng;
 use nix::errno::Errno;
 
-use crate::clients::client::Client;
+use crate::clients::client_actor::ClientActor;
 use crate::clients::draw::CREDENTIAL;
-use crate::clients::scenario::Life;
-use crate::clients::tunnel_end::Endpoint;
+use crate::clients::scenario::Client;
+use crate::clients::tunnel_end::TunnelEnd;
 use crate::faults::Odds;
 use crate::network::name_server::{NAME_SERVERS, NameServer};
 use crate::network::server_end::TARGET_ROOM_BYTES;
@@ -35,15 +35,15 @@ pub(crate) const LAN_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 1));
 pub(crate) const LISTENERS: [SocketAddr; 2] =
     [SocketAddr::new(LAN_V4, 1080), SocketAddr::new(LAN_V4, 1081)];
 
-/// When all clients leave. Every life that ends by itself has done so: the last begins at 8 s,
+/// When all clients leave. Every client that ends by itself has done so: the last begins at 8 s,
 /// and a tunnel may be idle for 60; the slowest takes 125 s.
 const LEAVE_MS: Millis = 150_000;
 
 /// After this much time without clients nothing may be left: every timeout is shorter.
 const AFTERMATH_MS: Millis = 120_000;
 
-/// The lives of one world, at least and at most.
-const LIVES: (u8, u8) = (12, 32);
+/// The clients of one world, at least and at most.
+const CLIENTS: (u8, u8) = (12, 32);
 
 /// The world, shared by the server, its sockets and the test.
 #[derive(Clone)]
@@ -64,9 +64,9 @@ pub(crate) struct Inner {
 /// The other end of a connection.
 pub(crate) enum Actor {
     /// Of an accepted one.
-    Client(Client),
+    Client(ClientActor),
     /// Of a tunnel's.
-    Target(Endpoint),
+    Target(TunnelEnd),
     /// An unexpected peer, which connects to the listener of a BIND.
     UnexpectedPeer,
     /// Of a DNS connection.
@@ -81,7 +81,7 @@ impl World {
         let mut rng = Rng::with_seed(seed);
         let odds = Odds::new(&mut rng);
         let secured = rng.bool();
-        let lives = rng.u8(LIVES.0..=LIVES.1);
+        let clients = rng.u8(CLIENTS.0..=CLIENTS.1);
         let scarce = rng.u8(..4) > 0;
         let few = |rng: &mut Rng, least, most| if scarce { rng.usize(least..=most) } else { 64 };
         let limits = Limits {
@@ -97,10 +97,13 @@ impl World {
             heads_max: few(&mut rng, 1, 3),
         };
         let mut network = Network::new(rng, odds, trace);
-        for number in 0..lives {
-            let life = Life::new(&mut network.rng, number, secured, &network.odds);
-            network.schedule(life.scenario.start_ms, SimEvent::Start(usize::from(number)));
-            network.lives.push(life);
+        for number in 0..clients {
+            let client = Client::new(&mut network.rng, number, secured, &network.odds);
+            network.schedule(
+                client.scenario.start_ms,
+                SimEvent::Start(usize::from(number)),
+            );
+            network.clients.push(client);
         }
         for signal in [Signal::Reload, Signal::Report] {
             if network.rng.bool() {
@@ -129,7 +132,7 @@ impl World {
         world
     }
 
-    /// A world without lives, where nothing goes wrong.
+    /// A world without clients, where nothing goes wrong.
     pub(crate) fn empty() -> Self {
         let world = Self::new(0, false);
         let rng = Rng::with_seed(0);
@@ -217,7 +220,7 @@ impl Inner {
     fn run(&mut self, event: SimEvent) {
         let net = &mut self.network;
         match event {
-            SimEvent::Start(life) => self.start(life),
+            SimEvent::Start(client) => self.start(client),
             SimEvent::Arrive(s) => {
                 let listener = s % LISTENERS.len();
                 match &mut net.backlogs {
@@ -228,7 +231,7 @@ impl Inner {
             }
             SimEvent::Travel(s, direction) => {
                 net.travel(s, direction);
-                if net.sockets[s].life.is_some() && net.chance(net.odds.reset) {
+                if net.sockets[s].client.is_some() && net.chance(net.odds.reset) {
                     self.inject_reset(s);
                 }
             }
@@ -243,8 +246,8 @@ impl Inner {
             SimEvent::Abort(s) => net.abort(s),
             SimEvent::Wake(s) => self.act(s),
             SimEvent::Deadline(s) => {
-                if let Actor::Client(client) = &mut self.actors[s] {
-                    client.deadline(net);
+                if let Actor::Client(actor) = &mut self.actors[s] {
+                    actor.deadline(net);
                 }
             }
             SimEvent::DnsMessage(m, message) => {
@@ -264,33 +267,33 @@ impl Inner {
         }
     }
 
-    fn start(&mut self, life: usize) {
+    fn start(&mut self, client: usize) {
         let net = &mut self.network;
         let listener = net.sockets.len() % LISTENERS.len();
         let s = net.open(
-            Some(life),
-            (LISTENERS[listener], net.lives[life].scenario.from),
+            Some(client),
+            (LISTENERS[listener], net.clients[client].scenario.from),
             0,
         );
         net.trace(|| {
             format!(
-                "life {life} begins at {s}: {:?}",
-                net.lives[life].scenario.kind
+                "client {client} begins at {s}: {:?}",
+                net.clients[client].scenario.kind
             )
         });
-        net.lives[life].client = Some(s);
+        net.clients[client].connection = Some(s);
         let latency = net.latency();
         net.schedule(latency, SimEvent::Arrive(s));
         net.wake(s, 0);
         self.actors
-            .push(Actor::Client(Client::new(&self.network, life, s)));
+            .push(Actor::Client(ClientActor::new(&self.network, client, s)));
     }
 
     /// Somebody comes to the listener of a BIND, unless it has closed.
     fn bind_peer(&mut self, d: usize, number: usize) {
         let net = &mut self.network;
-        let (life, local) = (net.bind_listeners[d].life, net.bind_listeners[d].local);
-        let peer = net.lives[life]
+        let (client, local) = (net.bind_listeners[d].client, net.bind_listeners[d].local);
+        let peer = net.clients[client]
             .scenario
             .bind_peers
             .as_ref()
@@ -304,11 +307,11 @@ impl Inner {
         if net.bind_listeners[d].dropped {
             return;
         }
-        let s = net.open(Some(life), (local, peer.from), TARGET_ROOM_BYTES);
+        let s = net.open(Some(client), (local, peer.from), TARGET_ROOM_BYTES);
         if peer.expected {
-            net.lives[life].targets.push(s);
+            net.clients[client].targets.push(s);
             self.actors
-                .push(Actor::Target(Endpoint::new(net, life, 1, s)));
+                .push(Actor::Target(TunnelEnd::new(net, client, 1, s)));
         } else {
             net.peer_send_payload(s, 0, 0, number * 7);
             self.actors.push(Actor::UnexpectedPeer);
@@ -321,8 +324,8 @@ impl Inner {
     fn inject_reset(&mut self, s: usize) {
         let net = &mut self.network;
         net.trace(|| format!("a reset strikes socket {s}"));
-        if let Some(life) = net.sockets[s].life {
-            net.lives[life].excused = true;
+        if let Some(client) = net.sockets[s].client {
+            net.clients[client].excused = true;
         }
         net.break_off(s, Errno::ECONNRESET);
         net.abort(s);
@@ -335,8 +338,8 @@ impl Inner {
             return;
         }
         match &mut self.actors[s] {
-            Actor::Client(client) => client.step(net),
-            Actor::Target(endpoint) => endpoint.step(net, true),
+            Actor::Client(actor) => actor.step(net),
+            Actor::Target(tunnel_end) => tunnel_end.step(net, true),
             Actor::NameServer(server) => server.step(net, s),
             Actor::UnexpectedPeer => net.expect_refusal(s),
             Actor::Nobody => {}
@@ -347,8 +350,8 @@ impl Inner {
         let net = &mut self.network;
         net.watch.closing = true;
         for actor in &mut self.actors {
-            if let Actor::Client(client) = actor {
-                client.leave(net);
+            if let Actor::Client(actor) = actor {
+                actor.leave(net);
             }
         }
     }
@@ -405,7 +408,7 @@ impl Inner {
         let open = net
             .sockets
             .iter()
-            .filter(|socket| !socket.dropped && socket.life.is_some());
+            .filter(|socket| !socket.dropped && socket.client.is_some());
         let keys: Vec<Key> = open
             .filter_map(|socket| Some(socket.token?.key()))
             .collect();

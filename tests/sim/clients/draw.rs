@@ -1,4 +1,4 @@
-//! The weighted table of actions, and how a life is drawn from it.
+//! The weighted table of actions, and how a client is drawn from it.
 //!
 //! What a client and its target do follows from the seed alone, never from what the server
 //! does: so each scenario knows which outcomes are right.
@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use fastrand::Rng;
 
 use crate::clients::scenario::{
-    Behaviour, BindPeer, ConnectOutcome, Dialect, End, Kind, Life, Pace, Scenario, Stop,
+    Behaviour, BindPeer, Client, ConnectOutcome, Dialect, End, Kind, Pace, Scenario, Stop,
 };
 use crate::faults::Odds;
 use crate::network::channel::payload;
@@ -37,8 +37,8 @@ const KINDS: [(u32, Kind); 17] = [
     (20, Kind::UdpAssociation),
 ];
 
-impl Life {
-    /// Draws a life. `secured`: the server asks for a password.
+impl Client {
+    /// Draws a client. `secured`: the server asks for a password.
     pub(crate) fn new(rng: &mut Rng, number: u8, secured: bool, odds: &Odds) -> Self {
         let kind = draw(rng);
         let mut scenario = Scenario {
@@ -86,7 +86,7 @@ impl Life {
         let targets = Vec::new();
         Self {
             scenario,
-            client: None,
+            connection: None,
             targets,
             target: None,
             winner: None,

@@ -1,7 +1,7 @@
 //! The clients, their targets and the remotes of their UDP associations: what each is going to
 //! do, what it has done so far, and how it acts.
 
-pub(crate) mod client;
+pub(crate) mod client_actor;
 pub(crate) mod draw;
 mod handshake;
 mod http;

@@ -3,7 +3,7 @@
 
 use anklet::net::Millis;
 
-use super::client::{CANCEL_MS, Client, LATE_MS, Stage};
+use super::client_actor::{CANCEL_MS, ClientActor, LATE_MS, Stage};
 use crate::clients::reply_format::{self, Answer};
 use crate::clients::scenario::{Dialect, End, Kind};
 use crate::clients::udp_client::UdpClient;
@@ -22,7 +22,7 @@ const BIND_PEER_MS: Millis = 4_000;
 /// The last datagram may wait so long for its name.
 const LOOKUP_MS: Millis = 20_000;
 
-impl Client {
+impl ClientActor {
     /// Reads answers, never behind the reply: what follows belongs to the tunnel.
     pub(super) fn listen(&mut self, net: &mut Network) {
         // Each round reads at least one byte, or takes an answer.
@@ -43,7 +43,7 @@ impl Client {
 
     /// How long the answer is that it waits for, as far as is known.
     fn answer_len(&mut self, net: &mut Network) -> Option<usize> {
-        let dialect = net.lives[self.life].scenario.dialect;
+        let dialect = net.clients[self.client].scenario.dialect;
         match self.stage {
             Stage::Method | Stage::Login => return Some(2),
             Stage::Reply => {}
@@ -55,7 +55,7 @@ impl Client {
                 0 => return None,
                 // What a target sends never begins with an H.
                 _ if first != *b"H" => {
-                    let target = net.lives[self.life].winner;
+                    let target = net.clients[self.client].winner;
                     self.enter(net, target);
                     return None;
                 }
@@ -64,7 +64,7 @@ impl Client {
         }
         let len = reply_format::len(dialect, &self.answer);
         if len.is_none() {
-            net.fail(format!("life {}: no end of the answer", self.life));
+            net.fail(format!("client {}: no end of the answer", self.client));
             self.stage = Stage::Refused;
         }
         len
@@ -72,9 +72,15 @@ impl Client {
 
     fn answer_read(&mut self, net: &mut Network) {
         let answer = std::mem::take(&mut self.answer);
-        let scenario = &net.lives[self.life].scenario;
+        let scenario = &net.clients[self.client].scenario;
         let with_login = scenario.handshake.len() == 3;
-        net.trace(|| format!("client {} gets {}", self.s, answer.escape_ascii()));
+        net.trace(|| {
+            format!(
+                "the client of socket {} gets {}",
+                self.s,
+                answer.escape_ascii()
+            )
+        });
         if self.stage == Stage::Reply
             && let Some(answer) = reply_format::read(scenario.dialect, &answer)
         {
@@ -86,8 +92,10 @@ impl Client {
             (Stage::Login, 1, 0) => Stage::Reply,
             (Stage::Login, 1, 1) if scenario.kind == Kind::WrongPassword => Stage::Refused,
             (stage, ..) => {
-                let life = self.life;
-                net.fail(format!("life {life} is answered {answer:?} in {stage:?}"));
+                let client = self.client;
+                net.fail(format!(
+                    "client {client} is answered {answer:?} in {stage:?}"
+                ));
                 Stage::Refused
             }
         };
@@ -97,19 +105,19 @@ impl Client {
     }
 
     fn replied(&mut self, net: &mut Network, answer: Answer) {
-        let (life, number) = (&net.lives[self.life], self.life);
-        let (kind, dialect) = (life.scenario.kind, life.scenario.dialect);
+        let (client, number) = (&net.clients[self.client], self.client);
+        let (kind, dialect) = (client.scenario.kind, client.scenario.dialect);
         let (code, granted) = (answer.code, answer.code == dialect.success());
-        if granted && life.scenario.bind_peers.is_some() && !self.bound {
+        if granted && client.scenario.bind_peers.is_some() && !self.bound {
             return self.listens(net, answer);
         }
         let full = code == dialect.failure() && net.was_full(number);
-        let life = &net.lives[number];
+        let client = &net.clients[number];
         let late = kind == Kind::Unfinished && dialect.is_http() && code == 408;
-        let excused = !granted && (life.excused || full);
-        if !life.scenario.codes.contains(&code) && !excused && !late && !net.watch.closing {
+        let excused = !granted && (client.excused || full);
+        if !client.scenario.codes.contains(&code) && !excused && !late && !net.watch.closing {
             net.fail(format!(
-                "life {number} ({kind:?}) is answered with code {code}"
+                "client {number} ({kind:?}) is answered with code {code}"
             ));
         }
         if !granted {
@@ -119,13 +127,13 @@ impl Client {
                 .is_some_and(|bound| bound.port() != 0 || !bound.ip().is_unspecified())
             {
                 net.fail(format!(
-                    "life {number} is refused with an address: {answer:?}"
+                    "client {number} is refused with an address: {answer:?}"
                 ));
             }
             return self.due_in(net, REFUSED_MS);
         }
-        let life = &net.lives[number];
-        if life.scenario.udp.is_some() {
+        let client = &net.clients[number];
+        if client.scenario.udp.is_some() {
             return self.associated(net, answer);
         }
         let is_told = |s: &&usize| {
@@ -142,8 +150,8 @@ impl Client {
                 .is_some_and(|bound| bound == told || (unsaid && bound.port() == told.port()))
         };
         let target = match dialect.is_http() {
-            true => life.winner,
-            false => life.targets.iter().find(is_told).copied(),
+            true => client.winner,
+            false => client.targets.iter().find(is_told).copied(),
         };
         self.enter(net, target);
     }
@@ -151,19 +159,19 @@ impl Client {
     /// The first reply to BIND: the listener waits.
     fn listens(&mut self, net: &mut Network, answer: Answer) {
         self.bound = true;
-        let life = &net.lives[self.life];
-        let listener = life.bind_listener.map(|d| net.bind_listeners[d].local);
+        let client = &net.clients[self.client];
+        let listener = client.bind_listener.map(|d| net.bind_listeners[d].local);
         let right = answer.bound.is_some() && answer.bound == listener;
-        let comes = life
+        let comes = client
             .scenario
             .bind_peers
             .iter()
             .flatten()
             .any(|peer| peer.expected);
         if !right {
-            let life = self.life;
+            let client = self.client;
             net.fail(format!(
-                "life {life} is told {answer:?}, its listener is at {listener:?}"
+                "client {client} is told {answer:?}, its listener is at {listener:?}"
             ));
         }
         // The time of who comes in vain, and of who is to come, is up at some point.
@@ -172,7 +180,7 @@ impl Client {
         } else {
             net.watch.bind_ms + LATE_MS
         };
-        if net.lives[self.life].scenario.stop.is_none() {
+        if net.clients[self.client].scenario.stop.is_none() {
             self.due_in(net, wait_ms);
         }
     }
@@ -180,15 +188,17 @@ impl Client {
     /// The association stands.
     fn associated(&mut self, net: &mut Network, answer: Answer) {
         self.stage = Stage::Associated;
-        let inner = net.lives[self.life].inner.map(|p| net.udp_sockets[p].local);
+        let inner = net.clients[self.client]
+            .inner
+            .map(|p| net.udp_sockets[p].local);
         match answer.bound.filter(|bound| inner == Some(*bound)) {
             Some(relay) => {
-                self.udp_client = Some(UdpClient::new(self.life, self.s, relay));
+                self.udp_client = Some(UdpClient::new(self.client, self.s, relay));
             }
             None => {
-                let life = self.life;
+                let client = self.client;
                 net.fail(format!(
-                    "life {life} is told {answer:?}, its socket is at {inner:?}"
+                    "client {client} is told {answer:?}, its socket is at {inner:?}"
                 ));
             }
         }
@@ -202,13 +212,18 @@ impl Client {
         if !udp_client.step(net) || self.due_ms.is_some() {
             return;
         }
-        net.check_deliveries(self.life);
-        let end = net.lives[self.life]
+        net.check_deliveries(self.client);
+        let end = net.clients[self.client]
             .scenario
             .udp
             .as_ref()
             .map(|udp| udp.end);
-        net.trace(|| format!("client {} has sent its datagrams: {end:?}", self.s));
+        net.trace(|| {
+            format!(
+                "the client of socket {} has sent its datagrams: {end:?}",
+                self.s
+            )
+        });
         match end {
             Some(End::Vanish(_)) => net.peer_vanishes(self.s),
             Some(End::Reset(_)) => net.peer_resets(self.s),
@@ -229,14 +244,16 @@ impl Client {
 
     /// The tunnel stands.
     fn enter(&mut self, net: &mut Network, target: Option<usize>) {
-        let number = self.life;
+        let number = self.client;
         self.stage = Stage::Tunnel;
         net.note_full();
-        net.lives[number].target = target;
+        net.clients[number].target = target;
         if target.is_none() {
-            net.fail(format!("life {number} is told of no socket of its target"));
+            net.fail(format!(
+                "client {number} is told of no socket of its target"
+            ));
         }
-        let scenario = &net.lives[number].scenario;
+        let scenario = &net.clients[number].scenario;
         if scenario.completes() {
             self.due_in(net, TRANSFER_MS);
         } else if scenario.kind == Kind::Idler {

@@ -1,5 +1,5 @@
-//! The lives of the clients: what a client and its target may be up to, and what is known of
-//! each as it goes on. `draw.rs` draws them, `client.rs` and `tunnel_end.rs` act.
+//! The scenarios of the clients: what a client and its target may be up to, and what is known of
+//! each as it goes on. `draw.rs` draws them, `client_actor.rs` and `tunnel_end.rs` act.
 
 use std::net::SocketAddr;
 
@@ -58,7 +58,7 @@ pub(crate) struct Behaviour {
     pub(crate) end: End,
 }
 
-/// What kind of life it is.
+/// What kind of client it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Moves its bytes both ways, then leaves.
@@ -181,7 +181,7 @@ pub(crate) struct Stop {
 
 /// What a client is going to do.
 pub(crate) struct Scenario {
-    /// What kind of life it is.
+    /// What kind of client it is.
     pub(crate) kind: Kind,
     /// When it begins.
     pub(crate) start_ms: Millis,
@@ -214,7 +214,7 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
-    /// How an attempt at `to` goes, if that is this life's target.
+    /// How an attempt at `to` goes, if that is this client's target.
     pub(crate) fn connect_outcome(&self, to: SocketAddr) -> Option<ConnectOutcome> {
         self.target_addrs
             .iter()
@@ -260,12 +260,12 @@ pub(crate) struct Side {
     pub(crate) left: bool,
 }
 
-/// A client's life as it goes on.
-pub(crate) struct Life {
+/// A client: its scenario and what has happened to it so far.
+pub(crate) struct Client {
     /// What it is to be.
     pub(crate) scenario: Scenario,
     /// Its connection to the server.
-    pub(crate) client: Option<usize>,
+    pub(crate) connection: Option<usize>,
     /// The server's connections to its target, one per attempt.
     pub(crate) targets: Vec<usize>,
     /// The one of them that the client was told of.

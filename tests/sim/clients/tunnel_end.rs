@@ -11,8 +11,8 @@ use crate::network::channel::payload;
 const SLACK_MS: Millis = 1_000;
 
 /// One end of a tunnel.
-pub(crate) struct Endpoint {
-    life: usize,
+pub(crate) struct TunnelEnd {
+    client: usize,
     s: usize,
     side: usize,
     behaviour: Behaviour,
@@ -23,12 +23,12 @@ pub(crate) struct Endpoint {
     next_ms: Millis,
 }
 
-impl Endpoint {
-    /// The end `side` (client 0, target 1) of a life, on that connection.
-    pub(crate) fn new(net: &Network, life: usize, side: usize, s: usize) -> Self {
-        let behaviour = net.lives[life].scenario.behaviours[side];
+impl TunnelEnd {
+    /// The end `side` (client 0, target 1) of a client, on that connection.
+    pub(crate) fn new(net: &Network, client: usize, side: usize, s: usize) -> Self {
+        let behaviour = net.clients[client].scenario.behaviours[side];
         Self {
-            life,
+            client,
             s,
             side,
             behaviour,
@@ -40,7 +40,7 @@ impl Endpoint {
 
     /// Whether everything has come, and the end of stream behind it.
     pub(crate) fn is_complete(&self, net: &Network) -> bool {
-        let total = net.lives[self.life].scenario.total(1 - self.side);
+        let total = net.clients[self.client].scenario.total(1 - self.side);
         self.ended && net.sockets[self.s].side.received == total
     }
 
@@ -77,12 +77,12 @@ impl Endpoint {
         let at = side.received;
         side.received += len as u64;
         self.expect(net, at, &mut expected[..len]);
-        let total = net.lives[self.life].scenario.total(1 - self.side);
+        let total = net.clients[self.client].scenario.total(1 - self.side);
         if got[..len] != expected[..len] || at + len as u64 > total {
             let side = self.side;
             net.fail(format!(
-                "life {} side {side}: wrong bytes at {at}..+{len}",
-                self.life
+                "client {} side {side}: wrong bytes at {at}..+{len}",
+                self.client
             ));
         }
         len > 0
@@ -90,7 +90,7 @@ impl Endpoint {
 
     /// What is to come from position `at` on.
     fn expect(&self, net: &Network, at: u64, out: &mut [u8]) {
-        let script = net.lives[self.life]
+        let script = net.clients[self.client]
             .scenario
             .forward
             .as_ref()
@@ -108,7 +108,7 @@ impl Endpoint {
 
     fn send(&self, net: &mut Network) -> bool {
         let side = net.sockets[self.s].side;
-        let scenario = &net.lives[self.life].scenario;
+        let scenario = &net.clients[self.client].scenario;
         let waits = self.behaviour.waits
             && match scenario.forward {
                 Some(_) => side.received < scenario.total(0),
@@ -140,8 +140,8 @@ impl Endpoint {
 
     /// The seed of the stream that `side` sends; an echo has that of the other.
     fn stream(&self, net: &Network, side: usize) -> u64 {
-        let echo = net.lives[self.life].scenario.behaviours[side].echo;
-        (self.life * 2 + if echo { 1 - side } else { side }) as u64
+        let echo = net.clients[self.client].scenario.behaviours[side].echo;
+        (self.client * 2 + if echo { 1 - side } else { side }) as u64
     }
 
     fn finish(&mut self, net: &mut Network, open: bool) {
@@ -194,7 +194,7 @@ impl Endpoint {
         if self.has_lost(net) {
             return;
         }
-        let forward = net.lives[self.life]
+        let forward = net.clients[self.client]
             .scenario
             .forward
             .as_ref()
@@ -212,30 +212,30 @@ impl Endpoint {
             return;
         }
         net.fail(format!(
-            "life {} side {}: end of stream after {received} bytes; sent {}, ended {}, left {}",
-            self.life, self.side, other.sent, other.fin, other.left
+            "client {} side {}: end of stream after {received} bytes; sent {}, ended {}, left {}",
+            self.client, self.side, other.sent, other.fin, other.left
         ));
     }
 
     /// A reset is only right when there was one on the other side, or the time was up.
     fn judge_reset(&self, net: &mut Network) {
-        let life = &net.lives[self.life];
-        let cause = life.excused || self.other(net).left || net.watch.closing;
-        if !cause && !self.has_lost(net) && life.scenario.is_lively() && !self.is_timed_out(net) {
+        let client = &net.clients[self.client];
+        let cause = client.excused || self.other(net).left || net.watch.closing;
+        if !cause && !self.has_lost(net) && client.scenario.is_lively() && !self.is_timed_out(net) {
             net.fail(format!(
-                "life {} side {}: reset without a cause",
-                self.life, self.side
+                "client {} side {}: reset without a cause",
+                self.client, self.side
             ));
         }
     }
 
     /// The other end of the tunnel. A client knows its target from the reply.
     fn other(&self, net: &Network) -> Side {
-        let life = &net.lives[self.life];
+        let client = &net.clients[self.client];
         let other = if self.side == 1 {
-            life.client
+            client.connection
         } else {
-            life.target
+            client.target
         };
         other.map(|s| net.sockets[s].side).unwrap_or_default()
     }
@@ -243,28 +243,28 @@ impl Endpoint {
     /// Whether it is the target of an attempt that was not the first to stand, or for which
     /// there was no client any more when it stood.
     fn has_lost(&self, net: &Network) -> bool {
-        let life = &net.lives[self.life];
-        let unused = net.sockets[self.s].side.received == 0 && life.target != Some(self.s);
+        let client = &net.clients[self.client];
+        let unused = net.sockets[self.s].side.received == 0 && client.target != Some(self.s);
         let socket = &net.sockets[self.s];
         // Somebody who comes to a listener may find it closed.
-        let peer = life.bind_listener.is_some() && socket.accepted_at.is_none();
-        let late = peer || life.targets.len() > 1 || life.excused || self.other(net).left;
+        let peer = client.bind_listener.is_some() && socket.accepted_at.is_none();
+        let late = peer || client.targets.len() > 1 || client.excused || self.other(net).left;
         self.side == 1 && unused && late
     }
 
     /// Whether the client may end its direction before it has a reply.
     fn may_end_early(&self, net: &Network) -> bool {
-        let scenario = &net.lives[self.life].scenario;
+        let scenario = &net.clients[self.client].scenario;
         let payload = scenario.forward.is_some() || net.sockets[self.s].side.sent > 0;
         payload && scenario.bind_peers.is_none()
     }
 
     fn is_timed_out(&self, net: &Network) -> bool {
-        let life = &net.lives[self.life];
+        let client = &net.clients[self.client];
         let [_, idle_ms, half_closed_ms] = net.watch.timeouts_ms;
-        let mut ends = life.client.iter().chain(&life.targets);
+        let mut ends = client.connection.iter().chain(&client.targets);
         let half_closed = ends.any(|s| net.sockets[*s].side.fin);
         let limit_ms = if half_closed { half_closed_ms } else { idle_ms };
-        net.now - life.moved_ms + SLACK_MS >= limit_ms
+        net.now - client.moved_ms + SLACK_MS >= limit_ms
     }
 }

@@ -15,7 +15,7 @@ const OTHER_HOST: [u8; 4] = [192, 168, 1, 99];
 /// The client's side of an association.
 #[derive(Debug)]
 pub(crate) struct UdpClient {
-    life: usize,
+    client: usize,
     s: usize,
     /// Where the server takes datagrams.
     relay: SocketAddr,
@@ -24,10 +24,10 @@ pub(crate) struct UdpClient {
 }
 
 impl UdpClient {
-    /// The one of `life`, whose control connection is `s`, told to send to `relay`.
-    pub(crate) fn new(life: usize, s: usize, relay: SocketAddr) -> Self {
+    /// The one of `client`, whose control connection is `s`, told to send to `relay`.
+    pub(crate) fn new(client: usize, s: usize, relay: SocketAddr) -> Self {
         Self {
-            life,
+            client,
             s,
             relay,
             next: 0,
@@ -43,7 +43,7 @@ impl UdpClient {
                 net.wake(self.s, self.next_ms - net.now);
                 return false;
             }
-            let Some(udp) = &net.lives[self.life].scenario.udp else {
+            let Some(udp) = &net.clients[self.client].scenario.udp else {
                 return true;
             };
             let Some(action) = udp.actions.get(self.next).cloned() else {
@@ -61,7 +61,7 @@ impl UdpClient {
                 net.peer_send(self.s, &vec![5; len]);
             }
             UdpAction::SendFromOtherPort(bytes) => {
-                if net.lives[self.life]
+                if net.clients[self.client]
                     .deliveries
                     .iter()
                     .any(|delivery| delivery.arrived > 0)
@@ -84,7 +84,7 @@ impl UdpClient {
                 port,
                 sure,
             } => {
-                let addr = net.lives[self.life]
+                let addr = net.clients[self.client]
                     .scenario
                     .udp
                     .as_ref()
@@ -92,7 +92,7 @@ impl UdpClient {
                 let Some(addr) = addr.map(|remote| remote.addr) else {
                     return;
                 };
-                let deliveries = &mut net.lives[self.life].deliveries;
+                let deliveries = &mut net.clients[self.client].deliveries;
                 let number = u32::try_from(deliveries.len()).unwrap_or(u32::MAX);
                 deliveries.push(Delivery {
                     sent_ms: net.now,
@@ -107,21 +107,21 @@ impl UdpClient {
                     None => header(addr),
                 };
                 let tag = Tag {
-                    life: self.life,
+                    client: self.client,
                     remote,
                     back: false,
                     number,
                 };
                 let bytes = [head, tag.write(len)].concat();
                 let from = self.own(net, port);
-                self.send(net, from, bytes, Some((self.life, number)));
+                self.send(net, from, bytes, Some((self.client, number)));
             }
         }
     }
 
     fn own(&self, net: &Network, port: u16) -> SocketAddr {
-        let first = PORTS_FIRST + PORTS * u16::try_from(self.life).unwrap_or(0);
-        SocketAddr::new(net.lives[self.life].scenario.from.ip(), first + port)
+        let first = PORTS_FIRST + PORTS * u16::try_from(self.client).unwrap_or(0);
+        SocketAddr::new(net.clients[self.client].scenario.from.ip(), first + port)
     }
 
     fn send(

@@ -22,27 +22,30 @@ impl Network {
         if let Some(p) = socket {
             return self.udp_arrives(p, datagram);
         }
-        if let Some(life) = self.client_at(datagram.to) {
-            return self.client_receives(life, &datagram);
+        if let Some(client) = self.client_at(datagram.to) {
+            return self.client_receives(client, &datagram);
         }
-        if let Some((life, remote)) = self.remote_at(datagram.to) {
-            self.remote_receives(life, remote, &datagram);
+        if let Some((client, remote)) = self.remote_at(datagram.to) {
+            self.remote_receives(client, remote, &datagram);
         }
     }
 
-    /// The life and the number of the remote with that address.
+    /// The client and the number of the remote with that address.
     pub(crate) fn remote_at(&self, addr: SocketAddr) -> Option<(usize, usize)> {
-        self.lives.iter().enumerate().find_map(|(number, life)| {
-            let mut remotes = life.scenario.udp.as_ref()?.remotes.iter();
-            Some((number, remotes.position(|remote| remote.addr == addr)?))
-        })
+        self.clients
+            .iter()
+            .enumerate()
+            .find_map(|(number, client)| {
+                let mut remotes = client.scenario.udp.as_ref()?.remotes.iter();
+                Some((number, remotes.position(|remote| remote.addr == addr)?))
+            })
     }
 
-    /// The life with that address of a UDP client.
+    /// The client with that address of a UDP client.
     fn client_at(&self, addr: SocketAddr) -> Option<usize> {
-        let life = usize::from(addr.port().checked_sub(PORTS_FIRST)? / PORTS);
-        let own: IpAddr = self.lives.get(life)?.scenario.from.ip();
-        (own == addr.ip()).then_some(life)
+        let client = usize::from(addr.port().checked_sub(PORTS_FIRST)? / PORTS);
+        let own: IpAddr = self.clients.get(client)?.scenario.from.ip();
+        (own == addr.ip()).then_some(client)
     }
 
     /// Finds out which datagram it is, with a header in front or without.
@@ -52,14 +55,14 @@ impl Network {
             None => Some(&datagram.bytes[..]),
         };
         let tag = body.and_then(Tag::read);
-        datagram.number = tag.map(|tag| (tag.life, tag.number));
+        datagram.number = tag.map(|tag| (tag.client, tag.number));
         datagram
     }
 
     /// What has become of a datagram.
-    fn delivery(&mut self, (life, number): (usize, u32)) -> Option<&mut Delivery> {
+    fn delivery(&mut self, (client, number): (usize, u32)) -> Option<&mut Delivery> {
         let number = usize::try_from(number).ok()?;
-        self.lives.get_mut(life)?.deliveries.get_mut(number)
+        self.clients.get_mut(client)?.deliveries.get_mut(number)
     }
 
     /// A fault strikes a datagram.
@@ -69,32 +72,32 @@ impl Network {
         }
     }
 
-    fn remote_receives(&mut self, life: usize, remote: usize, datagram: &Datagram) {
+    fn remote_receives(&mut self, client: usize, remote: usize, datagram: &Datagram) {
         let Some(p) = self
             .udp_sockets
             .iter()
             .position(|socket| socket.local == datagram.from)
         else {
             return self.fail(format!(
-                "remote {remote} of life {life} gets a datagram from an unknown socket"
+                "remote {remote} of client {client} gets a datagram from an unknown socket"
             ));
         };
-        let owner = self.udp_sockets[p].life;
+        let owner = self.udp_sockets[p].client;
         let tag = Tag::read(&datagram.bytes);
-        let right = |tag: &Tag| (tag.life, tag.remote, tag.back) == (life, remote, false);
-        let Some(tag) = tag.filter(|tag| right(tag) && owner == life) else {
-            let text = format!("remote {remote} of life {life} gets {tag:?} of life {owner}");
+        let right = |tag: &Tag| (tag.client, tag.remote, tag.back) == (client, remote, false);
+        let Some(tag) = tag.filter(|tag| right(tag) && owner == client) else {
+            let text = format!("remote {remote} of client {client} gets {tag:?} of client {owner}");
             return self.fail(text);
         };
         let once = self.odds.udp_twice == 0;
-        let Some(delivery) = self.delivery((life, tag.number)) else {
-            let text = format!("remote {remote} of life {life} gets what was to be dropped");
+        let Some(delivery) = self.delivery((client, tag.number)) else {
+            let text = format!("remote {remote} of client {client} gets what was to be dropped");
             return self.fail(text);
         };
         delivery.arrived += 1;
         if once && delivery.arrived > 1 {
             self.fail(format!(
-                "datagram {} of life {life} comes twice",
+                "datagram {} of client {client} comes twice",
                 tag.number
             ));
         }
@@ -102,7 +105,7 @@ impl Network {
     }
 
     fn answer(&mut self, p: usize, datagram: &Datagram, tag: Tag) {
-        let Some(udp) = &self.lives[tag.life].scenario.udp else {
+        let Some(udp) = &self.clients[tag.client].scenario.udp else {
             return;
         };
         let (addr, behaviour) = (
@@ -113,7 +116,7 @@ impl Network {
             let same = remote.addr.is_ipv4() == addr.is_ipv4();
             same && remote.behaviour == RemoteBehaviour::Unsolicited
         });
-        let number = Some((tag.life, tag.number));
+        let number = Some((tag.client, tag.number));
         let send = |net: &mut Self, from: SocketAddr, remote: usize, len: usize| {
             let tag = Tag {
                 back: true,
@@ -134,7 +137,7 @@ impl Network {
             RemoteBehaviour::Echo | RemoteBehaviour::OtherPort | RemoteBehaviour::Oversized
         ) {
             let port = addr.port() + u16::from(behaviour == RemoteBehaviour::OtherPort);
-            if let Some(delivery) = self.delivery((tag.life, tag.number)) {
+            if let Some(delivery) = self.delivery((tag.client, tag.number)) {
                 delivery.answered += 1;
             }
             send(self, SocketAddr::new(addr.ip(), port), tag.remote, len);
@@ -160,7 +163,7 @@ impl Network {
                 self.schedule(latency, SimEvent::UdpError(p, Errno::ECONNREFUSED));
             }
             (_, Some(other)) => {
-                let Some(udp) = &self.lives[tag.life].scenario.udp else {
+                let Some(udp) = &self.clients[tag.client].scenario.udp else {
                     return;
                 };
                 let from = udp.remotes[other].addr;
@@ -170,26 +173,28 @@ impl Network {
         }
     }
 
-    fn client_receives(&mut self, life: usize, datagram: &Datagram) {
-        let inner = self.lives[life].inner.map(|p| self.udp_sockets[p].local);
+    fn client_receives(&mut self, client: usize, datagram: &Datagram) {
+        let inner = self.clients[client]
+            .inner
+            .map(|p| self.udp_sockets[p].local);
         let opened = open(&datagram.bytes);
         let Some((source, tag)) = opened.and_then(|(source, body)| {
-            let tag = Tag::read(body).filter(|tag| tag.back && tag.life == life)?;
+            let tag = Tag::read(body).filter(|tag| tag.back && tag.client == client)?;
             Some((source, tag))
         }) else {
             return self.fail(format!(
-                "life {life} gets what is no datagram of its: {opened:?}"
+                "client {client} gets what is no datagram of its: {opened:?}"
             ));
         };
         let strict = self.watch.strict;
-        let remote = self.lives[life]
+        let remote = self.clients[client]
             .scenario
             .udp
             .as_ref()
             .map(|udp| udp.remotes[tag.remote]);
         let Some(remote) = remote.filter(|_| inner == Some(datagram.from)) else {
             return self.fail(format!(
-                "life {life} gets a datagram from {}",
+                "client {client} gets a datagram from {}",
                 datagram.from
             ));
         };
@@ -197,18 +202,18 @@ impl Network {
         let unsolicited = remote.behaviour == RemoteBehaviour::Unsolicited && tag.remote > 0;
         if source != SocketAddr::new(remote.addr.ip(), remote.addr.port() + next) {
             return self.fail(format!(
-                "life {life} is told of {source}, not {}",
+                "client {client} is told of {source}, not {}",
                 remote.addr
             ));
         }
         let once = self.odds.udp_twice == 0;
-        let Some(delivery) = self.delivery((life, tag.number)) else {
-            return self.fail(format!("life {life} gets an answer to nothing"));
+        let Some(delivery) = self.delivery((client, tag.number)) else {
+            return self.fail(format!("client {client} gets an answer to nothing"));
         };
         if unsolicited {
             if strict {
                 self.fail(format!(
-                    "life {life} gets a datagram from {source}, unsolicited"
+                    "client {client} gets a datagram from {source}, unsolicited"
                 ));
             }
             return;
@@ -216,24 +221,25 @@ impl Network {
         delivery.returned += 1;
         if once && delivery.returned > delivery.answered {
             self.fail(format!(
-                "the answer {} of life {life} comes twice",
+                "the answer {} of client {client} comes twice",
                 tag.number
             ));
         }
     }
 
     /// The association is over, or will be: what could arrive has arrived.
-    pub(crate) fn check_deliveries(&mut self, life: usize) {
+    pub(crate) fn check_deliveries(&mut self, client: usize) {
         let now = self.now;
-        if self.lives[life].excused {
+        if self.clients[client].excused {
             return;
         }
         let lost = |delivery: &&Delivery| {
             let due = delivery.sure && !delivery.excused && delivery.sent_ms + ARRIVAL_MS <= now;
             due && (delivery.arrived == 0 || (delivery.answered > 0 && delivery.returned == 0))
         };
-        if let Some(delivery) = self.lives[life].deliveries.iter().find(lost) {
-            let text = format!("a datagram of life {life} is lost without a fault: {delivery:?}");
+        if let Some(delivery) = self.clients[client].deliveries.iter().find(lost) {
+            let text =
+                format!("a datagram of client {client} is lost without a fault: {delivery:?}");
             self.fail(text);
         }
     }

@@ -1,5 +1,5 @@
 //! The scenario of a UDP association: the remotes, what the client sends and when, and what becomes of
-//! each datagram. Drawn from the seed alone, like all that a life is up to.
+//! each datagram. Drawn from the seed alone, like all that a client is up to.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -9,9 +9,9 @@ use fastrand::Rng;
 use crate::clients::scenario::{ConnectOutcome, End, Scenario};
 use crate::network::datagram::{TAG_BYTES, Tag, UNDELIVERABLE, header};
 
-/// Where the ports of clients begin; each life has four.
+/// Where the ports of clients begin; each client has four.
 pub(crate) const PORTS_FIRST: u16 = 20_000;
-/// How many ports a life has.
+/// How many ports a client has.
 pub(crate) const PORTS: u16 = 4;
 
 /// A client that has been silent so long may come back with another port (30 s, and the way).
@@ -160,7 +160,7 @@ impl Scenario {
     fn action(
         &self,
         rng: &mut Rng,
-        life: u8,
+        client: u8,
         remotes: &[Remote],
         port: u16,
         calm: bool,
@@ -174,12 +174,12 @@ impl Scenario {
         };
         match rng.u8(..16) {
             0 => UdpAction::SendInvalid(
-                invalid_datagram(rng, life.into(), remotes[0].addr),
+                invalid_datagram(rng, client.into(), remotes[0].addr),
                 Some(port),
             ),
             1 => {
                 let tag = Tag {
-                    life: life.into(),
+                    client: client.into(),
                     remote: 0,
                     back: false,
                     number: UNDELIVERABLE,
@@ -197,7 +197,7 @@ impl Scenario {
                 let remote = datagram(rng);
                 let class = self.name.filter(|_| remote == 0);
                 // More names than an association has places for.
-                let name = class.map(|class| format!("{class}-{life}.n{}.example", rng.u8(..6)));
+                let name = class.map(|class| format!("{class}-{client}.n{}.example", rng.u8(..6)));
                 let most = match rng.u8(..64) {
                     0 => 65_485,
                     1..=8 => 9_000,
@@ -259,10 +259,10 @@ fn remotes(rng: &mut Rng, number: u8) -> Vec<Remote> {
     (0..rng.u8(1..5)).map(|at| remote(at, rng)).collect()
 }
 
-/// A datagram with which something is wrong, for a remote of the life.
-fn invalid_datagram(rng: &mut Rng, life: usize, addr: SocketAddr) -> Vec<u8> {
+/// A datagram with which something is wrong, for a remote of the client.
+fn invalid_datagram(rng: &mut Rng, client: usize, addr: SocketAddr) -> Vec<u8> {
     let tag = Tag {
-        life,
+        client,
         remote: 0,
         back: false,
         number: UNDELIVERABLE,

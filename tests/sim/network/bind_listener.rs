@@ -23,7 +23,7 @@ const ACCEPTS_MAX: u32 = 8;
 /// A listener of the server.
 pub(crate) struct BindListener {
     /// Whose BIND it is.
-    pub(crate) life: usize,
+    pub(crate) client: usize,
     /// What it was registered with.
     pub(crate) token: Token,
     /// Where it listens.
@@ -85,21 +85,23 @@ impl Network {
     /// The server opens a listener for one BIND.
     pub(crate) fn listen(&mut self, addr: IpAddr, token: Token) -> Result<usize, Errno> {
         self.watch.progress();
-        let life = self.owner(token);
-        let Some(life) = life.filter(|life| self.lives[*life].scenario.bind_peers.is_some()) else {
+        let client = self.owner(token);
+        let Some(client) =
+            client.filter(|client| self.clients[*client].scenario.bind_peers.is_some())
+        else {
             self.fail(format!(
-                "a listener is opened on {addr} for nobody ({life:?})"
+                "a listener is opened on {addr} for nobody ({client:?})"
             ));
             return Err(Errno::EACCES);
         };
         if self.odds.is_exhausted(self.now) {
-            self.lives[life].excused = true;
+            self.clients[client].excused = true;
             return Err(Errno::EMFILE);
         }
         let d = self.bind_listeners.len();
         let port = PORT_FIRST + u16::try_from(d).unwrap_or(0);
         self.bind_listeners.push(BindListener {
-            life,
+            client,
             token,
             local: SocketAddr::new(addr, port),
             backlog: VecDeque::new(),
@@ -108,10 +110,10 @@ impl Network {
             dropped: false,
             spent: (0, 0),
         });
-        self.trace(|| format!("server opens listener {d} for life {life}"));
+        self.trace(|| format!("server opens listener {d} for client {client}"));
         self.note_full();
-        self.lives[life].bind_listener = Some(d);
-        let bind_peers = self.lives[life]
+        self.clients[client].bind_listener = Some(d);
+        let bind_peers = self.clients[client]
             .scenario
             .bind_peers
             .clone()
@@ -122,11 +124,11 @@ impl Network {
         Ok(d)
     }
 
-    /// The life whose client's session has the key of that token.
+    /// The client whose session has the key of that token.
     pub(crate) fn owner(&self, token: Token) -> Option<usize> {
-        self.lives.iter().position(|life| {
-            let client = life.client.map(|s| &self.sockets[s]);
-            client.is_some_and(|socket| {
+        self.clients.iter().position(|client| {
+            let connection = client.connection.map(|s| &self.sockets[s]);
+            connection.is_some_and(|socket| {
                 !socket.dropped && socket.token.is_some_and(|own| own.key() == token.key())
             })
         })
@@ -158,7 +160,7 @@ impl Network {
             0
         };
         bind_listener.spent = (passes, spent + 1);
-        let (life, readable) = (bind_listener.life, bind_listener.is_readable());
+        let (client, readable) = (bind_listener.client, bind_listener.is_readable());
         if spent >= ACCEPTS_MAX {
             self.fail(format!(
                 "more than {ACCEPTS_MAX} accepts at listener {d} in one pass"
@@ -169,7 +171,7 @@ impl Network {
         }
         if exhausted {
             self.bind_listeners[d].given_up = true;
-            self.lives[life].excused = true;
+            self.clients[client].excused = true;
             return Err(Errno::EMFILE);
         }
         if self.chance(self.odds.early_block) {
@@ -186,7 +188,7 @@ impl Network {
         if self.chance(self.odds.aborted) {
             self.trace(|| format!("peer {s} is gone before it is accepted"));
             // What becomes of an unexpected peer changes nothing.
-            self.lives[life].excused |= self.lives[life].targets.contains(&s);
+            self.clients[client].excused |= self.clients[client].targets.contains(&s);
             self.abort(s);
             return Err(Errno::ECONNABORTED);
         }
@@ -218,8 +220,8 @@ impl Network {
         };
         let (_, bind_listener) = self.bind_listeners.iter().enumerate().find(left)?;
         Some(format!(
-            "lost edge in life {}: a peer waits",
-            bind_listener.life
+            "lost edge in client {}: a peer waits",
+            bind_listener.client
         ))
     }
 }

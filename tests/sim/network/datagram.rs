@@ -31,7 +31,7 @@ pub(crate) struct Datagram {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag {
     /// The client whose scenario it belongs to.
-    pub(crate) life: usize,
+    pub(crate) client: usize,
     /// The number of the remote that it goes to or comes from.
     pub(crate) remote: usize,
     /// It is from the remote.
@@ -45,9 +45,9 @@ impl Tag {
     pub(crate) fn write(self, len: usize) -> Vec<u8> {
         let byte = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
         let mut bytes = vec![0; len.max(TAG_BYTES)];
-        bytes[..3].copy_from_slice(&[byte(self.life), byte(self.remote), u8::from(self.back)]);
+        bytes[..3].copy_from_slice(&[byte(self.client), byte(self.remote), u8::from(self.back)]);
         bytes[3..TAG_BYTES].copy_from_slice(&self.number.to_be_bytes());
-        let seed = u64::from(self.number) << 16 | (self.life as u64) << 8 | self.remote as u64;
+        let seed = u64::from(self.number) << 16 | (self.client as u64) << 8 | self.remote as u64;
         payload(seed ^ len as u64, 0, &mut bytes[TAG_BYTES..]);
         bytes
     }
@@ -55,9 +55,9 @@ impl Tag {
     /// The tag of a datagram, if that is whole.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let (head, _) = bytes.split_first_chunk::<TAG_BYTES>()?;
-        let [life, remote, back, number @ ..] = *head;
+        let [client, remote, back, number @ ..] = *head;
         let tag = Self {
-            life: life.into(),
+            client: client.into(),
             remote: remote.into(),
             back: back == 1,
             number: u32::from_be_bytes(number),
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_letter_that_is_cut_or_changed_has_no_stamp() {
         let tag = Tag {
-            life: 3,
+            client: 3,
             remote: 1,
             back: true,
             number: 9,

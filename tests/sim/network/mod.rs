@@ -23,7 +23,7 @@ use anklet::state::slots::{Key, Role, Token};
 use fastrand::Rng;
 use nix::errno::Errno;
 
-use crate::clients::scenario::Life;
+use crate::clients::scenario::Client;
 use crate::faults::Odds;
 use crate::network::bind_listener::BindListener;
 use crate::network::channel::Channel;
@@ -45,10 +45,10 @@ pub(crate) enum Direction {
     FromServer,
 }
 
-/// What the schedule holds. Numbers are those of sockets, DNS sockets or lives.
+/// What the schedule holds. Numbers are those of sockets, DNS sockets or clients.
 #[derive(Debug)]
 pub(crate) enum SimEvent {
-    /// A life begins: its client connects.
+    /// A client begins: it connects.
     Start(usize),
     /// A client's connection reaches a listener.
     Arrive(usize),
@@ -64,7 +64,7 @@ pub(crate) enum SimEvent {
     Abort(usize),
     /// The other end acts.
     Wake(usize),
-    /// The other end's life must have come as far as it promised.
+    /// The client must have come as far by now as its scenario says.
     Deadline(usize),
     /// A datagram arrives; `None` is a "port unreachable".
     DnsMessage(usize, Option<Vec<u8>>),
@@ -122,7 +122,7 @@ pub(crate) struct Network {
     /// Signals not yet taken.
     pub(crate) signals: VecDeque<Signal>,
     /// What each client is up to.
-    pub(crate) lives: Vec<Life>,
+    pub(crate) clients: Vec<Client>,
     /// What has news.
     pub(crate) ready: Vec<Source>,
     /// The properties that hold at all times.
@@ -148,7 +148,7 @@ impl Network {
             udp_sockets: Vec::new(),
             backlogs: Some([VecDeque::new(), VecDeque::new()]),
             signals: VecDeque::new(),
-            lives: Vec::new(),
+            clients: Vec::new(),
             ready: Vec::new(),
             watch: Watch::new(trace),
             tables: Tables::default(),
@@ -197,7 +197,7 @@ impl Network {
     /// into it at least while nothing is read.
     pub(crate) fn open(
         &mut self,
-        life: Option<usize>,
+        client: Option<usize>,
         at: (SocketAddr, SocketAddr),
         room: usize,
     ) -> usize {
@@ -206,7 +206,7 @@ impl Network {
         let to_server = Channel::new(queue(0), queue(0));
         let from_server = Channel::new(queue(room), queue(0));
         self.sockets
-            .push(Socket::new(life, at, to_server, from_server));
+            .push(Socket::new(client, at, to_server, from_server));
         self.sockets.len() - 1
     }
 

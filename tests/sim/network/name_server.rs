@@ -1,5 +1,5 @@
 //! The two simulated name servers: they answer by the class in a name (`good-17.example` is
-//! the target of life 17), over UDP with the faults of the odds, over TCP without.
+//! the target of client 17), over UDP with the faults of the odds, over TCP without.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -165,21 +165,21 @@ impl Query {
             let number = number.split('.').next()?;
             Some((class, number.parse::<usize>().ok()?))
         });
-        let Some((class, number)) = found.filter(|(_, number)| *number < net.lives.len()) else {
+        let Some((class, number)) = found.filter(|(_, number)| *number < net.clients.len()) else {
             net.fail(format!(
-                "{:?} is asked for, no name of these lives",
+                "{:?} is asked for, no name of these clients",
                 self.name
             ));
             return None;
         };
-        let scenario = &net.lives[number].scenario;
+        let scenario = &net.clients[number].scenario;
         if scenario.name != Some(class) {
             net.fail(format!(
-                "{:?} is asked for, not a name of life {number}",
+                "{:?} is asked for, not a name of client {number}",
                 self.name
             ));
         }
-        let scenario = &net.lives[number].scenario;
+        let scenario = &net.clients[number].scenario;
         let addresses: Vec<(u16, Vec<u8>)> = scenario
             .target_addrs
             .iter()

@@ -11,7 +11,7 @@ use anklet::state::access::Interface;
 use anklet::state::batch::Batch;
 use anklet::state::slots::Token;
 
-use crate::clients::tunnel_end::Endpoint;
+use crate::clients::tunnel_end::TunnelEnd;
 use crate::network::bind_listener::{ListenerHandle, route};
 use crate::network::name_server::{self, NameServer};
 use crate::world::{Actor, LAN_V4, LISTENERS, WAN_V4, WAN_V6, World};
@@ -113,10 +113,10 @@ impl Net for World {
     ) -> Result<StreamHandle, Errno> {
         let inner = &mut *self.0.borrow_mut();
         let s = inner.network.connect(to, purpose, token)?;
-        inner.actors.push(match inner.network.sockets[s].life {
-            Some(life) => {
-                inner.network.lives[life].targets.push(s);
-                Actor::Target(Endpoint::new(&inner.network, life, 1, s))
+        inner.actors.push(match inner.network.sockets[s].client {
+            Some(client) => {
+                inner.network.clients[client].targets.push(s);
+                Actor::Target(TunnelEnd::new(&inner.network, client, 1, s))
             }
             None => Actor::NameServer(NameServer::default()),
         });

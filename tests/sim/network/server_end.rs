@@ -137,18 +137,18 @@ impl Network {
 
     /// The first write to a client with a connection at hand: the others have been given up.
     fn note_winner(&mut self, s: usize) {
-        let Some(life) = self.sockets[s]
-            .life
-            .filter(|life| self.lives[*life].client == Some(s))
+        let Some(client) = self.sockets[s]
+            .client
+            .filter(|client| self.clients[*client].connection == Some(s))
         else {
             return;
         };
-        if self.lives[life].winner.is_none() {
+        if self.clients[client].winner.is_none() {
             let stands = |s: &&usize| {
                 let socket = &self.sockets[**s];
                 socket.token.is_some() && !socket.connecting && !socket.dropped
             };
-            self.lives[life].winner = self.lives[life].targets.iter().find(stands).copied();
+            self.clients[client].winner = self.clients[client].targets.iter().find(stands).copied();
         }
     }
 
@@ -220,8 +220,8 @@ impl Network {
         let s = backlog.pop_front().ok_or(Errno::EAGAIN)?;
         self.watch.progress();
         if self.chance(self.odds.aborted) {
-            if let Some(life) = self.sockets[s].life {
-                self.lives[life].excused = true;
+            if let Some(client) = self.sockets[s].client {
+                self.clients[client].excused = true;
             }
             self.abort(s);
             return Err(Errno::ECONNABORTED);
@@ -231,7 +231,7 @@ impl Network {
         Ok(s)
     }
 
-    /// The server connects. Where to is known from the lives' scenarios; anything else fails.
+    /// The server connects. Where to is known from the clients' scenarios; anything else fails.
     pub(crate) fn connect(
         &mut self,
         to: SocketAddr,
@@ -242,20 +242,20 @@ impl Network {
             SocketAddr::V4(_) => crate::world::WAN_V4,
             SocketAddr::V6(_) => crate::world::WAN_V6,
         };
-        let (life, connect_outcome) = match purpose {
+        let (client, connect_outcome) = match purpose {
             Purpose::Dns => (
                 None,
                 crate::network::name_server::connect_outcome(&self.odds, to),
             ),
             Purpose::Tunnel => match self.addr(to, token) {
-                Some((life, connect_outcome)) => (Some(life), connect_outcome),
+                Some((client, connect_outcome)) => (Some(client), connect_outcome),
                 None => return Err(Errno::EACCES),
             },
         };
         self.watch.progress();
         if self.odds.is_exhausted(self.now) {
-            if let Some(life) = life {
-                self.lives[life].excused = true;
+            if let Some(client) = client {
+                self.clients[client].excused = true;
             }
             return Err(Errno::EMFILE);
         }
@@ -263,13 +263,13 @@ impl Network {
             return Err(Errno::ENETUNREACH);
         }
         let port = self.rng.u16(1024..);
-        let is_web = life.is_some_and(|life| self.lives[life].scenario.dialect.is_http());
+        let is_web = client.is_some_and(|client| self.clients[client].scenario.dialect.is_http());
         let room = if is_web {
             WEB_ROOM_BYTES
         } else {
             TARGET_ROOM_BYTES
         };
-        let s = self.open(life, (SocketAddr::new(local, port), to), room);
+        let s = self.open(client, (SocketAddr::new(local, port), to), room);
         self.sockets[s].token = Some(token);
         self.sockets[s].connecting = true;
         self.trace(|| format!("server connects socket {s} to {to}: {connect_outcome:?}"));
@@ -291,12 +291,16 @@ impl Network {
     /// Whose target `to` is. A dial on behalf of another session than the one whose target it
     /// is means that a key was stale.
     fn addr(&mut self, to: SocketAddr, token: Token) -> Option<(usize, ConnectOutcome)> {
-        let Some((life, connect_outcome)) =
-            self.lives.iter().enumerate().find_map(|(number, life)| {
-                life.scenario
-                    .connect_outcome(to)
-                    .map(|connect_outcome| (number, connect_outcome))
-            })
+        let Some((client, connect_outcome)) =
+            self.clients
+                .iter()
+                .enumerate()
+                .find_map(|(number, client)| {
+                    client
+                        .scenario
+                        .connect_outcome(to)
+                        .map(|connect_outcome| (number, connect_outcome))
+                })
         else {
             self.fail(format!("the server dials {to}, which nobody asked for"));
             return None;
@@ -304,17 +308,17 @@ impl Network {
         let holds = |socket: &Socket| {
             !socket.dropped && socket.token.is_some_and(|own| own.key() == token.key())
         };
-        let scenario = &self.lives[life].scenario;
+        let scenario = &self.clients[client].scenario;
         if scenario.bind_peers.is_some() || scenario.udp.is_some() {
             self.fail(format!("the server dials {to}, which nobody asked it to"));
         }
-        let client = self.lives[life].client.map(|s| &self.sockets[s]);
-        if !client.is_some_and(holds) {
+        let connection = self.clients[client].connection.map(|s| &self.sockets[s]);
+        if !connection.is_some_and(holds) {
             self.fail(format!(
-                "the server dials {to} for another session than life {life}"
+                "the server dials {to} for another session than client {client}"
             ));
         }
-        Some((life, connect_outcome))
+        Some((client, connect_outcome))
     }
 
     /// The server opens a UDP socket for a DNS query. It is registered, and writable, at once.

@@ -13,7 +13,7 @@ use crate::network::channel::Channel;
 /// A TCP connection of the server.
 pub(crate) struct Socket {
     /// Whose it is; DNS connections are nobody's.
-    pub(crate) life: Option<usize>,
+    pub(crate) client: Option<usize>,
     /// What it was registered with.
     pub(crate) token: Option<Token>,
     /// This end.
@@ -69,13 +69,13 @@ pub(crate) struct Socket {
 impl Socket {
     /// An open connection; `at` are this end and the other.
     pub(crate) fn new(
-        life: Option<usize>,
+        client: Option<usize>,
         at: (SocketAddr, SocketAddr),
         to_server: Channel,
         from_server: Channel,
     ) -> Self {
         Self {
-            life,
+            client,
             token: None,
             local: at.0,
             peer: at.1,

@@ -33,7 +33,7 @@ const BYTES_MAX: [usize; 2] = [65_507, 65_527];
 /// A UDP socket of an association.
 pub(crate) struct UdpSocket {
     /// Whose association it is.
-    pub(crate) life: usize,
+    pub(crate) client: usize,
     /// Where it is bound.
     pub(crate) local: SocketAddr,
     /// The server has closed it.
@@ -78,44 +78,52 @@ impl Network {
     /// The server opens a socket of an association.
     pub(crate) fn open_udp_socket(&mut self, side: Side, token: Token) -> Result<usize, Errno> {
         self.watch.progress();
-        let life = self.owner(token);
-        let Some(life) = life.filter(|life| self.lives[*life].scenario.udp.is_some()) else {
-            self.fail(format!("a UDP socket is opened for nobody ({life:?})"));
+        let client = self.owner(token);
+        let Some(client) = client.filter(|client| self.clients[*client].scenario.udp.is_some())
+        else {
+            self.fail(format!("a UDP socket is opened for nobody ({client:?})"));
             return Err(Errno::EACCES);
         };
         if self.odds.is_exhausted(self.now) {
-            self.lives[life].excused = true;
+            self.clients[client].excused = true;
             return Err(Errno::EMFILE);
         }
         let p = self.udp_sockets.len();
         let (addr, heard) = match side {
-            Side::Inner { local, client } => {
-                let control = self.lives[life].client.map(|s| &self.sockets[s]);
+            Side::Inner {
+                local,
+                client: client_addr,
+            } => {
+                let control = self.clients[client].connection.map(|s| &self.sockets[s]);
                 let right = control.is_some_and(|control| {
-                    control.local.ip() == local.ip() && control.peer.ip() == client.ip()
+                    control.local.ip() == local.ip() && control.peer.ip() == client_addr.ip()
                 });
                 if !right {
-                    self.fail(format!("life {life} has a socket at {local} for {client}"));
+                    self.fail(format!(
+                        "client {client} has a socket at {local} for {client_addr}"
+                    ));
                 }
-                self.lives[life].inner = Some(p);
-                (local.ip(), Some(SocketAddr::new(client.ip(), 0)))
+                self.clients[client].inner = Some(p);
+                (local.ip(), Some(SocketAddr::new(client_addr.ip(), 0)))
             }
             Side::OuterV4 => (WAN_V4, None),
             Side::OuterV6 => (WAN_V6, None),
         };
         let twin = |socket: &UdpSocket| {
             let same = socket.local.ip() == addr;
-            same && socket.life == life && !socket.dropped && socket.is_inner() == heard.is_some()
+            same && socket.client == client
+                && !socket.dropped
+                && socket.is_inner() == heard.is_some()
         };
         if self.udp_sockets.iter().any(twin) {
-            self.fail(format!("life {life} has two sockets at {addr}"));
+            self.fail(format!("client {client} has two sockets at {addr}"));
         }
         let local = SocketAddr::new(addr, PORT_FIRST + u16::try_from(p).unwrap_or(0));
         let room = self
             .rng
             .usize(self.odds.udp_queue_datagrams.0..=self.odds.udp_queue_datagrams.1);
         self.udp_sockets.push(UdpSocket {
-            life,
+            client,
             local,
             dropped: false,
             token,
@@ -126,7 +134,7 @@ impl Network {
             held: false,
             spent: (0, 0, 0),
         });
-        self.trace(|| format!("server opens UDP socket {p} at {local} for life {life}"));
+        self.trace(|| format!("server opens UDP socket {p} at {local} for client {client}"));
         self.note_full();
         Ok(p)
     }
@@ -135,13 +143,13 @@ impl Network {
     pub(crate) fn aim_udp_socket(&mut self, p: usize, peer: SocketAddr) -> Result<(), Errno> {
         self.watch.progress();
         let socket = &mut self.udp_sockets[p];
-        let (life, right) = (
-            socket.life,
+        let (client, right) = (
+            socket.client,
             socket.heard.is_some_and(|own| own.ip() == peer.ip()),
         );
         socket.heard = Some(peer);
         if !right {
-            self.fail(format!("a socket of life {life} is aimed at {peer}"));
+            self.fail(format!("a socket of client {client} is aimed at {peer}"));
         }
         Ok(())
     }
@@ -205,9 +213,9 @@ impl Network {
         if !socket.is_readable() {
             return Err(Errno::EAGAIN);
         }
-        let (mut count, life, inner) = (
+        let (mut count, client, inner) = (
             socket.queue.len().min(BATCH_MAX),
-            socket.life,
+            socket.client,
             socket.is_inner(),
         );
         let right = socket.local.is_ipv6() == is_v6;
@@ -235,7 +243,7 @@ impl Network {
             space[..len].copy_from_slice(&datagram.bytes[..len]);
             batch.set_received(number, datagram.from, len, len < datagram.bytes.len());
             if inner && datagram.number.is_some() {
-                self.lives[life].moved_ms = self.now;
+                self.clients[client].moved_ms = self.now;
             }
         }
         Ok(count)
@@ -255,7 +263,7 @@ impl Network {
             return Err(error);
         }
         let socket = &self.udp_sockets[p];
-        let (from, heard, life) = (socket.local, socket.heard, socket.life);
+        let (from, heard, client) = (socket.local, socket.heard, socket.client);
         let datagrams = numbers.iter().map(|number| {
             let number = usize::from(*number);
             let to = heard
@@ -281,11 +289,11 @@ impl Network {
         }
         let count = datagrams.len();
         for (sent, datagram) in datagrams.into_iter().enumerate() {
-            if let Err(error) = self.may_send(life, &datagram, heard) {
+            if let Err(error) = self.may_send(client, &datagram, heard) {
                 return if sent > 0 { Ok(sent) } else { Err(error) };
             }
             if heard.is_some() {
-                self.lives[life].moved_ms = self.now;
+                self.clients[client].moved_ms = self.now;
             }
             self.trace(|| format!("server sends {:?} to {}", datagram.number, datagram.to));
             self.forward_datagram(datagram);
@@ -296,22 +304,22 @@ impl Network {
     /// Whether the system lets a datagram go; and whether anybody has asked for it.
     fn may_send(
         &mut self,
-        life: usize,
+        client: usize,
         datagram: &Datagram,
         heard: Option<SocketAddr>,
     ) -> Result<(), Errno> {
         let Some(heard) = heard else {
             let remote = self
                 .remote_at(datagram.to)
-                .filter(|(owner, _)| *owner == life);
+                .filter(|(owner, _)| *owner == client);
             let Some((_, remote)) = remote else {
                 self.fail(format!(
-                    "life {life} sends to {}, which it never asked for",
+                    "client {client} sends to {}, which it never asked for",
                     datagram.to
                 ));
                 return Err(Errno::EACCES);
             };
-            let behaviour = self.lives[life]
+            let behaviour = self.clients[client]
                 .scenario
                 .udp
                 .as_ref()
@@ -323,7 +331,10 @@ impl Network {
             };
         };
         if datagram.to.port() == 0 || datagram.to.ip() != heard.ip() {
-            self.fail(format!("life {life} is sent something at {}", datagram.to));
+            self.fail(format!(
+                "client {client} is sent something at {}",
+                datagram.to
+            ));
             return Err(Errno::EDESTADDRREQ);
         }
         let max = BYTES_MAX[usize::from(datagram.to.is_ipv6())];
@@ -388,8 +399,8 @@ impl Network {
     pub(crate) fn unread_datagram(&self) -> Option<String> {
         let told = |source: Source| !self.ready.contains(&source);
         let left = |(p, socket): &(usize, &UdpSocket)| {
-            let control = self.lives[socket.life]
-                .client
+            let control = self.clients[socket.client]
+                .connection
                 .filter(|s| told(Source::Socket(*s)));
             let control = control
                 .map(|s| &self.sockets[s])
@@ -399,9 +410,9 @@ impl Network {
             !socket.dropped && (waiting || unread)
         };
         let (_, socket) = self.udp_sockets.iter().enumerate().find(left)?;
-        let (life, local) = (socket.life, socket.local);
+        let (client, local) = (socket.client, socket.local);
         Some(format!(
-            "lost edge in life {life}: something waits at {local} or its control"
+            "lost edge in client {client}: something waits at {local} or its control"
         ))
     }
 }

@@ -1,5 +1,5 @@
 //! The properties that hold at all times: bounded turns, no busy loop, no lost edge.
-//! What clients and targets see of their bytes is checked in `clients/client.rs` and
+//! What clients and targets see of their bytes is checked in `clients/client_actor.rs` and
 //! `clients/tunnel_end.rs`.
 
 pub(crate) mod tables;
@@ -141,8 +141,8 @@ impl Network {
         // The limit is that of a tunnel, which lasts as long as the server keeps the target. What
         // the client sends behind that is discarded at once, up to 64 KiB: behind a forwarded
         // request, and where the target broke after its end of stream had been passed on.
-        let is_tunnel = self.sockets[s].life.is_some_and(|life| {
-            let target = self.lives[life].target;
+        let is_tunnel = self.sockets[s].client.is_some_and(|client| {
+            let target = self.clients[client].target;
             target.is_some_and(|target| !self.sockets[target].dropped)
         });
         if is_tunnel && self.sockets[s].spent.1 > READS_MAX {
@@ -155,8 +155,8 @@ impl Network {
     /// The server has passed on bytes.
     pub(crate) fn count_moved(&mut self, s: usize) {
         self.watch.moved = true;
-        if let Some(life) = self.sockets[s].life {
-            self.lives[life].moved_ms = self.now;
+        if let Some(client) = self.sockets[s].client {
+            self.clients[client].moved_ms = self.now;
         }
     }
 
@@ -208,9 +208,9 @@ impl Network {
         if !longer(QUIET_MS) || self.watch.closing {
             return;
         }
-        for number in 0..self.lives.len() {
+        for number in 0..self.clients.len() {
             if let Some(text) = self.lost_edge(number) {
-                self.fail(format!("lost edge in life {number}: {text}"));
+                self.fail(format!("lost edge in client {number}: {text}"));
             }
         }
         let waiting = self
@@ -219,8 +219,8 @@ impl Network {
             .flatten()
             .any(|backlog| !backlog.is_empty());
         let held = |socket: &&Socket| {
-            let client = LISTENERS.contains(&socket.local);
-            client && socket.accepted_at.is_some() && !socket.dropped
+            let is_client = LISTENERS.contains(&socket.local);
+            is_client && socket.accepted_at.is_some() && !socket.dropped
         };
         let sessions = self.sockets.iter().filter(held).count();
         if longer(ACCEPT_MS) && waiting && sessions < self.watch.full {
@@ -230,13 +230,13 @@ impl Network {
 
     /// What a tunnel could move and does not.
     fn lost_edge(&self, number: usize) -> Option<String> {
-        let life = &self.lives[number];
-        let client = life.client?;
-        let mut open = life.targets.iter().filter(|s| !self.sockets[**s].dropped);
+        let client = &self.clients[number];
+        let connection = client.connection?;
+        let mut open = client.targets.iter().filter(|s| !self.sockets[**s].dropped);
         let (target, None) = (*open.next()?, open.next()) else {
             return None;
         };
-        let ends = [client, target].map(|s| &self.sockets[s]);
+        let ends = [connection, target].map(|s| &self.sockets[s]);
         if ends
             .iter()
             .any(|end| end.dropped || end.token.is_none() || end.connecting)
@@ -247,12 +247,12 @@ impl Network {
             if ends[from].broken {
                 return Some(format!(
                     "socket {} is broken and kept",
-                    [client, target][from]
+                    [connection, target][from]
                 ));
             }
             let (readable, writable) = (ends[from].is_readable(), ends[to].is_writable());
             // Behind a request's body nothing is read until the answer has gone.
-            let script = life
+            let script = client
                 .scenario
                 .forward
                 .as_ref()
@@ -260,7 +260,7 @@ impl Network {
             let whole = script.is_some_and(|len| from == 0 && ends[to].written == len as u64);
             let passed_on = whole || (ends[from].to_server.arrived() == 0 && ends[to].shut);
             if readable && writable && !passed_on {
-                let names = [client, target];
+                let names = [connection, target];
                 return Some(format!(
                     "{} is readable, {} writable",
                     names[from], names[to]
@@ -274,7 +274,7 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::scenario::Life;
+    use crate::clients::scenario::Client;
     use crate::world::World;
     use fastrand::Rng;
 
@@ -283,14 +283,14 @@ mod tests {
         for closed in [false, true] {
             let world = World::empty();
             let net = &mut *world.network();
-            let life = Life::new(&mut Rng::with_seed(0), 0, false, &net.odds);
-            net.lives.push(life);
+            let client = Client::new(&mut Rng::with_seed(0), 0, false, &net.odds);
+            net.clients.push(client);
             let ends = (LISTENERS[0], LISTENERS[1]);
-            let [client, target] = [ends; 2].map(|ends| net.open(Some(0), ends, 64));
-            net.lives[0].target = Some(target);
+            let [connection, target] = [ends; 2].map(|ends| net.open(Some(0), ends, 64));
+            net.clients[0].target = Some(target);
             net.sockets[target].dropped = closed;
             for _ in 0..=READS_MAX {
-                net.count_read(client);
+                net.count_read(connection);
             }
             assert_eq!(net.watch.failure.is_none(), closed);
         }

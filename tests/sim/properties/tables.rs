@@ -20,18 +20,18 @@ impl Network {
     /// Looks which tables are full: to be called before anything leaves one.
     pub(crate) fn note_full(&mut self) {
         let limits = &self.tables.limits;
-        let ip = |life: usize| self.lives[life].scenario.from.ip();
+        let ip = |client: usize| self.clients[client].scenario.from.ip();
         let bind_listeners = self
             .bind_listeners
             .iter()
             .filter(|bind_listener| !bind_listener.dropped);
         let binds: Vec<IpAddr> = bind_listeners
-            .map(|bind_listener| ip(bind_listener.life))
+            .map(|bind_listener| ip(bind_listener.client))
             .collect();
         let udp_sockets = self.udp_sockets.iter();
         let inner = udp_sockets.filter(|socket| socket.is_inner() && !socket.dropped);
-        let associations: Vec<IpAddr> = inner.map(|socket| ip(socket.life)).collect();
-        let heads = (0..self.lives.len()).filter(|life| self.may_hold_head(*life));
+        let associations: Vec<IpAddr> = inner.map(|socket| ip(socket.client)).collect();
+        let heads = (0..self.clients.len()).filter(|client| self.may_hold_head(*client));
         let heads: Vec<IpAddr> = heads.map(ip).collect();
         let full = [
             is_full(&binds, limits.binds_max, limits.per_client_binds_max),
@@ -50,30 +50,31 @@ impl Network {
         }
     }
 
-    /// Whether the table that a life needs may have been full since its client was accepted.
-    pub(crate) fn was_full(&mut self, life: usize) -> bool {
+    /// Whether the table that a client needs may have been full since it was accepted.
+    pub(crate) fn was_full(&mut self, client: usize) -> bool {
         self.note_full();
-        let scenario = &self.lives[life].scenario;
+        let scenario = &self.clients[client].scenario;
         let table = match (&scenario.bind_peers, &scenario.udp) {
             (Some(_), _) => 0,
             (_, Some(_)) => 1,
             _ if scenario.dialect.is_http() => 2,
             _ => return false,
         };
-        let client = self.lives[life].client.map(|s| &self.sockets[s]);
-        let since = client.and_then(|client| client.accepted_at);
+        let connection = self.clients[client].connection.map(|s| &self.sockets[s]);
+        let since = connection.and_then(|connection| connection.accepted_at);
         self.tables.full_ms[table] >= since && since.is_some()
     }
 
     /// Whether an HTTP client's head may be kept: from accept, as its first bytes may be there,
     /// until its target has taken what came along.
-    fn may_hold_head(&self, life: usize) -> bool {
-        let life = &self.lives[life];
-        let client = life.client.map(|s| &self.sockets[s]);
-        let open = client.is_some_and(|client| client.accepted_at.is_some() && !client.dropped);
-        let passed_on = life.target.map(|s| &self.sockets[s]);
+    fn may_hold_head(&self, client: usize) -> bool {
+        let client = &self.clients[client];
+        let connection = client.connection.map(|s| &self.sockets[s]);
+        let open = connection
+            .is_some_and(|connection| connection.accepted_at.is_some() && !connection.dropped);
+        let passed_on = client.target.map(|s| &self.sockets[s]);
         let over = passed_on.is_some_and(|target| !target.write_blocked && !target.write_held);
-        life.scenario.dialect.is_http() && open && !over
+        client.scenario.dialect.is_http() && open && !over
     }
 }
 

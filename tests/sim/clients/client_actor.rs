@@ -1,9 +1,9 @@
-//! The client of a life: its handshake, the answers it expects, and the tunnel behind them.
+//! How a client acts: its handshake, the answers it expects, and the tunnel behind them.
 
 use anklet::net::Millis;
 
 use crate::clients::scenario::{Dialect, End, Kind, Pace, Stop};
-use crate::clients::tunnel_end::Endpoint;
+use crate::clients::tunnel_end::TunnelEnd;
 use crate::clients::udp_client::UdpClient;
 use crate::network::{Network, SimEvent};
 
@@ -31,8 +31,8 @@ pub(super) enum Stage {
 }
 
 /// A client.
-pub(crate) struct Client {
-    pub(super) life: usize,
+pub(crate) struct ClientActor {
+    pub(super) client: usize,
     pub(super) s: usize,
     pub(super) sent: usize,
     pub(super) next_ms: Millis,
@@ -44,20 +44,20 @@ pub(crate) struct Client {
     pub(super) timed: bool,
     /// When it must have come somewhere.
     pub(super) due_ms: Option<Millis>,
-    pub(super) endpoint: Endpoint,
+    pub(super) tunnel_end: TunnelEnd,
     pub(super) udp_client: Option<UdpClient>,
 }
 
-impl Client {
-    /// The client of `life`, on its connection `s`.
-    pub(crate) fn new(net: &Network, life: usize, s: usize) -> Self {
+impl ClientActor {
+    /// The actor of `client`, on its connection `s`.
+    pub(crate) fn new(net: &Network, client: usize, s: usize) -> Self {
         Self {
-            life,
+            client,
             s,
             sent: 0,
             next_ms: 0,
             leave_ms: None,
-            stage: match net.lives[life].scenario.dialect {
+            stage: match net.clients[client].scenario.dialect {
                 Dialect::Socks5 => Stage::Method,
                 _ => Stage::Reply,
             },
@@ -65,14 +65,14 @@ impl Client {
             bound: false,
             timed: false,
             due_ms: None,
-            endpoint: Endpoint::new(net, life, 0, s),
+            tunnel_end: TunnelEnd::new(net, client, 0, s),
             udp_client: None,
         }
     }
 
     /// Acts.
     pub(crate) fn step(&mut self, net: &mut Network) {
-        if net.lives[self.life].over {
+        if net.clients[self.client].over {
             return;
         }
         if self.stage != Stage::Tunnel && net.peer_sees_reset(self.s) {
@@ -83,22 +83,24 @@ impl Client {
         self.stop(net);
         if !self.timed && net.sockets[self.s].accepted_at.is_some() {
             self.timed = true;
-            if net.lives[self.life].scenario.kind == Kind::Unfinished {
+            if net.clients[self.client].scenario.kind == Kind::Unfinished {
                 self.due_in(net, net.watch.timeouts_ms[0] + LATE_MS);
             }
         }
-        let scenario = &net.lives[self.life].scenario;
+        let scenario = &net.clients[self.client].scenario;
         let ahead = scenario.pace == Pace::Pipelined || scenario.forward.is_some();
         let ahead = ahead && scenario.udp.is_none() && self.has_said_all(net);
         match self.stage {
-            Stage::Tunnel => self.endpoint.step(net, true),
+            Stage::Tunnel => self.tunnel_end.step(net, true),
             Stage::Associated => self.run_udp(net),
-            Stage::Method | Stage::Login | Stage::Reply if ahead => self.endpoint.step(net, false),
+            Stage::Method | Stage::Login | Stage::Reply if ahead => {
+                self.tunnel_end.step(net, false)
+            }
             _ => {}
         }
-        if self.endpoint.over {
-            net.lives[self.life].over = true;
-            net.lives[self.life].complete = self.endpoint.is_complete(net);
+        if self.tunnel_end.over {
+            net.clients[self.client].over = true;
+            net.clients[self.client].complete = self.tunnel_end.is_complete(net);
         } else if self.stage != Stage::Tunnel && net.peer_sees_end(self.s) {
             self.closed(net);
         }
@@ -112,9 +114,9 @@ impl Client {
 
     /// The time may be up by which it must have come somewhere.
     pub(crate) fn deadline(&self, net: &mut Network) {
-        let life = &net.lives[self.life];
+        let client = &net.clients[self.client];
         let due = self.due_ms.is_some_and(|due_ms| due_ms <= net.now);
-        if !due || life.excused || net.watch.closing {
+        if !due || client.excused || net.watch.closing {
             return;
         }
         let held = |s: &usize| {
@@ -124,24 +126,24 @@ impl Client {
         let open = net
             .udp_sockets
             .iter()
-            .any(|socket| socket.life == self.life && !socket.dropped);
-        let held = held(&self.s) || life.targets.iter().any(held) || open;
+            .any(|socket| socket.client == self.client && !socket.dropped);
+        let held = held(&self.s) || client.targets.iter().any(held) || open;
         let late = match self.stage {
-            Stage::Tunnel => !life.over,
+            Stage::Tunnel => !client.over,
             _ => held,
         };
         if late {
-            let (kind, number, stage) = (life.scenario.kind, self.life, self.stage);
+            let (kind, number, stage) = (client.scenario.kind, self.client, self.stage);
             let side = net.sockets[self.s].side;
             net.fail(format!(
-                "life {number} ({kind:?}) hangs in {stage:?}: {side:?}"
+                "client {number} ({kind:?}) hangs in {stage:?}: {side:?}"
             ));
         }
     }
 
     /// Leaves, because everybody does.
     pub(crate) fn leave(&self, net: &mut Network) {
-        net.lives[self.life].over = true;
+        net.clients[self.client].over = true;
         if net.rng.bool() {
             net.peer_resets(self.s);
         } else {
@@ -151,7 +153,7 @@ impl Client {
 
     fn has_said_all(&self, net: &Network) -> bool {
         self.sent
-            == net.lives[self.life]
+            == net.clients[self.client]
                 .scenario
                 .handshake
                 .iter()
@@ -164,7 +166,7 @@ impl Client {
         if net.now < self.next_ms {
             return net.wake(self.s, self.next_ms - net.now);
         }
-        let scenario = &net.lives[self.life].scenario;
+        let scenario = &net.clients[self.client].scenario;
         let messages = match (scenario.pace, self.stage) {
             (Pace::Pipelined, _) | (_, Stage::Reply) => scenario.handshake.len(),
             (_, Stage::Method) => 1,
@@ -194,13 +196,13 @@ impl Client {
             after,
             wait_ms,
             end,
-        }) = net.lives[self.life].scenario.stop
+        }) = net.clients[self.client].scenario.stop
         else {
             return;
         };
         let early = matches!(self.stage, Stage::Method | Stage::Login | Stage::Reply);
         // Who gives up does so while the server works for him.
-        let kind = net.lives[self.life].scenario.kind;
+        let kind = net.clients[self.client].scenario.kind;
         let alone = kind == Kind::GivesUp && net.sockets[self.s].accepted_at.is_none();
         if !early || self.sent < after || end == End::Never || alone {
             return;
@@ -213,7 +215,7 @@ impl Client {
             Some(leave_ms) if net.now < leave_ms => net.wake(self.s, leave_ms - net.now),
             Some(_) => {
                 self.stage = Stage::Left;
-                net.trace(|| format!("client {} gives up: {end:?}", self.s));
+                net.trace(|| format!("the client of socket {} gives up: {end:?}", self.s));
                 net.sockets[self.s].side.left = true;
                 match end {
                     End::Vanish(_) => net.peer_vanishes(self.s),
@@ -223,12 +225,12 @@ impl Client {
                         net.peer_ends(self.s);
                     }
                 }
-                if net.lives[self.life].scenario.kind == Kind::GivesUp {
+                if net.clients[self.client].scenario.kind == Kind::GivesUp {
                     // Of the last segments of the handshake, and of what it ends with.
                     let travels_ms = net.odds.latency_ms * 8;
                     self.due_in(net, CANCEL_MS + travels_ms);
                 }
-                net.lives[self.life].over = end != End::Fin;
+                net.clients[self.client].over = end != End::Fin;
             }
         }
     }
@@ -237,30 +239,30 @@ impl Client {
     fn closed(&self, net: &mut Network) {
         let reset = net.peer_sees_reset(self.s);
         net.peer_closes(self.s);
-        net.lives[self.life].over = true;
-        let (life, sockets) = (&net.lives[self.life], &net.sockets);
-        let scenario = &life.scenario;
-        let idle_ms = net.now - life.moved_ms + LATE_MS / 5;
+        net.clients[self.client].over = true;
+        let (client, sockets) = (&net.clients[self.client], &net.sockets);
+        let scenario = &client.scenario;
+        let idle_ms = net.now - client.moved_ms + LATE_MS / 5;
         let idle = self.stage == Stage::Associated && idle_ms >= net.watch.udp_ms;
         let planned = idle
             || matches!(self.stage, Stage::Refused | Stage::Left)
             || scenario.stop.is_some()
             || scenario.codes.is_empty()
-            || life.targets.iter().any(|s| sockets[*s].side.left);
+            || client.targets.iter().any(|s| sockets[*s].side.left);
         // With small tables a connection may be closed as it is accepted.
         let turned_away = net.watch.scarce && sockets[self.s].token.is_none();
-        let excused = life.excused || net.watch.closing || turned_away;
-        let (kind, number, stage) = (scenario.kind, self.life, self.stage);
+        let excused = client.excused || net.watch.closing || turned_away;
+        let (kind, number, stage) = (scenario.kind, self.client, self.stage);
         if !planned && !excused {
             net.fail(format!(
-                "life {number} ({kind:?}) is closed in {stage:?}, by reset: {reset}"
+                "client {number} ({kind:?}) is closed in {stage:?}, by reset: {reset}"
             ));
         }
         let accepted_ms = net.sockets[self.s].accepted_at.unwrap_or(net.now);
         let early = net.now - accepted_ms + 100 < net.watch.timeouts_ms[0];
         if kind == Kind::Unfinished && stage != Stage::Refused && early && !excused {
             net.fail(format!(
-                "life {number} is closed before its handshake is late"
+                "client {number} is closed before its handshake is late"
             ));
         }
     }
