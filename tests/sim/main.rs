@@ -82,7 +82,7 @@ fn every_seed_keeps_its_promises() {
 fn the_same_seed_gives_the_same_world() {
     let passes = [0, 0].map(|_| {
         let world = World::new(3, false);
-        live(&world).map(|()| world.network().watch.passes)
+        live(&world).map(|()| world.network().checks.passes)
     });
     assert_eq!(passes[0], passes[1]);
     assert!(passes[0].as_ref().is_ok_and(|passes| *passes > 100));
@@ -119,12 +119,12 @@ fn every_way_through_the_server_is_taken() {
             }
             binds += u32::from(client.complete && client.scenario.bind_peers.is_some());
             for delivery in &client.deliveries {
-                let sure = delivery.sure && !delivery.excused;
-                for (count, is) in
-                    datagrams
-                        .iter_mut()
-                        .zip([delivery.arrived > 0, delivery.returned > 0, sure])
-                {
+                let must_arrive = delivery.must_arrive && !delivery.faulted;
+                for (count, is) in datagrams.iter_mut().zip([
+                    delivery.arrived > 0,
+                    delivery.returned > 0,
+                    must_arrive,
+                ]) {
                     *count += u32::from(is);
                 }
             }
@@ -201,7 +201,7 @@ fn pass(world: &World, server: &mut Server<World>) -> Result<(), String> {
         .map_err(|error| format!("the loop fails: {error}"))?;
     server.check();
     let network = world.network();
-    if let Some(text) = &network.watch.failure {
+    if let Some(text) = &network.checks.failure {
         return Err(text.clone());
     }
     let Census {
@@ -223,7 +223,7 @@ fn pass(world: &World, server: &mut Server<World>) -> Result<(), String> {
             server.census()
         ));
     }
-    if network.watch.passes > PASSES_MAX {
+    if network.checks.passes > PASSES_MAX {
         return Err(format!(
             "at {} ms: no end after {PASSES_MAX} passes",
             network.now
@@ -238,7 +238,7 @@ fn pass(world: &World, server: &mut Server<World>) -> Result<(), String> {
 
 /// The server is told to stop, does so in time, and takes its sockets along.
 fn stop(world: &World, mut server: Server<World>) -> Result<(), String> {
-    world.network().watch.closing = true;
+    world.network().checks.closing = true;
     world.raise(Signal::Stop);
     let by = world.now() + STOP_MS;
     while server
@@ -251,7 +251,7 @@ fn stop(world: &World, mut server: Server<World>) -> Result<(), String> {
     }
     drop(server);
     let network = world.network();
-    if let Some(text) = &network.watch.failure {
+    if let Some(text) = &network.checks.failure {
         return Err(text.clone());
     }
     match network.open_sockets() {

@@ -56,8 +56,8 @@ pub(crate) struct Inner {
     /// The other end of each connection, by its number.
     pub(crate) actors: Vec<Actor>,
     /// Nothing will ever happen again.
-    pub(crate) over: bool,
-    secured: bool,
+    pub(crate) done: bool,
+    needs_password: bool,
     limits: Limits,
 }
 
@@ -80,10 +80,16 @@ impl World {
     pub(crate) fn new(seed: u64, trace: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let odds = Odds::new(&mut rng);
-        let secured = rng.bool();
+        let needs_password = rng.bool();
         let clients = rng.u8(CLIENTS.0..=CLIENTS.1);
-        let scarce = rng.u8(..4) > 0;
-        let few = |rng: &mut Rng, least, most| if scarce { rng.usize(least..=most) } else { 64 };
+        let small_tables = rng.u8(..4) > 0;
+        let few = |rng: &mut Rng, least, most| {
+            if small_tables {
+                rng.usize(least..=most)
+            } else {
+                64
+            }
+        };
         let limits = Limits {
             sessions_max: few(&mut rng, 4, 24),
             per_client_max: few(&mut rng, 2, 16),
@@ -98,7 +104,7 @@ impl World {
         };
         let mut network = Network::new(rng, odds, trace);
         for number in 0..clients {
-            let client = Client::new(&mut network.rng, number, secured, &network.odds);
+            let client = Client::new(&mut network.rng, number, needs_password, &network.odds);
             network.schedule(
                 client.scenario.start_ms,
                 SimEvent::Start(usize::from(number)),
@@ -111,24 +117,24 @@ impl World {
                 network.schedule(at, SimEvent::Signal(signal));
             }
         }
-        network.watch.strict = network.rng.bool();
+        network.checks.strict = network.rng.bool();
         network.schedule(LEAVE_MS, SimEvent::Leave);
-        network.watch.scarce = scarce;
+        network.checks.small_tables = small_tables;
         network.tables.limits = limits;
-        network.watch.full = (limits.sessions_max * 9 / 10).min(limits.openings_max);
+        network.checks.full = (limits.sessions_max * 9 / 10).min(limits.openings_max);
         let world = Inner {
             network,
             actors: Vec::new(),
-            over: false,
-            secured,
+            done: false,
+            needs_password,
             limits,
         };
         let world = Self(Rc::new(RefCell::new(world)));
         let times = world.config().timeouts;
         let times_ms = [times.handshake_ms, times.idle_ms, times.half_close_ms].map(Millis::from);
-        world.network().watch.timeouts_ms = times_ms;
-        world.network().watch.bind_ms = times.bind_ms.into();
-        world.network().watch.udp_ms = times.udp_ms.into();
+        world.network().checks.timeouts_ms = times_ms;
+        world.network().checks.bind_ms = times.bind_ms.into();
+        world.network().checks.udp_ms = times.udp_ms.into();
         world
     }
 
@@ -142,16 +148,16 @@ impl World {
 
     /// What the server is told to do.
     pub(crate) fn config(&self) -> Config {
-        let secured = self.0.borrow().secured;
-        let strict = self.0.borrow().network.watch.strict;
+        let needs_password = self.0.borrow().needs_password;
+        let strict = self.0.borrow().network.checks.strict;
         let limits = self.0.borrow().limits;
         Config {
             policy: Policy {
-                credentials: secured,
+                credentials: needs_password,
                 ..Policy::default()
             },
             sources: Sources {
-                credential: secured.then(|| (CREDENTIAL.0.to_vec(), CREDENTIAL.1.to_vec())),
+                credential: needs_password.then(|| (CREDENTIAL.0.to_vec(), CREDENTIAL.1.to_vec())),
                 users: None,
                 dns: NAME_SERVERS.to_vec(),
                 resolv_conf: None,
@@ -175,7 +181,7 @@ impl World {
     /// The users of the server.
     pub(crate) fn users(&self) -> Users {
         let mut users = Users::default();
-        if self.0.borrow().secured {
+        if self.0.borrow().needs_password {
             users
                 .add(CREDENTIAL.0, CREDENTIAL.1)
                 .expect("one good credential");
@@ -200,7 +206,7 @@ impl World {
     /// Whether everybody has left, long ago.
     pub(crate) fn is_over(&self) -> bool {
         let inner = self.0.borrow();
-        inner.over || inner.network.now > LEAVE_MS + AFTERMATH_MS
+        inner.done || inner.network.now > LEAVE_MS + AFTERMATH_MS
     }
 
     /// Sends a signal.
@@ -325,7 +331,7 @@ impl Inner {
         let net = &mut self.network;
         net.trace(|| format!("a reset strikes socket {s}"));
         if let Some(client) = net.sockets[s].client {
-            net.clients[client].excused = true;
+            net.clients[client].faulted = true;
         }
         net.break_off(s, Errno::ECONNRESET);
         net.abort(s);
@@ -348,7 +354,7 @@ impl Inner {
 
     fn leave(&mut self) {
         let net = &mut self.network;
-        net.watch.closing = true;
+        net.checks.closing = true;
         for actor in &mut self.actors {
             if let Actor::Client(actor) = actor {
                 actor.leave(net);
@@ -369,7 +375,7 @@ impl Inner {
         }
         if !events.is_empty() {
             self.add_false_events(events);
-            self.network.watch.heard();
+            self.network.checks.note_events();
         }
     }
 
@@ -428,8 +434,8 @@ impl Inner {
                 .map(|token| event_of_everything(*token)),
         );
         if !events.is_empty() {
-            net.watch.deaf = true;
-            net.watch.heard();
+            net.checks.only_stale_events = true;
+            net.checks.note_events();
         }
     }
 }

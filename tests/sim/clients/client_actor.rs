@@ -72,19 +72,19 @@ impl ClientActor {
 
     /// Acts.
     pub(crate) fn step(&mut self, net: &mut Network) {
-        if net.clients[self.client].over {
+        if net.clients[self.client].done {
             return;
         }
         if self.stage != Stage::Tunnel && net.peer_sees_reset(self.s) {
             return self.closed(net);
         }
-        self.listen(net);
-        self.say(net);
-        self.stop(net);
+        self.read_replies(net);
+        self.send_handshake(net);
+        self.stop_early(net);
         if !self.timed && net.sockets[self.s].accepted_at.is_some() {
             self.timed = true;
             if net.clients[self.client].scenario.kind == Kind::Unfinished {
-                self.due_in(net, net.watch.timeouts_ms[0] + LATE_MS);
+                self.due_in(net, net.checks.timeouts_ms[0] + LATE_MS);
             }
         }
         let scenario = &net.clients[self.client].scenario;
@@ -98,8 +98,8 @@ impl ClientActor {
             }
             _ => {}
         }
-        if self.tunnel_end.over {
-            net.clients[self.client].over = true;
+        if self.tunnel_end.done {
+            net.clients[self.client].done = true;
             net.clients[self.client].complete = self.tunnel_end.is_complete(net);
         } else if self.stage != Stage::Tunnel && net.peer_sees_end(self.s) {
             self.closed(net);
@@ -116,7 +116,7 @@ impl ClientActor {
     pub(crate) fn deadline(&self, net: &mut Network) {
         let client = &net.clients[self.client];
         let due = self.due_ms.is_some_and(|due_ms| due_ms <= net.now);
-        if !due || client.excused || net.watch.closing {
+        if !due || client.faulted || net.checks.closing {
             return;
         }
         let held = |s: &usize| {
@@ -129,7 +129,7 @@ impl ClientActor {
             .any(|socket| socket.client == self.client && !socket.dropped);
         let held = held(&self.s) || client.targets.iter().any(held) || open;
         let late = match self.stage {
-            Stage::Tunnel => !client.over,
+            Stage::Tunnel => !client.done,
             _ => held,
         };
         if late {
@@ -143,7 +143,7 @@ impl ClientActor {
 
     /// Leaves, because everybody does.
     pub(crate) fn leave(&self, net: &mut Network) {
-        net.clients[self.client].over = true;
+        net.clients[self.client].done = true;
         if net.rng.bool() {
             net.peer_resets(self.s);
         } else {
@@ -162,7 +162,7 @@ impl ClientActor {
     }
 
     /// Sends of the handshake what may be sent now.
-    fn say(&mut self, net: &mut Network) {
+    fn send_handshake(&mut self, net: &mut Network) {
         if net.now < self.next_ms {
             return net.wake(self.s, self.next_ms - net.now);
         }
@@ -191,7 +191,7 @@ impl ClientActor {
     }
 
     /// Stops early, where the scenario says so.
-    fn stop(&mut self, net: &mut Network) {
+    fn stop_early(&mut self, net: &mut Network) {
         let Some(Stop {
             after,
             wait_ms,
@@ -230,7 +230,7 @@ impl ClientActor {
                     let travels_ms = net.odds.latency_ms * 8;
                     self.due_in(net, CANCEL_MS + travels_ms);
                 }
-                net.clients[self.client].over = end != End::Fin;
+                net.clients[self.client].done = end != End::Fin;
             }
         }
     }
@@ -239,28 +239,28 @@ impl ClientActor {
     fn closed(&self, net: &mut Network) {
         let reset = net.peer_sees_reset(self.s);
         net.peer_closes(self.s);
-        net.clients[self.client].over = true;
+        net.clients[self.client].done = true;
         let (client, sockets) = (&net.clients[self.client], &net.sockets);
         let scenario = &client.scenario;
         let idle_ms = net.now - client.moved_ms + LATE_MS / 5;
-        let idle = self.stage == Stage::Associated && idle_ms >= net.watch.udp_ms;
+        let idle = self.stage == Stage::Associated && idle_ms >= net.checks.udp_ms;
         let planned = idle
             || matches!(self.stage, Stage::Refused | Stage::Left)
             || scenario.stop.is_some()
             || scenario.codes.is_empty()
             || client.targets.iter().any(|s| sockets[*s].side.left);
         // With small tables a connection may be closed as it is accepted.
-        let turned_away = net.watch.scarce && sockets[self.s].token.is_none();
-        let excused = client.excused || net.watch.closing || turned_away;
+        let turned_away = net.checks.small_tables && sockets[self.s].token.is_none();
+        let faulted = client.faulted || net.checks.closing || turned_away;
         let (kind, number, stage) = (scenario.kind, self.client, self.stage);
-        if !planned && !excused {
+        if !planned && !faulted {
             net.fail(format!(
                 "client {number} ({kind:?}) is closed in {stage:?}, by reset: {reset}"
             ));
         }
         let accepted_ms = net.sockets[self.s].accepted_at.unwrap_or(net.now);
-        let early = net.now - accepted_ms + 100 < net.watch.timeouts_ms[0];
-        if kind == Kind::Unfinished && stage != Stage::Refused && early && !excused {
+        let early = net.now - accepted_ms + 100 < net.checks.timeouts_ms[0];
+        if kind == Kind::Unfinished && stage != Stage::Refused && early && !faulted {
             net.fail(format!(
                 "client {number} is closed before its handshake is late"
             ));

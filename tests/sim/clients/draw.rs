@@ -38,8 +38,8 @@ const KINDS: [(u32, Kind); 17] = [
 ];
 
 impl Client {
-    /// Draws a client. `secured`: the server asks for a password.
-    pub(crate) fn new(rng: &mut Rng, number: u8, secured: bool, odds: &Odds) -> Self {
+    /// Draws a client. `needs_password`: the server asks for a password.
+    pub(crate) fn new(rng: &mut Rng, number: u8, needs_password: bool, odds: &Odds) -> Self {
         let kind = draw(rng);
         let mut scenario = Scenario {
             kind,
@@ -78,11 +78,11 @@ impl Client {
         } else {
             scenario.draw_bind_peers(rng, number);
         }
-        scenario.draw_handshake(rng, number, secured);
+        scenario.draw_handshake(rng, number, needs_password);
         scenario.draw_stop(rng);
         let dns = odds.dns_loss > 0 || odds.dns_slow > 0 || !odds.exhausted.is_empty();
         // Nothing is expected of a datagram to a name.
-        let excused = dns && scenario.name.is_some() && scenario.udp.is_none();
+        let faulted = dns && scenario.name.is_some() && scenario.udp.is_none();
         let targets = Vec::new();
         Self {
             scenario,
@@ -93,9 +93,9 @@ impl Client {
             deliveries: Vec::new(),
             inner: None,
             bind_listener: None,
-            excused,
+            faulted,
             moved_ms: 0,
-            over: false,
+            done: false,
             complete: false,
         }
     }

@@ -27,12 +27,12 @@ enum Place {
 
 impl Scenario {
     /// Draws the messages of the handshake.
-    pub(crate) fn draw_handshake(&mut self, rng: &mut Rng, number: u8, secured: bool) {
+    pub(crate) fn draw_handshake(&mut self, rng: &mut Rng, number: u8, needs_password: bool) {
         let place = self.place(rng, number);
         match self.dialect {
-            Dialect::Socks5 => self.socks5(rng, &place, secured),
-            Dialect::Socks4 => self.socks4(rng, &place, secured),
-            Dialect::Connect | Dialect::Forward => self.http(rng, number, &place, secured),
+            Dialect::Socks5 => self.socks5(rng, &place, needs_password),
+            Dialect::Socks4 => self.socks4(rng, &place, needs_password),
+            Dialect::Connect | Dialect::Forward => self.http(rng, number, &place, needs_password),
         }
         if self.kind == Kind::Dripper {
             self.pace = Pace::Dripping;
@@ -44,22 +44,22 @@ impl Scenario {
         }
     }
 
-    fn socks5(&mut self, rng: &mut Rng, place: &Place, secured: bool) {
+    fn socks5(&mut self, rng: &mut Rng, place: &Place, needs_password: bool) {
         if self.kind == Kind::Garbage && rng.bool() {
             let mut noise: Vec<u8> = (0..rng.usize(1..300)).map(|_| rng.u8(..)).collect();
             noise[0] = [0, 1, 6, 22, 255][rng.usize(..5)];
             (self.handshake, self.codes) = (vec![noise], Vec::new());
             return;
         }
-        let login = secured || rng.u8(..4) == 0;
+        let login = needs_password || rng.u8(..4) == 0;
         self.handshake.push(match login {
-            true if rng.bool() && secured => vec![5, 3, 0, 1, 2],
+            true if rng.bool() && needs_password => vec![5, 3, 0, 1, 2],
             true => vec![5, 1, 2],
             false => vec![5, 2, 0, 1],
         });
         if login {
             let (name, mut password) = (CREDENTIAL.0, CREDENTIAL.1.to_vec());
-            if self.kind == Kind::WrongPassword && secured {
+            if self.kind == Kind::WrongPassword && needs_password {
                 password[3] ^= 1;
                 self.codes.clear();
             }
@@ -89,7 +89,7 @@ impl Scenario {
     }
 
     /// The SOCKS4 memo, and 4A for names.
-    fn socks4(&mut self, rng: &mut Rng, place: &Place, secured: bool) {
+    fn socks4(&mut self, rng: &mut Rng, place: &Place, needs_password: bool) {
         let addr = match place {
             Place::Addr(addr) => match addr.ip() {
                 IpAddr::V4(v4) => v4,
@@ -118,14 +118,14 @@ impl Scenario {
             let granted = |code: &u16| if *code == 0 { 90 } else { 91 };
             self.codes = self.codes.iter().map(granted).collect();
         }
-        if secured && !self.codes.is_empty() {
+        if needs_password && !self.codes.is_empty() {
             // A user id proves nothing.
             (self.codes, self.bind_peers) = (vec![91], None);
         }
         self.handshake = vec![request];
     }
 
-    fn http(&mut self, rng: &mut Rng, number: u8, place: &Place, secured: bool) {
+    fn http(&mut self, rng: &mut Rng, number: u8, place: &Place, needs_password: bool) {
         self.codes = self
             .codes
             .iter()
@@ -133,8 +133,8 @@ impl Scenario {
             .copied()
             .collect();
         let mut password = CREDENTIAL.1.to_vec();
-        let credential = secured || rng.u8(..4) == 0;
-        if self.kind == Kind::WrongPassword && secured {
+        let credential = needs_password || rng.u8(..4) == 0;
+        if self.kind == Kind::WrongPassword && needs_password {
             password[3] ^= 1;
             self.codes = vec![407];
         }

@@ -24,7 +24,7 @@ const LOOKUP_MS: Millis = 20_000;
 
 impl ClientActor {
     /// Reads answers, never behind the reply: what follows belongs to the tunnel.
-    pub(super) fn listen(&mut self, net: &mut Network) {
+    pub(super) fn read_replies(&mut self, net: &mut Network) {
         // Each round reads at least one byte, or takes an answer.
         while let Some(len) = self.answer_len(net) {
             let missing = len - self.answer.len();
@@ -56,7 +56,7 @@ impl ClientActor {
                 // What a target sends never begins with an H.
                 _ if first != *b"H" => {
                     let target = net.clients[self.client].winner;
-                    self.enter(net, target);
+                    self.start_tunnel(net, target);
                     return None;
                 }
                 _ => {}
@@ -109,13 +109,13 @@ impl ClientActor {
         let (kind, dialect) = (client.scenario.kind, client.scenario.dialect);
         let (code, granted) = (answer.code, answer.code == dialect.success());
         if granted && client.scenario.bind_peers.is_some() && !self.bound {
-            return self.listens(net, answer);
+            return self.bind_replied(net, answer);
         }
         let full = code == dialect.failure() && net.was_full(number);
         let client = &net.clients[number];
         let late = kind == Kind::Unfinished && dialect.is_http() && code == 408;
-        let excused = !granted && (client.excused || full);
-        if !client.scenario.codes.contains(&code) && !excused && !late && !net.watch.closing {
+        let faulted = !granted && (client.faulted || full);
+        if !client.scenario.codes.contains(&code) && !faulted && !late && !net.checks.closing {
             net.fail(format!(
                 "client {number} ({kind:?}) is answered with code {code}"
             ));
@@ -134,7 +134,7 @@ impl ClientActor {
         }
         let client = &net.clients[number];
         if client.scenario.udp.is_some() {
-            return self.associated(net, answer);
+            return self.associate_replied(net, answer);
         }
         let is_told = |s: &&usize| {
             let socket = &net.sockets[**s];
@@ -153,11 +153,11 @@ impl ClientActor {
             true => client.winner,
             false => client.targets.iter().find(is_told).copied(),
         };
-        self.enter(net, target);
+        self.start_tunnel(net, target);
     }
 
     /// The first reply to BIND: the listener waits.
-    fn listens(&mut self, net: &mut Network, answer: Answer) {
+    fn bind_replied(&mut self, net: &mut Network, answer: Answer) {
         self.bound = true;
         let client = &net.clients[self.client];
         let listener = client.bind_listener.map(|d| net.bind_listeners[d].local);
@@ -178,7 +178,7 @@ impl ClientActor {
         let wait_ms = if comes {
             BIND_PEER_MS
         } else {
-            net.watch.bind_ms + LATE_MS
+            net.checks.bind_ms + LATE_MS
         };
         if net.clients[self.client].scenario.stop.is_none() {
             self.due_in(net, wait_ms);
@@ -186,7 +186,7 @@ impl ClientActor {
     }
 
     /// The association stands.
-    fn associated(&mut self, net: &mut Network, answer: Answer) {
+    fn associate_replied(&mut self, net: &mut Network, answer: Answer) {
         self.stage = Stage::Associated;
         let inner = net.clients[self.client]
             .inner
@@ -237,13 +237,13 @@ impl ClientActor {
         let wait_ms = if ends {
             CANCEL_MS
         } else {
-            net.watch.udp_ms + LOOKUP_MS + LATE_MS
+            net.checks.udp_ms + LOOKUP_MS + LATE_MS
         };
         self.due_in(net, wait_ms);
     }
 
     /// The tunnel stands.
-    fn enter(&mut self, net: &mut Network, target: Option<usize>) {
+    fn start_tunnel(&mut self, net: &mut Network, target: Option<usize>) {
         let number = self.client;
         self.stage = Stage::Tunnel;
         net.note_full();
@@ -258,7 +258,7 @@ impl ClientActor {
             self.due_in(net, TRANSFER_MS);
         } else if scenario.kind == Kind::Idler {
             let half_closed = scenario.behaviours[0].end == End::Fin;
-            let timeout_ms = net.watch.timeouts_ms[if half_closed { 2 } else { 1 }];
+            let timeout_ms = net.checks.timeouts_ms[if half_closed { 2 } else { 1 }];
             self.due_in(net, timeout_ms + LATE_MS);
         } else {
             self.due_ms = None;

@@ -279,11 +279,11 @@ pub(crate) struct Client {
     /// The listener of its BIND.
     pub(crate) bind_listener: Option<usize>,
     /// A fault has struck that may keep it from succeeding.
-    pub(crate) excused: bool,
+    pub(crate) faulted: bool,
     /// When the server last passed on a byte of it.
     pub(crate) moved_ms: Millis,
     /// Its client is done.
-    pub(crate) over: bool,
+    pub(crate) done: bool,
     /// Its client has got all that its target had to send.
     pub(crate) complete: bool,
 }

@@ -19,7 +19,7 @@ pub(crate) struct TunnelEnd {
     /// The other direction's end has been seen.
     ended: bool,
     /// It will do nothing more.
-    pub(crate) over: bool,
+    pub(crate) done: bool,
     next_ms: Millis,
 }
 
@@ -33,7 +33,7 @@ impl TunnelEnd {
             side,
             behaviour,
             ended: false,
-            over: false,
+            done: false,
             next_ms: 0,
         }
     }
@@ -46,12 +46,12 @@ impl TunnelEnd {
 
     /// Goes on by a chunk each way. Not `open`: only payload ahead of the reply can be sent.
     pub(crate) fn step(&mut self, net: &mut Network, open: bool) {
-        if self.over {
+        if self.done {
             return;
         }
         if net.peer_sees_reset(self.s) {
-            self.over = true;
-            return self.judge_reset(net);
+            self.done = true;
+            return self.check_reset(net);
         }
         if net.now < self.next_ms {
             return net.wake(self.s, self.next_ms - net.now);
@@ -61,7 +61,7 @@ impl TunnelEnd {
         let ends = open && self.behaviour.reads && !self.ended && net.peer_sees_end(self.s);
         if ends {
             self.ended = true;
-            self.judge_end(net);
+            self.check_end(net);
         }
         self.finish(net, open);
         if received || sent || ends {
@@ -173,12 +173,12 @@ impl TunnelEnd {
         let gone = net.sockets[self.s].dropped;
         if if stays { gone } else { fin && self.ended } {
             net.peer_closes(self.s);
-            self.over = true;
+            self.done = true;
         }
     }
 
     fn leave(&mut self, net: &mut Network) {
-        self.over = true;
+        self.done = true;
         net.sockets[self.s].side.left = true;
         match self.behaviour.end {
             End::Vanish(_) => net.peer_vanishes(self.s),
@@ -188,7 +188,7 @@ impl TunnelEnd {
 
     /// An orderly end is only right when the other end has ended, and behind its last byte;
     /// or when the tunnel has been silent for as long as it may be.
-    fn judge_end(&self, net: &mut Network) {
+    fn check_end(&self, net: &mut Network) {
         let received = net.sockets[self.s].side.received;
         let other = self.other(net);
         if self.has_lost(net) {
@@ -208,7 +208,7 @@ impl TunnelEnd {
                 (sent, other.fin || (whole && net.sockets[self.s].side.fin))
             }
         };
-        if (ended && sent == received) || self.is_timed_out(net) || net.watch.closing {
+        if (ended && sent == received) || self.is_timed_out(net) || net.checks.closing {
             return;
         }
         net.fail(format!(
@@ -218,9 +218,9 @@ impl TunnelEnd {
     }
 
     /// A reset is only right when there was one on the other side, or the time was up.
-    fn judge_reset(&self, net: &mut Network) {
+    fn check_reset(&self, net: &mut Network) {
         let client = &net.clients[self.client];
-        let cause = client.excused || self.other(net).left || net.watch.closing;
+        let cause = client.faulted || self.other(net).left || net.checks.closing;
         if !cause && !self.has_lost(net) && client.scenario.is_lively() && !self.is_timed_out(net) {
             net.fail(format!(
                 "client {} side {}: reset without a cause",
@@ -248,7 +248,7 @@ impl TunnelEnd {
         let socket = &net.sockets[self.s];
         // Somebody who comes to a listener may find it closed.
         let peer = client.bind_listener.is_some() && socket.accepted_at.is_none();
-        let late = peer || client.targets.len() > 1 || client.excused || self.other(net).left;
+        let late = peer || client.targets.len() > 1 || client.faulted || self.other(net).left;
         self.side == 1 && unused && late
     }
 
@@ -261,7 +261,7 @@ impl TunnelEnd {
 
     fn is_timed_out(&self, net: &Network) -> bool {
         let client = &net.clients[self.client];
-        let [_, idle_ms, half_closed_ms] = net.watch.timeouts_ms;
+        let [_, idle_ms, half_closed_ms] = net.checks.timeouts_ms;
         let mut ends = client.connection.iter().chain(&client.targets);
         let half_closed = ends.any(|s| net.sockets[*s].side.fin);
         let limit_ms = if half_closed { half_closed_ms } else { idle_ms };

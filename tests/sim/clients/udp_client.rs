@@ -82,7 +82,7 @@ impl UdpClient {
                 name,
                 len,
                 port,
-                sure,
+                must_arrive,
             } => {
                 let addr = net.clients[self.client]
                     .scenario
@@ -96,8 +96,8 @@ impl UdpClient {
                 let number = u32::try_from(deliveries.len()).unwrap_or(u32::MAX);
                 deliveries.push(Delivery {
                     sent_ms: net.now,
-                    sure,
-                    excused: false,
+                    must_arrive,
+                    faulted: false,
                     arrived: 0,
                     answered: 0,
                     returned: 0,

@@ -68,7 +68,7 @@ impl Network {
     /// A fault strikes a datagram.
     pub(crate) fn note_fault(&mut self, number: Option<(usize, u32)>) {
         if let Some(delivery) = number.and_then(|number| self.delivery(number)) {
-            delivery.excused = true;
+            delivery.faulted = true;
         }
     }
 
@@ -186,7 +186,7 @@ impl Network {
                 "client {client} gets what is no datagram of its: {opened:?}"
             ));
         };
-        let strict = self.watch.strict;
+        let strict = self.checks.strict;
         let remote = self.clients[client]
             .scenario
             .udp
@@ -230,11 +230,12 @@ impl Network {
     /// The association is over, or will be: what could arrive has arrived.
     pub(crate) fn check_deliveries(&mut self, client: usize) {
         let now = self.now;
-        if self.clients[client].excused {
+        if self.clients[client].faulted {
             return;
         }
         let lost = |delivery: &&Delivery| {
-            let due = delivery.sure && !delivery.excused && delivery.sent_ms + ARRIVAL_MS <= now;
+            let due =
+                delivery.must_arrive && !delivery.faulted && delivery.sent_ms + ARRIVAL_MS <= now;
             due && (delivery.arrived == 0 || (delivery.answered > 0 && delivery.returned == 0))
         };
         if let Some(delivery) = self.clients[client].deliveries.iter().find(lost) {

@@ -64,7 +64,7 @@ pub(crate) enum UdpAction {
         /// Which of the client's ports.
         port: u16,
         /// It arrives, unless a fault strikes.
-        sure: bool,
+        must_arrive: bool,
     },
     /// A datagram that must arrive nowhere, from that port of its own, or (`None`) somebody
     /// else's.
@@ -94,9 +94,9 @@ pub(crate) struct Delivery {
     /// When it was sent.
     pub(crate) sent_ms: Millis,
     /// It arrives, unless a fault strikes.
-    pub(crate) sure: bool,
+    pub(crate) must_arrive: bool,
     /// A fault has struck it, or an answer to it.
-    pub(crate) excused: bool,
+    pub(crate) faulted: bool,
     /// How often it has arrived.
     pub(crate) arrived: u32,
     /// How often it was answered.
@@ -207,7 +207,7 @@ impl Scenario {
                     remote,
                     len: rng.usize(TAG_BYTES..=most),
                     port,
-                    sure: calm
+                    must_arrive: calm
                         && name.is_none()
                         && remotes[remote].behaviour != RemoteBehaviour::SendFails,
                     name,

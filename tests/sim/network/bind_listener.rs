@@ -84,7 +84,7 @@ pub(crate) fn route(to: IpAddr) -> IpAddr {
 impl Network {
     /// The server opens a listener for one BIND.
     pub(crate) fn listen(&mut self, addr: IpAddr, token: Token) -> Result<usize, Errno> {
-        self.watch.progress();
+        self.checks.progress();
         let client = self.owner(token);
         let Some(client) =
             client.filter(|client| self.clients[*client].scenario.bind_peers.is_some())
@@ -95,7 +95,7 @@ impl Network {
             return Err(Errno::EACCES);
         };
         if self.odds.is_exhausted(self.now) {
-            self.clients[client].excused = true;
+            self.clients[client].faulted = true;
             return Err(Errno::EMFILE);
         }
         let d = self.bind_listeners.len();
@@ -151,8 +151,8 @@ impl Network {
 
     /// The server takes a peer.
     fn accept_peer(&mut self, d: usize) -> Result<usize, Errno> {
-        self.watch.operations += 1;
-        let (passes, exhausted) = (self.watch.passes, self.odds.is_exhausted(self.now));
+        self.checks.operations += 1;
+        let (passes, exhausted) = (self.checks.passes, self.odds.is_exhausted(self.now));
         let bind_listener = &mut self.bind_listeners[d];
         let spent = if bind_listener.spent.0 == passes {
             bind_listener.spent.1
@@ -171,7 +171,7 @@ impl Network {
         }
         if exhausted {
             self.bind_listeners[d].given_up = true;
-            self.clients[client].excused = true;
+            self.clients[client].faulted = true;
             return Err(Errno::EMFILE);
         }
         if self.chance(self.odds.early_block) {
@@ -184,11 +184,11 @@ impl Network {
             .backlog
             .pop_front()
             .ok_or(Errno::EAGAIN)?;
-        self.watch.progress();
+        self.checks.progress();
         if self.chance(self.odds.aborted) {
             self.trace(|| format!("peer {s} is gone before it is accepted"));
             // What becomes of an unexpected peer changes nothing.
-            self.clients[client].excused |= self.clients[client].targets.contains(&s);
+            self.clients[client].faulted |= self.clients[client].targets.contains(&s);
             self.abort(s);
             return Err(Errno::ECONNABORTED);
         }
@@ -200,7 +200,7 @@ impl Network {
 
     /// The server closes a listener: who waits there is reset.
     fn close_bind_listener(&mut self, d: usize) {
-        self.watch.progress();
+        self.checks.progress();
         self.trace(|| format!("server closes listener {d}"));
         self.note_full();
         self.bind_listeners[d].dropped = true;

@@ -30,7 +30,7 @@ use crate::network::channel::Channel;
 use crate::network::datagram::Datagram;
 use crate::network::socket::{DnsSocket, Socket};
 use crate::network::udp_socket::UdpSocket;
-use crate::properties::Watch;
+use crate::properties::Checks;
 use crate::properties::tables::Tables;
 
 /// How many tokens of closed sockets are remembered, to be delivered once more.
@@ -126,7 +126,7 @@ pub(crate) struct Network {
     /// What has news.
     pub(crate) ready: Vec<Source>,
     /// The properties that hold at all times.
-    pub(crate) watch: Watch,
+    pub(crate) checks: Checks,
     /// Which of the server's small tables were full.
     pub(crate) tables: Tables,
     /// Tokens of sockets closed lately.
@@ -150,7 +150,7 @@ impl Network {
             signals: VecDeque::new(),
             clients: Vec::new(),
             ready: Vec::new(),
-            watch: Watch::new(trace),
+            checks: Checks::new(trace),
             tables: Tables::default(),
             stale: VecDeque::new(),
             scheduled: BTreeMap::new(),
@@ -188,7 +188,7 @@ impl Network {
 
     /// Writes a line when a seed is replayed.
     pub(crate) fn trace(&self, text: impl FnOnce() -> String) {
-        if self.watch.traces {
+        if self.checks.traces {
             eprintln!("{:>8} {}", self.now, text());
         }
     }

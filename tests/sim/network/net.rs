@@ -41,7 +41,7 @@ impl Net for World {
         let inner = &mut *self.0.borrow_mut();
         let timeout_ms = timeout
             .map(|timeout| Millis::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(0));
-        inner.network.judge_pass(timeout_ms);
+        inner.network.check_pass(timeout_ms);
         let until = timeout_ms.map(|timeout_ms| inner.network.now + timeout_ms);
         // The work of a pass takes time, now and then a whole millisecond.
         inner.network.now += u64::from(inner.network.chance(125));
@@ -52,7 +52,7 @@ impl Net for World {
             let next = inner.network.next_at();
             let nearest = next.into_iter().chain(until).min();
             let gap_ms = nearest.map(|at| at.saturating_sub(inner.network.now));
-            inner.network.judge_quiet(gap_ms);
+            inner.network.check_quiet(gap_ms);
             if gap_ms.is_some_and(|gap_ms| gap_ms > 1)
                 && inner.network.chance(inner.network.odds.stale)
             {
@@ -66,7 +66,7 @@ impl Net for World {
                 .next_at()
                 .filter(|next| until.is_none_or(|until| *next < until));
             let Some(at) = next.or(until) else {
-                inner.over = true;
+                inner.done = true;
                 break;
             };
             inner.network.now = inner.network.now.max(at);
@@ -179,7 +179,7 @@ impl Net for World {
     fn signal(&mut self) -> Option<Signal> {
         let signal = self.network().signals.pop_front();
         if signal.is_some() {
-            self.network().watch.progress();
+            self.network().checks.progress();
         }
         signal
     }
@@ -281,7 +281,7 @@ impl UdpHandle {
 impl UdpSocket for UdpHandle {
     fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
         let m = self.dns_socket()?;
-        self.0.network().watch.progress();
+        self.0.network().checks.progress();
         name_server::answer_datagram(&mut self.0.network(), m, message);
         Ok(())
     }

@@ -35,15 +35,15 @@ impl Network {
             return self.read_nothing(s);
         }
         if socket.to_server.has_ended() || socket.broken {
-            if len > socket.sure && self.chance(self.odds.short_read) {
+            if len > socket.peeked && self.chance(self.odds.short_read) {
                 len = self
                     .rng
                     .usize(len.div_ceil(4)..=len)
-                    .max(self.sockets[s].sure.min(len));
+                    .max(self.sockets[s].peeked.min(len));
             }
         } else if socket.read_held {
-            len = len.min(socket.sure);
-        } else if len > socket.sure {
+            len = len.min(socket.peeked);
+        } else if len > socket.peeked {
             len = self.shortened(s, len);
         }
         if len == 0 {
@@ -53,12 +53,12 @@ impl Network {
         let socket = &mut self.sockets[s];
         socket.to_server.look(&mut buf[..len]);
         if !consume {
-            socket.sure = socket.sure.max(len);
+            socket.peeked = socket.peeked.max(len);
             return Ok(len);
         }
-        socket.sure = socket.sure.saturating_sub(len);
+        socket.peeked = socket.peeked.saturating_sub(len);
         socket.to_server.consume(len);
-        self.watch.progress();
+        self.checks.progress();
         self.wake(s, 0);
         self.set_off(s, Direction::ToServer);
         Ok(len)
@@ -67,25 +67,25 @@ impl Network {
     fn read_nothing(&mut self, s: usize) -> Result<usize, Errno> {
         let socket = &mut self.sockets[s];
         if let Some(error) = socket.error.take() {
-            self.watch.progress();
+            self.checks.progress();
             return Err(error);
         }
         if !socket.broken && !socket.to_server.has_ended() {
             return Err(Errno::EAGAIN);
         }
         if !std::mem::replace(&mut socket.end_seen, true) {
-            self.watch.progress();
+            self.checks.progress();
         }
         Ok(0)
     }
 
     /// How much a read of `len` bytes gives when a fault may shorten it.
     fn shortened(&mut self, s: usize, len: usize) -> usize {
-        let sure = self.sockets[s].sure;
+        let peeked = self.sockets[s].peeked;
         let short = if self.chance(self.odds.early_block) {
-            sure
+            peeked
         } else if self.chance(self.odds.short_read) {
-            self.rng.usize(sure.max(1)..=len)
+            self.rng.usize(peeked.max(1)..=len)
         } else {
             return len;
         };
@@ -105,7 +105,7 @@ impl Network {
             return Err(Errno::EAGAIN);
         }
         if socket.broken || socket.shut {
-            self.watch.progress();
+            self.checks.progress();
             return Err(socket.error.take().unwrap_or(Errno::EPIPE));
         }
         if socket.write_held {
@@ -167,7 +167,7 @@ impl Network {
         }
         if !std::mem::replace(&mut socket.shut, true) {
             socket.from_server.end();
-            self.watch.progress();
+            self.checks.progress();
             self.trace(|| format!("server ends socket {s}"));
             self.set_off(s, Direction::FromServer);
             // The state changes (a hang-up, if the other end has ended too): Linux reports it.
@@ -178,7 +178,7 @@ impl Network {
 
     /// The server closes: a reset where it asked for one or has not read everything.
     pub(crate) fn close(&mut self, s: usize) {
-        self.watch.progress();
+        self.checks.progress();
         self.trace(|| format!("server closes socket {s}"));
         self.note_full();
         let socket = &mut self.sockets[s];
@@ -208,7 +208,7 @@ impl Network {
 
     /// The server takes a connection from a listener.
     pub(crate) fn accept(&mut self, listener: usize) -> Result<usize, Errno> {
-        self.watch.accepts += 1;
+        self.checks.accepts += 1;
         if self.odds.is_exhausted(self.now) {
             return Err(if self.rng.bool() {
                 Errno::EMFILE
@@ -218,10 +218,10 @@ impl Network {
         }
         let backlog = &mut self.backlogs.as_mut().ok_or(Errno::EBADF)?[listener];
         let s = backlog.pop_front().ok_or(Errno::EAGAIN)?;
-        self.watch.progress();
+        self.checks.progress();
         if self.chance(self.odds.aborted) {
             if let Some(client) = self.sockets[s].client {
-                self.clients[client].excused = true;
+                self.clients[client].faulted = true;
             }
             self.abort(s);
             return Err(Errno::ECONNABORTED);
@@ -252,10 +252,10 @@ impl Network {
                 None => return Err(Errno::EACCES),
             },
         };
-        self.watch.progress();
+        self.checks.progress();
         if self.odds.is_exhausted(self.now) {
             if let Some(client) = client {
-                self.clients[client].excused = true;
+                self.clients[client].faulted = true;
             }
             return Err(Errno::EMFILE);
         }
@@ -323,7 +323,7 @@ impl Network {
 
     /// The server opens a UDP socket for a DNS query. It is registered, and writable, at once.
     pub(crate) fn open_dns_socket(&mut self, to: SocketAddr, token: Token) -> Result<usize, Errno> {
-        self.watch.progress();
+        self.checks.progress();
         if self.odds.is_exhausted(self.now) {
             return Err(Errno::EMFILE);
         }
@@ -341,9 +341,9 @@ impl Network {
 
     /// The server receives a DNS message.
     pub(crate) fn receive_dns(&mut self, m: usize, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.watch.operations += 1;
+        self.checks.operations += 1;
         let message = self.dns_sockets[m].inbox.pop_front().ok_or(Errno::EAGAIN)?;
-        self.watch.progress();
+        self.checks.progress();
         let message = message.ok_or(Errno::ECONNREFUSED)?;
         let len = message.len().min(buf.len());
         buf[..len].copy_from_slice(&message[..len]);
@@ -352,7 +352,7 @@ impl Network {
 
     /// The server closes a UDP socket of a DNS query.
     pub(crate) fn close_dns_socket(&mut self, m: usize) {
-        self.watch.progress();
+        self.checks.progress();
         self.dns_sockets[m].dropped = true;
         self.ready.retain(|source| *source != Source::DnsSocket(m));
         self.remember_stale(self.dns_sockets[m].token);

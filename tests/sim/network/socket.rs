@@ -43,7 +43,7 @@ pub(crate) struct Socket {
     /// An injected shortage hides what has arrived, from byte `sure` on.
     pub(crate) read_held: bool,
     /// Bytes that a peek has shown: a read gives them whole.
-    pub(crate) sure: usize,
+    pub(crate) peeked: usize,
     /// An injected shortage hides the room to write.
     pub(crate) write_held: bool,
     /// The writer saw no room: more of it is an edge.
@@ -90,7 +90,7 @@ impl Socket {
             dropped: false,
             abort: false,
             read_held: false,
-            sure: 0,
+            peeked: 0,
             write_held: false,
             write_blocked: false,
             end_seen: false,
@@ -124,7 +124,7 @@ impl Socket {
     /// Whether a read would not block.
     pub(crate) fn is_readable(&self) -> bool {
         let shown = if self.read_held {
-            self.sure
+            self.peeked
         } else {
             self.to_server.arrived()
         };

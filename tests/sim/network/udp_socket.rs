@@ -39,8 +39,8 @@ pub(crate) struct UdpSocket {
     /// The server has closed it.
     pub(crate) dropped: bool,
     token: Token,
-    /// Whom it hears, with port 0 any port there; `None`: everybody.
-    heard: Option<SocketAddr>,
+    /// Whom it accepts, with port 0 any port there; `None`: everybody.
+    accepts_from: Option<SocketAddr>,
     queue: VecDeque<Datagram>,
     room: usize,
     error: Option<Errno>,
@@ -53,7 +53,7 @@ pub(crate) struct UdpSocket {
 impl UdpSocket {
     /// Whether it is the one that the client sends to.
     pub(crate) fn is_inner(&self) -> bool {
-        self.heard.is_some()
+        self.accepts_from.is_some()
     }
 
     /// Whether a receive would give something.
@@ -77,7 +77,7 @@ impl UdpSocket {
 impl Network {
     /// The server opens a socket of an association.
     pub(crate) fn open_udp_socket(&mut self, side: Side, token: Token) -> Result<usize, Errno> {
-        self.watch.progress();
+        self.checks.progress();
         let client = self.owner(token);
         let Some(client) = client.filter(|client| self.clients[*client].scenario.udp.is_some())
         else {
@@ -85,11 +85,11 @@ impl Network {
             return Err(Errno::EACCES);
         };
         if self.odds.is_exhausted(self.now) {
-            self.clients[client].excused = true;
+            self.clients[client].faulted = true;
             return Err(Errno::EMFILE);
         }
         let p = self.udp_sockets.len();
-        let (addr, heard) = match side {
+        let (addr, accepts_from) = match side {
             Side::Inner {
                 local,
                 client: client_addr,
@@ -113,7 +113,7 @@ impl Network {
             let same = socket.local.ip() == addr;
             same && socket.client == client
                 && !socket.dropped
-                && socket.is_inner() == heard.is_some()
+                && socket.is_inner() == accepts_from.is_some()
         };
         if self.udp_sockets.iter().any(twin) {
             self.fail(format!("client {client} has two sockets at {addr}"));
@@ -127,7 +127,7 @@ impl Network {
             local,
             dropped: false,
             token,
-            heard,
+            accepts_from,
             queue: VecDeque::new(),
             room,
             error: None,
@@ -139,15 +139,15 @@ impl Network {
         Ok(p)
     }
 
-    /// The server narrows whom a socket hears, and says whom it sends to.
+    /// The server narrows whom a socket accepts, and says whom it sends to.
     pub(crate) fn aim_udp_socket(&mut self, p: usize, peer: SocketAddr) -> Result<(), Errno> {
-        self.watch.progress();
+        self.checks.progress();
         let socket = &mut self.udp_sockets[p];
         let (client, right) = (
             socket.client,
-            socket.heard.is_some_and(|own| own.ip() == peer.ip()),
+            socket.accepts_from.is_some_and(|own| own.ip() == peer.ip()),
         );
-        socket.heard = Some(peer);
+        socket.accepts_from = Some(peer);
         if !right {
             self.fail(format!("a socket of client {client} is aimed at {peer}"));
         }
@@ -156,7 +156,7 @@ impl Network {
 
     /// The server closes a socket of an association.
     pub(crate) fn close_udp_socket(&mut self, p: usize) {
-        self.watch.progress();
+        self.checks.progress();
         self.trace(|| format!("server closes UDP socket {p}"));
         self.note_full();
         self.udp_sockets[p].dropped = true;
@@ -167,10 +167,11 @@ impl Network {
     /// A datagram reaches a socket of the server.
     pub(crate) fn udp_arrives(&mut self, p: usize, datagram: Datagram) {
         let socket = &mut self.udp_sockets[p];
-        let hears = socket.heard.is_none_or(|heard| {
-            heard.ip() == datagram.from.ip() && [0, datagram.from.port()].contains(&heard.port())
+        let accepts = socket.accepts_from.is_none_or(|accepts_from| {
+            accepts_from.ip() == datagram.from.ip()
+                && [0, datagram.from.port()].contains(&accepts_from.port())
         });
-        if socket.dropped || !hears {
+        if socket.dropped || !accepts {
             return;
         }
         socket.held = false;
@@ -207,7 +208,7 @@ impl Network {
         self.spend(p, true);
         let socket = &mut self.udp_sockets[p];
         if let Some(error) = socket.error.take() {
-            self.watch.progress();
+            self.checks.progress();
             return Err(error);
         }
         if !socket.is_readable() {
@@ -235,7 +236,7 @@ impl Network {
             return Err(Errno::EAGAIN);
         }
         let datagrams: Vec<Datagram> = self.udp_sockets[p].queue.drain(..count).collect();
-        self.watch.progress();
+        self.checks.progress();
         self.trace(|| format!("server receives {count} datagrams from UDP socket {p}"));
         for (number, datagram) in datagrams.iter().enumerate() {
             let space = &mut *batch.spaces()[number];
@@ -258,15 +259,15 @@ impl Network {
         is_aimed: bool,
     ) -> Result<usize, Errno> {
         self.spend(p, false);
-        self.watch.progress();
+        self.checks.progress();
         if let Some(error) = self.udp_sockets[p].error.take() {
             return Err(error);
         }
         let socket = &self.udp_sockets[p];
-        let (from, heard, client) = (socket.local, socket.heard, socket.client);
+        let (from, accepts_from, client) = (socket.local, socket.accepts_from, socket.client);
         let datagrams = numbers.iter().map(|number| {
             let number = usize::from(*number);
-            let to = heard
+            let to = accepts_from
                 .filter(|_| is_aimed)
                 .unwrap_or_else(|| batch.addr(number));
             Datagram {
@@ -289,10 +290,10 @@ impl Network {
         }
         let count = datagrams.len();
         for (sent, datagram) in datagrams.into_iter().enumerate() {
-            if let Err(error) = self.may_send(client, &datagram, heard) {
+            if let Err(error) = self.may_send(client, &datagram, accepts_from) {
                 return if sent > 0 { Ok(sent) } else { Err(error) };
             }
-            if heard.is_some() {
+            if accepts_from.is_some() {
                 self.clients[client].moved_ms = self.now;
             }
             self.trace(|| format!("server sends {:?} to {}", datagram.number, datagram.to));
@@ -306,9 +307,9 @@ impl Network {
         &mut self,
         client: usize,
         datagram: &Datagram,
-        heard: Option<SocketAddr>,
+        accepts_from: Option<SocketAddr>,
     ) -> Result<(), Errno> {
-        let Some(heard) = heard else {
+        let Some(accepts_from) = accepts_from else {
             let remote = self
                 .remote_at(datagram.to)
                 .filter(|(owner, _)| *owner == client);
@@ -330,7 +331,7 @@ impl Network {
                 Ok(())
             };
         };
-        if datagram.to.port() == 0 || datagram.to.ip() != heard.ip() {
+        if datagram.to.port() == 0 || datagram.to.ip() != accepts_from.ip() {
             self.fail(format!(
                 "client {client} is sent something at {}",
                 datagram.to
@@ -376,8 +377,8 @@ impl Network {
     }
 
     fn spend(&mut self, p: usize, receives: bool) {
-        self.watch.operations += 1;
-        let passes = self.watch.passes;
+        self.checks.operations += 1;
+        let passes = self.checks.passes;
         let spent = &mut self.udp_sockets[p].spent;
         if spent.0 != passes {
             *spent = (passes, 0, 0);

@@ -37,7 +37,7 @@ const QUIET_MS: Millis = 200;
 const ACCEPT_MS: Millis = 2_500;
 
 /// What is counted, and the first property that was found broken.
-pub(crate) struct Watch {
+pub(crate) struct Checks {
     /// Replaying: everything is printed.
     pub(crate) traces: bool,
     /// The first property found broken.
@@ -45,7 +45,7 @@ pub(crate) struct Watch {
     /// The server has been told to stop, or the clients to leave: any connection may end.
     pub(crate) closing: bool,
     /// Tables are small: a connection may be closed before the first answer.
-    pub(crate) scarce: bool,
+    pub(crate) small_tables: bool,
     /// Sessions from which on the server need not accept.
     pub(crate) full: usize,
     /// Timeouts of the server: handshake, idle, half-closed.
@@ -63,32 +63,32 @@ pub(crate) struct Watch {
     /// Operations on any socket since the last wait.
     pub(crate) operations: u32,
     /// The last batch had nothing but events of closed sockets.
-    pub(crate) deaf: bool,
-    moved: bool,
-    heard: bool,
+    pub(crate) only_stale_events: bool,
+    progressed: bool,
+    events_delivered: bool,
     idle_passes: u32,
     touched: Vec<usize>,
 }
 
-impl Watch {
+impl Checks {
     /// Nothing has happened yet.
     pub(crate) fn new(traces: bool) -> Self {
         Self {
             traces,
             failure: None,
             closing: false,
-            scarce: false,
+            small_tables: false,
             full: 0,
             operations: 0,
-            deaf: false,
+            only_stale_events: false,
             timeouts_ms: [0; 3],
             bind_ms: 0,
             udp_ms: 0,
             strict: false,
             passes: 0,
             accepts: 0,
-            moved: true,
-            heard: true,
+            progressed: true,
+            events_delivered: true,
             idle_passes: 0,
             touched: Vec::new(),
         }
@@ -96,12 +96,12 @@ impl Watch {
 
     /// The server has done something that changes the world.
     pub(crate) fn progress(&mut self) {
-        self.moved = true;
+        self.progressed = true;
     }
 
     /// The server has been given events.
-    pub(crate) fn heard(&mut self) {
-        self.heard = true;
+    pub(crate) fn note_events(&mut self) {
+        self.events_delivered = true;
     }
 }
 
@@ -110,7 +110,7 @@ impl Network {
     pub(crate) fn fail(&mut self, text: String) {
         self.trace(|| format!("FAILURE {text}"));
         let now = self.now;
-        self.watch
+        self.checks
             .failure
             .get_or_insert_with(|| format!("at {now} ms: {text}"));
     }
@@ -119,11 +119,11 @@ impl Network {
     pub(crate) fn count_operation(&mut self, s: usize) {
         let spent = &mut self.sockets[s].spent;
         if *spent == (0, 0) {
-            self.watch.touched.push(s);
+            self.checks.touched.push(s);
         }
         spent.0 += 1;
         let spent = spent.0;
-        self.watch.operations += 1;
+        self.checks.operations += 1;
         assert!(
             spent < OPERATIONS_ENDLESS,
             "an endless loop about socket {s}"
@@ -154,7 +154,7 @@ impl Network {
 
     /// The server has passed on bytes.
     pub(crate) fn count_moved(&mut self, s: usize) {
-        self.watch.moved = true;
+        self.checks.progressed = true;
         if let Some(client) = self.sockets[s].client {
             self.clients[client].moved_ms = self.now;
         }
@@ -167,20 +167,20 @@ impl Network {
     }
 
     /// Judges the pass that ends with this wait.
-    pub(crate) fn judge_pass(&mut self, timeout_ms: Option<Millis>) {
-        self.watch.passes += 1;
-        if self.watch.accepts > ACCEPTS_MAX {
+    pub(crate) fn check_pass(&mut self, timeout_ms: Option<Millis>) {
+        self.checks.passes += 1;
+        if self.checks.accepts > ACCEPTS_MAX {
             self.fail(format!(
                 "{} calls of accept in one pass",
-                self.watch.accepts
+                self.checks.accepts
             ));
         }
-        self.watch.accepts = 0;
-        let operations = std::mem::take(&mut self.watch.operations);
-        if std::mem::take(&mut self.watch.deaf) && operations > 0 {
+        self.checks.accepts = 0;
+        let operations = std::mem::take(&mut self.checks.operations);
+        if std::mem::take(&mut self.checks.only_stale_events) && operations > 0 {
             self.fail("an event of a closed socket wakes a session".into());
         }
-        for s in std::mem::take(&mut self.watch.touched) {
+        for s in std::mem::take(&mut self.checks.touched) {
             self.sockets[s].spent = (0, 0);
         }
         if timeout_ms != Some(0)
@@ -188,24 +188,24 @@ impl Network {
         {
             self.fail(text);
         }
-        let (moved, heard) = (self.watch.moved, self.watch.heard);
-        (self.watch.moved, self.watch.heard) = (false, false);
+        let (progressed, events_delivered) = (self.checks.progressed, self.checks.events_delivered);
+        (self.checks.progressed, self.checks.events_delivered) = (false, false);
         // A timeout of one millisecond, again and again, is a busy loop as well.
-        if moved || heard || timeout_ms.is_none_or(|timeout_ms| timeout_ms > 1) {
-            self.watch.idle_passes = 0;
+        if progressed || events_delivered || timeout_ms.is_none_or(|timeout_ms| timeout_ms > 1) {
+            self.checks.idle_passes = 0;
             return;
         }
-        self.watch.idle_passes += 1;
-        if self.watch.idle_passes > IDLE_PASSES_MAX {
+        self.checks.idle_passes += 1;
+        if self.checks.idle_passes > IDLE_PASSES_MAX {
             self.fail("a busy loop: passes without an event, without waiting or moving".into());
         }
     }
 
     /// Judges the state in which nothing will happen for `gap_ms` (`None`: ever): the server
     /// has been told everything, so nothing can be left that it could move.
-    pub(crate) fn judge_quiet(&mut self, gap_ms: Option<Millis>) {
+    pub(crate) fn check_quiet(&mut self, gap_ms: Option<Millis>) {
         let longer = |ms| gap_ms.is_none_or(|gap_ms| gap_ms > ms);
-        if !longer(QUIET_MS) || self.watch.closing {
+        if !longer(QUIET_MS) || self.checks.closing {
             return;
         }
         for number in 0..self.clients.len() {
@@ -223,7 +223,7 @@ impl Network {
             is_client && socket.accepted_at.is_some() && !socket.dropped
         };
         let sessions = self.sockets.iter().filter(held).count();
-        if longer(ACCEPT_MS) && waiting && sessions < self.watch.full {
+        if longer(ACCEPT_MS) && waiting && sessions < self.checks.full {
             self.fail(format!("a connection waits with {sessions} sessions open"));
         }
     }
@@ -292,7 +292,7 @@ mod tests {
             for _ in 0..=READS_MAX {
                 net.count_read(connection);
             }
-            assert_eq!(net.watch.failure.is_none(), closed);
+            assert_eq!(net.checks.failure.is_none(), closed);
         }
     }
 }
