@@ -9,10 +9,8 @@ use anklet::config::{Asked, Config, Limits, RelayOptions, Sources, Timeouts};
 use anklet::net::{Event, Millis, Signal};
 use anklet::state::access::Policy;
 use anklet::state::resolver::Settings;
-use anklet::state::slots::{Key, Role, Token};
 use anklet::state::users::Users;
 use fastrand::Rng;
-use nix::errno::Errno;
 
 use crate::clients::client_actor::ClientActor;
 use crate::clients::draw::CREDENTIAL;
@@ -20,7 +18,7 @@ use crate::clients::scenario::Client;
 use crate::clients::tunnel_end::TunnelEnd;
 use crate::faults::Odds;
 use crate::network::name_server::{NAME_SERVERS, NameServer};
-use crate::network::server_end::TARGET_ROOM_BYTES;
+use crate::network::server_end::SEND_BUFFER_BYTES;
 use crate::network::{Network, SimEvent, Source};
 
 /// Where outgoing connections come from.
@@ -313,7 +311,7 @@ impl Inner {
         if net.bind_listeners[d].dropped {
             return;
         }
-        let s = net.open(Some(client), (local, peer.from), TARGET_ROOM_BYTES);
+        let s = net.open(Some(client), (local, peer.from), SEND_BUFFER_BYTES);
         if peer.expected {
             net.clients[client].targets.push(s);
             self.actors
@@ -324,17 +322,6 @@ impl Inner {
         }
         net.join_backlog(d, s);
         net.wake(s, 0);
-    }
-
-    /// A reset out of nowhere.
-    fn inject_reset(&mut self, s: usize) {
-        let net = &mut self.network;
-        net.trace(|| format!("a reset strikes socket {s}"));
-        if let Some(client) = net.sockets[s].client {
-            net.clients[client].faulted = true;
-        }
-        net.break_off(s, Errno::ECONNRESET);
-        net.abort(s);
     }
 
     fn act(&mut self, s: usize) {
@@ -377,76 +364,5 @@ impl Inner {
             self.add_false_events(events);
             self.network.checks.note_events();
         }
-    }
-
-    /// Adds events that mean nothing.
-    fn add_false_events(&mut self, events: &mut Vec<Event>) {
-        let net = &mut self.network;
-        if net.chance(net.odds.spurious) {
-            let pick = net.rng.usize(..net.sockets.len().max(1));
-            let socket = net.sockets.get(pick).filter(|socket| !socket.dropped);
-            if let Some(token) = socket.and_then(|socket| socket.token) {
-                let (readable, writable) = (net.rng.bool(), net.rng.bool());
-                events.push(Event {
-                    token,
-                    readable,
-                    writable,
-                    ended: false,
-                    failed: false,
-                });
-            }
-        }
-        if net.chance(net.odds.stale) {
-            let at = net.rng.usize(..=events.len());
-            let stale = net
-                .stale
-                .iter()
-                .next()
-                .map(|token| event_of_everything(*token));
-            events.splice(at..at, stale);
-        }
-    }
-
-    /// A batch with nothing in it but an event of a closed socket, whose slot another session
-    /// has by now: nobody may stir.
-    pub(crate) fn deliver_stale(&mut self, events: &mut Vec<Event>) {
-        let net = &mut self.network;
-        let open = net
-            .sockets
-            .iter()
-            .filter(|socket| !socket.dropped && socket.client.is_some());
-        let keys: Vec<Key> = open
-            .filter_map(|socket| Some(socket.token?.key()))
-            .collect();
-        let reused = |token: &&Token| {
-            let key = token.key();
-            let session = !matches!(
-                token.role(),
-                Some(Role::Listener | Role::Signal | Role::Dns)
-            );
-            // An attempt that has lost its race has the token of the one that has won.
-            session && keys.iter().any(|own| own.index() == key.index()) && !keys.contains(&key)
-        };
-        events.extend(
-            net.stale
-                .iter()
-                .find(reused)
-                .map(|token| event_of_everything(*token)),
-        );
-        if !events.is_empty() {
-            net.checks.only_stale_events = true;
-            net.checks.note_events();
-        }
-    }
-}
-
-/// An event that says everything.
-fn event_of_everything(token: Token) -> Event {
-    Event {
-        token,
-        readable: true,
-        writable: true,
-        ended: true,
-        failed: true,
     }
 }

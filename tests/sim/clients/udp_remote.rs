@@ -60,16 +60,9 @@ impl Network {
     }
 
     /// What has become of a datagram.
-    fn delivery(&mut self, (client, number): (usize, u32)) -> Option<&mut Delivery> {
+    pub(crate) fn delivery(&mut self, (client, number): (usize, u32)) -> Option<&mut Delivery> {
         let number = usize::try_from(number).ok()?;
         self.clients.get_mut(client)?.deliveries.get_mut(number)
-    }
-
-    /// A fault strikes a datagram.
-    pub(crate) fn note_fault(&mut self, number: Option<(usize, u32)>) {
-        if let Some(delivery) = number.and_then(|number| self.delivery(number)) {
-            delivery.faulted = true;
-        }
     }
 
     fn remote_receives(&mut self, client: usize, remote: usize, datagram: &Datagram) {

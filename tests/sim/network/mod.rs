@@ -33,9 +33,6 @@ use crate::network::udp_socket::UdpSocket;
 use crate::properties::Checks;
 use crate::properties::tables::Tables;
 
-/// How many tokens of closed sockets are remembered, to be delivered once more.
-pub(crate) const STALE_MAX: usize = 8;
-
 /// A direction, seen from the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -307,26 +304,6 @@ impl Network {
         }
         self.wake(s, 0);
         self.set_off(s, direction);
-    }
-
-    /// An injected shortage is over.
-    pub(crate) fn release(&mut self, s: usize, direction: Direction) {
-        let socket = &mut self.sockets[s];
-        match direction {
-            Direction::ToServer if socket.read_held => {
-                socket.read_held = false;
-                self.edge(Source::Socket(s));
-            }
-            Direction::FromServer if socket.write_held => {
-                socket.write_held = false;
-                // However little it is: the shortage was none.
-                if socket.write_blocked && socket.from_server.room() > 0 {
-                    socket.write_blocked = false;
-                    self.edge(Source::Socket(s));
-                }
-            }
-            _ => {}
-        }
     }
 
     /// An error destroys a connection on the server's side. What has arrived stays readable.

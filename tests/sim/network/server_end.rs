@@ -1,9 +1,7 @@
-//! What the server does to its sockets, with the faults that the odds ask for.
+//! What the server does to its TCP connections and its sockets of DNS queries: the system calls.
 //!
-//! An injected shortage looks like a moment at which less had arrived (or less room was
-//! there): what was hidden comes a little later, as an edge of its own. Two things that Linux
-//! guarantees are kept: bytes that a peek has shown are read whole, and once the end of stream
-//! has arrived nothing is hidden any more, so no edge follows.
+//! A TCP connection has a number (`s`), a socket of a DNS query another (`m`). The faults that
+//! strike here are in `faults/streams.rs`.
 
 use anklet::net::Purpose;
 use anklet::state::slots::Token;
@@ -16,11 +14,11 @@ use crate::network::{Direction, Network, SimEvent, Source};
 
 /// Linux gives every socket a send buffer of more than 4 KiB, so a new connection takes all of
 /// a handshake's leftover payload (1 KiB at most) at once.
-pub(crate) const TARGET_ROOM_BYTES: usize = 1024;
+pub(crate) const SEND_BUFFER_BYTES: usize = 1024;
 
 /// Connected it is larger than 16 KiB, which takes the head of a forwarded request, and what
 /// came along with one (8 KiB, what rewriting adds, and 1 KiB), at once.
-const WEB_ROOM_BYTES: usize = 10 * 1024;
+const HTTP_SEND_BUFFER_BYTES: usize = 10 * 1024;
 
 impl Network {
     /// A read, or a peek.
@@ -79,24 +77,6 @@ impl Network {
         Ok(0)
     }
 
-    /// How much a read of `len` bytes gives when a fault may shorten it.
-    fn shortened(&mut self, s: usize, len: usize) -> usize {
-        let peeked = self.sockets[s].peeked;
-        let short = if self.chance(self.odds.early_block) {
-            peeked
-        } else if self.chance(self.odds.short_read) {
-            self.rng.usize(peeked.max(1)..=len)
-        } else {
-            return len;
-        };
-        if short < len {
-            self.sockets[s].read_held = true;
-            let latency = self.latency();
-            self.schedule(latency, SimEvent::Release(s, Direction::ToServer));
-        }
-        short
-    }
-
     /// A write.
     pub(crate) fn write(&mut self, s: usize, buf: &[u8]) -> Result<usize, Errno> {
         self.count_operation(s);
@@ -150,12 +130,6 @@ impl Network {
             };
             self.clients[client].winner = self.clients[client].targets.iter().find(stands).copied();
         }
-    }
-
-    fn hold_write(&mut self, s: usize) {
-        self.sockets[s].write_held = true;
-        let latency = self.latency();
-        self.schedule(latency, SimEvent::Release(s, Direction::FromServer));
     }
 
     /// The server ends its direction.
@@ -263,11 +237,11 @@ impl Network {
             return Err(Errno::ENETUNREACH);
         }
         let port = self.rng.u16(1024..);
-        let is_web = client.is_some_and(|client| self.clients[client].scenario.dialect.is_http());
-        let room = if is_web {
-            WEB_ROOM_BYTES
+        let is_http = client.is_some_and(|client| self.clients[client].scenario.dialect.is_http());
+        let room = if is_http {
+            HTTP_SEND_BUFFER_BYTES
         } else {
-            TARGET_ROOM_BYTES
+            SEND_BUFFER_BYTES
         };
         let s = self.open(client, (SocketAddr::new(local, port), to), room);
         self.sockets[s].token = Some(token);

@@ -346,30 +346,6 @@ impl Network {
         }
     }
 
-    /// Sends a datagram on its way through the network: it may be lost, late or doubled.
-    pub(crate) fn forward_datagram(&mut self, datagram: Datagram) {
-        if self.chance(self.odds.udp_loss) {
-            return self.note_fault(datagram.number);
-        }
-        if self.chance(self.odds.udp_error)
-            && let Some(p) = self
-                .udp_sockets
-                .iter()
-                .position(|socket| socket.local == datagram.from)
-        {
-            // Of an earlier one: this one arrives.
-            let latency = self.latency();
-            self.schedule(latency, SimEvent::UdpError(p, Errno::EHOSTUNREACH));
-        }
-        let late = self.chance(self.odds.udp_slow);
-        let delay = self.latency() + if late { self.rng.u64(1..300) } else { 0 };
-        if self.chance(self.odds.udp_twice) {
-            let again = delay + self.latency();
-            self.schedule(again, SimEvent::Datagram(Box::new(datagram.clone())));
-        }
-        self.schedule(delay, SimEvent::Datagram(Box::new(datagram)));
-    }
-
     /// How many associations have a socket to their client.
     pub(crate) fn associations(&self) -> usize {
         let open = |socket: &&UdpSocket| socket.is_inner() && !socket.dropped;

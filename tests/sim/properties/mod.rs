@@ -5,10 +5,9 @@
 pub(crate) mod tables;
 
 use anklet::net::Millis;
-use anklet::state::slots::Token;
 
+use crate::network::Network;
 use crate::network::socket::Socket;
-use crate::network::{Network, STALE_MAX};
 use crate::world::LISTENERS;
 
 /// Operations on one connection in one pass. A flow reads, peeks and writes a handful of times
@@ -158,12 +157,6 @@ impl Network {
         if let Some(client) = self.sockets[s].client {
             self.clients[client].moved_ms = self.now;
         }
-    }
-
-    /// Remembers the token of a closed socket.
-    pub(crate) fn remember_stale(&mut self, token: Token) {
-        self.stale.truncate(STALE_MAX - 1);
-        self.stale.push_front(token);
     }
 
     /// Judges the pass that ends with this wait.

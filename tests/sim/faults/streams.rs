@@ -1,0 +1,70 @@
+//! Faults of TCP connections: reads and writes that do less than they could, and resets.
+//!
+//! An injected shortage looks like a moment at which less had arrived, or less room was there:
+//! what was hidden comes a little later, as an edge of its own. Two things that Linux guarantees
+//! are kept: bytes that a peek has shown are read whole, and nothing is hidden once the end of
+//! stream has arrived, as no edge would follow.
+
+use nix::errno::Errno;
+
+use crate::network::{Direction, Network, SimEvent, Source};
+use crate::world::Inner;
+
+impl Network {
+    /// How much a read of `len` bytes gives when a fault may shorten it.
+    pub(crate) fn shortened(&mut self, s: usize, len: usize) -> usize {
+        let peeked = self.sockets[s].peeked;
+        let short = if self.chance(self.odds.early_block) {
+            peeked
+        } else if self.chance(self.odds.short_read) {
+            self.rng.usize(peeked.max(1)..=len)
+        } else {
+            return len;
+        };
+        if short < len {
+            self.sockets[s].read_held = true;
+            let latency = self.latency();
+            self.schedule(latency, SimEvent::Release(s, Direction::ToServer));
+        }
+        short
+    }
+
+    pub(crate) fn hold_write(&mut self, s: usize) {
+        self.sockets[s].write_held = true;
+        let latency = self.latency();
+        self.schedule(latency, SimEvent::Release(s, Direction::FromServer));
+    }
+
+    /// An injected shortage is over.
+    pub(crate) fn release(&mut self, s: usize, direction: Direction) {
+        let socket = &mut self.sockets[s];
+        match direction {
+            Direction::ToServer if socket.read_held => {
+                socket.read_held = false;
+                self.edge(Source::Socket(s));
+            }
+            Direction::FromServer if socket.write_held => {
+                socket.write_held = false;
+                // However little it is: the shortage was none.
+                if socket.write_blocked && socket.from_server.room() > 0 {
+                    socket.write_blocked = false;
+                    self.edge(Source::Socket(s));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Inner {
+    /// A reset out of nowhere.
+    pub(crate) fn inject_reset(&mut self, s: usize) {
+        let net = &mut self.network;
+        net.trace(|| format!("a reset strikes socket {s}"));
+        if let Some(client) = net.sockets[s].client {
+            net.clients[client].faulted = true;
+        }
+        net.break_off(s, Errno::ECONNRESET);
+        net.abort(s);
+    }
+}
