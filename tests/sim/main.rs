@@ -21,8 +21,8 @@ use std::thread;
 
 use anklet::net::{Millis, Net, Signal};
 use anklet::server::Server;
-use anklet::server::check::Census;
 
+use crate::properties::resources;
 use crate::world::World;
 
 /// Seeds that have found something once.
@@ -170,14 +170,7 @@ fn live(world: &World) -> Result<(), String> {
     while !world.is_over() {
         pass(world, &mut server)?;
     }
-    let census = server.census();
-    if census != nothing {
-        return Err(format!("left: {census:?}"));
-    }
-    let open = world.network().open_sockets();
-    if open > 0 {
-        return Err(format!("{open} sockets are left"));
-    }
+    resources::check_all_given_back(&world.network(), &server.census(), &nothing)?;
     stop(world, server)
 }
 
@@ -204,25 +197,7 @@ fn pass(world: &World, server: &mut Server<World>) -> Result<(), String> {
     if let Some(text) = &network.checks.failure {
         return Err(text.clone());
     }
-    let Census {
-        sessions,
-        buffers,
-        openings,
-        timers,
-        queries,
-        ..
-    } = server.census();
-    // Per opening a lookup, a place in its line and two sockets, and the same for each of an
-    // association's four names; per session a timeout and the next attempt of a race, or the
-    // silence of an association's client; per flow a buffer.
-    let lookups = openings + 4 * network.associations();
-    if openings > sessions || buffers.max(timers) > 2 * sessions || queries > 4 * lookups {
-        return Err(format!(
-            "at {} ms: more is in use than wanted: {:?}",
-            network.now,
-            server.census()
-        ));
-    }
+    resources::check_in_use(&network, &server.census())?;
     if network.checks.passes > PASSES_MAX {
         return Err(format!(
             "at {} ms: no end after {PASSES_MAX} passes",

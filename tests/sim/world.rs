@@ -251,7 +251,7 @@ impl Inner {
             SimEvent::Wake(s) => self.act(s),
             SimEvent::Deadline(s) => {
                 if let Actor::Client(actor) = &mut self.actors[s] {
-                    actor.deadline(net);
+                    actor.check_deadline(net);
                 }
             }
             SimEvent::DnsMessage(m, message) => {

@@ -8,16 +8,16 @@ use crate::clients::udp_client::UdpClient;
 use crate::network::{Network, SimEvent};
 
 /// A client that leaves while its target is dialled is let go at once. With slack.
-pub(super) const CANCEL_MS: Millis = 1_000;
+pub(crate) const CANCEL_MS: Millis = 1_000;
 
 /// How much later than its timeout a session may be closed, lingering included.
-pub(super) const LATE_MS: Millis = 5_000;
+pub(crate) const LATE_MS: Millis = 5_000;
 
 /// How long a handshake takes that drips, a quarter more or less.
 const DRIP_MS: Millis = 3_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     Method,
     Login,
     Reply,
@@ -32,20 +32,20 @@ pub(super) enum Stage {
 
 /// A client.
 pub(crate) struct ClientActor {
-    pub(super) client: usize,
-    pub(super) s: usize,
-    pub(super) sent: usize,
-    pub(super) next_ms: Millis,
-    pub(super) leave_ms: Option<Millis>,
-    pub(super) stage: Stage,
-    pub(super) answer: Vec<u8>,
+    pub(crate) client: usize,
+    pub(crate) s: usize,
+    pub(crate) sent: usize,
+    pub(crate) next_ms: Millis,
+    pub(crate) leave_ms: Option<Millis>,
+    pub(crate) stage: Stage,
+    pub(crate) answer: Vec<u8>,
     /// The first reply to BIND has come.
-    pub(super) bound: bool,
-    pub(super) timed: bool,
+    pub(crate) bound: bool,
+    pub(crate) timed: bool,
     /// When it must have come somewhere.
-    pub(super) due_ms: Option<Millis>,
-    pub(super) tunnel_end: TunnelEnd,
-    pub(super) udp_client: Option<UdpClient>,
+    pub(crate) due_ms: Option<Millis>,
+    pub(crate) tunnel_end: TunnelEnd,
+    pub(crate) udp_client: Option<UdpClient>,
 }
 
 impl ClientActor {
@@ -110,35 +110,6 @@ impl ClientActor {
     pub(super) fn due_in(&mut self, net: &mut Network, in_ms: Millis) {
         self.due_ms = Some(net.now + in_ms);
         net.schedule(in_ms, SimEvent::Deadline(self.s));
-    }
-
-    /// The time may be up by which it must have come somewhere.
-    pub(crate) fn deadline(&self, net: &mut Network) {
-        let client = &net.clients[self.client];
-        let due = self.due_ms.is_some_and(|due_ms| due_ms <= net.now);
-        if !due || client.faulted || net.checks.closing {
-            return;
-        }
-        let held = |s: &usize| {
-            let socket = &net.sockets[*s];
-            !socket.dropped && (socket.accepted_at.is_some() || socket.token.is_some())
-        };
-        let open = net
-            .udp_sockets
-            .iter()
-            .any(|socket| socket.client == self.client && !socket.dropped);
-        let held = held(&self.s) || client.targets.iter().any(held) || open;
-        let late = match self.stage {
-            Stage::Tunnel => !client.done,
-            _ => held,
-        };
-        if late {
-            let (kind, number, stage) = (client.scenario.kind, self.client, self.stage);
-            let side = net.sockets[self.s].side;
-            net.fail(format!(
-                "client {number} ({kind:?}) hangs in {stage:?}: {side:?}"
-            ));
-        }
     }
 
     /// Leaves, because everybody does.
@@ -240,30 +211,6 @@ impl ClientActor {
         let reset = net.peer_sees_reset(self.s);
         net.peer_closes(self.s);
         net.clients[self.client].done = true;
-        let (client, sockets) = (&net.clients[self.client], &net.sockets);
-        let scenario = &client.scenario;
-        let idle_ms = net.now - client.moved_ms + LATE_MS / 5;
-        let idle = self.stage == Stage::Associated && idle_ms >= net.checks.udp_ms;
-        let planned = idle
-            || matches!(self.stage, Stage::Refused | Stage::Left)
-            || scenario.stop.is_some()
-            || scenario.codes.is_empty()
-            || client.targets.iter().any(|s| sockets[*s].side.left);
-        // With small tables a connection may be closed as it is accepted.
-        let turned_away = net.checks.small_tables && sockets[self.s].token.is_none();
-        let faulted = client.faulted || net.checks.closing || turned_away;
-        let (kind, number, stage) = (scenario.kind, self.client, self.stage);
-        if !planned && !faulted {
-            net.fail(format!(
-                "client {number} ({kind:?}) is closed in {stage:?}, by reset: {reset}"
-            ));
-        }
-        let accepted_ms = net.sockets[self.s].accepted_at.unwrap_or(net.now);
-        let early = net.now - accepted_ms + 100 < net.checks.timeouts_ms[0];
-        if kind == Kind::Unfinished && stage != Stage::Refused && early && !faulted {
-            net.fail(format!(
-                "client {number} is closed before its handshake is late"
-            ));
-        }
+        self.check_close(net, reset);
     }
 }

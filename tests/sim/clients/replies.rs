@@ -106,30 +106,14 @@ impl ClientActor {
 
     fn replied(&mut self, net: &mut Network, answer: Answer) {
         let (client, number) = (&net.clients[self.client], self.client);
-        let (kind, dialect) = (client.scenario.kind, client.scenario.dialect);
-        let (code, granted) = (answer.code, answer.code == dialect.success());
+        let dialect = client.scenario.dialect;
+        let granted = answer.code == dialect.success();
         if granted && client.scenario.bind_peers.is_some() && !self.bound {
             return self.bind_replied(net, answer);
         }
-        let full = code == dialect.failure() && net.was_full(number);
-        let client = &net.clients[number];
-        let late = kind == Kind::Unfinished && dialect.is_http() && code == 408;
-        let faulted = !granted && (client.faulted || full);
-        if !client.scenario.codes.contains(&code) && !faulted && !late && !net.checks.closing {
-            net.fail(format!(
-                "client {number} ({kind:?}) is answered with code {code}"
-            ));
-        }
+        net.check_reply(number, answer);
         if !granted {
             self.stage = Stage::Refused;
-            if answer
-                .bound
-                .is_some_and(|bound| bound.port() != 0 || !bound.ip().is_unspecified())
-            {
-                net.fail(format!(
-                    "client {number} is refused with an address: {answer:?}"
-                ));
-            }
             return self.due_in(net, REFUSED_MS);
         }
         let client = &net.clients[number];

@@ -3,18 +3,15 @@
 
 use anklet::net::Millis;
 
-use crate::clients::scenario::{Behaviour, End, Side};
+use crate::clients::scenario::{Behaviour, End};
 use crate::network::Network;
 use crate::network::channel::payload;
 
-/// Slack for what the server may round off its timeouts.
-const SLACK_MS: Millis = 1_000;
-
 /// One end of a tunnel.
 pub(crate) struct TunnelEnd {
-    client: usize,
-    s: usize,
-    side: usize,
+    pub(crate) client: usize,
+    pub(crate) s: usize,
+    pub(crate) side: usize,
     behaviour: Behaviour,
     /// The other direction's end has been seen.
     ended: bool,
@@ -186,85 +183,10 @@ impl TunnelEnd {
         }
     }
 
-    /// An orderly end is only right when the other end has ended, and behind its last byte;
-    /// or when the tunnel has been silent for as long as it may be.
-    fn check_end(&self, net: &mut Network) {
-        let received = net.sockets[self.s].side.received;
-        let other = self.other(net);
-        if self.has_lost(net) {
-            return;
-        }
-        let forward = net.clients[self.client]
-            .scenario
-            .forward
-            .as_ref()
-            .filter(|_| self.side == 1);
-        let (sent, ended) = match forward {
-            None => (other.sent, other.fin),
-            // Whose request is forwarded is told of its end by the answer's.
-            Some(forward) => {
-                let sent = (forward.head_len as u64 + other.sent).min(forward.script.len() as u64);
-                let whole = sent == forward.script.len() as u64;
-                (sent, other.fin || (whole && net.sockets[self.s].side.fin))
-            }
-        };
-        if (ended && sent == received) || self.is_timed_out(net) || net.checks.closing {
-            return;
-        }
-        net.fail(format!(
-            "client {} side {}: end of stream after {received} bytes; sent {}, ended {}, left {}",
-            self.client, self.side, other.sent, other.fin, other.left
-        ));
-    }
-
-    /// A reset is only right when there was one on the other side, or the time was up.
-    fn check_reset(&self, net: &mut Network) {
-        let client = &net.clients[self.client];
-        let cause = client.faulted || self.other(net).left || net.checks.closing;
-        if !cause && !self.has_lost(net) && client.scenario.is_lively() && !self.is_timed_out(net) {
-            net.fail(format!(
-                "client {} side {}: reset without a cause",
-                self.client, self.side
-            ));
-        }
-    }
-
-    /// The other end of the tunnel. A client knows its target from the reply.
-    fn other(&self, net: &Network) -> Side {
-        let client = &net.clients[self.client];
-        let other = if self.side == 1 {
-            client.connection
-        } else {
-            client.target
-        };
-        other.map(|s| net.sockets[s].side).unwrap_or_default()
-    }
-
-    /// Whether it is the target of an attempt that was not the first to stand, or for which
-    /// there was no client any more when it stood.
-    fn has_lost(&self, net: &Network) -> bool {
-        let client = &net.clients[self.client];
-        let unused = net.sockets[self.s].side.received == 0 && client.target != Some(self.s);
-        let socket = &net.sockets[self.s];
-        // Somebody who comes to a listener may find it closed.
-        let peer = client.bind_listener.is_some() && socket.accepted_at.is_none();
-        let late = peer || client.targets.len() > 1 || client.faulted || self.other(net).left;
-        self.side == 1 && unused && late
-    }
-
     /// Whether the client may end its direction before it has a reply.
     fn may_end_early(&self, net: &Network) -> bool {
         let scenario = &net.clients[self.client].scenario;
         let payload = scenario.forward.is_some() || net.sockets[self.s].side.sent > 0;
         payload && scenario.bind_peers.is_none()
-    }
-
-    fn is_timed_out(&self, net: &Network) -> bool {
-        let client = &net.clients[self.client];
-        let [_, idle_ms, half_closed_ms] = net.checks.timeouts_ms;
-        let mut ends = client.connection.iter().chain(&client.targets);
-        let half_closed = ends.any(|s| net.sockets[*s].side.fin);
-        let limit_ms = if half_closed { half_closed_ms } else { idle_ms };
-        net.now - client.moved_ms + SLACK_MS >= limit_ms
     }
 }

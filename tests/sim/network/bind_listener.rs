@@ -211,17 +211,4 @@ impl Network {
             self.abort(s);
         }
     }
-
-    /// Somebody who could be let in, and is not.
-    pub(crate) fn unaccepted_peer(&self) -> Option<String> {
-        let left = |(d, bind_listener): &(usize, &BindListener)| {
-            let told = !self.ready.contains(&Source::BindListener(*d));
-            told && !bind_listener.dropped && !bind_listener.given_up && bind_listener.is_readable()
-        };
-        let (_, bind_listener) = self.bind_listeners.iter().enumerate().find(left)?;
-        Some(format!(
-            "lost edge in client {}: a peer waits",
-            bind_listener.client
-        ))
-    }
 }

@@ -20,13 +20,6 @@ use crate::world::{WAN_V4, WAN_V6};
 /// Where the ports of these sockets begin; each has its own.
 const PORT_FIRST: u16 = 40_000;
 
-/// Batches received from one socket in one pass: four, as its turn is bounded.
-const RECEIVES_MAX: u32 = 4;
-
-/// Calls to send from one socket in one pass: for each of four batches two per datagram at
-/// worst, and as many again for answers to lookups.
-const SENDS_MAX: usize = 2 * 4 * 2 * BATCH_MAX;
-
 /// All that an IPv4 packet carries over UDP, and all that an IPv6 one does.
 const BYTES_MAX: [usize; 2] = [65_507, 65_527];
 
@@ -47,7 +40,7 @@ pub(crate) struct UdpSocket {
     /// An injected shortage hides what is queued.
     held: bool,
     /// The pass, and what was received and sent in it, in calls.
-    spent: (u64, u32, usize),
+    pub(crate) spent: (u64, u32, usize),
 }
 
 impl UdpSocket {
@@ -57,7 +50,7 @@ impl UdpSocket {
     }
 
     /// Whether a receive would give something.
-    fn is_readable(&self) -> bool {
+    pub(crate) fn is_readable(&self) -> bool {
         self.error.is_some() || (!self.held && !self.queue.is_empty())
     }
 
@@ -350,46 +343,5 @@ impl Network {
     pub(crate) fn associations(&self) -> usize {
         let open = |socket: &&UdpSocket| socket.is_inner() && !socket.dropped;
         self.udp_sockets.iter().filter(open).count()
-    }
-
-    fn spend(&mut self, p: usize, receives: bool) {
-        self.checks.operations += 1;
-        let passes = self.checks.passes;
-        let spent = &mut self.udp_sockets[p].spent;
-        if spent.0 != passes {
-            *spent = (passes, 0, 0);
-        }
-        if receives {
-            spent.1 += 1;
-        } else {
-            spent.2 += 1;
-        }
-        let (_, received, sent) = *spent;
-        if received > RECEIVES_MAX || sent > SENDS_MAX {
-            self.fail(format!(
-                "{received} receives, {sent} sends at UDP socket {p} in one pass"
-            ));
-        }
-    }
-
-    /// Something that has come for an association, and is left there.
-    pub(crate) fn unread_datagram(&self) -> Option<String> {
-        let told = |source: Source| !self.ready.contains(&source);
-        let left = |(p, socket): &(usize, &UdpSocket)| {
-            let control = self.clients[socket.client]
-                .connection
-                .filter(|s| told(Source::Socket(*s)));
-            let control = control
-                .map(|s| &self.sockets[s])
-                .filter(|_| socket.is_inner());
-            let unread = control.is_some_and(|control| control.is_readable() && !control.dropped);
-            let waiting = socket.is_readable() && told(Source::UdpSocket(*p));
-            !socket.dropped && (waiting || unread)
-        };
-        let (_, socket) = self.udp_sockets.iter().enumerate().find(left)?;
-        let (client, local) = (socket.client, socket.local);
-        Some(format!(
-            "lost edge in client {client}: something waits at {local} or its control"
-        ))
     }
 }

@@ -1,0 +1,95 @@
+//! Each client is answered, and closed, as its scenario allows, and comes to its end in time.
+
+use std::net::SocketAddr;
+
+use crate::clients::client_actor::{ClientActor, LATE_MS, Stage};
+use crate::clients::reply_format::Answer;
+use crate::clients::scenario::Kind;
+use crate::network::Network;
+
+impl Network {
+    /// A request of a client is answered, for good: by a code that its scenario allows, and
+    /// without an address if it is refused. A code that says "some failure" is right as well where
+    /// a fault has struck or a table may have been full.
+    pub(crate) fn check_reply(&mut self, number: usize, reply: Answer) {
+        let code = reply.code;
+        let client = &self.clients[number];
+        let (kind, dialect) = (client.scenario.kind, client.scenario.dialect);
+        let granted = code == dialect.success();
+        let full = code == dialect.failure() && self.was_full(number);
+        let client = &self.clients[number];
+        let late = kind == Kind::Unfinished && dialect.is_http() && code == 408;
+        let faulted = !granted && (client.faulted || full);
+        if !client.scenario.codes.contains(&code) && !faulted && !late && !self.checks.closing {
+            self.fail(format!(
+                "client {number} ({kind:?}) is answered with code {code}"
+            ));
+        }
+        let has_addr = |bound: SocketAddr| bound.port() != 0 || !bound.ip().is_unspecified();
+        if !granted && reply.bound.is_some_and(has_addr) {
+            self.fail(format!(
+                "client {number} is refused with an address: {reply:?}"
+            ));
+        }
+    }
+}
+
+impl ClientActor {
+    /// The time may be up by which it must have come somewhere.
+    pub(crate) fn check_deadline(&self, net: &mut Network) {
+        let client = &net.clients[self.client];
+        let due = self.due_ms.is_some_and(|due_ms| due_ms <= net.now);
+        if !due || client.faulted || net.checks.closing {
+            return;
+        }
+        let held = |s: &usize| {
+            let socket = &net.sockets[*s];
+            !socket.dropped && (socket.accepted_at.is_some() || socket.token.is_some())
+        };
+        let open = net
+            .udp_sockets
+            .iter()
+            .any(|socket| socket.client == self.client && !socket.dropped);
+        let held = held(&self.s) || client.targets.iter().any(held) || open;
+        let late = match self.stage {
+            Stage::Tunnel => !client.done,
+            _ => held,
+        };
+        if late {
+            let (kind, number, stage) = (client.scenario.kind, self.client, self.stage);
+            let side = net.sockets[self.s].side;
+            net.fail(format!(
+                "client {number} ({kind:?}) hangs in {stage:?}: {side:?}"
+            ));
+        }
+    }
+
+    /// The server has closed, by a `reset` or in order, and there is no tunnel.
+    pub(crate) fn check_close(&self, net: &mut Network, reset: bool) {
+        let (client, sockets) = (&net.clients[self.client], &net.sockets);
+        let scenario = &client.scenario;
+        let idle_ms = net.now - client.moved_ms + LATE_MS / 5;
+        let idle = self.stage == Stage::Associated && idle_ms >= net.checks.udp_ms;
+        let planned = idle
+            || matches!(self.stage, Stage::Refused | Stage::Left)
+            || scenario.stop.is_some()
+            || scenario.codes.is_empty()
+            || client.targets.iter().any(|s| sockets[*s].side.left);
+        // With small tables a connection may be closed as it is accepted.
+        let turned_away = net.checks.small_tables && sockets[self.s].token.is_none();
+        let faulted = client.faulted || net.checks.closing || turned_away;
+        let (kind, number, stage) = (scenario.kind, self.client, self.stage);
+        if !planned && !faulted {
+            net.fail(format!(
+                "client {number} ({kind:?}) is closed in {stage:?}, by reset: {reset}"
+            ));
+        }
+        let accepted_ms = net.sockets[self.s].accepted_at.unwrap_or(net.now);
+        let early = net.now - accepted_ms + 100 < net.checks.timeouts_ms[0];
+        if kind == Kind::Unfinished && stage != Stage::Refused && early && !faulted {
+            net.fail(format!(
+                "client {number} is closed before its handshake is late"
+            ));
+        }
+    }
+}

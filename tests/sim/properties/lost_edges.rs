@@ -1,0 +1,122 @@
+//! No edge is lost: when nothing is going to happen for a while, nothing is left that the server
+//! could move. Events are edge-triggered, so what it leaves then it would leave for ever.
+
+use anklet::net::Millis;
+
+use crate::network::bind_listener::BindListener;
+use crate::network::socket::Socket;
+use crate::network::udp_socket::UdpSocket;
+use crate::network::{Network, Source};
+use crate::world::LISTENERS;
+
+/// Nothing that could be moved waits this long.
+const QUIET_MS: Millis = 200;
+
+/// No connection waits this long to be accepted while there is room: accepting pauses for two
+/// seconds at most when descriptors run out.
+const ACCEPT_MS: Millis = 2_500;
+
+impl Network {
+    /// Judges the state in which nothing will happen for `gap_ms` (`None`: ever): the server
+    /// has been told everything, so nothing can be left that it could move.
+    pub(crate) fn check_quiet(&mut self, gap_ms: Option<Millis>) {
+        let longer = |ms| gap_ms.is_none_or(|gap_ms| gap_ms > ms);
+        if !longer(QUIET_MS) || self.checks.closing {
+            return;
+        }
+        for number in 0..self.clients.len() {
+            if let Some(text) = self.lost_edge(number) {
+                self.fail(format!("lost edge in client {number}: {text}"));
+            }
+        }
+        let waiting = self
+            .backlogs
+            .iter()
+            .flatten()
+            .any(|backlog| !backlog.is_empty());
+        let held = |socket: &&Socket| {
+            let is_client = LISTENERS.contains(&socket.local);
+            is_client && socket.accepted_at.is_some() && !socket.dropped
+        };
+        let sessions = self.sockets.iter().filter(held).count();
+        if longer(ACCEPT_MS) && waiting && sessions < self.checks.full {
+            self.fail(format!("a connection waits with {sessions} sessions open"));
+        }
+    }
+
+    /// What a tunnel could move and does not.
+    fn lost_edge(&self, number: usize) -> Option<String> {
+        let client = &self.clients[number];
+        let connection = client.connection?;
+        let mut open = client.targets.iter().filter(|s| !self.sockets[**s].dropped);
+        let (target, None) = (*open.next()?, open.next()) else {
+            return None;
+        };
+        let ends = [connection, target].map(|s| &self.sockets[s]);
+        if ends
+            .iter()
+            .any(|end| end.dropped || end.token.is_none() || end.connecting)
+        {
+            return None;
+        }
+        for (from, to) in [(0, 1), (1, 0)] {
+            if ends[from].broken {
+                return Some(format!(
+                    "socket {} is broken and kept",
+                    [connection, target][from]
+                ));
+            }
+            let (readable, writable) = (ends[from].is_readable(), ends[to].is_writable());
+            // Behind a request's body nothing is read until the answer has gone.
+            let script = client
+                .scenario
+                .forward
+                .as_ref()
+                .map(|forward| forward.script.len());
+            let whole = script.is_some_and(|len| from == 0 && ends[to].written == len as u64);
+            let passed_on = whole || (ends[from].to_server.arrived() == 0 && ends[to].shut);
+            if readable && writable && !passed_on {
+                let names = [connection, target];
+                return Some(format!(
+                    "{} is readable, {} writable",
+                    names[from], names[to]
+                ));
+            }
+        }
+        None
+    }
+
+    /// Somebody who could be let in, and is not.
+    pub(crate) fn unaccepted_peer(&self) -> Option<String> {
+        let left = |(d, bind_listener): &(usize, &BindListener)| {
+            let told = !self.ready.contains(&Source::BindListener(*d));
+            told && !bind_listener.dropped && !bind_listener.given_up && bind_listener.is_readable()
+        };
+        let (_, bind_listener) = self.bind_listeners.iter().enumerate().find(left)?;
+        Some(format!(
+            "lost edge in client {}: a peer waits",
+            bind_listener.client
+        ))
+    }
+
+    /// Something that has come for an association, and is left there.
+    pub(crate) fn unread_datagram(&self) -> Option<String> {
+        let told = |source: Source| !self.ready.contains(&source);
+        let left = |(p, socket): &(usize, &UdpSocket)| {
+            let control = self.clients[socket.client]
+                .connection
+                .filter(|s| told(Source::Socket(*s)));
+            let control = control
+                .map(|s| &self.sockets[s])
+                .filter(|_| socket.is_inner());
+            let unread = control.is_some_and(|control| control.is_readable() && !control.dropped);
+            let waiting = socket.is_readable() && told(Source::UdpSocket(*p));
+            !socket.dropped && (waiting || unread)
+        };
+        let (_, socket) = self.udp_sockets.iter().enumerate().find(left)?;
+        let (client, local) = (socket.client, socket.local);
+        Some(format!(
+            "lost edge in client {client}: something waits at {local} or its control"
+        ))
+    }
+}

@@ -1,0 +1,160 @@
+//! Properties of one pass of the server: its turns are bounded, an event of a closed socket wakes
+//! nobody, and there is no busy loop.
+
+use anklet::net::Millis;
+use anklet::state::batch::BATCH_MAX;
+
+use crate::network::Network;
+
+/// Operations on one connection in one pass. A flow reads, peeks and writes a handful of times
+/// per turn; refusing and a handshake in one segment take a few more.
+const OPERATIONS_MAX: u32 = 40;
+
+/// Reads that give something, from one end of a tunnel of which the client knows, in one pass:
+/// a turn fills one buffer, or peeks once and consumes what it has passed on.
+const READS_MAX: u32 = 2;
+
+/// So many that the server will never come to the end of its pass.
+const OPERATIONS_ENDLESS: u32 = 10_000;
+
+/// Calls of accept in one pass: 32 successes per listener and what ends each round.
+const ACCEPTS_MAX: u32 = 68;
+
+/// Passes in a row that ask for no waiting, hear nothing and move nothing. One is a timer that
+/// is due at once; more are a busy loop.
+const IDLE_PASSES_MAX: u32 = 3;
+
+/// Batches received from one socket in one pass: four, as its turn is bounded.
+const RECEIVES_MAX: u32 = 4;
+
+/// Calls to send from one socket in one pass: for each of four batches two per datagram at
+/// worst, and as many again for answers to lookups.
+const SENDS_MAX: usize = 2 * 4 * 2 * BATCH_MAX;
+
+impl Network {
+    /// An operation on a connection.
+    pub(crate) fn count_operation(&mut self, s: usize) {
+        let spent = &mut self.sockets[s].spent;
+        if *spent == (0, 0) {
+            self.checks.touched.push(s);
+        }
+        spent.0 += 1;
+        let spent = spent.0;
+        self.checks.operations += 1;
+        assert!(
+            spent < OPERATIONS_ENDLESS,
+            "an endless loop about socket {s}"
+        );
+        if spent > OPERATIONS_MAX {
+            self.fail(format!(
+                "more than {OPERATIONS_MAX} operations on socket {s} in one pass"
+            ));
+        }
+    }
+
+    /// The server has read, or peeked at, something.
+    pub(crate) fn count_read(&mut self, s: usize) {
+        self.sockets[s].spent.1 += 1;
+        // The limit is that of a tunnel, which lasts as long as the server keeps the target. What
+        // the client sends behind that is discarded at once, up to 64 KiB: behind a forwarded
+        // request, and where the target broke after its end of stream had been passed on.
+        let is_tunnel = self.sockets[s].client.is_some_and(|client| {
+            let target = self.clients[client].target;
+            target.is_some_and(|target| !self.sockets[target].dropped)
+        });
+        if is_tunnel && self.sockets[s].spent.1 > READS_MAX {
+            self.fail(format!(
+                "more than {READS_MAX} reads of socket {s} in one pass"
+            ));
+        }
+    }
+
+    /// The server has passed on bytes.
+    pub(crate) fn count_moved(&mut self, s: usize) {
+        self.checks.progressed = true;
+        if let Some(client) = self.sockets[s].client {
+            self.clients[client].moved_ms = self.now;
+        }
+    }
+
+    pub(crate) fn spend(&mut self, p: usize, receives: bool) {
+        self.checks.operations += 1;
+        let passes = self.checks.passes;
+        let spent = &mut self.udp_sockets[p].spent;
+        if spent.0 != passes {
+            *spent = (passes, 0, 0);
+        }
+        if receives {
+            spent.1 += 1;
+        } else {
+            spent.2 += 1;
+        }
+        let (_, received, sent) = *spent;
+        if received > RECEIVES_MAX || sent > SENDS_MAX {
+            self.fail(format!(
+                "{received} receives, {sent} sends at UDP socket {p} in one pass"
+            ));
+        }
+    }
+
+    /// Judges the pass that ends with this wait.
+    pub(crate) fn check_pass(&mut self, timeout_ms: Option<Millis>) {
+        self.checks.passes += 1;
+        if self.checks.accepts > ACCEPTS_MAX {
+            self.fail(format!(
+                "{} calls of accept in one pass",
+                self.checks.accepts
+            ));
+        }
+        self.checks.accepts = 0;
+        let operations = std::mem::take(&mut self.checks.operations);
+        if std::mem::take(&mut self.checks.only_stale_events) && operations > 0 {
+            self.fail("an event of a closed socket wakes a session".into());
+        }
+        for s in std::mem::take(&mut self.checks.touched) {
+            self.sockets[s].spent = (0, 0);
+        }
+        if timeout_ms != Some(0)
+            && let Some(text) = self.unaccepted_peer().or_else(|| self.unread_datagram())
+        {
+            self.fail(text);
+        }
+        let (progressed, events_delivered) = (self.checks.progressed, self.checks.events_delivered);
+        (self.checks.progressed, self.checks.events_delivered) = (false, false);
+        // A timeout of one millisecond, again and again, is a busy loop as well.
+        if progressed || events_delivered || timeout_ms.is_none_or(|timeout_ms| timeout_ms > 1) {
+            self.checks.idle_passes = 0;
+            return;
+        }
+        self.checks.idle_passes += 1;
+        if self.checks.idle_passes > IDLE_PASSES_MAX {
+            self.fail("a busy loop: passes without an event, without waiting or moving".into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::scenario::Client;
+    use crate::world::{LISTENERS, World};
+    use fastrand::Rng;
+
+    #[test]
+    fn reads_are_limited_while_the_server_keeps_the_target() {
+        for closed in [false, true] {
+            let world = World::empty();
+            let net = &mut *world.network();
+            let client = Client::new(&mut Rng::with_seed(0), 0, false, &net.odds);
+            net.clients.push(client);
+            let ends = (LISTENERS[0], LISTENERS[1]);
+            let [connection, target] = [ends; 2].map(|ends| net.open(Some(0), ends, 64));
+            net.clients[0].target = Some(target);
+            net.sockets[target].dropped = closed;
+            for _ in 0..=READS_MAX {
+                net.count_read(connection);
+            }
+            assert_eq!(net.checks.failure.is_none(), closed);
+        }
+    }
+}

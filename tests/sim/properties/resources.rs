@@ -1,0 +1,51 @@
+//! What the server holds: not more than its sessions can need, and nothing at the end.
+//! The figures are those of the server's own census.
+
+use anklet::server::check::Census;
+
+use crate::network::Network;
+
+/// Compares what is in use with what the sessions can need: for each opening a lookup, a place in
+/// its line and two sockets, and the same for each of an association's four names; for each
+/// session a timeout and a timer of the next attempt of a race, or of the silence of an
+/// association's client; for each flow a buffer.
+///
+/// # Errors
+/// The text of a broken property.
+pub(crate) fn check_in_use(network: &Network, census: &Census) -> Result<(), String> {
+    let Census {
+        sessions,
+        buffers,
+        openings,
+        timers,
+        queries,
+        ..
+    } = *census;
+    let lookups = openings + 4 * network.associations();
+    if openings > sessions || buffers.max(timers) > 2 * sessions || queries > 4 * lookups {
+        let now = network.now;
+        return Err(format!(
+            "at {now} ms: more is in use than wanted: {census:?}"
+        ));
+    }
+    Ok(())
+}
+
+/// Compares what is in use with what was before the first client: nothing may be left, and no
+/// socket may be open.
+///
+/// # Errors
+/// The text of a broken property.
+pub(crate) fn check_all_given_back(
+    network: &Network,
+    census: &Census,
+    before: &Census,
+) -> Result<(), String> {
+    if census != before {
+        return Err(format!("left: {census:?}"));
+    }
+    match network.open_sockets() {
+        0 => Ok(()),
+        open => Err(format!("{open} sockets are left")),
+    }
+}
