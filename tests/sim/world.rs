@@ -81,25 +81,7 @@ impl World {
         let needs_password = rng.bool();
         let clients = rng.u8(CLIENTS.0..=CLIENTS.1);
         let small_tables = rng.u8(..4) > 0;
-        let few = |rng: &mut Rng, least, most| {
-            if small_tables {
-                rng.usize(least..=most)
-            } else {
-                64
-            }
-        };
-        let limits = Limits {
-            sessions_max: few(&mut rng, 4, 24),
-            per_client_max: few(&mut rng, 2, 16),
-            openings_max: few(&mut rng, 2, 12),
-            buffers_max: rng.usize(1..=5),
-            buffer_bytes: rng.usize(64..=512),
-            associations_max: few(&mut rng, 1, 3),
-            per_client_associations_max: few(&mut rng, 1, 3),
-            binds_max: few(&mut rng, 1, 3),
-            per_client_binds_max: few(&mut rng, 1, 3),
-            heads_max: few(&mut rng, 1, 3),
-        };
+        let limits = limits(&mut rng, small_tables);
         let mut network = Network::new(rng, odds, trace);
         for number in 0..clients {
             let client = Client::new(&mut network.rng, number, needs_password, &network.odds);
@@ -210,6 +192,26 @@ impl World {
     /// Sends a signal.
     pub(crate) fn raise(&self, signal: Signal) {
         self.network().schedule(0, SimEvent::Signal(signal));
+    }
+}
+
+/// Draws how large the server's tables are.
+fn limits(rng: &mut Rng, small: bool) -> Limits {
+    let few = |rng: &mut Rng, least, most| match small {
+        true => rng.usize(least..=most),
+        false => 64,
+    };
+    Limits {
+        sessions_max: few(rng, 4, 24),
+        per_client_max: few(rng, 2, 16),
+        openings_max: few(rng, 2, 12),
+        buffers_max: rng.usize(1..=5),
+        buffer_bytes: rng.usize(64..=512),
+        associations_max: few(rng, 1, 3),
+        per_client_associations_max: few(rng, 1, 3),
+        binds_max: few(rng, 1, 3),
+        per_client_binds_max: few(rng, 1, 3),
+        heads_max: few(rng, 1, 3),
     }
 }
 

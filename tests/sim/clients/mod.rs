@@ -3,8 +3,6 @@
 
 pub(crate) mod client_actor;
 pub(crate) mod draw;
-mod handshake;
-mod http;
 mod replies;
 pub(crate) mod reply_format;
 pub(crate) mod scenario;

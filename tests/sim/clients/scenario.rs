@@ -72,7 +72,7 @@ pub(crate) enum Kind {
     /// Never reads.
     NeverReader,
     /// Its target never reads.
-    DeafTarget,
+    TargetNeverReads,
     /// Is gone at some point of the handshake or the tunnel, silently or by a reset.
     Vanisher,
     /// Its target resets the tunnel, or vanishes.
@@ -219,7 +219,7 @@ impl Scenario {
         self.target_addrs
             .iter()
             .find(|(addr, _)| *addr == to)
-            .map(|(_, connect_outcome)| *connect_outcome)
+            .map(|(_, outcome)| *outcome)
     }
 
     /// Whether both ends are to get everything, in time.

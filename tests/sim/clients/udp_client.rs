@@ -54,6 +54,7 @@ impl UdpClient {
         }
     }
 
+    /// Takes an action.
     fn run(&mut self, net: &mut Network, action: UdpAction) {
         match action {
             UdpAction::Wait(ms) => self.next_ms = net.now + ms,
@@ -61,11 +62,8 @@ impl UdpClient {
                 net.peer_send(self.s, &vec![5; len]);
             }
             UdpAction::SendFromOtherPort(bytes) => {
-                if net.clients[self.client]
-                    .deliveries
-                    .iter()
-                    .any(|delivery| delivery.arrived > 0)
-                {
+                let deliveries = &net.clients[self.client].deliveries;
+                if deliveries.iter().any(|delivery| delivery.arrived > 0) {
                     let from = self.own(net, PORTS - 1);
                     self.send(net, from, bytes, None);
                 }
@@ -84,41 +82,55 @@ impl UdpClient {
                 port,
                 must_arrive,
             } => {
-                let addr = net.clients[self.client]
-                    .scenario
-                    .udp
-                    .as_ref()
-                    .map(|udp| udp.remotes[remote]);
-                let Some(addr) = addr.map(|remote| remote.addr) else {
-                    return;
-                };
-                let deliveries = &mut net.clients[self.client].deliveries;
-                let number = u32::try_from(deliveries.len()).unwrap_or(u32::MAX);
-                deliveries.push(Delivery {
-                    sent_ms: net.now,
-                    must_arrive,
-                    faulted: false,
-                    arrived: 0,
-                    answered: 0,
-                    returned: 0,
-                });
-                let head = match name {
-                    Some(name) => named_header(&name, addr.port()),
-                    None => header(addr),
-                };
-                let tag = Tag {
-                    client: self.client,
-                    remote,
-                    back: false,
-                    number,
-                };
-                let bytes = [head, tag.write(len)].concat();
+                let number = self.new_delivery(net, must_arrive);
+                let bytes = self.datagram(net, remote, name, len, number);
                 let from = self.own(net, port);
                 self.send(net, from, bytes, Some((self.client, number)));
             }
         }
     }
 
+    /// Keeps a record of what becomes of the next datagram, and gives it its number.
+    fn new_delivery(&self, net: &mut Network, must_arrive: bool) -> u32 {
+        let sent_ms = net.now;
+        let deliveries = &mut net.clients[self.client].deliveries;
+        deliveries.push(Delivery {
+            sent_ms,
+            must_arrive,
+            faulted: false,
+            arrived: 0,
+            answered: 0,
+            returned: 0,
+        });
+        u32::try_from(deliveries.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// A datagram for a remote, called by its address or by a name.
+    fn datagram(
+        &self,
+        net: &Network,
+        remote: usize,
+        name: Option<String>,
+        len: usize,
+        number: u32,
+    ) -> Vec<u8> {
+        let scenario = &net.clients[self.client].scenario;
+        let udp = scenario.udp.as_ref();
+        let addr = udp.expect("the client has an association").remotes[remote].addr;
+        let header = match name {
+            Some(name) => named_header(&name, addr.port()),
+            None => header(addr),
+        };
+        let tag = Tag {
+            client: self.client,
+            remote,
+            back: false,
+            number,
+        };
+        [header, tag.write(len)].concat()
+    }
+
+    /// The address of one of the client's ports.
     fn own(&self, net: &Network, port: u16) -> SocketAddr {
         let first = PORTS_FIRST + PORTS * u16::try_from(self.client).unwrap_or(0);
         SocketAddr::new(net.clients[self.client].scenario.from.ip(), first + port)

@@ -216,13 +216,13 @@ impl Network {
             SocketAddr::V4(_) => crate::world::WAN_V4,
             SocketAddr::V6(_) => crate::world::WAN_V6,
         };
-        let (client, connect_outcome) = match purpose {
+        let (client, outcome) = match purpose {
             Purpose::Dns => (
                 None,
                 crate::network::name_server::connect_outcome(&self.odds, to),
             ),
             Purpose::Tunnel => match self.addr(to, token) {
-                Some((client, connect_outcome)) => (Some(client), connect_outcome),
+                Some((client, outcome)) => (Some(client), outcome),
                 None => return Err(Errno::EACCES),
             },
         };
@@ -233,7 +233,7 @@ impl Network {
             }
             return Err(Errno::EMFILE);
         }
-        if connect_outcome == ConnectOutcome::NoRoute {
+        if outcome == ConnectOutcome::NoRoute {
             return Err(Errno::ENETUNREACH);
         }
         let port = self.rng.u16(1024..);
@@ -246,9 +246,9 @@ impl Network {
         let s = self.open(client, (SocketAddr::new(local, port), to), room);
         self.sockets[s].token = Some(token);
         self.sockets[s].connecting = true;
-        self.trace(|| format!("server connects socket {s} to {to}: {connect_outcome:?}"));
+        self.trace(|| format!("server connects socket {s} to {to}: {outcome:?}"));
         let latency = self.latency();
-        match connect_outcome {
+        match outcome {
             ConnectOutcome::Open => self.schedule(latency, SimEvent::Connect(s)),
             ConnectOutcome::Slow(ms) => self.schedule(ms, SimEvent::Connect(s)),
             ConnectOutcome::Refused => {
@@ -265,7 +265,7 @@ impl Network {
     /// Whose target `to` is. A dial on behalf of another session than the one whose target it
     /// is means that a key was stale.
     fn addr(&mut self, to: SocketAddr, token: Token) -> Option<(usize, ConnectOutcome)> {
-        let Some((client, connect_outcome)) =
+        let Some((client, outcome)) =
             self.clients
                 .iter()
                 .enumerate()
@@ -273,7 +273,7 @@ impl Network {
                     client
                         .scenario
                         .connect_outcome(to)
-                        .map(|connect_outcome| (number, connect_outcome))
+                        .map(|outcome| (number, outcome))
                 })
         else {
             self.fail(format!("the server dials {to}, which nobody asked for"));
@@ -292,7 +292,7 @@ impl Network {
                 "the server dials {to} for another session than client {client}"
             ));
         }
-        Some((client, connect_outcome))
+        Some((client, outcome))
     }
 
     /// The server opens a UDP socket for a DNS query. It is registered, and writable, at once.

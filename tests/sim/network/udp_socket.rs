@@ -87,15 +87,7 @@ impl Network {
                 local,
                 client: client_addr,
             } => {
-                let control = self.clients[client].connection.map(|s| &self.sockets[s]);
-                let right = control.is_some_and(|control| {
-                    control.local.ip() == local.ip() && control.peer.ip() == client_addr.ip()
-                });
-                if !right {
-                    self.fail(format!(
-                        "client {client} has a socket at {local} for {client_addr}"
-                    ));
-                }
+                self.check_inner(client, local, client_addr);
                 self.clients[client].inner = Some(p);
                 (local.ip(), Some(SocketAddr::new(client_addr.ip(), 0)))
             }
@@ -130,6 +122,20 @@ impl Network {
         self.trace(|| format!("server opens UDP socket {p} at {local} for client {client}"));
         self.note_full();
         Ok(p)
+    }
+
+    /// An inner socket is right at the address that the client's connection came to, for the
+    /// address that it came from.
+    fn check_inner(&mut self, client: usize, local: SocketAddr, client_addr: SocketAddr) {
+        let control = self.clients[client].connection.map(|s| &self.sockets[s]);
+        let right = control.is_some_and(|control| {
+            control.local.ip() == local.ip() && control.peer.ip() == client_addr.ip()
+        });
+        if !right {
+            self.fail(format!(
+                "client {client} has a socket at {local} for {client_addr}"
+            ));
+        }
     }
 
     /// The server narrows whom a socket accepts, and says whom it sends to.

@@ -1,0 +1,173 @@
+//! The weighted table of actions, and how a client is drawn from it.
+//!
+//! What a client and its target do follows from the seed alone, never from what the server
+//! does: so each scenario knows which outcomes are right.
+
+mod behaviours;
+mod bind_peers;
+mod handshake;
+mod http;
+mod targets;
+mod udp;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use fastrand::Rng;
+
+use self::behaviours::behaviours;
+use crate::clients::scenario::{Client, Dialect, End, Kind, Pace, Scenario, Stop};
+use crate::faults::Odds;
+use crate::network::channel::payload;
+
+/// The one user of worlds with passwords, and his password.
+pub(crate) const CREDENTIAL: (&[u8], &[u8]) = (b"someone", b"open sesame");
+
+/// Every kind with its weight.
+const KINDS: [(u32, Kind); 17] = [
+    (30, Kind::Transfer),
+    (8, Kind::Dripper),
+    (10, Kind::Pipeliner),
+    (10, Kind::HalfCloser),
+    (6, Kind::NeverReader),
+    (4, Kind::TargetNeverReads),
+    (7, Kind::Vanisher),
+    (6, Kind::BrokenTarget),
+    (4, Kind::Garbage),
+    (3, Kind::WrongPassword),
+    (8, Kind::Unreachable),
+    (7, Kind::GivesUp),
+    (3, Kind::Idler),
+    (3, Kind::Trickler),
+    (3, Kind::Unfinished),
+    (3, Kind::Forbidden),
+    (20, Kind::UdpAssociation),
+];
+
+impl Client {
+    /// Draws a client. `needs_password`: the server asks for a password.
+    pub(crate) fn new(rng: &mut Rng, number: u8, needs_password: bool, odds: &Odds) -> Self {
+        let kind = draw(rng);
+        let mut scenario = Scenario {
+            kind,
+            start_ms: rng.u64(..8_000),
+            from: SocketAddr::new(
+                Ipv4Addr::new(192, 168, 1, rng.u8(10..14)).into(),
+                1024 + u16::from(number),
+            ),
+            dialect: dialect(rng, kind, number),
+            bind_peers: None,
+            from_anywhere: false,
+            udp: None,
+            forward: None,
+            handshake: Vec::new(),
+            pace: if rng.u8(..3) == 0 {
+                Pace::Pipelined
+            } else {
+                Pace::Stepwise
+            },
+            stop: None,
+            behaviours: behaviours(rng, kind),
+            target_addrs: Vec::new(),
+            name: None,
+            codes: vec![0],
+        };
+        if scenario.kind == Kind::UdpAssociation {
+            scenario.dialect = Dialect::Socks5;
+        }
+        if scenario.dialect == Dialect::Forward {
+            scenario.draw_forwarded_answer(rng);
+        }
+        scenario.draw_target(rng, number);
+        scenario.allow_late_answers(odds);
+        if scenario.kind == Kind::UdpAssociation {
+            scenario.draw_udp(rng, number);
+        } else {
+            scenario.draw_bind_peers(rng, number);
+        }
+        scenario.draw_handshake(rng, number, needs_password);
+        scenario.draw_stop(rng);
+        let dns = odds.dns_loss > 0 || odds.dns_slow > 0 || !odds.exhausted.is_empty();
+        // Nothing is expected of a datagram to a name.
+        let faulted = dns && scenario.name.is_some() && scenario.udp.is_none();
+        let targets = Vec::new();
+        Self {
+            scenario,
+            connection: None,
+            targets,
+            target: None,
+            winner: None,
+            deliveries: Vec::new(),
+            inner: None,
+            bind_listener: None,
+            faulted,
+            moved_ms: 0,
+            done: false,
+            complete: false,
+        }
+    }
+}
+
+fn draw(rng: &mut Rng) -> Kind {
+    let all: u32 = KINDS.iter().map(|(weight, _)| weight).sum();
+    let mut left = rng.u32(..all);
+    for (weight, kind) in KINDS {
+        if left < weight {
+            return kind;
+        }
+        left -= weight;
+    }
+    Kind::Transfer
+}
+
+/// What a client of that kind speaks.
+fn dialect(rng: &mut Rng, kind: Kind, number: u8) -> Dialect {
+    use Kind::{HalfCloser, Idler, NeverReader, Trickler};
+    // A forwarded request is answered once, and its client takes a first byte that is an H for
+    // a refusal.
+    let mut first = [0];
+    payload(u64::from(number) * 2 + 1, 0, &mut first);
+    let tunnel = matches!(kind, HalfCloser | Idler | NeverReader | Trickler);
+    match rng.u8(..13) {
+        0..=2 => Dialect::Socks4,
+        3..=4 => Dialect::Connect,
+        5..=7 if !tunnel && first != *b"H" => Dialect::Forward,
+        5..=7 => Dialect::Connect,
+        _ => Dialect::Socks5,
+    }
+}
+
+impl Scenario {
+    /// Draws where the client stops early.
+    fn draw_stop(&mut self, rng: &mut Rng) {
+        let len: usize = self.handshake.iter().map(Vec::len).sum();
+        let wait_ms = rng.u64(..1_500);
+        self.stop = match self.kind {
+            Kind::GivesUp => {
+                // A forwarded request waits for its target, whatever its client still sends.
+                let fin = rng.bool() && self.forward.is_none();
+                let end = if fin { End::Fin } else { End::Reset(0) };
+                self.pace = Pace::Stepwise;
+                Some(Stop {
+                    after: len,
+                    wait_ms: wait_ms + 200,
+                    end,
+                })
+            }
+            Kind::Unfinished => Some(Stop {
+                after: rng.usize(..len),
+                wait_ms: 0,
+                end: End::Never,
+            }),
+            Kind::Vanisher if rng.bool() => {
+                let ends = [End::Fin, End::Reset(0), End::Vanish(0)];
+                let end = ends[rng.usize(..ends.len())];
+                Some(Stop {
+                    after: rng.usize(..=len),
+                    wait_ms,
+                    end,
+                })
+            }
+            _ => None,
+        };
+    }
+}
