@@ -101,7 +101,7 @@ impl World {
         network.schedule(LEAVE_MS, SimEvent::Leave);
         network.checks.small_tables = small_tables;
         network.tables.limits = limits;
-        network.checks.full = (limits.sessions_max * 9 / 10).min(limits.openings_max);
+        network.checks.sessions_full = (limits.sessions_max * 9 / 10).min(limits.openings_max);
         let world = Inner {
             network,
             actors: Vec::new(),

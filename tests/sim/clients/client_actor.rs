@@ -38,7 +38,7 @@ pub(crate) struct ClientActor {
     pub(crate) next_ms: Millis,
     pub(crate) leave_ms: Option<Millis>,
     pub(crate) stage: Stage,
-    pub(crate) answer: Vec<u8>,
+    pub(crate) reply: Vec<u8>,
     /// The first reply to BIND has come.
     pub(crate) bound: bool,
     pub(crate) timed: bool,
@@ -61,7 +61,7 @@ impl ClientActor {
                 Dialect::Socks5 => Stage::Method,
                 _ => Stage::Reply,
             },
-            answer: Vec::new(),
+            reply: Vec::new(),
             bound: false,
             timed: false,
             due_ms: None,
@@ -187,12 +187,12 @@ impl ClientActor {
             Some(_) => {
                 self.stage = Stage::Left;
                 net.trace(|| format!("the client of socket {} gives up: {end:?}", self.s));
-                net.sockets[self.s].side.left = true;
+                net.sockets[self.s].progress.left = true;
                 match end {
                     End::Vanish(_) => net.peer_vanishes(self.s),
                     End::Reset(_) => net.peer_resets(self.s),
                     _ => {
-                        net.sockets[self.s].side.fin = true;
+                        net.sockets[self.s].progress.fin = true;
                         net.peer_ends(self.s);
                     }
                 }

@@ -4,7 +4,7 @@
 use anklet::net::Millis;
 
 use super::client_actor::{CANCEL_MS, ClientActor, LATE_MS, Stage};
-use crate::clients::reply_format::{self, Answer};
+use crate::clients::reply_format::{self, Reply};
 use crate::clients::scenario::{Dialect, End, Kind};
 use crate::clients::udp_client::UdpClient;
 use crate::network::Network;
@@ -26,10 +26,10 @@ impl ClientActor {
     /// Reads answers, never behind the reply: what follows belongs to the tunnel.
     pub(super) fn read_replies(&mut self, net: &mut Network) {
         // Each round reads at least one byte, or takes an answer.
-        while let Some(len) = self.answer_len(net) {
-            let missing = len - self.answer.len();
+        while let Some(len) = self.reply_len(net) {
+            let missing = len - self.reply.len();
             if missing == 0 {
-                self.answer_read(net);
+                self.reply_read(net);
                 continue;
             }
             let mut bytes = [0; 256];
@@ -37,19 +37,19 @@ impl ClientActor {
             if len == 0 {
                 return;
             }
-            self.answer.extend(&bytes[..len]);
+            self.reply.extend(&bytes[..len]);
         }
     }
 
     /// How long the answer is that it waits for, as far as is known.
-    fn answer_len(&mut self, net: &mut Network) -> Option<usize> {
+    fn reply_len(&mut self, net: &mut Network) -> Option<usize> {
         let dialect = net.clients[self.client].scenario.dialect;
         match self.stage {
             Stage::Method | Stage::Login => return Some(2),
             Stage::Reply => {}
             _ => return None,
         }
-        if dialect == Dialect::Forward && self.answer.is_empty() {
+        if dialect == Dialect::Forward && self.reply.is_empty() {
             let mut first = [0];
             match net.sockets[self.s].from_server.look(&mut first) {
                 0 => return None,
@@ -62,31 +62,31 @@ impl ClientActor {
                 _ => {}
             }
         }
-        let len = reply_format::len(dialect, &self.answer);
+        let len = reply_format::len(dialect, &self.reply);
         if len.is_none() {
-            net.fail(format!("client {}: no end of the answer", self.client));
+            net.fail(format!("client {}: no end of the reply", self.client));
             self.stage = Stage::Refused;
         }
         len
     }
 
-    fn answer_read(&mut self, net: &mut Network) {
-        let answer = std::mem::take(&mut self.answer);
+    fn reply_read(&mut self, net: &mut Network) {
+        let reply = std::mem::take(&mut self.reply);
         let scenario = &net.clients[self.client].scenario;
         let with_login = scenario.handshake.len() == 3;
         net.trace(|| {
             format!(
                 "the client of socket {} gets {}",
                 self.s,
-                answer.escape_ascii()
+                reply.escape_ascii()
             )
         });
         if self.stage == Stage::Reply
-            && let Some(answer) = reply_format::read(scenario.dialect, &answer)
+            && let Some(reply) = reply_format::read(scenario.dialect, &reply)
         {
-            return self.replied(net, answer);
+            return self.replied(net, reply);
         }
-        self.stage = match (self.stage, answer[0], answer[1]) {
+        self.stage = match (self.stage, reply[0], reply[1]) {
             (Stage::Method, 5, 0) if !with_login => Stage::Reply,
             (Stage::Method, 5, 2) if with_login => Stage::Login,
             (Stage::Login, 1, 0) => Stage::Reply,
@@ -94,7 +94,7 @@ impl ClientActor {
             (stage, ..) => {
                 let client = self.client;
                 net.fail(format!(
-                    "client {client} is answered {answer:?} in {stage:?}"
+                    "client {client} is answered {reply:?} in {stage:?}"
                 ));
                 Stage::Refused
             }
@@ -104,21 +104,21 @@ impl ClientActor {
         }
     }
 
-    fn replied(&mut self, net: &mut Network, answer: Answer) {
+    fn replied(&mut self, net: &mut Network, reply: Reply) {
         let (client, number) = (&net.clients[self.client], self.client);
         let dialect = client.scenario.dialect;
-        let granted = answer.code == dialect.success();
+        let granted = reply.code == dialect.success();
         if granted && client.scenario.bind_peers.is_some() && !self.bound {
-            return self.bind_replied(net, answer);
+            return self.bind_replied(net, reply);
         }
-        net.check_reply(number, answer);
+        net.check_reply(number, reply);
         if !granted {
             self.stage = Stage::Refused;
             return self.due_in(net, REFUSED_MS);
         }
         let client = &net.clients[number];
         if client.scenario.udp.is_some() {
-            return self.associate_replied(net, answer);
+            return self.associate_replied(net, reply);
         }
         let is_told = |s: &&usize| {
             let socket = &net.sockets[**s];
@@ -129,7 +129,7 @@ impl ClientActor {
             };
             // SOCKS4 cannot say an IPv6 address.
             let unsaid = dialect == Dialect::Socks4 && told.is_ipv6();
-            answer
+            reply
                 .bound
                 .is_some_and(|bound| bound == told || (unsaid && bound.port() == told.port()))
         };
@@ -141,11 +141,11 @@ impl ClientActor {
     }
 
     /// The first reply to BIND: the listener waits.
-    fn bind_replied(&mut self, net: &mut Network, answer: Answer) {
+    fn bind_replied(&mut self, net: &mut Network, reply: Reply) {
         self.bound = true;
         let client = &net.clients[self.client];
         let listener = client.bind_listener.map(|d| net.bind_listeners[d].local);
-        let right = answer.bound.is_some() && answer.bound == listener;
+        let right = reply.bound.is_some() && reply.bound == listener;
         let comes = client
             .scenario
             .bind_peers
@@ -155,7 +155,7 @@ impl ClientActor {
         if !right {
             let client = self.client;
             net.fail(format!(
-                "client {client} is told {answer:?}, its listener is at {listener:?}"
+                "client {client} is told {reply:?}, its listener is at {listener:?}"
             ));
         }
         // The time of who comes in vain, and of who is to come, is up at some point.
@@ -170,19 +170,19 @@ impl ClientActor {
     }
 
     /// The association stands.
-    fn associate_replied(&mut self, net: &mut Network, answer: Answer) {
+    fn associate_replied(&mut self, net: &mut Network, reply: Reply) {
         self.stage = Stage::Associated;
         let inner = net.clients[self.client]
             .inner
             .map(|p| net.udp_sockets[p].local);
-        match answer.bound.filter(|bound| inner == Some(*bound)) {
+        match reply.bound.filter(|bound| inner == Some(*bound)) {
             Some(relay) => {
                 self.udp_client = Some(UdpClient::new(self.client, self.s, relay));
             }
             None => {
                 let client = self.client;
                 net.fail(format!(
-                    "client {client} is told {answer:?}, its socket is at {inner:?}"
+                    "client {client} is told {reply:?}, its socket is at {inner:?}"
                 ));
             }
         }

@@ -10,7 +10,7 @@ const HTTP_MAX: usize = 256;
 
 /// What an answer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     /// REP, CD or the status.
     pub(crate) code: u16,
     /// The address that comes with it; HTTP has none.
@@ -39,7 +39,7 @@ pub(crate) fn len(dialect: Dialect, bytes: &[u8]) -> Option<usize> {
 }
 
 /// Reads a whole answer.
-pub(crate) fn read(dialect: Dialect, bytes: &[u8]) -> Option<Answer> {
+pub(crate) fn read(dialect: Dialect, bytes: &[u8]) -> Option<Reply> {
     let (code, bound) = match dialect {
         Dialect::Socks5 => (u16::from(bytes[1]), bound(&bytes[3..])),
         Dialect::Socks4 => {
@@ -58,7 +58,7 @@ pub(crate) fn read(dialect: Dialect, bytes: &[u8]) -> Option<Answer> {
         Dialect::Socks4 => bytes[0] == 0,
         Dialect::Connect | Dialect::Forward => bytes.starts_with(b"HTTP/1.1 "),
     };
-    version.then_some(Answer { code, bound })
+    version.then_some(Reply { code, bound })
 }
 
 /// The number in a field of a head, 0 where there is none.

@@ -11,17 +11,17 @@ use crate::clients::udp_scenario::{Delivery, UdpScenario};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectOutcome {
     /// Well.
-    Open,
+    Succeeds,
     /// Well, after that many milliseconds.
-    Slow(Millis),
+    SucceedsAfter(Millis),
     /// ECONNREFUSED.
     Refused,
     /// ENETUNREACH, at once.
-    NoRoute,
+    NetUnreachable,
     /// EHOSTUNREACH, after a while.
-    NoHost,
+    HostUnreachable,
     /// Never to its end.
-    Hole,
+    NoAnswer,
 }
 
 /// How a direction, or a client, comes to its end.
@@ -192,7 +192,7 @@ pub(crate) struct Scenario {
     /// It asks for BIND, and these come.
     pub(crate) bind_peers: Option<Vec<BindPeer>>,
     /// It does not say who is to come.
-    pub(crate) from_anywhere: bool,
+    pub(crate) any_peer: bool,
     /// It asks for UDP ASSOCIATE, and sends these.
     pub(crate) udp: Option<UdpScenario>,
     /// Its request is forwarded.
@@ -231,7 +231,7 @@ impl Scenario {
     }
 
     /// Whether only its own two ends may end the tunnel.
-    pub(crate) fn is_lively(&self) -> bool {
+    pub(crate) fn must_not_be_cut(&self) -> bool {
         self.completes() || self.kind == Kind::Trickler
     }
 
@@ -249,7 +249,7 @@ impl Scenario {
 
 /// What one end of a tunnel has done so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Side {
+pub(crate) struct TunnelProgress {
     /// Bytes sent.
     pub(crate) sent: u64,
     /// Bytes received.

@@ -38,7 +38,7 @@ impl TunnelEnd {
     /// Whether everything has come, and the end of stream behind it.
     pub(crate) fn is_complete(&self, net: &Network) -> bool {
         let total = net.clients[self.client].scenario.total(1 - self.side);
-        self.ended && net.sockets[self.s].side.received == total
+        self.ended && net.sockets[self.s].progress.received == total
     }
 
     /// Goes on by a chunk each way. Not `open`: only payload ahead of the reply can be sent.
@@ -70,9 +70,9 @@ impl TunnelEnd {
     fn receive(&self, net: &mut Network) -> bool {
         let (mut got, mut expected) = ([0; 512], [0; 512]);
         let len = net.peer_receive(self.s, &mut got[..self.behaviour.chunk]);
-        let side = &mut net.sockets[self.s].side;
-        let at = side.received;
-        side.received += len as u64;
+        let progress = &mut net.sockets[self.s].progress;
+        let at = progress.received;
+        progress.received += len as u64;
         self.expect(net, at, &mut expected[..len]);
         let total = net.clients[self.client].scenario.total(1 - self.side);
         if got[..len] != expected[..len] || at + len as u64 > total {
@@ -104,19 +104,19 @@ impl TunnelEnd {
     }
 
     fn send(&self, net: &mut Network) -> bool {
-        let side = net.sockets[self.s].side;
+        let progress = net.sockets[self.s].progress;
         let scenario = &net.clients[self.client].scenario;
         let waits = self.behaviour.waits
             && match scenario.forward {
-                Some(_) => side.received < scenario.total(0),
+                Some(_) => progress.received < scenario.total(0),
                 None => !self.ended,
             };
         let limit = match self.behaviour.echo {
-            true => side.received,
+            true => progress.received,
             false if waits => 0,
             false => self.behaviour.send,
         };
-        let left = usize::try_from(limit - side.sent)
+        let left = usize::try_from(limit - progress.sent)
             .unwrap_or(usize::MAX)
             .min(self.behaviour.chunk);
         let upload = scenario
@@ -124,14 +124,14 @@ impl TunnelEnd {
             .as_ref()
             .filter(|_| self.side == 0)
             .map(|forward| {
-                let at = usize::try_from(side.sent).unwrap_or(usize::MAX);
+                let at = usize::try_from(progress.sent).unwrap_or(usize::MAX);
                 forward.upload[at..at + left].to_vec()
             });
         let len = match upload {
             Some(bytes) => net.peer_send(self.s, &bytes),
-            None => net.peer_send_payload(self.s, self.stream(net, self.side), side.sent, left),
+            None => net.peer_send_payload(self.s, self.stream(net, self.side), progress.sent, left),
         };
-        net.sockets[self.s].side.sent += len as u64;
+        net.sockets[self.s].progress.sent += len as u64;
         len > 0
     }
 
@@ -142,11 +142,11 @@ impl TunnelEnd {
     }
 
     fn finish(&mut self, net: &mut Network, open: bool) {
-        let side = net.sockets[self.s].side;
-        let moved = side.sent + side.received;
+        let progress = net.sockets[self.s].progress;
+        let moved = progress.sent + progress.received;
         let all_sent = match self.behaviour.echo {
-            true => self.ended && side.sent == side.received,
-            false => side.sent == self.behaviour.send,
+            true => self.ended && progress.sent == progress.received,
+            false => progress.sent == self.behaviour.send,
         };
         let fin = match self.behaviour.end {
             // Without payload in front, an end of stream would give the dial up (T5); and it
@@ -161,8 +161,8 @@ impl TunnelEnd {
                 return;
             }
         };
-        if fin && !side.fin {
-            net.sockets[self.s].side.fin = true;
+        if fin && !progress.fin {
+            net.sockets[self.s].progress.fin = true;
             net.peer_ends(self.s);
         }
         // Who never ends, or never reads, notices only that the server is gone.
@@ -176,7 +176,7 @@ impl TunnelEnd {
 
     fn leave(&mut self, net: &mut Network) {
         self.done = true;
-        net.sockets[self.s].side.left = true;
+        net.sockets[self.s].progress.left = true;
         match self.behaviour.end {
             End::Vanish(_) => net.peer_vanishes(self.s),
             _ => net.peer_resets(self.s),
@@ -186,7 +186,7 @@ impl TunnelEnd {
     /// Whether the client may end its direction before it has a reply.
     fn may_end_early(&self, net: &Network) -> bool {
         let scenario = &net.clients[self.client].scenario;
-        let payload = scenario.forward.is_some() || net.sockets[self.s].side.sent > 0;
+        let payload = scenario.forward.is_some() || net.sockets[self.s].progress.sent > 0;
         payload && scenario.bind_peers.is_none()
     }
 }

@@ -124,7 +124,7 @@ impl UdpClient {
         let tag = Tag {
             client: self.client,
             remote,
-            back: false,
+            from_remote: false,
             number,
         };
         [header, tag.write(len)].concat()

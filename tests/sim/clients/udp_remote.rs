@@ -104,7 +104,11 @@ impl Network {
 
     /// Sends a datagram with that tag and length from a remote to a socket of the server.
     fn send_back(&mut self, to: SocketAddr, from: SocketAddr, tag: Tag, len: usize) {
-        let bytes = Tag { back: true, ..tag }.write(len);
+        let bytes = Tag {
+            from_remote: true,
+            ..tag
+        }
+        .write(len);
         let number = (tag.number != UNDELIVERABLE).then_some((tag.client, tag.number));
         self.forward_datagram(Datagram {
             from,

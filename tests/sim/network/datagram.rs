@@ -35,7 +35,7 @@ pub(crate) struct Tag {
     /// The number of the remote that it goes to or comes from.
     pub(crate) remote: usize,
     /// It is from the remote.
-    pub(crate) back: bool,
+    pub(crate) from_remote: bool,
     /// Its number, or that of the datagram which it answers.
     pub(crate) number: u32,
 }
@@ -45,7 +45,11 @@ impl Tag {
     pub(crate) fn write(self, len: usize) -> Vec<u8> {
         let byte = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
         let mut bytes = vec![0; len.max(TAG_BYTES)];
-        bytes[..3].copy_from_slice(&[byte(self.client), byte(self.remote), u8::from(self.back)]);
+        bytes[..3].copy_from_slice(&[
+            byte(self.client),
+            byte(self.remote),
+            u8::from(self.from_remote),
+        ]);
         bytes[3..TAG_BYTES].copy_from_slice(&self.number.to_be_bytes());
         let seed = u64::from(self.number) << 16 | (self.client as u64) << 8 | self.remote as u64;
         payload(seed ^ len as u64, 0, &mut bytes[TAG_BYTES..]);
@@ -55,11 +59,11 @@ impl Tag {
     /// The tag of a datagram, if that is whole.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let (head, _) = bytes.split_first_chunk::<TAG_BYTES>()?;
-        let [client, remote, back, number @ ..] = *head;
+        let [client, remote, from_remote, number @ ..] = *head;
         let tag = Self {
             client: client.into(),
             remote: remote.into(),
-            back: back == 1,
+            from_remote: from_remote == 1,
             number: u32::from_be_bytes(number),
         };
         (tag.write(bytes.len()) == bytes).then_some(tag)
@@ -107,11 +111,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_letter_that_is_cut_or_changed_has_no_stamp() {
+    fn a_datagram_that_is_cut_or_changed_has_no_tag() {
         let tag = Tag {
             client: 3,
             remote: 1,
-            back: true,
+            from_remote: true,
             number: 9,
         };
         let mut bytes = tag.write(100);

@@ -185,7 +185,7 @@ impl Network {
 
     /// Writes a line when a seed is replayed.
     pub(crate) fn trace(&self, text: impl FnOnce() -> String) {
-        if self.checks.traces {
+        if self.checks.is_traced {
             eprintln!("{:>8} {}", self.now, text());
         }
     }

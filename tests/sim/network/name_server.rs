@@ -24,9 +24,9 @@ const AAAA: u16 = 28;
 pub(crate) fn connect_outcome(odds: &Odds, to: SocketAddr) -> ConnectOutcome {
     let dead = odds.dns_dead_server && to == NAME_SERVERS[0];
     if dead {
-        ConnectOutcome::Hole
+        ConnectOutcome::NoAnswer
     } else {
-        ConnectOutcome::Open
+        ConnectOutcome::Succeeds
     }
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn answer_datagram(net: &mut Network, m: usize, query: &[u8]) {
     }
     let answer = query.answer(net, false);
     let (true, Some(answer)) = (
-        connect_outcome(&net.odds, to) == ConnectOutcome::Open,
+        connect_outcome(&net.odds, to) == ConnectOutcome::Succeeds,
         answer,
     ) else {
         return;

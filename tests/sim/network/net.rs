@@ -20,11 +20,11 @@ use crate::world::{Actor, LAN_V4, LISTENERS, WAN_V4, WAN_V6, World};
 pub(crate) struct StreamHandle(pub(crate) World, pub(crate) usize);
 
 /// A UDP socket of the server.
-pub(crate) struct UdpHandle(World, Use);
+pub(crate) struct UdpHandle(World, UdpUse);
 
 /// What a UDP socket is for.
 #[derive(Clone, Copy)]
-enum Use {
+enum UdpUse {
     /// A query: the number of a DNS socket.
     Query(usize),
     /// An association: the number of a UDP socket.
@@ -139,12 +139,12 @@ impl Net for World {
 
     fn udp_socket(&mut self, to: SocketAddr, token: Token) -> Result<UdpHandle, Errno> {
         let m = self.network().open_dns_socket(to, token)?;
-        Ok(UdpHandle(self.clone(), Use::Query(m)))
+        Ok(UdpHandle(self.clone(), UdpUse::Query(m)))
     }
 
     fn udp_relay(&mut self, side: Side, token: Token) -> Result<UdpHandle, Errno> {
         let p = self.network().open_udp_socket(side, token)?;
-        Ok(UdpHandle(self.clone(), Use::Relay(p)))
+        Ok(UdpHandle(self.clone(), UdpUse::Relay(p)))
     }
 
     fn receive_batch(
@@ -265,15 +265,15 @@ impl Drop for StreamHandle {
 impl UdpHandle {
     fn udp_socket(&self) -> Result<usize, Errno> {
         match self.1 {
-            Use::Relay(p) => Ok(p),
-            Use::Query(_) => Err(Errno::EOPNOTSUPP),
+            UdpUse::Relay(p) => Ok(p),
+            UdpUse::Query(_) => Err(Errno::EOPNOTSUPP),
         }
     }
 
     fn dns_socket(&self) -> Result<usize, Errno> {
         match self.1 {
-            Use::Query(m) => Ok(m),
-            Use::Relay(_) => Err(Errno::EOPNOTSUPP),
+            UdpUse::Query(m) => Ok(m),
+            UdpUse::Relay(_) => Err(Errno::EOPNOTSUPP),
         }
     }
 }
@@ -303,8 +303,8 @@ impl Drop for UdpHandle {
     fn drop(&mut self) {
         if let Ok(mut inner) = self.0.0.try_borrow_mut() {
             match self.1 {
-                Use::Query(m) => inner.network.close_dns_socket(m),
-                Use::Relay(p) => inner.network.close_udp_socket(p),
+                UdpUse::Query(m) => inner.network.close_dns_socket(m),
+                UdpUse::Relay(p) => inner.network.close_udp_socket(p),
             }
         }
     }

@@ -233,7 +233,7 @@ impl Network {
             }
             return Err(Errno::EMFILE);
         }
-        if outcome == ConnectOutcome::NoRoute {
+        if outcome == ConnectOutcome::NetUnreachable {
             return Err(Errno::ENETUNREACH);
         }
         let port = self.rng.u16(1024..);
@@ -249,15 +249,15 @@ impl Network {
         self.trace(|| format!("server connects socket {s} to {to}: {outcome:?}"));
         let latency = self.latency();
         match outcome {
-            ConnectOutcome::Open => self.schedule(latency, SimEvent::Connect(s)),
-            ConnectOutcome::Slow(ms) => self.schedule(ms, SimEvent::Connect(s)),
+            ConnectOutcome::Succeeds => self.schedule(latency, SimEvent::Connect(s)),
+            ConnectOutcome::SucceedsAfter(ms) => self.schedule(ms, SimEvent::Connect(s)),
             ConnectOutcome::Refused => {
                 self.schedule(latency, SimEvent::Break(s, Errno::ECONNREFUSED))
             }
-            ConnectOutcome::NoHost => {
+            ConnectOutcome::HostUnreachable => {
                 self.schedule(latency + 900, SimEvent::Break(s, Errno::EHOSTUNREACH))
             }
-            ConnectOutcome::Hole | ConnectOutcome::NoRoute => {}
+            ConnectOutcome::NoAnswer | ConnectOutcome::NetUnreachable => {}
         }
         Ok(s)
     }

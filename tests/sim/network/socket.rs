@@ -7,7 +7,7 @@ use anklet::net::{Event, Millis};
 use anklet::state::slots::Token;
 use nix::errno::Errno;
 
-use crate::clients::scenario::Side;
+use crate::clients::scenario::TunnelProgress;
 use crate::network::channel::Channel;
 
 /// A TCP connection of the server.
@@ -63,7 +63,7 @@ pub(crate) struct Socket {
     /// Operations, and reads that gave something, since the last wait.
     pub(crate) spent: (u32, u32),
     /// What the other end has done as the end of a tunnel.
-    pub(crate) side: Side,
+    pub(crate) progress: TunnelProgress,
 }
 
 impl Socket {
@@ -100,7 +100,7 @@ impl Socket {
             moving: [false; 2],
             waking: false,
             spent: (0, 0),
-            side: Side::default(),
+            progress: TunnelProgress::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::clients::client_actor::{ClientActor, LATE_MS, Stage};
-use crate::clients::reply_format::Answer;
+use crate::clients::reply_format::Reply;
 use crate::clients::scenario::Kind;
 use crate::network::Network;
 
@@ -11,7 +11,7 @@ impl Network {
     /// A request of a client is answered, for good: by a code that its scenario allows, and
     /// without an address if it is refused. A code that says "some failure" is right as well where
     /// a fault has struck or a table may have been full.
-    pub(crate) fn check_reply(&mut self, number: usize, reply: Answer) {
+    pub(crate) fn check_reply(&mut self, number: usize, reply: Reply) {
         let code = reply.code;
         let client = &self.clients[number];
         let (kind, dialect) = (client.scenario.kind, client.scenario.dialect);
@@ -57,9 +57,9 @@ impl ClientActor {
         };
         if late {
             let (kind, number, stage) = (client.scenario.kind, self.client, self.stage);
-            let side = net.sockets[self.s].side;
+            let progress = net.sockets[self.s].progress;
             net.fail(format!(
-                "client {number} ({kind:?}) hangs in {stage:?}: {side:?}"
+                "client {number} ({kind:?}) hangs in {stage:?}: {progress:?}"
             ));
         }
     }
@@ -74,7 +74,7 @@ impl ClientActor {
             || matches!(self.stage, Stage::Refused | Stage::Left)
             || scenario.stop.is_some()
             || scenario.codes.is_empty()
-            || client.targets.iter().any(|s| sockets[*s].side.left);
+            || client.targets.iter().any(|s| sockets[*s].progress.left);
         // With small tables a connection may be closed as it is accepted.
         let turned_away = net.checks.small_tables && sockets[self.s].token.is_none();
         let faulted = client.faulted || net.checks.closing || turned_away;

@@ -34,7 +34,8 @@ impl Network {
         };
         let owner = self.udp_sockets[p].client;
         let tag = Tag::read(&datagram.bytes);
-        let right = |tag: &Tag| (tag.client, tag.remote, tag.back) == (client, remote, false);
+        let right =
+            |tag: &Tag| (tag.client, tag.remote, tag.from_remote) == (client, remote, false);
         let Some(tag) = tag.filter(|tag| right(tag) && owner == client) else {
             let text = format!("remote {remote} of client {client} gets {tag:?} of client {owner}");
             self.fail(text);
@@ -63,7 +64,7 @@ impl Network {
             .map(|p| self.udp_sockets[p].local);
         let opened = open(&datagram.bytes);
         let Some((source, tag)) = opened.and_then(|(source, body)| {
-            let tag = Tag::read(body).filter(|tag| tag.back && tag.client == client)?;
+            let tag = Tag::read(body).filter(|tag| tag.from_remote && tag.client == client)?;
             Some((source, tag))
         }) else {
             return self.fail(format!(

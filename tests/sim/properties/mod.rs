@@ -29,7 +29,7 @@ use crate::network::Network;
 /// What is counted, and the first property that was found broken.
 pub(crate) struct Checks {
     /// Replaying: everything is printed.
-    pub(crate) traces: bool,
+    pub(crate) is_traced: bool,
     /// The first property found broken.
     pub(crate) failure: Option<String>,
     /// The server has been told to stop, or the clients to leave: any connection may end.
@@ -37,7 +37,7 @@ pub(crate) struct Checks {
     /// Tables are small: a connection may be closed before the first answer.
     pub(crate) small_tables: bool,
     /// Sessions from which on the server need not accept.
-    pub(crate) full: usize,
+    pub(crate) sessions_full: usize,
     /// Timeouts of the server: handshake, idle, half-closed.
     pub(crate) timeouts_ms: [Millis; 3],
     /// That of a listener to which nobody comes.
@@ -62,13 +62,13 @@ pub(crate) struct Checks {
 
 impl Checks {
     /// Nothing has happened yet.
-    pub(crate) fn new(traces: bool) -> Self {
+    pub(crate) fn new(is_traced: bool) -> Self {
         Self {
-            traces,
+            is_traced,
             failure: None,
             closing: false,
             small_tables: false,
-            full: 0,
+            sessions_full: 0,
             operations: 0,
             only_stale_events: false,
             timeouts_ms: [0; 3],

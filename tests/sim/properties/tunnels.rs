@@ -3,7 +3,7 @@
 
 use anklet::net::Millis;
 
-use crate::clients::scenario::Side;
+use crate::clients::scenario::TunnelProgress;
 use crate::clients::tunnel_end::TunnelEnd;
 use crate::network::Network;
 
@@ -14,9 +14,9 @@ impl TunnelEnd {
     /// An orderly end is only right when the other end has ended, and behind its last byte;
     /// or when the tunnel has been silent for as long as it may be.
     pub(crate) fn check_end(&self, net: &mut Network) {
-        let received = net.sockets[self.s].side.received;
+        let received = net.sockets[self.s].progress.received;
         let other = self.other(net);
-        if self.has_lost(net) {
+        if self.is_unused_attempt(net) {
             return;
         }
         let forward = net.clients[self.client]
@@ -30,7 +30,10 @@ impl TunnelEnd {
             Some(forward) => {
                 let sent = (forward.head_len as u64 + other.sent).min(forward.script.len() as u64);
                 let whole = sent == forward.script.len() as u64;
-                (sent, other.fin || (whole && net.sockets[self.s].side.fin))
+                (
+                    sent,
+                    other.fin || (whole && net.sockets[self.s].progress.fin),
+                )
             }
         };
         if (ended && sent == received) || self.is_timed_out(net) || net.checks.closing {
@@ -46,7 +49,11 @@ impl TunnelEnd {
     pub(crate) fn check_reset(&self, net: &mut Network) {
         let client = &net.clients[self.client];
         let cause = client.faulted || self.other(net).left || net.checks.closing;
-        if !cause && !self.has_lost(net) && client.scenario.is_lively() && !self.is_timed_out(net) {
+        if !cause
+            && !self.is_unused_attempt(net)
+            && client.scenario.must_not_be_cut()
+            && !self.is_timed_out(net)
+        {
             net.fail(format!(
                 "client {} side {}: reset without a cause",
                 self.client, self.side
@@ -55,21 +62,21 @@ impl TunnelEnd {
     }
 
     /// The other end of the tunnel. A client knows its target from the reply.
-    fn other(&self, net: &Network) -> Side {
+    fn other(&self, net: &Network) -> TunnelProgress {
         let client = &net.clients[self.client];
         let other = if self.side == 1 {
             client.connection
         } else {
             client.target
         };
-        other.map(|s| net.sockets[s].side).unwrap_or_default()
+        other.map(|s| net.sockets[s].progress).unwrap_or_default()
     }
 
     /// Whether it is the target of an attempt that was not the first to stand, or for which
     /// there was no client any more when it stood.
-    fn has_lost(&self, net: &Network) -> bool {
+    fn is_unused_attempt(&self, net: &Network) -> bool {
         let client = &net.clients[self.client];
-        let unused = net.sockets[self.s].side.received == 0 && client.target != Some(self.s);
+        let unused = net.sockets[self.s].progress.received == 0 && client.target != Some(self.s);
         let socket = &net.sockets[self.s];
         // Somebody who comes to a listener may find it closed.
         let peer = client.bind_listener.is_some() && socket.accepted_at.is_none();
@@ -81,7 +88,7 @@ impl TunnelEnd {
         let client = &net.clients[self.client];
         let [_, idle_ms, half_closed_ms] = net.checks.timeouts_ms;
         let mut ends = client.connection.iter().chain(&client.targets);
-        let half_closed = ends.any(|s| net.sockets[*s].side.fin);
+        let half_closed = ends.any(|s| net.sockets[*s].progress.fin);
         let limit_ms = if half_closed { half_closed_ms } else { idle_ms };
         net.now - client.moved_ms + SLACK_MS >= limit_ms
     }

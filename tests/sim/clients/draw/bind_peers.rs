@@ -24,7 +24,7 @@ impl Scenario {
             true => together_ms,
             false => rng.u64(..LATEST_MS),
         };
-        self.from_anywhere = rng.u8(..4) == 0;
+        self.any_peer = rng.u8(..4) == 0;
         let mut peers = self.unexpected_peers(rng, number, when);
         // A peer that could be connected to comes; so does, for a name, only the one address.
         let comes = !matches!(
@@ -55,11 +55,7 @@ impl Scenario {
     ) -> Vec<BindPeer> {
         // Of a private network, which nobody may reach, or of the Internet.
         let nets = [[10, 0, 0, 5], [45, 99, 0, number]];
-        let nets = if self.from_anywhere {
-            &nets[..1]
-        } else {
-            &nets
-        };
+        let nets = if self.any_peer { &nets[..1] } else { &nets };
         let mut peers = Vec::new();
         for peer in 0..rng.u8(..4) {
             let from = SocketAddr::from((nets[rng.usize(..nets.len())], 999 + u16::from(peer)));
@@ -80,7 +76,10 @@ impl Scenario {
         when: impl Fn(&mut Rng) -> Millis,
     ) -> Vec<BindPeer> {
         let is_good = |(_, outcome): &(SocketAddr, ConnectOutcome)| {
-            matches!(outcome, ConnectOutcome::Open | ConnectOutcome::Slow(_))
+            matches!(
+                outcome,
+                ConnectOutcome::Succeeds | ConnectOutcome::SucceedsAfter(_)
+            )
         };
         let good = self.target_addrs.iter().position(is_good);
         self.target_addrs = good

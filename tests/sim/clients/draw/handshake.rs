@@ -184,7 +184,7 @@ impl Scenario {
                 let port = addr.map_or(1080, |addr| addr.port());
                 Place::Name(format!("{class}-{number}.example"), port)
             }
-            (None, Some(addr)) if self.bind_peers.is_some() && self.from_anywhere => {
+            (None, Some(addr)) if self.bind_peers.is_some() && self.any_peer => {
                 let nowhere: IpAddr = match addr {
                     SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
                     SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

@@ -56,7 +56,7 @@ impl Client {
             ),
             dialect: dialect(rng, kind, number),
             bind_peers: None,
-            from_anywhere: false,
+            any_peer: false,
             udp: None,
             forward: None,
             handshake: Vec::new(),

@@ -25,9 +25,9 @@ impl Scenario {
             v6
         };
         let good = if rng.u8(..4) == 0 {
-            ConnectOutcome::Slow(rng.u64(50..1_500))
+            ConnectOutcome::SucceedsAfter(rng.u64(50..1_500))
         } else {
-            ConnectOutcome::Open
+            ConnectOutcome::Succeeds
         };
         match self.kind {
             Kind::Forbidden => self.codes = vec![2],
@@ -67,8 +67,8 @@ impl Scenario {
             for (_, outcome) in &self.target_addrs {
                 self.codes.extend(match outcome {
                     ConnectOutcome::Refused => Some(5),
-                    ConnectOutcome::NoRoute => Some(3),
-                    ConnectOutcome::Hole => Some(6),
+                    ConnectOutcome::NetUnreachable => Some(3),
+                    ConnectOutcome::NoAnswer => Some(6),
                     _ => None,
                 });
             }
@@ -80,11 +80,11 @@ impl Scenario {
 /// nobody answers.
 fn unreachable(rng: &mut Rng, kind: Kind) -> (ConnectOutcome, u16) {
     match rng.u8(..4) {
-        _ if kind == Kind::GivesUp => (ConnectOutcome::Hole, 6),
+        _ if kind == Kind::GivesUp => (ConnectOutcome::NoAnswer, 6),
         0 => (ConnectOutcome::Refused, 5),
-        1 => (ConnectOutcome::NoRoute, 3),
-        2 => (ConnectOutcome::NoHost, 4),
-        _ => (ConnectOutcome::Hole, 6),
+        1 => (ConnectOutcome::NetUnreachable, 3),
+        2 => (ConnectOutcome::HostUnreachable, 4),
+        _ => (ConnectOutcome::NoAnswer, 6),
     }
 }
 
@@ -99,9 +99,9 @@ fn named_addrs(
     if rng.bool() {
         let outcomes = [
             ConnectOutcome::Refused,
-            ConnectOutcome::NoRoute,
-            ConnectOutcome::Hole,
-            ConnectOutcome::Open,
+            ConnectOutcome::NetUnreachable,
+            ConnectOutcome::NoAnswer,
+            ConnectOutcome::Succeeds,
         ];
         addrs.push((v6, outcomes[rng.usize(..outcomes.len())]));
     }

@@ -29,7 +29,7 @@ impl Scenario {
             ];
             self.name = Some(names[rng.usize(..names.len())]);
             remotes[0].behaviour = Echo;
-            self.target_addrs = vec![(remotes[0].addr, ConnectOutcome::Open)];
+            self.target_addrs = vec![(remotes[0].addr, ConnectOutcome::Succeeds)];
         }
         // Two programs of one host: the association is that one's whose datagram comes first.
         let two_ports = rng.u8(..5) == 0;
@@ -136,7 +136,7 @@ fn undeliverable(client: usize) -> Tag {
     Tag {
         client,
         remote: 0,
-        back: false,
+        from_remote: false,
         number: UNDELIVERABLE,
     }
 }
