@@ -17,11 +17,11 @@
 //! **Replay:** `ANKLET_SIM_SEED=N cargo test --test sim every -- --nocapture` prints all that
 //! happens in one world; `make sim SEEDS=N` runs seeds 0 to N-1 (256 in a plain `cargo test`).
 //!
-//! **To add** a client behaviour: a [`Kind`](clients::scenario::Kind) with its weight in
-//! `clients/draw/mod.rs`, what it draws there, and the actor's part in `clients/`. A fault: a field of
-//! `faults/odds.rs`, and a `chance` where it strikes, which notes in `faulted` what it excuses. A
-//! property: a check in `properties/` that calls `Network::fail`. Each draw that is added
-//! changes what the seeds do: run 30,000 of them, and see whether [`REGRESSIONS`] still tell.
+//! **To add** a client behaviour: a `Kind` in `clients/scenario.rs`, its weight and its draws in
+//! `clients/draw/`, and what it does in the actors of `clients/`. A fault: a field of `Odds` in
+//! `faults/odds.rs`, and a `chance` where it strikes, which sets `faulted` for what may fail by it.
+//! A property: a check in `properties/` that calls `Network::fail`. Each new draw changes what
+//! the seeds do: then run 30,000, and see whether [`REGRESSIONS`] still meet what they stand for.
 
 mod clients;
 mod faults;

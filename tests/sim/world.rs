@@ -1,5 +1,5 @@
-//! The seeded world: what it is made of, what happens in it, and what it tells the server.
-//! The server sees it through `network/net.rs`; time passes there.
+//! The seeded world: the network, the actors at the other ends of the server's connections, and the
+//! server's configuration. The server uses it through `network/net.rs`, where time passes.
 
 use std::cell::{RefCell, RefMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,55 +21,55 @@ use crate::network::name_server::{NAME_SERVERS, NameServer};
 use crate::network::server_end::SEND_BUFFER_BYTES;
 use crate::network::{Network, SimEvent, Source};
 
-/// Where outgoing connections come from.
+/// The server's address in the Internet, IPv4: outgoing connections come from it.
 pub(crate) const WAN_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(45, 66, 0, 2));
-/// The same, IPv6.
+/// The server's address in the Internet, IPv6.
 pub(crate) const WAN_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2a00, 0x9999, 0, 0, 0, 0, 0, 2));
 
-/// The address of the LAN.
+/// The server's address in the LAN.
 pub(crate) const LAN_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 1));
 
-/// Two listeners, so that one's events say nothing of the other.
+/// The server's listeners: two, so that events of one say nothing of the other.
 pub(crate) const LISTENERS: [SocketAddr; 2] =
     [SocketAddr::new(LAN_V4, 1080), SocketAddr::new(LAN_V4, 1081)];
 
-/// When all clients leave. Every client that ends by itself has done so: the last begins at 8 s,
-/// and a tunnel may be idle for 60; the slowest takes 125 s.
+/// When all clients leave. Every client that ends by itself has ended by then: the last one begins
+/// at 8 s, and a tunnel may be idle for 60 s; the slowest takes 125 s.
 const LEAVE_MS: Millis = 150_000;
 
 /// After this much time without clients nothing may be left: every timeout is shorter.
 const AFTERMATH_MS: Millis = 120_000;
 
-/// The clients of one world, at least and at most.
+/// The number of clients in one world, at least and at most.
 const CLIENTS: (u8, u8) = (12, 32);
 
-/// The world, shared by the server, its sockets and the test.
+/// The world, shared by the server, its handles and the test.
 #[derive(Clone)]
 pub(crate) struct World(pub(crate) Rc<RefCell<Inner>>);
 
-/// The network and those who live in it.
+/// The network, and the actors in it.
 pub(crate) struct Inner {
     /// The network.
     pub(crate) network: Network,
-    /// The other end of each connection, by its number.
+    /// The actor at the other end of each connection, by the number of its socket.
     pub(crate) actors: Vec<Actor>,
-    /// Nothing will ever happen again.
+    /// Nothing is going to happen any more.
     pub(crate) done: bool,
     needs_password: bool,
     limits: Limits,
 }
 
-/// The other end of a connection.
+/// Who acts at the other end of a connection.
 pub(crate) enum Actor {
-    /// Of an accepted one.
+    /// A client, which has connected to the server.
     Client(ClientActor),
-    /// Of a tunnel's.
+    /// A target, of a tunnel or a connect.
     Target(TunnelEnd),
     /// An unexpected peer, which connects to the listener of a BIND.
     UnexpectedPeer,
-    /// Of a DNS connection.
+    /// A name server, over TCP.
     NameServer(NameServer),
-    /// Of one that a test holds by hand.
+    /// Nobody: a test acts.
     Nobody,
 }
 
@@ -118,7 +118,7 @@ impl World {
         world
     }
 
-    /// A world without clients, where nothing goes wrong.
+    /// A world without clients and without faults.
     pub(crate) fn empty() -> Self {
         let world = Self::new(0, false);
         let rng = Rng::with_seed(0);
@@ -126,7 +126,7 @@ impl World {
         world
     }
 
-    /// What the server is told to do.
+    /// The configuration of the server.
     pub(crate) fn config(&self) -> Config {
         let needs_password = self.0.borrow().needs_password;
         let strict = self.0.borrow().network.checks.strict;
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    /// The users of the server.
+    /// The server's users.
     pub(crate) fn users(&self) -> Users {
         let mut users = Users::default();
         if self.0.borrow().needs_password {
@@ -169,7 +169,7 @@ impl World {
         users
     }
 
-    /// How the server looks up names.
+    /// The settings of the server's resolver.
     pub(crate) fn names(&self) -> Settings {
         Settings {
             servers: NAME_SERVERS.to_vec(),
@@ -183,13 +183,13 @@ impl World {
         RefMut::map(self.0.borrow_mut(), |inner| &mut inner.network)
     }
 
-    /// Whether everybody has left, long ago.
+    /// Returns `true` if all clients left long ago.
     pub(crate) fn is_over(&self) -> bool {
         let inner = self.0.borrow();
         inner.done || inner.network.now > LEAVE_MS + AFTERMATH_MS
     }
 
-    /// Sends a signal.
+    /// Sends a signal to the server.
     pub(crate) fn raise(&self, signal: Signal) {
         self.network().schedule(0, SimEvent::Signal(signal));
     }
@@ -216,7 +216,7 @@ fn limits(rng: &mut Rng, small: bool) -> Limits {
 }
 
 impl Inner {
-    /// Lets everything happen that is due.
+    /// Runs all that is due in the schedule.
     pub(crate) fn run_due(&mut self) {
         while let Some(event) = self.network.due() {
             self.run(event);
@@ -295,7 +295,7 @@ impl Inner {
             .push(Actor::Client(ClientActor::new(&self.network, client, s)));
     }
 
-    /// Somebody comes to the listener of a BIND, unless it has closed.
+    /// A peer connects to the listener of a BIND, unless it has closed.
     fn bind_peer(&mut self, d: usize, number: usize) {
         let net = &mut self.network;
         let (client, local) = (net.bind_listeners[d].client, net.bind_listeners[d].local);
@@ -351,7 +351,7 @@ impl Inner {
         }
     }
 
-    /// Moves what is ready into the batch, in any order and not always all of it.
+    /// Moves the events of what is ready into the batch, in any order, and not always all of them.
     pub(crate) fn deliver(&mut self, events: &mut Vec<Event>) {
         let net = &mut self.network;
         for _ in 0..net.ready.len() {

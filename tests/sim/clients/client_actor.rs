@@ -1,4 +1,5 @@
-//! How a client acts: its handshake, the answers it expects, and the tunnel behind them.
+//! How a client acts: sends its handshake, reads the replies, then acts as an end of a tunnel or of
+//! a UDP association. Each step is an event of the schedule.
 
 use anklet::net::Millis;
 
@@ -7,13 +8,14 @@ use crate::clients::tunnel_end::TunnelEnd;
 use crate::clients::udp_client::UdpClient;
 use crate::network::{Network, SimEvent};
 
-/// A client that leaves while its target is dialled is let go at once. With slack.
+/// The server closes the connection of a client that has left while its target was connected to
+/// within this time. At once, with slack.
 pub(crate) const CANCEL_MS: Millis = 1_000;
 
 /// How much later than its timeout a session may be closed, lingering included.
 pub(crate) const LATE_MS: Millis = 5_000;
 
-/// How long a handshake takes that drips, a quarter more or less.
+/// How long a handshake takes that is sent byte by byte, a quarter more or less.
 const DRIP_MS: Millis = 3_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +28,11 @@ pub(crate) enum Stage {
     Associated,
     /// Refused with a reply, or with the answer to a method or a login.
     Refused,
-    /// It has left.
+    /// It has left, by its own choice.
     Left,
 }
 
-/// A client.
+/// The actor of a client.
 pub(crate) struct ClientActor {
     pub(crate) client: usize,
     pub(crate) s: usize,
@@ -39,10 +41,10 @@ pub(crate) struct ClientActor {
     pub(crate) leave_ms: Option<Millis>,
     pub(crate) stage: Stage,
     pub(crate) reply: Vec<u8>,
-    /// The first reply to BIND has come.
+    /// The first reply to BIND has been received.
     pub(crate) bound: bool,
     pub(crate) timed: bool,
-    /// When it must have come somewhere.
+    /// When it must have come further, or be closed.
     pub(crate) due_ms: Option<Millis>,
     pub(crate) tunnel_end: TunnelEnd,
     pub(crate) udp_client: Option<UdpClient>,
@@ -70,7 +72,7 @@ impl ClientActor {
         }
     }
 
-    /// Acts.
+    /// Takes a step: reads, sends, and leaves if it is time.
     pub(crate) fn step(&mut self, net: &mut Network) {
         if net.clients[self.client].done {
             return;
@@ -106,13 +108,13 @@ impl ClientActor {
         }
     }
 
-    /// It must have come somewhere by then; what was due before no longer is.
+    /// Sets the time by which it must have come further, in place of the one set before.
     pub(super) fn due_in(&mut self, net: &mut Network, in_ms: Millis) {
         self.due_ms = Some(net.now + in_ms);
         net.schedule(in_ms, SimEvent::Deadline(self.s));
     }
 
-    /// Leaves, because everybody does.
+    /// Leaves, as all clients do at the end of the world.
     pub(crate) fn leave(&self, net: &mut Network) {
         net.clients[self.client].done = true;
         if net.rng.bool() {
@@ -132,7 +134,7 @@ impl ClientActor {
                 .sum::<usize>()
     }
 
-    /// Sends of the handshake what may be sent now.
+    /// Sends what may be sent now of the handshake.
     fn send_handshake(&mut self, net: &mut Network) {
         if net.now < self.next_ms {
             return net.wake(self.s, self.next_ms - net.now);
@@ -172,7 +174,7 @@ impl ClientActor {
             return;
         };
         let early = matches!(self.stage, Stage::Method | Stage::Login | Stage::Reply);
-        // Who gives up does so while the server works for him.
+        // A client that gives up does so while the server connects for it.
         let kind = net.clients[self.client].scenario.kind;
         let alone = kind == Kind::GivesUp && net.sockets[self.s].accepted_at.is_none();
         if !early || self.sent < after || end == End::Never || alone {
@@ -197,7 +199,7 @@ impl ClientActor {
                     }
                 }
                 if net.clients[self.client].scenario.kind == Kind::GivesUp {
-                    // Of the last segments of the handshake, and of what it ends with.
+                    // The last segments of the handshake and the FIN or RST are still on their way.
                     let travels_ms = net.odds.latency_ms * 8;
                     self.due_in(net, CANCEL_MS + travels_ms);
                 }

@@ -1,5 +1,5 @@
-//! What a client makes of the answers that it gets: refused, on with the handshake, through to
-//! its tunnel, or to its UDP association.
+//! How a client reads the server's replies, and what it does next: goes on with the handshake,
+//! waits to be closed, or enters its tunnel or UDP association.
 
 use anklet::net::Millis;
 
@@ -9,21 +9,22 @@ use crate::clients::scenario::{Dialect, End, Kind};
 use crate::clients::udp_client::UdpClient;
 use crate::network::Network;
 
-/// A transfer that could complete has this long, far less than any timeout of a tunnel. The
-/// slowest scenario takes a quarter of it.
+/// A transfer that can complete must do so within this time, which is far less than any timeout of
+/// a tunnel. The slowest scenario takes a quarter of it.
 const TRANSFER_MS: Millis = 25_000;
 
 /// RFC 1928 §6: a connection is closed within 10 s of a reply that refuses. With slack.
 const REFUSED_MS: Millis = 12_000;
 
-/// Who comes to a listener does so within three seconds of its opening, and is let in at once.
+/// The expected peer connects to a listener within three seconds of its opening, and is accepted at
+/// once. With slack.
 const BIND_PEER_MS: Millis = 4_000;
 
-/// The last datagram may wait so long for its name.
+/// The last datagram may wait this long for the lookup of its name.
 const LOOKUP_MS: Millis = 20_000;
 
 impl ClientActor {
-    /// Reads answers, never behind the reply: what follows belongs to the tunnel.
+    /// Reads replies, and no byte behind the last one: what follows belongs to the tunnel.
     pub(super) fn read_replies(&mut self, net: &mut Network) {
         // Each round reads at least one byte, or takes an answer.
         while let Some(len) = self.reply_len(net) {
@@ -41,7 +42,7 @@ impl ClientActor {
         }
     }
 
-    /// How long the answer is that it waits for, as far as is known.
+    /// The length of the reply that it waits for, as far as it is known; `None`: it waits for none.
     fn reply_len(&mut self, net: &mut Network) -> Option<usize> {
         let dialect = net.clients[self.client].scenario.dialect;
         match self.stage {
@@ -53,7 +54,7 @@ impl ClientActor {
             let mut first = [0];
             match net.sockets[self.s].from_server.look(&mut first) {
                 0 => return None,
-                // What a target sends never begins with an H.
+                // What a target sends never begins with an H, and a reply of HTTP does.
                 _ if first != *b"H" => {
                     let target = net.clients[self.client].winner;
                     self.start_tunnel(net, target);
@@ -127,7 +128,7 @@ impl ClientActor {
             } else {
                 socket.local
             };
-            // SOCKS4 cannot say an IPv6 address.
+            // A reply of SOCKS4 has no room for an IPv6 address.
             let unsaid = dialect == Dialect::Socks4 && told.is_ipv6();
             reply
                 .bound
@@ -158,7 +159,7 @@ impl ClientActor {
                 "client {client} is told {reply:?}, its listener is at {listener:?}"
             ));
         }
-        // The time of who comes in vain, and of who is to come, is up at some point.
+        // A BIND ends by its timeout if no peer is accepted.
         let wait_ms = if comes {
             BIND_PEER_MS
         } else {
@@ -169,7 +170,7 @@ impl ClientActor {
         }
     }
 
-    /// The association stands.
+    /// The association is established.
     fn associate_replied(&mut self, net: &mut Network, reply: Reply) {
         self.stage = Stage::Associated;
         let inner = net.clients[self.client]
@@ -188,7 +189,7 @@ impl ClientActor {
         }
     }
 
-    /// Sends datagrams, and ends when all are sent.
+    /// Takes the actions of the association, and ends it after the last one.
     pub(super) fn run_udp(&mut self, net: &mut Network) {
         let Some(udp_client) = &mut self.udp_client else {
             return;
@@ -226,7 +227,7 @@ impl ClientActor {
         self.due_in(net, wait_ms);
     }
 
-    /// The tunnel stands.
+    /// The tunnel is established, to that socket.
     fn start_tunnel(&mut self, net: &mut Network, target: Option<usize>) {
         let number = self.client;
         self.stage = Stage::Tunnel;

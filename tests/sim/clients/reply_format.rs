@@ -1,24 +1,24 @@
-//! The server's answers to a request, in each dialect: where they end, and what they say.
-//! Whether they are right is the client's business.
+//! The format of the server's replies to a request, in each dialect: their length and what is in
+//! them. Whether a reply is right is checked in `properties/clients.rs`.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::clients::scenario::Dialect;
 
-/// The longest answer of HTTP.
+/// The length of the longest reply of HTTP.
 const HTTP_MAX: usize = 256;
 
-/// What an answer says.
+/// What is in a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
-    /// REP, CD or the status.
+    /// The REP of SOCKS5, the CD of SOCKS4, or the status of HTTP.
     pub(crate) code: u16,
-    /// The address that comes with it; HTTP has none.
+    /// The address in it; HTTP has none.
     pub(crate) bound: Option<SocketAddr>,
 }
 
-/// How long the answer is that begins with `bytes`, as far as these tell: while it is longer
-/// than they are, that many are sure to belong to it. `None`: it is no answer.
+/// The length of the reply that begins with `bytes`, or, as long as they do not tell, a length that
+/// it has at least and that is greater than theirs. `None`: it is no reply.
 pub(crate) fn len(dialect: Dialect, bytes: &[u8]) -> Option<usize> {
     match dialect {
         Dialect::Socks5 => Some(match bytes.get(3) {
@@ -38,7 +38,7 @@ pub(crate) fn len(dialect: Dialect, bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Reads a whole answer.
+/// Parses a whole reply.
 pub(crate) fn read(dialect: Dialect, bytes: &[u8]) -> Option<Reply> {
     let (code, bound) = match dialect {
         Dialect::Socks5 => (u16::from(bytes[1]), bound(&bytes[3..])),

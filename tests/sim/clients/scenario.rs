@@ -1,5 +1,6 @@
-//! The scenarios of the clients: what a client and its target may be up to, and what is known of
-//! each as it goes on. `draw.rs` draws them, `client_actor.rs` and `tunnel_end.rs` act.
+//! The scenario of a client, which says what it and its target are going to do, and the record of
+//! what has happened to it so far. `draw/` draws scenarios, `client_actor.rs` and `tunnel_end.rs`
+//! act.
 
 use std::net::SocketAddr;
 
@@ -7,65 +8,66 @@ use anklet::net::Millis;
 
 use crate::clients::udp_scenario::{Delivery, UdpScenario};
 
-/// How a connection attempt at a target goes.
+/// What becomes of the server's attempt to connect to a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectOutcome {
-    /// Well.
+    /// It succeeds.
     Succeeds,
-    /// Well, after that many milliseconds.
+    /// It succeeds after that many milliseconds.
     SucceedsAfter(Millis),
-    /// ECONNREFUSED.
+    /// It fails with ECONNREFUSED.
     Refused,
-    /// ENETUNREACH, at once.
+    /// It fails at once with ENETUNREACH.
     NetUnreachable,
-    /// EHOSTUNREACH, after a while.
+    /// It fails after a while with EHOSTUNREACH.
     HostUnreachable,
-    /// Never to its end.
+    /// Nobody answers: it never succeeds or fails.
     NoAnswer,
 }
 
-/// How a direction, or a client, comes to its end.
+/// How an end of a tunnel, or a client in its handshake, ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Ends its direction when everything is sent.
+    /// Sends a FIN when everything is sent.
     Fin,
-    /// The same, but not before the other direction has ended.
+    /// Sends a FIN when everything is sent and the other direction has ended.
     AfterOther,
-    /// Stays.
+    /// Stays open.
     Never,
-    /// Resets when that many bytes have come and gone.
+    /// Resets when that many bytes have been sent and received in all.
     Reset(u64),
-    /// Vanishes at that point.
+    /// Stops answering without a FIN or RST when that many bytes have been sent and received.
     Vanish(u64),
 }
 
 /// How one end of a tunnel behaves.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Behaviour {
-    /// Bytes to send.
+    /// The number of bytes to send.
     pub(crate) send: u64,
-    /// Sends back what it gets instead.
+    /// Sends back what it receives, instead of bytes of its own.
     pub(crate) echo: bool,
-    /// Sends only when the other direction has ended.
+    /// Sends nothing before the other direction has ended; the target of a forwarded request,
+    /// before it has the whole request.
     pub(crate) waits: bool,
-    /// Reads at all.
+    /// Whether it reads.
     pub(crate) reads: bool,
-    /// Bytes per step, read and written.
+    /// The number of bytes read and written per step, at most.
     pub(crate) chunk: usize,
-    /// Time between steps that could follow each other.
+    /// The time between two steps.
     pub(crate) pace_ms: Millis,
     /// How it ends.
     pub(crate) end: End,
 }
 
-/// What kind of client it is.
+/// The kinds of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Moves its bytes both ways, then leaves.
     Transfer,
-    /// The same, byte by byte.
+    /// The same, but sends its handshake byte by byte.
     Dripper,
-    /// The same, everything from the greeting on in one go.
+    /// The same, but sends everything from the greeting on at once.
     Pipeliner,
     /// One direction begins when the other has ended.
     HalfCloser,
@@ -73,17 +75,17 @@ pub(crate) enum Kind {
     NeverReader,
     /// Its target never reads.
     TargetNeverReads,
-    /// Is gone at some point of the handshake or the tunnel, silently or by a reset.
+    /// Leaves within the handshake or the tunnel, by a reset or without a segment.
     Vanisher,
-    /// Its target resets the tunnel, or vanishes.
+    /// Its target leaves within the tunnel, in the same ways.
     BrokenTarget,
-    /// Speaks something else.
+    /// Sends what is no valid request.
     Garbage,
-    /// Has the wrong password.
+    /// Sends a wrong password.
     WrongPassword,
     /// Its target cannot be reached.
     Unreachable,
-    /// Leaves while its target is looked up or dialled.
+    /// Leaves while its target is looked up or connected to.
     GivesUp,
     /// Keeps a silent tunnel, open both ways or half-closed.
     Idler,
@@ -91,13 +93,13 @@ pub(crate) enum Kind {
     Trickler,
     /// Never finishes the handshake.
     Unfinished,
-    /// Wants what is forbidden.
+    /// Asks for a target that the rules forbid.
     Forbidden,
     /// Has a UDP association.
     UdpAssociation,
 }
 
-/// What a client speaks.
+/// The protocol of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// RFC 1928.
@@ -111,7 +113,7 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    /// The code of its answers that grants.
+    /// The code of a reply that grants the request.
     pub(crate) fn success(self) -> u16 {
         match self {
             Self::Socks5 => 0,
@@ -135,32 +137,32 @@ impl Dialect {
     }
 }
 
-/// Somebody who comes to the listener of a BIND.
+/// A peer that connects to the listener of a BIND.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BindPeer {
-    /// Where from.
+    /// Its address.
     pub(crate) from: SocketAddr,
-    /// So long after the listener was opened.
+    /// When it connects, counted from the opening of the listener.
     pub(crate) after_ms: Millis,
     /// It is the peer that the client expects.
     pub(crate) expected: bool,
 }
 
-/// A forwarded request, in full.
+/// A forwarded request.
 #[derive(Debug)]
 pub(crate) struct Forward {
-    /// What the client sends behind its head: the body, and bytes that belong to nothing.
+    /// What the client sends behind the head: the body, and bytes that are not part of the request.
     pub(crate) upload: Vec<u8>,
-    /// What the target is to get: its head and the body.
+    /// What the target is to receive: the rewritten head and the body.
     pub(crate) script: Vec<u8>,
-    /// How much of that is the head.
+    /// The length of the head in that.
     pub(crate) head_len: usize,
 }
 
 /// How the handshake is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// Message by message, each after the answer to the last.
+    /// One message at a time, each after the answer to the one before it.
     Stepwise,
     /// The same, byte by byte.
     Dripping,
@@ -168,14 +170,14 @@ pub(crate) enum Pace {
     Pipelined,
 }
 
-/// Stops within the handshake.
+/// Where and how a client stops within its handshake.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stop {
-    /// After that many of its bytes.
+    /// It stops after this number of bytes of the handshake.
     pub(crate) after: usize,
-    /// And so much later.
+    /// It leaves this much later.
     pub(crate) wait_ms: Millis,
-    /// In this way: `Fin`, `Never`, `Reset` or `Vanish`, whose number means nothing here.
+    /// How it leaves: `Fin`, `Never`, `Reset` or `Vanish`, whose number of bytes is not used.
     pub(crate) end: End,
 }
 
@@ -183,38 +185,40 @@ pub(crate) struct Stop {
 pub(crate) struct Scenario {
     /// What kind of client it is.
     pub(crate) kind: Kind,
-    /// When it begins.
+    /// When it connects.
     pub(crate) start_ms: Millis,
-    /// Where it comes from.
+    /// The address that it connects from.
     pub(crate) from: SocketAddr,
-    /// What it speaks.
+    /// Its protocol.
     pub(crate) dialect: Dialect,
-    /// It asks for BIND, and these come.
+    /// It asks for BIND, and these peers connect to the listener.
     pub(crate) bind_peers: Option<Vec<BindPeer>>,
-    /// It does not say who is to come.
+    /// Its BIND does not name the peer (zero DST.ADDR).
     pub(crate) any_peer: bool,
-    /// It asks for UDP ASSOCIATE, and sends these.
+    /// It asks for UDP ASSOCIATE, and this is what it does with it.
     pub(crate) udp: Option<UdpScenario>,
     /// Its request is forwarded.
     pub(crate) forward: Option<Forward>,
     /// The messages of its handshake.
     pub(crate) handshake: Vec<Vec<u8>>,
-    /// How it sends them.
+    /// How it sends the handshake.
     pub(crate) pace: Pace,
-    /// Where it stops early.
+    /// Whether and where it stops within the handshake.
     pub(crate) stop: Option<Stop>,
-    /// The two ends of the tunnel: client and target.
+    /// What the two ends of the tunnel do: client and target.
     pub(crate) behaviours: [Behaviour; 2],
-    /// Its target's addresses.
+    /// The addresses of its target, with what becomes of an attempt to connect.
     pub(crate) target_addrs: Vec<(SocketAddr, ConnectOutcome)>,
-    /// The class of its target's name; an address is asked for if there is none.
+    /// The class of its target's name, which tells the name servers how to answer; `None`: its
+    /// request has an address.
     pub(crate) name: Option<&'static str>,
-    /// The codes that may come with the last reply; none: it is closed without a reply.
+    /// The codes that the last reply may have; empty: it is closed without a reply.
     pub(crate) codes: Vec<u16>,
 }
 
 impl Scenario {
-    /// How an attempt at `to` goes, if that is this client's target.
+    /// What becomes of an attempt to connect to `to`, if that is an address of this client's
+    /// target.
     pub(crate) fn connect_outcome(&self, to: SocketAddr) -> Option<ConnectOutcome> {
         self.target_addrs
             .iter()
@@ -222,7 +226,7 @@ impl Scenario {
             .map(|(_, outcome)| *outcome)
     }
 
-    /// Whether both ends are to get everything, in time.
+    /// Returns `true` if both ends are to receive everything, in time.
     pub(crate) fn completes(&self) -> bool {
         use Kind::{Dripper, HalfCloser, Pipeliner, Transfer};
         self.stop.is_none()
@@ -230,12 +234,12 @@ impl Scenario {
             && matches!(self.kind, Transfer | Dripper | Pipeliner | HalfCloser)
     }
 
-    /// Whether only its own two ends may end the tunnel.
+    /// Returns `true` if nothing but its own two ends may end the tunnel.
     pub(crate) fn must_not_be_cut(&self) -> bool {
         self.completes() || self.kind == Kind::Trickler
     }
 
-    /// Bytes of that side that reach the other in all.
+    /// The number of bytes from that end (client 0, target 1) that reach the other end in all.
     pub(crate) fn total(&self, side: usize) -> u64 {
         if let (Some(forward), 0) = (&self.forward, side) {
             forward.script.len() as u64
@@ -250,40 +254,41 @@ impl Scenario {
 /// What one end of a tunnel has done so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TunnelProgress {
-    /// Bytes sent.
+    /// The number of bytes sent.
     pub(crate) sent: u64,
-    /// Bytes received.
+    /// The number of bytes received.
     pub(crate) received: u64,
-    /// It has ended its direction.
+    /// It has sent a FIN.
     pub(crate) fin: bool,
-    /// It has reset or vanished, as planned.
+    /// It has left by a reset or without a segment, as its scenario says.
     pub(crate) left: bool,
 }
 
 /// A client: its scenario and what has happened to it so far.
 pub(crate) struct Client {
-    /// What it is to be.
+    /// What it is going to do.
     pub(crate) scenario: Scenario,
-    /// Its connection to the server.
+    /// The socket of its connection to the server.
     pub(crate) connection: Option<usize>,
-    /// The server's connections to its target, one per attempt.
+    /// The sockets of the server's connections to its target, one per attempt.
     pub(crate) targets: Vec<usize>,
-    /// The one of them that the client was told of.
+    /// The one of them that the client's reply named.
     pub(crate) target: Option<usize>,
-    /// The one that was left when the server first wrote to the client with one at hand.
+    /// The one of them that was connected when the server first wrote to the client: it has won the
+    /// race.
     pub(crate) winner: Option<usize>,
-    /// The datagrams that its client has sent.
+    /// What has become of each datagram that it has sent.
     pub(crate) deliveries: Vec<Delivery>,
-    /// The socket that its client sends them to.
+    /// The UDP socket of the server that it sends datagrams to.
     pub(crate) inner: Option<usize>,
     /// The listener of its BIND.
     pub(crate) bind_listener: Option<usize>,
     /// A fault has struck that may keep it from succeeding.
     pub(crate) faulted: bool,
-    /// When the server last passed on a byte of it.
+    /// When the server last passed on a byte or a datagram of it.
     pub(crate) moved_ms: Millis,
-    /// Its client is done.
+    /// It will do nothing more.
     pub(crate) done: bool,
-    /// Its client has got all that its target had to send.
+    /// It has received all that its target had to send.
     pub(crate) complete: bool,
 }

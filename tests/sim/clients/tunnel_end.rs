@@ -1,5 +1,5 @@
-//! One end of a tunnel, client or target: sends its stream, checks what it gets byte by byte,
-//! and judges how the other direction ends.
+//! One end of a tunnel, client or target: sends its stream, and checks each byte that it receives.
+//! How the tunnel may end is checked in `properties/tunnels.rs`.
 
 use anklet::net::Millis;
 
@@ -13,7 +13,7 @@ pub(crate) struct TunnelEnd {
     pub(crate) s: usize,
     pub(crate) side: usize,
     behaviour: Behaviour,
-    /// The other direction's end has been seen.
+    /// It has received the end of stream.
     ended: bool,
     /// It will do nothing more.
     pub(crate) done: bool,
@@ -21,7 +21,7 @@ pub(crate) struct TunnelEnd {
 }
 
 impl TunnelEnd {
-    /// The end `side` (client 0, target 1) of a client, on that connection.
+    /// The end `side` (client 0, target 1) of a client's tunnel, with socket `s`.
     pub(crate) fn new(net: &Network, client: usize, side: usize, s: usize) -> Self {
         let behaviour = net.clients[client].scenario.behaviours[side];
         Self {
@@ -35,13 +35,14 @@ impl TunnelEnd {
         }
     }
 
-    /// Whether everything has come, and the end of stream behind it.
+    /// Returns `true` if it has received everything and the end of stream behind it.
     pub(crate) fn is_complete(&self, net: &Network) -> bool {
         let total = net.clients[self.client].scenario.total(1 - self.side);
         self.ended && net.sockets[self.s].progress.received == total
     }
 
-    /// Goes on by a chunk each way. Not `open`: only payload ahead of the reply can be sent.
+    /// Receives and sends a chunk. With `open` false the tunnel is not established: only payload
+    /// ahead of the reply can be sent.
     pub(crate) fn step(&mut self, net: &mut Network, open: bool) {
         if self.done {
             return;
@@ -85,7 +86,7 @@ impl TunnelEnd {
         len > 0
     }
 
-    /// What is to come from position `at` on.
+    /// Writes what it is to receive from position `at` on.
     fn expect(&self, net: &Network, at: u64, out: &mut [u8]) {
         let script = net.clients[self.client]
             .scenario
@@ -135,7 +136,7 @@ impl TunnelEnd {
         len > 0
     }
 
-    /// The seed of the stream that `side` sends; an echo has that of the other.
+    /// The seed of the stream that `side` sends; an echo sends the other end's stream.
     fn stream(&self, net: &Network, side: usize) -> u64 {
         let echo = net.clients[self.client].scenario.behaviours[side].echo;
         (self.client * 2 + if echo { 1 - side } else { side }) as u64
@@ -149,8 +150,8 @@ impl TunnelEnd {
             false => progress.sent == self.behaviour.send,
         };
         let fin = match self.behaviour.end {
-            // Without payload in front, an end of stream would give the dial up (T5); and it
-            // ends a BIND that waits (B5).
+            // Without payload in front, an end of stream would cancel the connect (T5), and it ends
+            // a BIND that waits (B5).
             End::Fin => all_sent && (open || self.may_end_early(net)),
             End::AfterOther => all_sent && self.ended,
             End::Never => false,
@@ -165,7 +166,7 @@ impl TunnelEnd {
             net.sockets[self.s].progress.fin = true;
             net.peer_ends(self.s);
         }
-        // Who never ends, or never reads, notices only that the server is gone.
+        // An end that never ends or never reads notices only that the server has closed.
         let stays = !self.behaviour.reads || self.behaviour.end == End::Never;
         let gone = net.sockets[self.s].dropped;
         if if stays { gone } else { fin && self.ended } {
@@ -183,7 +184,7 @@ impl TunnelEnd {
         }
     }
 
-    /// Whether the client may end its direction before it has a reply.
+    /// Returns `true` if the client may send a FIN before it has a reply.
     fn may_end_early(&self, net: &Network) -> bool {
         let scenario = &net.clients[self.client].scenario;
         let payload = scenario.forward.is_some() || net.sockets[self.s].progress.sent > 0;

@@ -1,5 +1,5 @@
-//! A client with a UDP association: runs its actions one after the other.
-//! What becomes of its datagrams is seen where they arrive, in `udp_remote.rs`.
+//! A client with a UDP association: takes its actions one after the other. What becomes of its
+//! datagrams is checked where they arrive, in `properties/datagrams.rs`.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use crate::clients::udp_scenario::{Delivery, PORTS, PORTS_FIRST, UdpAction};
 use crate::network::Network;
 use crate::network::datagram::{Datagram, Tag, header, named_header};
 
-/// Where somebody sends from who is not the client.
+/// The address of another host, which has no association.
 const OTHER_HOST: [u8; 4] = [192, 168, 1, 99];
 
 /// The client's side of an association.
@@ -17,14 +17,14 @@ const OTHER_HOST: [u8; 4] = [192, 168, 1, 99];
 pub(crate) struct UdpClient {
     client: usize,
     s: usize,
-    /// Where the server takes datagrams.
+    /// The address of the server's UDP socket.
     relay: SocketAddr,
     next: usize,
     next_ms: Millis,
 }
 
 impl UdpClient {
-    /// The one of `client`, whose control connection is `s`, told to send to `relay`.
+    /// The side of `client`, whose control connection is socket `s`, and which sends to `relay`.
     pub(crate) fn new(client: usize, s: usize, relay: SocketAddr) -> Self {
         Self {
             client,
@@ -35,7 +35,7 @@ impl UdpClient {
         }
     }
 
-    /// Does what is due. Whether everything is done.
+    /// Takes the actions that are due. Returns `true` if there are no more.
     pub(crate) fn step(&mut self, net: &mut Network) -> bool {
         // Bounded by the number of actions.
         loop {

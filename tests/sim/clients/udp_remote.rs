@@ -12,11 +12,12 @@ use crate::clients::udp_scenario::{PORTS, PORTS_FIRST, Remote};
 use crate::network::datagram::{Datagram, Tag, UNDELIVERABLE, open};
 use crate::network::{Network, SimEvent};
 
-/// What is too long for a client: more than UDP carries behind a header, and more than UDP.
+/// Lengths that are too long for a client: from more than UDP carries behind a header, to more than
+/// UDP carries at all.
 const OVERSIZED_BYTES: (usize, usize) = (65_498, 70_000);
 
 impl Network {
-    /// A datagram comes to its end, wherever that is.
+    /// A datagram reaches its destination: a socket of the server, a client, or a remote.
     pub(crate) fn arrive(&mut self, datagram: Datagram) {
         let socket = self
             .udp_sockets
@@ -47,14 +48,14 @@ impl Network {
             })
     }
 
-    /// The client with that address of a UDP client.
+    /// The client whose UDP port has that address.
     fn client_at(&self, addr: SocketAddr) -> Option<usize> {
         let client = usize::from(addr.port().checked_sub(PORTS_FIRST)? / PORTS);
         let own: IpAddr = self.clients.get(client)?.scenario.from.ip();
         (own == addr.ip()).then_some(client)
     }
 
-    /// Finds out which datagram it is, with a header in front or without.
+    /// Finds the number of a datagram from its tag, with a SOCKS header in front or without.
     pub(crate) fn numbered(&self, mut datagram: Datagram) -> Datagram {
         let body = match self.client_at(datagram.to) {
             Some(_) => open(&datagram.bytes).map(|(_, body)| body),

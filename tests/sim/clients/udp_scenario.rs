@@ -9,44 +9,46 @@ use crate::clients::scenario::End;
 
 /// Where the ports of clients begin; each client has four.
 pub(crate) const PORTS_FIRST: u16 = 20_000;
-/// How many ports a client has.
+/// The number of ports that a client has.
 pub(crate) const PORTS: u16 = 4;
 
-/// What is not there after so long is lost: four ways at their slowest, and shortages.
+/// A datagram, or the answer to it, that has not arrived after this time is lost: four ways at
+/// their slowest, with injected shortages.
 pub(crate) const ARRIVAL_MS: Millis = 1_800;
 
 /// What a remote does with a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RemoteBehaviour {
-    /// Sends one back.
+    /// Sends an answer.
     Echo,
-    /// Nothing.
+    /// Sends nothing.
     Silent,
-    /// Sends one back, from its next port.
+    /// Sends an answer from its next port.
     OtherPort,
-    /// Sends one back, and one that is too long for any client.
+    /// Sends an answer, and one that is too long for any client.
     Oversized,
-    /// Is not there: an error comes back.
+    /// Is not there: an ICMP error comes back.
     Unreachable,
-    /// Cannot be sent to: a firewall.
+    /// Cannot be sent to: the server's own firewall forbids it (EPERM).
     SendFails,
-    /// Writes to the client when others have got a datagram, without having been written to.
+    /// Sends to the client when another remote has received a datagram, without having been sent
+    /// one.
     Unsolicited,
 }
 
-/// The other end of a UDP association's datagrams.
+/// A remote, which a client of a UDP association sends to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Remote {
-    /// Where it is written to.
+    /// Its address.
     pub(crate) addr: SocketAddr,
-    /// What it does then.
+    /// What it does with a datagram.
     pub(crate) behaviour: RemoteBehaviour,
 }
 
-/// What a client does next.
+/// An action of a client.
 #[derive(Clone, Debug)]
 pub(crate) enum UdpAction {
-    /// Nothing, for so long.
+    /// Waits.
     Wait(Millis),
     /// Sends a datagram to that remote, from its port of that number.
     Send {
@@ -54,30 +56,31 @@ pub(crate) enum UdpAction {
         remote: usize,
         /// The name it is called by, if not its address.
         name: Option<String>,
-        /// Bytes behind the header.
+        /// The number of bytes behind the header.
         len: usize,
         /// Which of the client's ports.
         port: u16,
-        /// It arrives, unless a fault strikes.
+        /// It arrives unless a fault strikes it.
         must_arrive: bool,
     },
-    /// A datagram that must arrive nowhere, from that port of its own, or (`None`) somebody
-    /// else's.
+    /// Sends a datagram that must arrive nowhere, from the client's port of that number or (`None`)
+    /// from another host.
     SendInvalid(Vec<u8>, Option<u16>),
-    /// The same, from a port that nobody has announced, once a datagram from another has arrived.
+    /// Sends such a datagram from a port of its own that is not the association's, once one from
+    /// the association's port has arrived.
     SendFromOtherPort(Vec<u8>),
-    /// So many bytes over the TCP connection, which mean nothing.
+    /// Sends that many bytes over the TCP connection, which are to be discarded.
     SendOnControl(usize),
 }
 
 /// The scenario of a UDP association.
 #[derive(Debug)]
 pub(crate) struct UdpScenario {
-    /// With whom; the first is there, and the one that may have a name.
+    /// The remotes; the first one always answers or is silent, and may have a name.
     pub(crate) remotes: Vec<Remote>,
-    /// What the client does, in this order.
+    /// The actions of the client, in order.
     pub(crate) actions: Vec<UdpAction>,
-    /// Its port, in the request; 0: not said.
+    /// The client's port in the request; 0: it is not said.
     pub(crate) hint: u16,
     /// How it ends.
     pub(crate) end: End,
@@ -92,10 +95,10 @@ pub(crate) struct Delivery {
     pub(crate) must_arrive: bool,
     /// A fault has struck it, or an answer to it.
     pub(crate) faulted: bool,
-    /// How often it has arrived.
+    /// How often it has arrived at the remote.
     pub(crate) arrived: u32,
     /// How often it was answered.
     pub(crate) answered: u32,
-    /// How often the answer has arrived.
+    /// How often the answer has arrived at the client.
     pub(crate) returned: u32,
 }

@@ -7,7 +7,7 @@ use crate::network::datagram::Datagram;
 use crate::network::{Network, SimEvent};
 
 impl Network {
-    /// A fault strikes a datagram.
+    /// Notes that a fault has struck a datagram: it need not arrive.
     pub(crate) fn note_fault(&mut self, number: Option<(usize, u32)>) {
         if let Some(delivery) = number.and_then(|number| self.delivery(number)) {
             delivery.faulted = true;
@@ -25,7 +25,7 @@ impl Network {
                 .iter()
                 .position(|socket| socket.local == datagram.from)
         {
-            // Of an earlier one: this one arrives.
+            // The error is that of an earlier datagram: this one arrives.
             let latency = self.latency();
             self.schedule(latency, SimEvent::UdpError(p, Errno::EHOSTUNREACH));
         }

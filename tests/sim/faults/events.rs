@@ -1,7 +1,7 @@
-//! Faults in what the server is told: events that nothing stands behind.
+//! False events: the server must cope with events that mean nothing.
 //!
-//! A spurious event belongs to an open socket without news. A stale one has the token of a
-//! socket that the server has closed: the server must find out by the token's generation.
+//! A spurious event belongs to an open socket with nothing new. A stale one has the token of a
+//! socket that the server has closed, which shows by the token's generation.
 
 use anklet::net::Event;
 use anklet::state::slots::{Key, Role, Token};
@@ -9,11 +9,11 @@ use anklet::state::slots::{Key, Role, Token};
 use crate::network::Network;
 use crate::world::Inner;
 
-/// How many tokens of closed sockets are remembered, to be delivered once more.
+/// The number of tokens of closed sockets that are remembered for stale events.
 const STALE_MAX: usize = 8;
 
 impl Inner {
-    /// Adds events that mean nothing.
+    /// Adds spurious and stale events to a batch.
     pub(crate) fn add_false_events(&mut self, events: &mut Vec<Event>) {
         let net = &mut self.network;
         if net.chance(net.odds.spurious) {
@@ -41,8 +41,8 @@ impl Inner {
         }
     }
 
-    /// A batch with nothing in it but an event of a closed socket, whose slot another session
-    /// has by now: nobody may stir.
+    /// Delivers a batch with nothing but an event of a closed socket whose slot another session has
+    /// by now: no session may act.
     pub(crate) fn deliver_stale(&mut self, events: &mut Vec<Event>) {
         let net = &mut self.network;
         let open = net
@@ -82,7 +82,7 @@ impl Network {
     }
 }
 
-/// An event that says everything.
+/// An event with all flags set.
 fn event_of_everything(token: Token) -> Event {
     Event {
         token,

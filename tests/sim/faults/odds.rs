@@ -1,7 +1,7 @@
-//! What may go wrong in one world, and how often: drawn once per seed.
+//! How often each fault strikes in one world: drawn once per seed.
 //!
-//! Each kind of fault is off in about half of the worlds, so that every pair of kinds also
-//! meets without the others, and so that strict promises are checked where nothing excuses.
+//! Each kind of fault is off in about half of the worlds, so that every pair of kinds also occurs
+//! without the others, and so that the strictest checks apply where no fault has struck.
 
 use anklet::net::Millis;
 use fastrand::Rng;
@@ -10,13 +10,13 @@ use fastrand::Rng;
 pub(crate) struct Odds {
     /// A read gives less than there is.
     pub(crate) short_read: u32,
-    /// A read or write says `WouldBlock` although it could do something.
+    /// A read or write returns EAGAIN although it could do something.
     pub(crate) early_block: u32,
     /// A write takes less than there is room for.
     pub(crate) short_write: u32,
     /// A wait ends without an event.
     pub(crate) interrupted: u32,
-    /// A batch has an event for a socket that has no news.
+    /// A batch has an event for a socket with nothing new.
     pub(crate) spurious: u32,
     /// A batch has an event for a socket that has just been closed.
     pub(crate) stale: u32,
@@ -24,7 +24,7 @@ pub(crate) struct Odds {
     pub(crate) reset: u32,
     /// A connection is gone before it is accepted.
     pub(crate) aborted: u32,
-    /// Times without a free descriptor, from and until.
+    /// The times without a free descriptor, from and until.
     pub(crate) exhausted: Vec<(Millis, Millis)>,
     /// A DNS message is lost, each way.
     pub(crate) dns_loss: u32,
@@ -38,19 +38,19 @@ pub(crate) struct Odds {
     pub(crate) dns_dead_server: bool,
     /// A datagram of an association is lost.
     pub(crate) udp_loss: u32,
-    /// It comes twice.
+    /// It arrives twice.
     pub(crate) udp_twice: u32,
-    /// The server is told that an earlier one has not arrived.
+    /// An error reports that an earlier one has not arrived.
     pub(crate) udp_error: u32,
     /// It is overtaken by others.
     pub(crate) udp_slow: u32,
     /// Datagrams that the server's UDP sockets have room for, at least and at most.
     pub(crate) udp_queue_datagrams: (usize, usize),
-    /// The longest way of a segment.
+    /// The longest time that a segment travels.
     pub(crate) latency_ms: u64,
-    /// Events in one batch at most.
+    /// The number of events in one batch, at most.
     pub(crate) batch_max: usize,
-    /// Room of each queue of a connection, at least and at most.
+    /// The size of each queue of a connection, at least and at most.
     pub(crate) queue_bytes: (usize, usize),
 }
 
@@ -111,7 +111,7 @@ impl Odds {
         odds
     }
 
-    /// Whether no descriptor is free at that time.
+    /// Returns `true` if no descriptor is free at that time.
     pub(crate) fn is_exhausted(&self, now: Millis) -> bool {
         self.exhausted
             .iter()

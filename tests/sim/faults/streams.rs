@@ -1,9 +1,9 @@
 //! Faults of TCP connections: reads and writes that do less than they could, and resets.
 //!
-//! An injected shortage looks like a moment at which less had arrived, or less room was there:
-//! what was hidden comes a little later, as an edge of its own. Two things that Linux guarantees
-//! are kept: bytes that a peek has shown are read whole, and nothing is hidden once the end of
-//! stream has arrived, as no edge would follow.
+//! An injected shortage looks as if less had arrived, or less room were there; what was hidden
+//! shows a little later, with an edge of its own. Two things that Linux guarantees are kept: a read
+//! gives all bytes that a peek has shown, and nothing is hidden once the end of stream has arrived,
+//! as no edge would follow.
 
 use nix::errno::Errno;
 
@@ -11,7 +11,7 @@ use crate::network::{Direction, Network, SimEvent, Source};
 use crate::world::Inner;
 
 impl Network {
-    /// How much a read of `len` bytes gives when a fault may shorten it.
+    /// The number of bytes that a read of `len` bytes gives when a fault may shorten it.
     pub(crate) fn shortened(&mut self, s: usize, len: usize) -> usize {
         let peeked = self.sockets[s].peeked;
         let short = if self.chance(self.odds.early_block) {
@@ -45,7 +45,7 @@ impl Network {
             }
             Direction::FromServer if socket.write_held => {
                 socket.write_held = false;
-                // However little it is: the shortage was none.
+                // Any room is an edge, as there was no true shortage.
                 if socket.write_blocked && socket.from_server.room() > 0 {
                     socket.write_blocked = false;
                     self.edge(Source::Socket(s));
@@ -57,7 +57,7 @@ impl Network {
 }
 
 impl Inner {
-    /// A reset out of nowhere.
+    /// Resets a connection at both ends.
     pub(crate) fn inject_reset(&mut self, s: usize) {
         let net = &mut self.network;
         net.trace(|| format!("a reset strikes socket {s}"));

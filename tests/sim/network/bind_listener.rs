@@ -1,7 +1,7 @@
-//! Listeners that wait for the peer of a BIND, and who comes to them.
+//! Listeners that wait for the peer of a BIND, and the peers that connect to them.
 //!
-//! Which peers connect, and when, is in the scenario: unexpected ones, the expected one, or none.
-//! A listener that has closed resets who still waits at it; nobody comes to it later.
+//! Which peers connect, and when, is in the scenario: unexpected ones, the expected one, or none. A
+//! listener that closes resets the connections in its backlog; nobody connects to it later.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -14,40 +14,40 @@ use crate::network::net::StreamHandle;
 use crate::network::{Network, SimEvent, Source};
 use crate::world::{WAN_V4, WAN_V6, World};
 
-/// Where the ports of listeners begin; each has its own.
+/// The port of the first listener; each one has a port of its own.
 const PORT_FIRST: u16 = 50_000;
 
-/// Calls of accept on one listener in one pass: eight, as its turn looks at.
+/// Calls of accept on one listener in one pass, at most: a turn of the session makes eight.
 const ACCEPTS_MAX: u32 = 8;
 
-/// A listener of the server.
+/// The listener of a BIND.
 pub(crate) struct BindListener {
-    /// Whose BIND it is.
+    /// The number of the client whose BIND it is.
     pub(crate) client: usize,
-    /// What it was registered with.
+    /// The token that it was registered with.
     pub(crate) token: Token,
-    /// Where it listens.
+    /// The address that it listens at.
     pub(crate) local: SocketAddr,
-    /// Who has come and waits.
+    /// The sockets of connections that are not accepted yet.
     pub(crate) backlog: VecDeque<usize>,
-    /// An injected shortage hides who waits.
+    /// An injected shortage hides the backlog.
     pub(crate) held: bool,
     /// The server was out of descriptors when it accepted: it need not try again.
     pub(crate) given_up: bool,
     /// The server has closed it.
     pub(crate) dropped: bool,
-    /// Calls of accept in this pass.
+    /// The number of a pass, and of the calls of accept in it.
     spent: (u64, u32),
 }
 
 impl BindListener {
-    /// Whether accepting would give somebody.
+    /// Returns `true` if an accept would give a connection.
     pub(crate) fn is_readable(&self) -> bool {
         !self.held && !self.backlog.is_empty()
     }
 }
 
-/// A listener in the server's hands.
+/// The handle of a listener that the server holds.
 pub(crate) struct ListenerHandle(pub(crate) World, pub(crate) usize);
 
 impl Listener for ListenerHandle {
@@ -66,14 +66,14 @@ impl Listener for ListenerHandle {
 
 impl Drop for ListenerHandle {
     fn drop(&mut self) {
-        // Unwinding may drop it while the world is borrowed.
+        // A panic may drop it while the world is borrowed.
         if let Ok(mut inner) = self.0.0.try_borrow_mut() {
             inner.network.close_bind_listener(self.1);
         }
     }
 }
 
-/// The address that the way to `to` starts from.
+/// The local address of the route to `to`.
 pub(crate) fn route(to: IpAddr) -> IpAddr {
     match to {
         IpAddr::V4(_) => WAN_V4,
@@ -134,7 +134,7 @@ impl Network {
         })
     }
 
-    /// Visitor `s` knocks.
+    /// The connection of socket `s` enters the backlog of a listener.
     pub(crate) fn join_backlog(&mut self, d: usize, s: usize) {
         self.trace(|| format!("peer {s} comes to listener {d}"));
         self.bind_listeners[d].backlog.push_back(s);
@@ -142,14 +142,14 @@ impl Network {
         self.edge(Source::BindListener(d));
     }
 
-    /// An injected shortage is over.
+    /// An injected shortage at a listener is over.
     pub(crate) fn release_listener(&mut self, d: usize) {
         if std::mem::replace(&mut self.bind_listeners[d].held, false) {
             self.edge(Source::BindListener(d));
         }
     }
 
-    /// The server takes a peer.
+    /// The server accepts a peer.
     fn accept_peer(&mut self, d: usize) -> Result<usize, Errno> {
         self.checks.operations += 1;
         let (passes, exhausted) = (self.checks.passes, self.odds.is_exhausted(self.now));
@@ -187,7 +187,7 @@ impl Network {
         self.checks.progress();
         if self.chance(self.odds.aborted) {
             self.trace(|| format!("peer {s} is gone before it is accepted"));
-            // What becomes of an unexpected peer changes nothing.
+            // What becomes of an unexpected peer does not matter to the client.
             self.clients[client].faulted |= self.clients[client].targets.contains(&s);
             self.abort(s);
             return Err(Errno::ECONNABORTED);
@@ -198,7 +198,7 @@ impl Network {
         Ok(s)
     }
 
-    /// The server closes a listener: who waits there is reset.
+    /// The server closes a listener: the connections in its backlog are reset.
     fn close_bind_listener(&mut self, d: usize) {
         self.checks.progress();
         self.trace(|| format!("server closes listener {d}"));

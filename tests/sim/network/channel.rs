@@ -1,7 +1,7 @@
 //! One direction of a simulated TCP connection, and the payload that travels in it.
 //!
-//! A channel knows two bounded queues: what the sender has written and what has arrived. It
-//! knows nothing of events, faults or time; `network/mod.rs` moves it.
+//! A channel has two bounded queues: what the sender has written, and what has arrived. It knows
+//! nothing of events, faults or time; `network/mod.rs` moves its bytes.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,7 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// An empty channel whose two queues hold that many bytes each.
+    /// An empty channel whose queues hold `send_max` and `receive_max` bytes.
     pub(crate) fn new(send_max: usize, receive_max: usize) -> Self {
         Self {
             sent: VecDeque::new(),
@@ -28,39 +28,40 @@ impl Channel {
         }
     }
 
-    /// Bytes that the sender can still write.
+    /// The number of bytes that the sender can still write.
     pub(crate) fn room(&self) -> usize {
         self.send_max - self.sent.len()
     }
 
-    /// Whether there is so much room that a sender who saw none is told (a third, as in Linux).
+    /// Returns `true` if there is so much room that a sender which saw none is told: a third, as in
+    /// Linux.
     pub(crate) fn is_roomy(&self) -> bool {
         self.room() * 3 >= self.send_max
     }
 
-    /// Takes what fits of `bytes`; how many.
+    /// Writes what fits of `bytes`. Returns the number of bytes.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> usize {
         let len = bytes.len().min(self.room());
         self.sent.extend(&bytes[..len]);
         len
     }
 
-    /// The sender has no more to say.
+    /// The sender ends the stream.
     pub(crate) fn end(&mut self) {
         self.fin_sent = true;
     }
 
-    /// Bytes that the receiver has before it.
+    /// The number of bytes that have arrived and are not read.
     pub(crate) fn arrived(&self) -> usize {
         self.arrived.len()
     }
 
-    /// Whether the end of stream lies behind what has arrived.
+    /// Returns `true` if the end of stream has arrived.
     pub(crate) fn has_ended(&self) -> bool {
         self.fin_arrived
     }
 
-    /// Whether something could travel now.
+    /// Returns `true` if bytes or the end of stream could travel now.
     pub(crate) fn can_travel(&self) -> bool {
         match self.sent.len() {
             0 => self.fin_sent && !self.fin_arrived,
@@ -68,8 +69,9 @@ impl Channel {
         }
     }
 
-    /// Moves up to `len` bytes, and the end of stream behind the last one when `with_fin`; how
-    /// many bytes, and whether the end came.
+    /// Moves up to `len` bytes from the sender to the receiver, with `with_fin` also the end of
+    /// stream behind the last one. Returns the number of bytes, and whether the end of stream has
+    /// arrived.
     pub(crate) fn travel(&mut self, len: usize, with_fin: bool) -> (usize, bool) {
         let len = len
             .min(self.sent.len())
@@ -81,7 +83,7 @@ impl Channel {
         (len, fin)
     }
 
-    /// Copies what has arrived into `out`; how many bytes.
+    /// Copies what has arrived into `out`. Returns the number of bytes.
     pub(crate) fn look(&self, out: &mut [u8]) -> usize {
         let len = out.len().min(self.arrived.len());
         let (head, tail) = self.arrived.as_slices();
@@ -108,8 +110,8 @@ impl Channel {
     }
 }
 
-/// Writes the bytes of stream `seed` from position `at` on into `out`. Each position has its
-/// own byte, so a byte that is lost, doubled or misplaced shows.
+/// Writes the bytes of stream `seed` from position `at` on into `out`. A byte depends on its
+/// position, so one that is lost, doubled or misplaced shows.
 pub(crate) fn payload(seed: u64, at: u64, out: &mut [u8]) {
     let mut at = at;
     let mut rest = out;

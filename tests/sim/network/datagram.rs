@@ -1,47 +1,48 @@
 //! Datagrams of UDP associations: what is in them, and the header in front (RFC 1928 §7).
 //!
-//! All of a datagram's bytes follow from its tag and its length, so one that is cut, mixed up
-//! or somebody else's shows.
+//! All bytes of a datagram follow from its tag and its length, so one that is cut, changed or sent
+//! to the wrong place shows.
 
 use std::net::SocketAddr;
 
 use crate::clients::reply_format::bound;
 use crate::network::channel::payload;
 
-/// The shortest datagram.
+/// The length of the shortest datagram: a tag.
 pub(crate) const TAG_BYTES: usize = 7;
 
-/// The number of a datagram that must arrive nowhere.
+/// The number in the tag of a datagram that must arrive nowhere.
 pub(crate) const UNDELIVERABLE: u32 = u32::MAX;
 
-/// A datagram on its way.
+/// A datagram on its way through the network.
 #[derive(Clone, Debug)]
 pub(crate) struct Datagram {
-    /// Who sends it.
+    /// Its source.
     pub(crate) from: SocketAddr,
-    /// Whom to.
+    /// Its destination.
     pub(crate) to: SocketAddr,
-    /// All of it.
+    /// All of its bytes.
     pub(crate) bytes: Vec<u8>,
-    /// The client whose scenario it belongs to and its number there, where that is known.
+    /// The number of the client whose scenario it belongs to, and its number there, where they are
+    /// known.
     pub(crate) number: Option<(usize, u32)>,
 }
 
-/// What a datagram is.
+/// What identifies a datagram: it stands at the head of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag {
-    /// The client whose scenario it belongs to.
+    /// The number of the client whose scenario it belongs to.
     pub(crate) client: usize,
     /// The number of the remote that it goes to or comes from.
     pub(crate) remote: usize,
-    /// It is from the remote.
+    /// It is an answer, sent by the remote.
     pub(crate) from_remote: bool,
-    /// Its number, or that of the datagram which it answers.
+    /// Its number, or that of the datagram that it answers.
     pub(crate) number: u32,
 }
 
 impl Tag {
-    /// The datagram with this tag, `len` bytes of it, [`TAG_BYTES`] at least.
+    /// The bytes of the datagram with this tag: `len` of them, [`TAG_BYTES`] at least.
     pub(crate) fn write(self, len: usize) -> Vec<u8> {
         let byte = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
         let mut bytes = vec![0; len.max(TAG_BYTES)];
@@ -56,7 +57,7 @@ impl Tag {
         bytes
     }
 
-    /// The tag of a datagram, if that is whole.
+    /// The tag of a datagram; `None` if a byte of it is wrong or missing.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let (head, _) = bytes.split_first_chunk::<TAG_BYTES>()?;
         let [client, remote, from_remote, number @ ..] = *head;
@@ -95,7 +96,7 @@ pub(crate) fn named_header(name: &str, port: u16) -> Vec<u8> {
     header
 }
 
-/// The source that a header names, and what is behind it. The server never sends names.
+/// The source in a SOCKS header, and the bytes behind it. The server never sends names.
 pub(crate) fn open(bytes: &[u8]) -> Option<(SocketAddr, &[u8])> {
     let len = match bytes.get(..4)? {
         [0, 0, 0, 1] => 10,

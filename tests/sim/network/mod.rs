@@ -1,9 +1,11 @@
-//! The simulated network: sockets as the server holds them, the schedule of what will happen
-//! to them, and the list of events that wait to be delivered.
+//! The simulated network: the server's sockets, the schedule of what is going to happen to them,
+//! and the list of sockets with events to be delivered.
 //!
-//! The edges are those of Linux: data, an end of stream and an error each put a registered
-//! socket on the ready list; room to write does so only after the writer saw none. What the
-//! server does to a socket is in `server_end.rs`, what its peer does in `peer_end.rs`.
+//! The edges are those of Linux: data, an end of stream and an error each put a registered socket
+//! on the ready list; room to write does so only after the writer saw none. What the server does to
+//! a socket is in `server_end.rs`, what its peer does in `peer_end.rs`. Sockets are known by their
+//! numbers: `s` a TCP connection, `d` the listener of a BIND, `p` a UDP socket of an association,
+//! `m` one of a DNS query.
 
 pub(crate) mod bind_listener;
 pub(crate) mod channel;
@@ -42,38 +44,39 @@ pub(crate) enum Direction {
     FromServer,
 }
 
-/// What the schedule holds. Numbers are those of sockets, DNS sockets or clients.
+/// What is going to happen. The numbers are those of sockets or clients.
 #[derive(Debug)]
 pub(crate) enum SimEvent {
-    /// A client begins: it connects.
+    /// A client connects.
     Start(usize),
-    /// A client's connection reaches a listener.
+    /// The connection of a client enters the backlog of a listener.
     Arrive(usize),
-    /// A segment arrives.
+    /// A segment arrives at its end.
     Travel(usize, Direction),
-    /// An injected shortage is over.
+    /// An injected shortage of a connection is over.
     Release(usize, Direction),
     /// A connect succeeds.
     Connect(usize),
     /// A reset, or the failure of a connect, reaches the server.
     Break(usize, Errno),
-    /// A reset by the server reaches the other end.
+    /// A reset by the server reaches the peer.
     Abort(usize),
-    /// The other end acts.
+    /// The peer of a connection acts.
     Wake(usize),
     /// The client must have come as far by now as its scenario says.
     Deadline(usize),
-    /// A datagram arrives; `None` is a "port unreachable".
+    /// A DNS message arrives at the server; `None` is a "port unreachable".
     DnsMessage(usize, Option<Vec<u8>>),
-    /// A peer connects to the BIND listener: the numbers of the listener and of the peer in the scenario.
+    /// A peer connects to the listener of a BIND: the numbers of the listener and of the peer in
+    /// the client's scenario.
     BindPeer(usize, usize),
-    /// An injected shortage at a listener is over.
+    /// An injected shortage at the listener of a BIND is over.
     ListenerRelease(usize),
-    /// A datagram of an association comes to its end.
+    /// A datagram of an association reaches its destination.
     Datagram(Box<Datagram>),
-    /// News of a datagram sent earlier reaches a socket of an association.
+    /// The error of a datagram sent earlier reaches a socket of an association.
     UdpError(usize, Errno),
-    /// An injected shortage at one is over.
+    /// An injected shortage at a socket of an association is over.
     UdpRelease(usize),
     /// A signal comes.
     Signal(Signal),
@@ -100,13 +103,13 @@ pub(crate) enum Source {
 
 /// The network.
 pub(crate) struct Network {
-    /// The only source of chance.
+    /// The only source of random numbers.
     pub(crate) rng: Rng,
-    /// What may go wrong.
+    /// How often each fault strikes.
     pub(crate) odds: Odds,
-    /// The clock.
+    /// The time since the world began.
     pub(crate) now: Millis,
-    /// Every socket there ever was; the other end's actor has the same number.
+    /// Every TCP connection there ever was; the actor at its other end has the same number.
     pub(crate) sockets: Vec<Socket>,
     /// Every UDP socket of a DNS query there ever was.
     pub(crate) dns_sockets: Vec<DnsSocket>,
@@ -114,19 +117,19 @@ pub(crate) struct Network {
     pub(crate) bind_listeners: Vec<BindListener>,
     /// Every UDP socket of an association there ever was.
     pub(crate) udp_sockets: Vec<UdpSocket>,
-    /// Connections not yet accepted, per listener; `None` once they are closed.
+    /// Connections that are not accepted yet, per listener; `None` once the listeners are closed.
     pub(crate) backlogs: Option<[VecDeque<usize>; 2]>,
     /// Signals not yet taken.
     pub(crate) signals: VecDeque<Signal>,
-    /// What each client is up to.
+    /// The clients.
     pub(crate) clients: Vec<Client>,
-    /// What has news.
+    /// What has an event to be delivered.
     pub(crate) ready: Vec<Source>,
-    /// The properties that hold at all times.
+    /// What the properties count, and the first one found broken.
     pub(crate) checks: Checks,
     /// Which of the server's small tables were full.
     pub(crate) tables: Tables,
-    /// Tokens of sockets closed lately.
+    /// The tokens of sockets closed lately.
     pub(crate) stale: VecDeque<Token>,
     scheduled: BTreeMap<(Millis, u64), SimEvent>,
     serial: u64,
@@ -162,23 +165,23 @@ impl Network {
             .insert((self.now + in_ms, self.serial), event);
     }
 
-    /// When the next thing happens.
+    /// When the next event of the schedule is due.
     pub(crate) fn next_at(&self) -> Option<Millis> {
         self.scheduled.keys().next().map(|(at, _)| *at)
     }
 
-    /// Takes the next thing that is due.
+    /// Takes the next event of the schedule that is due.
     pub(crate) fn due(&mut self) -> Option<SimEvent> {
         let entry = self.scheduled.first_entry()?;
         (entry.key().0 <= self.now).then(|| entry.remove())
     }
 
-    /// One of 1,000 occasions, `odds` times.
+    /// Returns `true` on `odds` of 1,000 occasions.
     pub(crate) fn chance(&mut self, odds: u32) -> bool {
         odds > 0 && self.rng.u32(..1000) < odds
     }
 
-    /// How long a segment travels.
+    /// Draws how long a segment travels.
     pub(crate) fn latency(&mut self) -> Millis {
         self.rng.u64(1..=self.odds.latency_ms)
     }
@@ -190,8 +193,8 @@ impl Network {
         }
     }
 
-    /// A new connection; `at` are this end and the other, `room` is what the server can send
-    /// into it at least while nothing is read.
+    /// Opens a connection. `at` are the addresses of the server's end and of the peer, `room` is
+    /// the number of bytes that the server can send at least while the peer reads nothing.
     pub(crate) fn open(
         &mut self,
         client: Option<usize>,
@@ -207,7 +210,7 @@ impl Network {
         self.sockets.len() - 1
     }
 
-    /// Something new about a socket: on the ready list with it, once.
+    /// Puts a socket with something new on the ready list, once.
     pub(crate) fn edge(&mut self, source: Source) {
         let registered = match source {
             Source::Socket(s) => self.sockets[s].token.is_some() && !self.sockets[s].dropped,
@@ -222,7 +225,7 @@ impl Network {
         }
     }
 
-    /// What is to be reported of an entry of the ready list; nothing if it is over by now.
+    /// The event of an entry of the ready list; `None` if there is nothing to report any more.
     pub(crate) fn report(&self, source: Source) -> Option<Event> {
         let plain = |token, readable, writable| {
             Some(Event {
@@ -255,7 +258,7 @@ impl Network {
         }
     }
 
-    /// Sets a segment on its way, where there is one and none is.
+    /// Sets a segment on its way, if there is something to send and no segment is under way.
     pub(crate) fn set_off(&mut self, s: usize, direction: Direction) {
         let socket = &mut self.sockets[s];
         let channel = if direction == Direction::ToServer {
@@ -306,7 +309,7 @@ impl Network {
         self.set_off(s, direction);
     }
 
-    /// An error destroys a connection on the server's side. What has arrived stays readable.
+    /// An error breaks a connection at the server's end. What has arrived stays readable.
     pub(crate) fn break_off(&mut self, s: usize, error: Errno) {
         let socket = &mut self.sockets[s];
         if socket.broken || socket.dropped {
@@ -322,8 +325,8 @@ impl Network {
         self.edge(Source::Socket(s));
     }
 
-    /// A reset by the server destroys a connection on the other side, unread data with it:
-    /// not every system keeps that readable.
+    /// A reset by the server breaks a connection at the peer's end, and unread data is lost: not
+    /// every system keeps it readable.
     pub(crate) fn abort(&mut self, s: usize) {
         let socket = &mut self.sockets[s];
         socket.broken = true;
@@ -334,19 +337,19 @@ impl Network {
         }
     }
 
-    /// Makes the other end act soon, unless it is about to.
+    /// Makes the peer act in that time, unless it is about to act anyway.
     pub(crate) fn wake(&mut self, s: usize, in_ms: Millis) {
         if !std::mem::replace(&mut self.sockets[s].waking, true) {
             self.schedule(in_ms, SimEvent::Wake(s));
         }
     }
 
-    /// The other end acts now: it may be woken again.
+    /// The peer acts now: it may be woken again.
     pub(crate) fn woken(&mut self, s: usize) {
         self.sockets[s].waking = false;
     }
 
-    /// Sockets that the server has not closed.
+    /// The number of sockets that the server has not closed.
     pub(crate) fn open_sockets(&self) -> usize {
         let held = |socket: &&Socket| {
             !socket.dropped && (socket.token.is_some() || socket.accepted_at.is_some())

@@ -13,14 +13,14 @@ pub(crate) const NAME_SERVERS: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(45, 66, 0, 54)), 53),
 ];
 
-/// What a forger wants to be connected to.
+/// The address in a forged answer.
 const FORGED: [u8; 4] = [66, 66, 66, 66];
 
 const A: u16 = 1;
 const CNAME: u16 = 5;
 const AAAA: u16 = 28;
 
-/// How a connection to a name server goes.
+/// What becomes of a connection to a name server, and of a query.
 pub(crate) fn connect_outcome(odds: &Odds, to: SocketAddr) -> ConnectOutcome {
     let dead = odds.dns_dead_server && to == NAME_SERVERS[0];
     if dead {
@@ -154,14 +154,15 @@ impl Query {
         })
     }
 
-    /// The true answer; none for a dead name.
+    /// The true answer; `None` for a name that nobody answers for.
     fn answer(&self, net: &mut Network, over_tcp: bool) -> Option<Vec<u8>> {
         let number = self
             .name
             .strip_suffix(".example")
             .and_then(|name| name.split_once('-'));
         let found = number.and_then(|(class, number)| {
-            // A UDP association has several names for one address.
+            // A UDP association has several names for one address: a number, then a part that
+            // varies.
             let number = number.split('.').next()?;
             Some((class, number.parse::<usize>().ok()?))
         });
@@ -210,7 +211,7 @@ impl Query {
         }
     }
 
-    /// A response. Records behind a CNAME belong to the name that it gives.
+    /// Writes a response. Records behind a CNAME belong to the name that it gives.
     fn message(&self, rcode: u8, records: &[(u16, Vec<u8>)]) -> Vec<u8> {
         let mut message = self.id.to_be_bytes().to_vec();
         let count = u8::try_from(records.len()).unwrap_or(0);

@@ -1,7 +1,8 @@
-//! [`Net`] on the seeded world, over virtual time.
+//! Implements [`Net`] on the seeded world, over virtual time.
 //!
-//! The clock only moves inside [`Net::wait`]. A wait lets everything happen that is due, and
-//! with no event to deliver jumps to what comes next: the server's timeout or the schedule.
+//! The clock moves inside [`Net::wait`] alone. A wait runs all that is due in the schedule. If
+//! there is no event to deliver, the clock jumps to what comes first, the next entry of the
+//! schedule or the server's timeout.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -16,10 +17,10 @@ use crate::network::bind_listener::{ListenerHandle, route};
 use crate::network::name_server::{self, NameServer};
 use crate::world::{Actor, LAN_V4, LISTENERS, WAN_V4, WAN_V6, World};
 
-/// A connection of the server.
+/// The handle of a TCP connection that the server holds.
 pub(crate) struct StreamHandle(pub(crate) World, pub(crate) usize);
 
-/// A UDP socket of the server.
+/// The handle of a UDP socket that the server holds.
 pub(crate) struct UdpHandle(World, UdpUse);
 
 /// What a UDP socket is for.
@@ -255,7 +256,7 @@ impl Stream for StreamHandle {
 
 impl Drop for StreamHandle {
     fn drop(&mut self) {
-        // Unwinding may drop it while the world is borrowed.
+        // A panic may drop it while the world is borrowed.
         if let Ok(mut inner) = self.0.0.try_borrow_mut() {
             inner.network.close(self.1);
         }
@@ -310,7 +311,7 @@ impl Drop for UdpHandle {
     }
 }
 
-/// An event in short, as a line of the trace.
+/// The text of an event in a line of the trace.
 fn describe(event: &Event) -> String {
     let flags = [
         (event.readable, "readable "),

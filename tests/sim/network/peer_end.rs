@@ -1,5 +1,5 @@
-//! What the other ends of the server's connections do: clients, targets, name servers.
-//! No faults here, the other ends are the scenario's; what travels is subject to `network/mod.rs`.
+//! What the peers of the server's connections do to their ends: clients, targets, name servers. No
+//! fault strikes here.
 
 use nix::errno::Errno;
 
@@ -7,14 +7,14 @@ use crate::network::channel::payload;
 use crate::network::{Direction, Network, SimEvent};
 
 impl Network {
-    /// Sends what fits of `bytes`; how many.
+    /// Sends what fits of `bytes`. Returns the number of bytes.
     pub(crate) fn peer_send(&mut self, s: usize, bytes: &[u8]) -> usize {
         let len = self.sockets[s].to_server.put(bytes);
         self.set_off(s, Direction::ToServer);
         len
     }
 
-    /// Sends up to `len` bytes of a payload stream from a position on; how many.
+    /// Sends up to `len` bytes of a payload stream from a position on. Returns the number of bytes.
     pub(crate) fn peer_send_payload(&mut self, s: usize, seed: u64, at: u64, len: usize) -> usize {
         let mut bytes = [0; 512];
         let len = len.min(bytes.len()).min(self.sockets[s].to_server.room());
@@ -22,7 +22,7 @@ impl Network {
         self.peer_send(s, &bytes[..len])
     }
 
-    /// Receives into `buf`; how many.
+    /// Receives into `buf`. Returns the number of bytes.
     pub(crate) fn peer_receive(&mut self, s: usize, buf: &mut [u8]) -> usize {
         let channel = &mut self.sockets[s].from_server;
         let len = channel.look(buf);
@@ -31,13 +31,13 @@ impl Network {
         len
     }
 
-    /// Whether the server's end of stream comes next.
+    /// Returns `true` if the server's end of stream comes next.
     pub(crate) fn peer_sees_end(&self, s: usize) -> bool {
         let channel = &self.sockets[s].from_server;
         channel.has_ended() && channel.arrived() == 0
     }
 
-    /// Whether the other end has been reset by the server.
+    /// Returns `true` if the peer has been reset by the server.
     pub(crate) fn peer_sees_reset(&self, s: usize) -> bool {
         self.sockets[s].peer_was_reset
     }
@@ -48,7 +48,7 @@ impl Network {
         self.set_off(s, Direction::ToServer);
     }
 
-    /// Closes: with unread bytes that is a reset.
+    /// Closes; if there are unread bytes, by a reset.
     pub(crate) fn peer_closes(&mut self, s: usize) {
         if self.sockets[s].from_server.arrived() > 0 {
             return self.peer_resets(s);
@@ -64,7 +64,8 @@ impl Network {
         self.schedule(latency, SimEvent::Break(s, Errno::ECONNRESET));
     }
 
-    /// An unexpected peer of a BIND: it is closed or reset and gets no byte.
+    /// The step of an unexpected peer of a BIND, which must be closed or reset without receiving a
+    /// byte.
     pub(crate) fn expect_refusal(&mut self, s: usize) {
         if self.peer_receive(s, &mut [0; 16]) > 0 {
             self.fail(format!("unexpected peer {s} is told something"));
@@ -74,7 +75,7 @@ impl Network {
         }
     }
 
-    /// Vanishes without a word.
+    /// Vanishes: sends nothing any more, and answers nothing.
     pub(crate) fn peer_vanishes(&mut self, s: usize) {
         self.sockets[s].vanished = true;
     }

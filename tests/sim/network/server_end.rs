@@ -1,7 +1,6 @@
-//! What the server does to its TCP connections and its sockets of DNS queries: the system calls.
+//! The system calls of the server on its TCP connections and its sockets of DNS queries.
 //!
-//! A TCP connection has a number (`s`), a socket of a DNS query another (`m`). The faults that
-//! strike here are in `faults/streams.rs`.
+//! The faults that strike here are in `faults/streams.rs`.
 
 use anklet::net::Purpose;
 use anklet::state::slots::Token;
@@ -16,8 +15,8 @@ use crate::network::{Direction, Network, SimEvent, Source};
 /// a handshake's leftover payload (1 KiB at most) at once.
 pub(crate) const SEND_BUFFER_BYTES: usize = 1024;
 
-/// Connected it is larger than 16 KiB, which takes the head of a forwarded request, and what
-/// came along with one (8 KiB, what rewriting adds, and 1 KiB), at once.
+/// A connected socket has a send buffer of more than 16 KiB, which takes the head of a forwarded
+/// request, and what came along with one (8 KiB, what rewriting adds, and 1 KiB), at once.
 const HTTP_SEND_BUFFER_BYTES: usize = 10 * 1024;
 
 impl Network {
@@ -115,7 +114,8 @@ impl Network {
         Ok(len)
     }
 
-    /// The first write to a client with a connection at hand: the others have been given up.
+    /// Notes which connection has won the race: the one that is connected when the server first
+    /// writes to the client, as it has given up the others.
     fn note_winner(&mut self, s: usize) {
         let Some(client) = self.sockets[s]
             .client
@@ -132,7 +132,7 @@ impl Network {
         }
     }
 
-    /// The server ends its direction.
+    /// The server shuts its sending direction.
     pub(crate) fn shut(&mut self, s: usize) -> Result<(), Errno> {
         self.count_operation(s);
         let socket = &mut self.sockets[s];
@@ -144,13 +144,13 @@ impl Network {
             self.checks.progress();
             self.trace(|| format!("server ends socket {s}"));
             self.set_off(s, Direction::FromServer);
-            // The state changes (a hang-up, if the other end has ended too): Linux reports it.
+            // Linux reports the change of state: a hang-up, if the peer has ended too.
             self.edge(Source::Socket(s));
         }
         Ok(())
     }
 
-    /// The server closes: a reset where it asked for one or has not read everything.
+    /// The server closes: by a reset if it asked for one or has not read everything.
     pub(crate) fn close(&mut self, s: usize) {
         self.checks.progress();
         self.trace(|| format!("server closes socket {s}"));
@@ -205,7 +205,8 @@ impl Network {
         Ok(s)
     }
 
-    /// The server connects. Where to is known from the clients' scenarios; anything else fails.
+    /// The server connects to a target or a name server. Targets are known from the scenarios of
+    /// the clients; any other address breaks a property.
     pub(crate) fn connect(
         &mut self,
         to: SocketAddr,
@@ -262,8 +263,8 @@ impl Network {
         Ok(s)
     }
 
-    /// Whose target `to` is. A dial on behalf of another session than the one whose target it
-    /// is means that a key was stale.
+    /// The client whose target `to` is. If another session than that client's connects, a key was
+    /// stale.
     fn addr(&mut self, to: SocketAddr, token: Token) -> Option<(usize, ConnectOutcome)> {
         let Some((client, outcome)) =
             self.clients
@@ -332,7 +333,7 @@ impl Network {
         self.remember_stale(self.dns_sockets[m].token);
     }
 
-    /// The server closes its listeners: who waits there is reset.
+    /// The server closes its listeners: the connections in their backlogs are reset.
     pub(crate) fn close_listeners(&mut self) {
         for s in self.backlogs.take().into_iter().flatten().flatten() {
             self.abort(s);

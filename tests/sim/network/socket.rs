@@ -1,4 +1,4 @@
-//! The server's sockets: state only, and what epoll would say of it.
+//! The state of the server's sockets, and what epoll would report of it.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -12,62 +12,62 @@ use crate::network::channel::Channel;
 
 /// A TCP connection of the server.
 pub(crate) struct Socket {
-    /// Whose it is; DNS connections are nobody's.
+    /// The number of the client that it belongs to; `None` for a connection to a name server.
     pub(crate) client: Option<usize>,
-    /// What it was registered with.
+    /// The token that it was registered with.
     pub(crate) token: Option<Token>,
-    /// This end.
+    /// The address of the server's end.
     pub(crate) local: SocketAddr,
-    /// The other end.
+    /// The address of the peer.
     pub(crate) peer: SocketAddr,
-    /// Towards the server.
+    /// The bytes to the server.
     pub(crate) to_server: Channel,
-    /// Away from it.
+    /// The bytes from the server.
     pub(crate) from_server: Channel,
     /// A connect is under way.
     pub(crate) connecting: bool,
     /// When the server accepted it.
     pub(crate) accepted_at: Option<Millis>,
-    /// The error that the server has not been told.
+    /// The pending error, which the server has not read.
     pub(crate) error: Option<Errno>,
-    /// Both directions are destroyed.
+    /// An error or a reset has broken both directions.
     pub(crate) broken: bool,
     /// The server has shut its sending direction.
     pub(crate) shut: bool,
-    /// Bytes that it has written.
+    /// The number of bytes that the server has written.
     pub(crate) written: u64,
     /// The server has closed it.
     pub(crate) dropped: bool,
-    /// Its close will be an abort.
+    /// The server's close will be a reset.
     pub(crate) abort: bool,
-    /// An injected shortage hides what has arrived, from byte `sure` on.
+    /// An injected shortage hides what has arrived, from byte `peeked` on.
     pub(crate) read_held: bool,
-    /// Bytes that a peek has shown: a read gives them whole.
+    /// The number of bytes that a peek has shown: a read gives all of them.
     pub(crate) peeked: usize,
     /// An injected shortage hides the room to write.
     pub(crate) write_held: bool,
-    /// The writer saw no room: more of it is an edge.
+    /// The server saw no room to write: more room is an edge.
     pub(crate) write_blocked: bool,
     /// The server's end of stream, or its error, has been read.
     pub(crate) end_seen: bool,
-    /// The other end has seen a reset.
+    /// The peer has received a reset.
     pub(crate) peer_was_reset: bool,
-    /// The other end has closed: what reaches it is answered by a reset.
+    /// The peer has closed: what reaches it is answered by a reset.
     pub(crate) peer_closed: bool,
-    /// The other end has vanished: nothing comes from it, nothing reaches it.
+    /// The peer has vanished: nothing comes from it, nothing reaches it.
     pub(crate) vanished: bool,
     /// A segment is on its way, to the server and from it.
     pub(crate) moving: [bool; 2],
-    /// The other end is about to act.
+    /// The schedule has a step of the peer.
     pub(crate) waking: bool,
-    /// Operations, and reads that gave something, since the last wait.
+    /// The number of operations, and of reads that gave something, in this pass.
     pub(crate) spent: (u32, u32),
-    /// What the other end has done as the end of a tunnel.
+    /// What the peer has done as the end of a tunnel.
     pub(crate) progress: TunnelProgress,
 }
 
 impl Socket {
-    /// An open connection; `at` are this end and the other.
+    /// An open connection; `at` are the addresses of the server's end and of the peer.
     pub(crate) fn new(
         client: Option<usize>,
         at: (SocketAddr, SocketAddr),
@@ -121,7 +121,7 @@ impl Socket {
         (event.readable || event.writable || event.failed).then_some(event)
     }
 
-    /// Whether a read would not block.
+    /// Returns `true` if a read would not block.
     pub(crate) fn is_readable(&self) -> bool {
         let shown = if self.read_held {
             self.peeked
@@ -131,7 +131,7 @@ impl Socket {
         shown > 0 || self.to_server.has_ended() || self.broken
     }
 
-    /// Whether the writer has been told, or is to be told, that there is room.
+    /// Returns `true` if epoll reports that there is room to write.
     pub(crate) fn is_writable(&self) -> bool {
         let room =
             self.from_server.is_roomy() || (!self.write_blocked && self.from_server.room() > 0);

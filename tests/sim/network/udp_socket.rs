@@ -1,8 +1,7 @@
-//! The server's sockets of UDP associations, and the way of datagrams between them, the
-//! clients and the remotes.
+//! The server's sockets of UDP associations, and the system calls on them.
 //!
-//! Edges are those of Linux: each arrival and each error puts a socket on the ready list, and
-//! nothing else does. An error is told once, before anything that is queued.
+//! The edges are those of Linux: each arrival and each error puts a socket on the ready list, and
+//! nothing else does. A call returns a pending error once, before anything that is queued.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -17,39 +16,39 @@ use crate::network::datagram::Datagram;
 use crate::network::{Network, SimEvent, Source};
 use crate::world::{WAN_V4, WAN_V6};
 
-/// Where the ports of these sockets begin; each has its own.
+/// The port of the first of these sockets; each one has a port of its own.
 const PORT_FIRST: u16 = 40_000;
 
-/// All that an IPv4 packet carries over UDP, and all that an IPv6 one does.
+/// The number of bytes that a UDP datagram carries at most: over IPv4 and over IPv6.
 const BYTES_MAX: [usize; 2] = [65_507, 65_527];
 
 /// A UDP socket of an association.
 pub(crate) struct UdpSocket {
-    /// Whose association it is.
+    /// The number of the client whose association it is.
     pub(crate) client: usize,
-    /// Where it is bound.
+    /// The address that it is bound to.
     pub(crate) local: SocketAddr,
     /// The server has closed it.
     pub(crate) dropped: bool,
     token: Token,
-    /// Whom it accepts, with port 0 any port there; `None`: everybody.
+    /// The source that it receives from, where port 0 is any port; `None`: from everybody.
     accepts_from: Option<SocketAddr>,
     queue: VecDeque<Datagram>,
     room: usize,
     error: Option<Errno>,
     /// An injected shortage hides what is queued.
     held: bool,
-    /// The pass, and what was received and sent in it, in calls.
+    /// The number of a pass, and of the calls to receive and to send in it.
     pub(crate) spent: (u64, u32, usize),
 }
 
 impl UdpSocket {
-    /// Whether it is the one that the client sends to.
+    /// Returns `true` if it is the one that the client sends to (RFC 1928 BND).
     pub(crate) fn is_inner(&self) -> bool {
         self.accepts_from.is_some()
     }
 
-    /// Whether a receive would give something.
+    /// Returns `true` if a receive would give a datagram or an error.
     pub(crate) fn is_readable(&self) -> bool {
         self.error.is_some() || (!self.held && !self.queue.is_empty())
     }
@@ -124,8 +123,8 @@ impl Network {
         Ok(p)
     }
 
-    /// An inner socket is right at the address that the client's connection came to, for the
-    /// address that it came from.
+    /// Checks an inner socket: it is bound to the address that the client's connection came to, and
+    /// receives from the address that it came from.
     fn check_inner(&mut self, client: usize, local: SocketAddr, client_addr: SocketAddr) {
         let control = self.clients[client].connection.map(|s| &self.sockets[s]);
         let right = control.is_some_and(|control| {
@@ -138,7 +137,7 @@ impl Network {
         }
     }
 
-    /// The server narrows whom a socket accepts, and says whom it sends to.
+    /// The server connects a socket: it receives from that peer only, and sends to it.
     pub(crate) fn aim_udp_socket(&mut self, p: usize, peer: SocketAddr) -> Result<(), Errno> {
         self.checks.progress();
         let socket = &mut self.udp_sockets[p];
@@ -183,14 +182,14 @@ impl Network {
         self.edge(Source::UdpSocket(p));
     }
 
-    /// News of a datagram sent earlier reaches a socket.
+    /// The error of a datagram sent earlier reaches a socket.
     pub(crate) fn udp_fails(&mut self, p: usize, error: Errno) {
         self.trace(|| format!("UDP socket {p} is told {error}"));
         self.udp_sockets[p].error = Some(error);
         self.edge(Source::UdpSocket(p));
     }
 
-    /// An injected shortage is over.
+    /// An injected shortage at a socket is over.
     pub(crate) fn udp_released(&mut self, p: usize) {
         if std::mem::replace(&mut self.udp_sockets[p].held, false) {
             self.edge(Source::UdpSocket(p));
@@ -220,7 +219,7 @@ impl Network {
         );
         let right = socket.local.is_ipv6() == is_v6;
         if self.chance(self.odds.early_block) {
-            // As if the rest came a moment later.
+            // As if the rest had arrived a moment later.
             count = self.rng.usize(..count);
             self.udp_sockets[p].held = true;
             let latency = self.latency();
@@ -301,7 +300,8 @@ impl Network {
         Ok(count)
     }
 
-    /// Whether the system lets a datagram go; and whether anybody has asked for it.
+    /// Returns the error of the system if it does not send a datagram, and checks that the client
+    /// has asked for it.
     fn may_send(
         &mut self,
         client: usize,
@@ -345,7 +345,7 @@ impl Network {
         }
     }
 
-    /// How many associations have a socket to their client.
+    /// The number of associations that have a socket to their client.
     pub(crate) fn associations(&self) -> usize {
         let open = |socket: &&UdpSocket| socket.is_inner() && !socket.dropped;
         self.udp_sockets.iter().filter(open).count()

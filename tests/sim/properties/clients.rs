@@ -35,7 +35,7 @@ impl Network {
 }
 
 impl ClientActor {
-    /// The time may be up by which it must have come somewhere.
+    /// The client has come further, or is closed, by the time that was set for it.
     pub(crate) fn check_deadline(&self, net: &mut Network) {
         let client = &net.clients[self.client];
         let due = self.due_ms.is_some_and(|due_ms| due_ms <= net.now);

@@ -9,13 +9,14 @@ use crate::network::Network;
 use crate::network::datagram::{Datagram, Tag, open};
 
 impl Network {
-    /// What has become of a datagram.
+    /// The record of a datagram.
     pub(crate) fn delivery(&mut self, (client, number): (usize, u32)) -> Option<&mut Delivery> {
         let number = usize::try_from(number).ok()?;
         self.clients.get_mut(client)?.deliveries.get_mut(number)
     }
 
-    /// A datagram reaches a remote: the UDP socket that it came from, and its tag, if all is right.
+    /// Checks a datagram that reaches a remote. Returns the UDP socket that it came from and its
+    /// tag, if all is right.
     pub(crate) fn check_at_remote(
         &mut self,
         client: usize,
@@ -57,7 +58,7 @@ impl Network {
         Some((p, tag))
     }
 
-    /// A datagram reaches a client.
+    /// Checks a datagram that reaches a client.
     pub(crate) fn check_at_client(&mut self, client: usize, datagram: &Datagram) {
         let inner = self.clients[client]
             .inner
@@ -112,7 +113,7 @@ impl Network {
         }
     }
 
-    /// The association is over, or will be: what could arrive has arrived.
+    /// Checks that what must arrive has arrived, as the association is about to end.
     pub(crate) fn check_deliveries(&mut self, client: usize) {
         let now = self.now;
         if self.clients[client].faulted {

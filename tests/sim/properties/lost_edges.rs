@@ -1,5 +1,5 @@
 //! No edge is lost: when nothing is going to happen for a while, nothing is left that the server
-//! could move. Events are edge-triggered, so what it leaves then it would leave for ever.
+//! could move. Events are edge-triggered, so what it leaves then would be left for ever.
 
 use anklet::net::Millis;
 
@@ -9,16 +9,16 @@ use crate::network::udp_socket::UdpSocket;
 use crate::network::{Network, Source};
 use crate::world::LISTENERS;
 
-/// Nothing that could be moved waits this long.
+/// Nothing that the server could move waits longer than this.
 const QUIET_MS: Millis = 200;
 
-/// No connection waits this long to be accepted while there is room: accepting pauses for two
-/// seconds at most when descriptors run out.
+/// No connection waits longer than this to be accepted while there is room: accepting pauses for
+/// two seconds at most when descriptors run out.
 const ACCEPT_MS: Millis = 2_500;
 
 impl Network {
-    /// Judges the state in which nothing will happen for `gap_ms` (`None`: ever): the server
-    /// has been told everything, so nothing can be left that it could move.
+    /// Checks the state in which nothing is going to happen for `gap_ms` (`None`: ever). The server
+    /// has had all events, so nothing may be left that it could move.
     pub(crate) fn check_quiet(&mut self, gap_ms: Option<Millis>) {
         let longer = |ms| gap_ms.is_none_or(|gap_ms| gap_ms > ms);
         if !longer(QUIET_MS) || self.checks.closing {
@@ -44,7 +44,7 @@ impl Network {
         }
     }
 
-    /// What a tunnel could move and does not.
+    /// What the tunnel of a client could move and does not.
     fn lost_edge(&self, number: usize) -> Option<String> {
         let client = &self.clients[number];
         let connection = client.connection?;
@@ -67,7 +67,8 @@ impl Network {
                 ));
             }
             let (readable, writable) = (ends[from].is_readable(), ends[to].is_writable());
-            // Behind a request's body nothing is read until the answer has gone.
+            // Behind the body of a forwarded request nothing is read until the answer has been
+            // sent.
             let script = client
                 .scenario
                 .forward
@@ -86,7 +87,7 @@ impl Network {
         None
     }
 
-    /// Somebody who could be let in, and is not.
+    /// A peer of a BIND that could be accepted and is not.
     pub(crate) fn unaccepted_peer(&self) -> Option<String> {
         let left = |(d, bind_listener): &(usize, &BindListener)| {
             let told = !self.ready.contains(&Source::BindListener(*d));
@@ -99,7 +100,7 @@ impl Network {
         ))
     }
 
-    /// Something that has come for an association, and is left there.
+    /// A datagram, or bytes on the control connection, that an association could read and does not.
     pub(crate) fn unread_datagram(&self) -> Option<String> {
         let told = |source: Source| !self.ready.contains(&source);
         let left = |(p, socket): &(usize, &UdpSocket)| {

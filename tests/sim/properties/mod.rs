@@ -10,9 +10,10 @@
 //! tables.rs      not a property: when a refusal for want of room is right
 //! ```
 //!
-//! A property that is broken calls [`Network::fail`]; the first one is what the seed reports.
-//! That each byte of a tunnel is right is checked where it is received, in
-//! `clients/tunnel_end.rs`, and whom the server may connect to where it does, in `network/`.
+//! A broken property calls [`Network::fail`], and the first one is what the seed reports. Some are
+//! checked where they show: each byte of a tunnel where it is received (`clients/tunnel_end.rs`),
+//! and where the server may connect, listen and send to (`network/`). Besides, the server's own
+//! `Server::check` runs after each pass (`run.rs`).
 
 mod clients;
 mod datagrams;
@@ -26,33 +27,33 @@ use anklet::net::Millis;
 
 use crate::network::Network;
 
-/// What is counted, and the first property that was found broken.
+/// What the properties need to know, and the first one found broken.
 pub(crate) struct Checks {
-    /// Replaying: everything is printed.
+    /// The seed is replayed: everything is printed.
     pub(crate) is_traced: bool,
     /// The first property found broken.
     pub(crate) failure: Option<String>,
-    /// The server has been told to stop, or the clients to leave: any connection may end.
+    /// The server has been told to stop, or the clients leave: any connection may end.
     pub(crate) closing: bool,
     /// Tables are small: a connection may be closed before the first answer.
     pub(crate) small_tables: bool,
-    /// Sessions from which on the server need not accept.
+    /// The number of sessions from which on the server need not accept.
     pub(crate) sessions_full: usize,
-    /// Timeouts of the server: handshake, idle, half-closed.
+    /// The server's timeouts: handshake, idle tunnel, half-closed tunnel.
     pub(crate) timeouts_ms: [Millis; 3],
-    /// That of a listener to which nobody comes.
+    /// The server's timeout of a BIND without a peer.
     pub(crate) bind_ms: Millis,
-    /// That of an association without datagrams.
+    /// The server's timeout of an association without datagrams.
     pub(crate) udp_ms: Millis,
-    /// Only remotes that were written to may answer.
+    /// Only remotes that were sent to may send to a client.
     pub(crate) strict: bool,
-    /// Passes so far.
+    /// The number of passes so far.
     pub(crate) passes: u64,
-    /// Calls of accept since the last wait.
+    /// The number of calls of accept in this pass.
     pub(crate) accepts: u32,
-    /// Operations on any socket since the last wait.
+    /// The number of operations on any socket in this pass.
     pub(crate) operations: u32,
-    /// The last batch had nothing but events of closed sockets.
+    /// The last batch had only events of closed sockets.
     pub(crate) only_stale_events: bool,
     progressed: bool,
     events_delivered: bool,
@@ -84,7 +85,7 @@ impl Checks {
         }
     }
 
-    /// The server has done something that changes the world.
+    /// The server has done something that changes a socket.
     pub(crate) fn progress(&mut self) {
         self.progressed = true;
     }

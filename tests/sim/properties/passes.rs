@@ -1,38 +1,39 @@
 //! Properties of one pass of the server: its turns are bounded, an event of a closed socket wakes
-//! nobody, and there is no busy loop.
+//! no session, and there is no busy loop.
 
 use anklet::net::Millis;
 use anklet::state::batch::BATCH_MAX;
 
 use crate::network::Network;
 
-/// Operations on one connection in one pass. A flow reads, peeks and writes a handful of times
-/// per turn; refusing and a handshake in one segment take a few more.
+/// The number of operations on one connection in one pass, at most. A flow reads, peeks and writes
+/// about five times per turn; a refusal, and a handshake in one segment, take a few more.
 const OPERATIONS_MAX: u32 = 40;
 
-/// Reads that give something, from one end of a tunnel of which the client knows, in one pass:
-/// a turn fills one buffer, or peeks once and consumes what it has passed on.
+/// The number of reads that give something, from one end of an established tunnel in one pass, at
+/// most: a turn fills one buffer, or peeks once and consumes what it has passed on.
 const READS_MAX: u32 = 2;
 
-/// So many that the server will never come to the end of its pass.
+/// With this number of operations the pass will never end.
 const OPERATIONS_ENDLESS: u32 = 10_000;
 
-/// Calls of accept in one pass: 32 successes per listener and what ends each round.
+/// The number of calls of accept in one pass, at most: 32 successes per listener, and what ends
+/// each round.
 const ACCEPTS_MAX: u32 = 68;
 
-/// Passes in a row that ask for no waiting, hear nothing and move nothing. One is a timer that
-/// is due at once; more are a busy loop.
+/// The number of passes in a row without an event, without a wait and without progress, at most.
+/// One is a timer that is due at once; more than a few are a busy loop.
 const IDLE_PASSES_MAX: u32 = 3;
 
-/// Batches received from one socket in one pass: four, as its turn is bounded.
+/// The number of batches received from one UDP socket in one pass, at most: four in a turn.
 const RECEIVES_MAX: u32 = 4;
 
-/// Calls to send from one socket in one pass: for each of four batches two per datagram at
-/// worst, and as many again for answers to lookups.
+/// The number of calls to send from one UDP socket in one pass, at most: for each of four batches
+/// two per datagram, and as many again for answers to lookups.
 const SENDS_MAX: usize = 2 * 4 * 2 * BATCH_MAX;
 
 impl Network {
-    /// An operation on a connection.
+    /// Counts an operation on a connection.
     pub(crate) fn count_operation(&mut self, s: usize) {
         let spent = &mut self.sockets[s].spent;
         if *spent == (0, 0) {
@@ -52,12 +53,12 @@ impl Network {
         }
     }
 
-    /// The server has read, or peeked at, something.
+    /// Counts a read or a peek that gave something.
     pub(crate) fn count_read(&mut self, s: usize) {
         self.sockets[s].spent.1 += 1;
-        // The limit is that of a tunnel, which lasts as long as the server keeps the target. What
-        // the client sends behind that is discarded at once, up to 64 KiB: behind a forwarded
-        // request, and where the target broke after its end of stream had been passed on.
+        // The limit is that of a tunnel, which lasts as long as the server keeps the target's
+        // connection. Then what the client still sends is discarded at once, up to 64 KiB: behind a
+        // forwarded request, and where the target broke after its end of stream was passed on.
         let is_tunnel = self.sockets[s].client.is_some_and(|client| {
             let target = self.clients[client].target;
             target.is_some_and(|target| !self.sockets[target].dropped)
@@ -69,7 +70,7 @@ impl Network {
         }
     }
 
-    /// The server has passed on bytes.
+    /// Notes that the server has written bytes.
     pub(crate) fn count_moved(&mut self, s: usize) {
         self.checks.progressed = true;
         if let Some(client) = self.sockets[s].client {
@@ -97,7 +98,7 @@ impl Network {
         }
     }
 
-    /// Judges the pass that ends with this wait.
+    /// Checks the pass that ends with this wait.
     pub(crate) fn check_pass(&mut self, timeout_ms: Option<Millis>) {
         self.checks.passes += 1;
         if self.checks.accepts > ACCEPTS_MAX {
@@ -121,7 +122,7 @@ impl Network {
         }
         let (progressed, events_delivered) = (self.checks.progressed, self.checks.events_delivered);
         (self.checks.progressed, self.checks.events_delivered) = (false, false);
-        // A timeout of one millisecond, again and again, is a busy loop as well.
+        // A timeout of one millisecond again and again is a busy loop as well.
         if progressed || events_delivered || timeout_ms.is_none_or(|timeout_ms| timeout_ms > 1) {
             self.checks.idle_passes = 0;
             return;

@@ -1,5 +1,5 @@
-//! The server's small tables, counted from what it does: a refusal "for want of room" is only right
-//! where a table may have been full since its client came.
+//! How full the server's small tables are, as its sockets show: a refusal for want of room is right
+//! only if the table may have been full since the client was accepted.
 
 use std::net::IpAddr;
 
@@ -8,16 +8,16 @@ use anklet::net::Millis;
 
 use crate::network::Network;
 
-/// When each table was last seen full, for whomever: BINDs, associations, heads.
+/// When each table was last full, for all clients or for one: BINDs, associations, heads.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tables {
-    /// How large they are.
+    /// The sizes of the tables.
     pub(crate) limits: Limits,
     full_ms: [Option<Millis>; 3],
 }
 
 impl Network {
-    /// Looks which tables are full: to be called before anything leaves one.
+    /// Notes which tables are full; to be called before an entry leaves one.
     pub(crate) fn note_full(&mut self) {
         let limits = &self.tables.limits;
         let ip = |client: usize| self.clients[client].scenario.from.ip();
@@ -40,7 +40,7 @@ impl Network {
                 limits.associations_max,
                 limits.per_client_associations_max,
             ),
-            // A quarter of the heads are one client's.
+            // One client may hold a quarter of the heads.
             is_full(&heads, limits.heads_max, limits.heads_max.div_ceil(4)),
         ];
         for (last, full) in self.tables.full_ms.iter_mut().zip(full) {
@@ -50,7 +50,7 @@ impl Network {
         }
     }
 
-    /// Whether the table that a client needs may have been full since it was accepted.
+    /// Returns `true` if the table that a client needs may have been full since it was accepted.
     pub(crate) fn was_full(&mut self, client: usize) -> bool {
         self.note_full();
         let scenario = &self.clients[client].scenario;
@@ -65,8 +65,8 @@ impl Network {
         self.tables.full_ms[table] >= since && since.is_some()
     }
 
-    /// Whether an HTTP client's head may be kept: from accept, as its first bytes may be there,
-    /// until its target has taken what came along.
+    /// Returns `true` if the server may hold the head of an HTTP client: from accept, as its first
+    /// bytes may be there, until its target has taken what came along with the head.
     fn may_hold_head(&self, client: usize) -> bool {
         let client = &self.clients[client];
         let connection = client.connection.map(|s| &self.sockets[s]);
@@ -78,7 +78,7 @@ impl Network {
     }
 }
 
-/// Whether there is no room for one more of all, or of somebody's.
+/// Returns `true` if there is no room for one more entry, of all clients or of one.
 fn is_full(owners: &[IpAddr], max: usize, per_client_max: usize) -> bool {
     let of = |ip: &IpAddr| owners.iter().filter(|owner| *owner == ip).count();
     owners.len() >= max || owners.iter().any(|ip| of(ip) >= per_client_max)

@@ -7,12 +7,12 @@ use crate::clients::scenario::TunnelProgress;
 use crate::clients::tunnel_end::TunnelEnd;
 use crate::network::Network;
 
-/// Slack for what the server may round off its timeouts.
+/// How much the server may round off its timeouts.
 const SLACK_MS: Millis = 1_000;
 
 impl TunnelEnd {
-    /// An orderly end is only right when the other end has ended, and behind its last byte;
-    /// or when the tunnel has been silent for as long as it may be.
+    /// Checks an end of stream: it is right only behind the last byte of the other end, which has
+    /// ended; or when the tunnel has been silent for as long as it may be (T6).
     pub(crate) fn check_end(&self, net: &mut Network) {
         let received = net.sockets[self.s].progress.received;
         let other = self.other(net);
@@ -26,7 +26,8 @@ impl TunnelEnd {
             .filter(|_| self.side == 1);
         let (sent, ended) = match forward {
             None => (other.sent, other.fin),
-            // Whose request is forwarded is told of its end by the answer's.
+            // The target of a forwarded request receives its end of stream when its answer has
+            // ended.
             Some(forward) => {
                 let sent = (forward.head_len as u64 + other.sent).min(forward.script.len() as u64);
                 let whole = sent == forward.script.len() as u64;
@@ -45,7 +46,8 @@ impl TunnelEnd {
         ));
     }
 
-    /// A reset is only right when there was one on the other side, or the time was up.
+    /// Checks a reset: it is right only if the other end was reset, or a timeout of the tunnel has
+    /// passed (T2, T6).
     pub(crate) fn check_reset(&self, net: &mut Network) {
         let client = &net.clients[self.client];
         let cause = client.faulted || self.other(net).left || net.checks.closing;
@@ -72,13 +74,13 @@ impl TunnelEnd {
         other.map(|s| net.sockets[s].progress).unwrap_or_default()
     }
 
-    /// Whether it is the target of an attempt that was not the first to stand, or for which
-    /// there was no client any more when it stood.
+    /// Returns `true` if it is the target of an attempt that has lost the race, or for which there
+    /// was no client any more when it was connected.
     fn is_unused_attempt(&self, net: &Network) -> bool {
         let client = &net.clients[self.client];
         let unused = net.sockets[self.s].progress.received == 0 && client.target != Some(self.s);
         let socket = &net.sockets[self.s];
-        // Somebody who comes to a listener may find it closed.
+        // A peer of a BIND may find the listener closed.
         let peer = client.bind_listener.is_some() && socket.accepted_at.is_none();
         let late = peer || client.targets.len() > 1 || client.faulted || self.other(net).left;
         self.side == 1 && unused && late

@@ -73,7 +73,8 @@ fn trickle(rng: &mut Rng, client: &mut Behaviour, target: &mut Behaviour) {
 }
 
 impl Scenario {
-    /// The target of a forwarded request answers, at once or when it has the request, and ends.
+    /// Makes the target one of a forwarded request: it answers, at once or when it has the request,
+    /// and ends.
     pub(super) fn draw_forwarded_answer(&mut self, rng: &mut Rng) {
         let dripping = self.kind == Kind::Dripper;
         let target = &mut self.behaviours[1];

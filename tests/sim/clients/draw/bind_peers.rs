@@ -26,7 +26,8 @@ impl Scenario {
         };
         self.any_peer = rng.u8(..4) == 0;
         let mut peers = self.unexpected_peers(rng, number, when);
-        // A peer that could be connected to comes; so does, for a name, only the one address.
+        // A target that could be connected to connects instead; of a name's addresses only a good
+        // one.
         let comes = !matches!(
             self.kind,
             Kind::Unreachable | Kind::GivesUp | Kind::Forbidden
@@ -34,7 +35,8 @@ impl Scenario {
         if comes {
             peers.extend(self.expected_peers(rng, when));
             self.codes = vec![0];
-            // SOCKS4 cannot say an IPv6 address: a peer that is not told of it does not come.
+            // A reply of SOCKS4 has no room for the IPv6 address of the listener, so the peer
+            // cannot know it and does not connect.
             let is_v6 = |(addr, _): &(SocketAddr, ConnectOutcome)| addr.is_ipv6();
             if self.dialect == Dialect::Socks4 && self.target_addrs.iter().any(is_v6) {
                 peers.retain(|peer| !peer.expected);
@@ -53,7 +55,7 @@ impl Scenario {
         number: u8,
         when: impl Fn(&mut Rng) -> Millis,
     ) -> Vec<BindPeer> {
-        // Of a private network, which nobody may reach, or of the Internet.
+        // Of a private network, which the rules forbid, or of the Internet.
         let nets = [[10, 0, 0, 5], [45, 99, 0, number]];
         let nets = if self.any_peer { &nets[..1] } else { &nets };
         let mut peers = Vec::new();
@@ -68,8 +70,8 @@ impl Scenario {
         peers
     }
 
-    /// The peer that the client expects, which may come twice. The target's other addresses are
-    /// forgotten.
+    /// The peer that the client expects, which may connect twice. The target's other addresses are
+    /// removed.
     fn expected_peers(
         &mut self,
         rng: &mut Rng,

@@ -10,7 +10,7 @@ use crate::clients::draw::CREDENTIAL;
 use crate::clients::scenario::{Dialect, Kind, Pace, Scenario};
 use crate::network::channel::payload;
 
-/// Addresses that nobody may reach, port 1080.
+/// Addresses that the rules forbid, with port 1080.
 const FORBIDDEN: [[u8; 4]; 5] = [
     [127, 0, 0, 1],
     [192, 168, 1, 1],
@@ -19,7 +19,7 @@ const FORBIDDEN: [[u8; 4]; 5] = [
     [224, 0, 0, 1],
 ];
 
-/// Where a request goes to.
+/// The destination in a request.
 enum Place {
     Addr(SocketAddr),
     Name(String, u16),
@@ -37,7 +37,7 @@ impl Scenario {
         if self.kind == Kind::Dripper {
             self.pace = Pace::Dripping;
         } else if self.kind == Kind::Trickler {
-            // It sleeps too long to see a refusal in time.
+            // Its pauses are too long to see a refusal in time.
             self.pace = Pace::Stepwise;
         } else if self.kind == Kind::Pipeliner || self.forward.is_some() {
             self.pace = Pace::Pipelined;
@@ -88,7 +88,7 @@ impl Scenario {
         self.handshake.push(request);
     }
 
-    /// The SOCKS4 memo, and 4A for names.
+    /// Draws a request of SOCKS4, or of 4A for a name.
     fn socks4(&mut self, rng: &mut Rng, place: &Place, needs_password: bool) {
         let addr = match place {
             Place::Addr(addr) => match addr.ip() {
@@ -107,7 +107,7 @@ impl Scenario {
             request.push(0);
         }
         if self.kind == Kind::Garbage && rng.bool() {
-            // A user id without an end: closed without a word.
+            // A user id without an end: closed without a reply (S3).
             request.truncate(8);
             request.extend([b'x'; 300]);
             (self.codes, self.target_addrs) = (Vec::new(), Vec::new());
@@ -119,7 +119,7 @@ impl Scenario {
             self.codes = self.codes.iter().map(granted).collect();
         }
         if needs_password && !self.codes.is_empty() {
-            // A user id proves nothing.
+            // A user id proves nothing (S4).
             (self.codes, self.bind_peers) = (vec![91], None);
         }
         self.handshake = vec![request];
@@ -152,7 +152,7 @@ impl Scenario {
             let send = usize::try_from(self.behaviours[0].send).unwrap_or(0);
             let mut body = vec![0; send];
             payload(u64::from(number) * 2, 0, &mut body);
-            // Nobody listens for long to what comes behind the body.
+            // The server discards only for a while what comes behind the body.
             let excess_max = if self.kind == Kind::Dripper { 20 } else { 600 };
             let (head, forward) = http::forward(rng, &authority, &login, &body, excess_max);
             self.behaviours[0].send = forward.upload.len() as u64;
@@ -216,8 +216,8 @@ impl Place {
     }
 }
 
-/// What HTTP says where SOCKS5 has a code. A name that does not resolve, and one that nobody
-/// answers for in time, are one code and two statuses.
+/// The statuses of HTTP that stand for a code of SOCKS5. A name that does not resolve and one
+/// without an answer in time have one code, but two statuses.
 fn statuses(code: u16) -> &'static [u16] {
     match code {
         0 => &[200],
@@ -229,7 +229,7 @@ fn statuses(code: u16) -> &'static [u16] {
     }
 }
 
-/// A head, then each field with its length in front.
+/// Writes the first part as it is, then each other part with its length in front.
 fn fields(parts: &[&[u8]]) -> Vec<u8> {
     let mut message = parts[0].to_vec();
     for part in &parts[1..] {

@@ -1,5 +1,5 @@
-//! What HTTP clients send, and what of it their targets are to get. Written out by hand: none
-//! of it comes from the code that is tested.
+//! What HTTP clients send, and what their targets are to receive of it. Written out here, so that
+//! none of it comes from the code that is tested.
 
 use fastrand::Rng;
 
@@ -9,10 +9,10 @@ use crate::network::channel::payload;
 /// The longest head that the server takes.
 const HEAD_MAX: usize = 8192;
 
-/// The most fields that it takes.
+/// The number of fields that it takes at most.
 const FIELDS_MAX: usize = 100;
 
-/// What a client says of itself: the credential, if it has one.
+/// The field with the client's credential, if it has one.
 pub(crate) fn login(credential: Option<(&[u8], &[u8])>) -> String {
     credential.map_or(String::new(), |(name, password)| {
         let text = base64(&[name, b":", password].concat());
@@ -20,13 +20,13 @@ pub(crate) fn login(credential: Option<(&[u8], &[u8])>) -> String {
     })
 }
 
-/// A CONNECT.
+/// The head of a CONNECT.
 pub(crate) fn connect(authority: &str, login: &str) -> Vec<u8> {
     format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{login}\r\n").into_bytes()
 }
 
-/// A request to be forwarded, with that body, whole or in chunks, and up to so many bytes
-/// behind it: its head, and what follows.
+/// Draws a request to be forwarded, with that body, by length or in chunks, and up to `excess_max`
+/// bytes behind it. Returns its head, and what follows.
 pub(crate) fn forward(
     rng: &mut Rng,
     authority: &str,
@@ -61,7 +61,7 @@ pub(crate) fn forward(
     };
     let script = [rewritten.as_bytes(), &upload].concat();
     if rng.bool() {
-        // Bytes that belong to nothing, or another request.
+        // Bytes that are no request, or that could begin another one.
         let mut excess = vec![b'G'; rng.usize(1..=excess_max)];
         if rng.bool() {
             payload(rng.u64(..), 0, &mut excess);
@@ -96,7 +96,7 @@ fn chunks(rng: &mut Rng, body: &[u8]) -> Vec<u8> {
     message
 }
 
-/// A head that deserves a refusal, and its status.
+/// Draws a head that is to be refused, and the status of the refusal.
 pub(crate) fn garbage(rng: &mut Rng, authority: &str) -> (Vec<u8>, u16) {
     let get = format!("GET http://{authority}/ HTTP/1.1\r\nHost: a\r\n");
     let (text, status) = match rng.u8(..8) {
@@ -121,7 +121,7 @@ pub(crate) fn garbage(rng: &mut Rng, authority: &str) -> (Vec<u8>, u16) {
     (text.into_bytes(), status)
 }
 
-/// RFC 4648 §4.
+/// Encodes in base64 (RFC 4648 §4).
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();

@@ -1,7 +1,8 @@
-//! The weighted table of actions, and how a client is drawn from it.
+//! Draws the scenario of each client: its kind from a weighted table, then all else that it and its
+//! target are going to do.
 //!
-//! What a client and its target do follows from the seed alone, never from what the server
-//! does: so each scenario knows which outcomes are right.
+//! A scenario follows from the seed alone, never from what the server does: so it is known
+//! beforehand which outcomes are right.
 
 mod behaviours;
 mod bind_peers;
@@ -19,7 +20,7 @@ use crate::clients::scenario::{Client, Dialect, End, Kind, Pace, Scenario, Stop}
 use crate::faults::Odds;
 use crate::network::channel::payload;
 
-/// The one user of worlds with passwords, and his password.
+/// The name and the password of the one user in worlds with a password.
 pub(crate) const CREDENTIAL: (&[u8], &[u8]) = (b"someone", b"open sesame");
 
 /// Every kind with its weight.
@@ -87,7 +88,7 @@ impl Client {
         scenario.draw_handshake(rng, number, needs_password);
         scenario.draw_stop(rng);
         let dns = odds.dns_loss > 0 || odds.dns_slow > 0 || !odds.exhausted.is_empty();
-        // Nothing is expected of a datagram to a name.
+        // A datagram to a name need not arrive, so a UDP association needs no excuse.
         let faulted = dns && scenario.name.is_some() && scenario.udp.is_none();
         let targets = Vec::new();
         Self {
@@ -119,7 +120,7 @@ fn draw(rng: &mut Rng) -> Kind {
     Kind::Transfer
 }
 
-/// What a client of that kind speaks.
+/// Draws the protocol of a client of that kind.
 fn dialect(rng: &mut Rng, kind: Kind, number: u8) -> Dialect {
     use Kind::{HalfCloser, Idler, NeverReader, Trickler};
     // A forwarded request is answered once, and its client takes a first byte that is an H for

@@ -18,7 +18,7 @@ impl Scenario {
             port,
         );
         let named = rng.bool();
-        // SOCKS4 has no other addresses.
+        // SOCKS4 has IPv4 addresses only.
         let v6 = if self.dialect == Dialect::Socks4 && !named {
             v4(2)
         } else {
@@ -76,8 +76,8 @@ impl Scenario {
     }
 }
 
-/// How an attempt fails, and the code of the reply. Who gives up does so during an attempt that
-/// nobody answers.
+/// Draws how an attempt fails, and the code of the reply. A client that gives up does so during an
+/// attempt that nobody answers.
 fn unreachable(rng: &mut Rng, kind: Kind) -> (ConnectOutcome, u16) {
     match rng.u8(..4) {
         _ if kind == Kind::GivesUp => (ConnectOutcome::NoAnswer, 6),
@@ -88,8 +88,8 @@ fn unreachable(rng: &mut Rng, kind: Kind) -> (ConnectOutcome, u16) {
     }
 }
 
-/// The addresses of a name, of which the first one is good: an IPv6 address may be another, and
-/// an address that refuses may stand before both.
+/// Draws the addresses of a name: a good one, perhaps an IPv6 address behind it, and perhaps an
+/// address that refuses in front.
 fn named_addrs(
     rng: &mut Rng,
     [first, refusing, v6]: [SocketAddr; 3],

@@ -14,7 +14,8 @@ use crate::clients::udp_scenario::{
 };
 use crate::network::datagram::{TAG_BYTES, Tag, UNDELIVERABLE, header};
 
-/// A client that has been silent so long may come back with another port (30 s, and the way).
+/// A client that has been silent for this long may send from another port: 30 s (U3), and the way
+/// of the datagrams.
 const SILENCE_MS: (Millis, Millis) = (32_000, 36_000);
 
 impl Scenario {
@@ -85,7 +86,7 @@ impl Scenario {
             1 => {
                 let tag = undeliverable(client.into());
                 let bytes = [header(first), tag.write(50)].concat();
-                // While the association is its first port's.
+                // As long as the association belongs to its first port.
                 if calm && port == 0 && rng.bool() {
                     UdpAction::SendFromOtherPort(bytes)
                 } else {
@@ -97,7 +98,7 @@ impl Scenario {
         }
     }
 
-    /// Draws a datagram that is in order.
+    /// Draws an action that sends a valid datagram.
     fn send(
         &self,
         rng: &mut Rng,
@@ -108,7 +109,7 @@ impl Scenario {
     ) -> UdpAction {
         let remote = loop {
             let remote = rng.usize(..remotes.len());
-            // The first one is always there to be written to.
+            // The first remote can always be sent to.
             if remote == 0 || remotes[remote].behaviour != Unsolicited {
                 break remote;
             }
@@ -167,7 +168,7 @@ fn remotes(rng: &mut Rng, number: u8) -> Vec<Remote> {
         } else {
             v4
         };
-        // Somebody has to be written to.
+        // The first remote can be sent to.
         let behaviours = if at == 0 {
             &behaviours[..6]
         } else {
@@ -181,7 +182,7 @@ fn remotes(rng: &mut Rng, number: u8) -> Vec<Remote> {
     (0..rng.u8(1..5)).map(|at| remote(at, rng)).collect()
 }
 
-/// A datagram with which something is wrong, for a remote of the client.
+/// Draws a datagram that the server must drop, for a remote of the client.
 fn invalid_datagram(rng: &mut Rng, client: usize, addr: SocketAddr) -> Vec<u8> {
     let mut bytes = [header(addr), undeliverable(client).write(50)].concat();
     let header_len = bytes.len() - 50;

@@ -1,4 +1,4 @@
-//! The simulated sockets make the edges that Linux makes.
+//! The simulated sockets report the edges that Linux reports.
 
 use super::*;
 use anklet::state::slots::{Key, Role};
@@ -16,7 +16,7 @@ fn connected() -> (World, StreamHandle) {
     (world, stream)
 }
 
-/// What comes within a second, as one batch.
+/// The events of one wait of up to a second.
 fn events(world: &mut World) -> Vec<String> {
     let mut events = Vec::new();
     world
