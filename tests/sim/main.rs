@@ -131,6 +131,7 @@ struct Ways {
 }
 
 impl Ways {
+    /// Adds the ways that a client has taken.
     fn count(&mut self, client: &Client) {
         let dialects = [Socks5, Socks4, Connect, Forward];
         for (count, dialect) in self.dialects.iter_mut().zip(dialects) {

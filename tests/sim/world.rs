@@ -111,10 +111,7 @@ impl World {
         };
         let world = Self(Rc::new(RefCell::new(world)));
         let times = world.config().timeouts;
-        let times_ms = [times.handshake_ms, times.idle_ms, times.half_close_ms].map(Millis::from);
-        world.network().checks.timeouts_ms = times_ms;
-        world.network().checks.bind_ms = times.bind_ms.into();
-        world.network().checks.udp_ms = times.udp_ms.into();
+        world.network().checks.timeouts = times;
         world
     }
 
@@ -223,6 +220,7 @@ impl Inner {
         }
     }
 
+    /// Runs an event of the schedule.
     fn run(&mut self, event: SimEvent) {
         let net = &mut self.network;
         match event {
@@ -273,6 +271,7 @@ impl Inner {
         }
     }
 
+    /// A client connects.
     fn start(&mut self, client: usize) {
         let net = &mut self.network;
         let listener = net.sockets.len() % LISTENERS.len();
@@ -326,6 +325,7 @@ impl Inner {
         net.wake(s, 0);
     }
 
+    /// The actor at the other end of a connection takes a step.
     fn act(&mut self, s: usize) {
         let net = &mut self.network;
         net.woken(s);
@@ -341,6 +341,7 @@ impl Inner {
         }
     }
 
+    /// All clients leave.
     fn leave(&mut self) {
         let net = &mut self.network;
         net.checks.closing = true;

@@ -18,15 +18,20 @@ pub(crate) const LATE_MS: Millis = 5_000;
 /// How long a handshake takes that is sent byte by byte, a quarter more or less.
 const DRIP_MS: Millis = 3_000;
 
+/// What a client waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// For the answer to its methods (RFC 1928 §3).
     Method,
+    /// For the answer to its credential (RFC 1929 §2).
     Login,
+    /// For the reply to its request.
     Reply,
+    /// Nothing: it has a tunnel.
     Tunnel,
-    /// A UDP association.
+    /// Nothing: it has a UDP association.
     Associated,
-    /// Refused with a reply, or with the answer to a method or a login.
+    /// To be closed, as it was refused.
     Refused,
     /// It has left, by its own choice.
     Left,
@@ -34,20 +39,30 @@ pub(crate) enum Stage {
 
 /// The actor of a client.
 pub(crate) struct ClientActor {
+    /// The number of the client.
     pub(crate) client: usize,
+    /// The socket of its connection.
     pub(crate) s: usize,
-    pub(crate) sent: usize,
-    pub(crate) next_ms: Millis,
-    pub(crate) leave_ms: Option<Millis>,
+    /// The number of bytes of the handshake that are sent.
+    sent: usize,
+    /// When it may send the next byte.
+    next_ms: Millis,
+    /// When it leaves, if it stops within the handshake.
+    leave_ms: Option<Millis>,
+    /// What it waits for.
     pub(crate) stage: Stage,
-    pub(crate) reply: Vec<u8>,
+    /// What has been received of a reply.
+    pub(super) reply: Vec<u8>,
     /// The first reply to BIND has been received.
-    pub(crate) bound: bool,
-    pub(crate) timed: bool,
+    pub(super) bound: bool,
+    /// It has been accepted, and the time of its handshake is set.
+    is_timed: bool,
     /// When it must have come further, or be closed.
     pub(crate) due_ms: Option<Millis>,
-    pub(crate) tunnel_end: TunnelEnd,
-    pub(crate) udp_client: Option<UdpClient>,
+    /// Its end of the tunnel.
+    tunnel_end: TunnelEnd,
+    /// Its side of a UDP association.
+    pub(super) udp_client: Option<UdpClient>,
 }
 
 impl ClientActor {
@@ -65,7 +80,7 @@ impl ClientActor {
             },
             reply: Vec::new(),
             bound: false,
-            timed: false,
+            is_timed: false,
             due_ms: None,
             tunnel_end: TunnelEnd::new(net, client, 0, s),
             udp_client: None,
@@ -83,15 +98,18 @@ impl ClientActor {
         self.read_replies(net);
         self.send_handshake(net);
         self.stop_early(net);
-        if !self.timed && net.sockets[self.s].accepted_at.is_some() {
-            self.timed = true;
+        if !self.is_timed && net.sockets[self.s].accepted_at.is_some() {
+            self.is_timed = true;
             if net.clients[self.client].scenario.kind == Kind::Unfinished {
-                self.due_in(net, net.checks.timeouts_ms[0] + LATE_MS);
+                self.due_in(
+                    net,
+                    Millis::from(net.checks.timeouts.handshake_ms) + LATE_MS,
+                );
             }
         }
         let scenario = &net.clients[self.client].scenario;
         let ahead = scenario.pace == Pace::Pipelined || scenario.forward.is_some();
-        let ahead = ahead && scenario.udp.is_none() && self.has_said_all(net);
+        let ahead = ahead && scenario.udp.is_none() && self.has_sent_handshake(net);
         match self.stage {
             Stage::Tunnel => self.tunnel_end.step(net, true),
             Stage::Associated => self.run_udp(net),
@@ -124,14 +142,10 @@ impl ClientActor {
         }
     }
 
-    fn has_said_all(&self, net: &Network) -> bool {
-        self.sent
-            == net.clients[self.client]
-                .scenario
-                .handshake
-                .iter()
-                .map(Vec::len)
-                .sum::<usize>()
+    /// Returns `true` if the whole handshake is sent.
+    fn has_sent_handshake(&self, net: &Network) -> bool {
+        let messages = net.clients[self.client].scenario.handshake.iter();
+        self.sent == messages.map(Vec::len).sum::<usize>()
     }
 
     /// Sends what may be sent now of the handshake.

@@ -26,7 +26,7 @@ const LOOKUP_MS: Millis = 20_000;
 impl ClientActor {
     /// Reads replies, and no byte behind the last one: what follows belongs to the tunnel.
     pub(super) fn read_replies(&mut self, net: &mut Network) {
-        // Each round reads at least one byte, or takes an answer.
+        // Bounded: each round reads at least one byte, or a whole reply.
         while let Some(len) = self.reply_len(net) {
             let missing = len - self.reply.len();
             if missing == 0 {
@@ -71,6 +71,7 @@ impl ClientActor {
         len
     }
 
+    /// A whole reply has been received.
     fn reply_read(&mut self, net: &mut Network) {
         let reply = std::mem::take(&mut self.reply);
         let scenario = &net.clients[self.client].scenario;
@@ -105,6 +106,7 @@ impl ClientActor {
         }
     }
 
+    /// The request has been replied to.
     fn replied(&mut self, net: &mut Network, reply: Reply) {
         let (client, number) = (&net.clients[self.client], self.client);
         let dialect = client.scenario.dialect;
@@ -121,22 +123,22 @@ impl ClientActor {
         if client.scenario.udp.is_some() {
             return self.associate_replied(net, reply);
         }
-        let is_told = |s: &&usize| {
+        let is_named = |s: &&usize| {
             let socket = &net.sockets[**s];
-            let told = if self.bound {
+            let addr = if self.bound {
                 socket.peer
             } else {
                 socket.local
             };
             // A reply of SOCKS4 has no room for an IPv6 address.
-            let unsaid = dialect == Dialect::Socks4 && told.is_ipv6();
+            let without_ip = dialect == Dialect::Socks4 && addr.is_ipv6();
             reply
                 .bound
-                .is_some_and(|bound| bound == told || (unsaid && bound.port() == told.port()))
+                .is_some_and(|bound| bound == addr || (without_ip && bound.port() == addr.port()))
         };
         let target = match dialect.is_http() {
             true => client.winner,
-            false => client.targets.iter().find(is_told).copied(),
+            false => client.targets.iter().find(is_named).copied(),
         };
         self.start_tunnel(net, target);
     }
@@ -163,7 +165,7 @@ impl ClientActor {
         let wait_ms = if comes {
             BIND_PEER_MS
         } else {
-            net.checks.bind_ms + LATE_MS
+            Millis::from(net.checks.timeouts.bind_ms) + LATE_MS
         };
         if net.clients[self.client].scenario.stop.is_none() {
             self.due_in(net, wait_ms);
@@ -222,7 +224,7 @@ impl ClientActor {
         let wait_ms = if ends {
             CANCEL_MS
         } else {
-            net.checks.udp_ms + LOOKUP_MS + LATE_MS
+            Millis::from(net.checks.timeouts.udp_ms) + LOOKUP_MS + LATE_MS
         };
         self.due_in(net, wait_ms);
     }
@@ -243,8 +245,12 @@ impl ClientActor {
             self.due_in(net, TRANSFER_MS);
         } else if scenario.kind == Kind::Idler {
             let half_closed = scenario.behaviours[0].end == End::Fin;
-            let timeout_ms = net.checks.timeouts_ms[if half_closed { 2 } else { 1 }];
-            self.due_in(net, timeout_ms + LATE_MS);
+            let timeouts = &net.checks.timeouts;
+            let timeout_ms = match half_closed {
+                true => timeouts.half_close_ms,
+                false => timeouts.idle_ms,
+            };
+            self.due_in(net, Millis::from(timeout_ms) + LATE_MS);
         } else {
             self.due_ms = None;
         }

@@ -65,7 +65,7 @@ pub(crate) struct Behaviour {
 pub(crate) enum Kind {
     /// Moves its bytes both ways, then leaves.
     Transfer,
-    /// The same, but sends its handshake byte by byte.
+    /// The same, but byte by byte, its handshake included.
     Dripper,
     /// The same, but sends everything from the greeting on at once.
     Pipeliner,
@@ -131,7 +131,7 @@ impl Dialect {
         }
     }
 
-    /// Whether it is HTTP.
+    /// Returns `true` if it is HTTP.
     pub(crate) fn is_http(self) -> bool {
         matches!(self, Self::Connect | Self::Forward)
     }

@@ -68,6 +68,7 @@ impl TunnelEnd {
         }
     }
 
+    /// Receives a chunk and checks its bytes. Returns `true` if there were any.
     fn receive(&self, net: &mut Network) -> bool {
         let (mut got, mut expected) = ([0; 512], [0; 512]);
         let len = net.peer_receive(self.s, &mut got[..self.behaviour.chunk]);
@@ -104,6 +105,7 @@ impl TunnelEnd {
         out[..len].copy_from_slice(&rest[..len]);
     }
 
+    /// Sends a chunk. Returns `true` if any byte was sent.
     fn send(&self, net: &mut Network) -> bool {
         let progress = net.sockets[self.s].progress;
         let scenario = &net.clients[self.client].scenario;
@@ -142,6 +144,7 @@ impl TunnelEnd {
         (self.client * 2 + if echo { 1 - side } else { side }) as u64
     }
 
+    /// Ends the sending direction, closes or leaves, if it is time.
     fn finish(&mut self, net: &mut Network, open: bool) {
         let progress = net.sockets[self.s].progress;
         let moved = progress.sent + progress.received;
@@ -175,6 +178,7 @@ impl TunnelEnd {
         }
     }
 
+    /// Leaves as the scenario says, by a reset or without a segment.
     fn leave(&mut self, net: &mut Network) {
         self.done = true;
         net.sockets[self.s].progress.left = true;

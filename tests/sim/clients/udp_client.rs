@@ -136,6 +136,7 @@ impl UdpClient {
         SocketAddr::new(net.clients[self.client].scenario.from.ip(), first + port)
     }
 
+    /// Sends a datagram to the server.
     fn send(
         &self,
         net: &mut Network,

@@ -36,7 +36,7 @@ impl Inner {
                 .stale
                 .iter()
                 .next()
-                .map(|token| event_of_everything(*token));
+                .map(|token| event_with_all_flags(*token));
             events.splice(at..at, stale);
         }
     }
@@ -65,7 +65,7 @@ impl Inner {
             net.stale
                 .iter()
                 .find(reused)
-                .map(|token| event_of_everything(*token)),
+                .map(|token| event_with_all_flags(*token)),
         );
         if !events.is_empty() {
             net.checks.only_stale_events = true;
@@ -83,7 +83,7 @@ impl Network {
 }
 
 /// An event with all flags set.
-fn event_of_everything(token: Token) -> Event {
+fn event_with_all_flags(token: Token) -> Event {
     Event {
         token,
         readable: true,

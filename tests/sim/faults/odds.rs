@@ -118,6 +118,7 @@ impl Odds {
             .any(|(from, until)| (*from..*until).contains(&now))
     }
 
+    /// All odds that are out of 1,000 occasions.
     fn all(&mut self) -> [&mut u32; 16] {
         [
             &mut self.short_read,

@@ -29,6 +29,7 @@ impl Network {
         short
     }
 
+    /// Hides the room to write for a while.
     pub(crate) fn hold_write(&mut self, s: usize) {
         self.sockets[s].write_held = true;
         let latency = self.latency();

@@ -12,13 +12,11 @@ use nix::errno::Errno;
 
 use crate::network::net::StreamHandle;
 use crate::network::{Network, SimEvent, Source};
+use crate::properties::passes::CallCount;
 use crate::world::{WAN_V4, WAN_V6, World};
 
 /// The port of the first listener; each one has a port of its own.
 const PORT_FIRST: u16 = 50_000;
-
-/// Calls of accept on one listener in one pass, at most: a turn of the session makes eight.
-const ACCEPTS_MAX: u32 = 8;
 
 /// The listener of a BIND.
 pub(crate) struct BindListener {
@@ -36,8 +34,8 @@ pub(crate) struct BindListener {
     pub(crate) given_up: bool,
     /// The server has closed it.
     pub(crate) dropped: bool,
-    /// The number of a pass, and of the calls of accept in it.
-    spent: (u64, u32),
+    /// The calls of accept in this pass.
+    pub(crate) accepts: CallCount,
 }
 
 impl BindListener {
@@ -108,7 +106,7 @@ impl Network {
             held: false,
             given_up: false,
             dropped: false,
-            spent: (0, 0),
+            accepts: CallCount::default(),
         });
         self.trace(|| format!("server opens listener {d} for client {client}"));
         self.note_full();
@@ -151,21 +149,10 @@ impl Network {
 
     /// The server accepts a peer.
     fn accept_peer(&mut self, d: usize) -> Result<usize, Errno> {
-        self.checks.operations += 1;
-        let (passes, exhausted) = (self.checks.passes, self.odds.is_exhausted(self.now));
+        self.count_accept(d);
+        let exhausted = self.odds.is_exhausted(self.now);
         let bind_listener = &mut self.bind_listeners[d];
-        let spent = if bind_listener.spent.0 == passes {
-            bind_listener.spent.1
-        } else {
-            0
-        };
-        bind_listener.spent = (passes, spent + 1);
         let (client, readable) = (bind_listener.client, bind_listener.is_readable());
-        if spent >= ACCEPTS_MAX {
-            self.fail(format!(
-                "more than {ACCEPTS_MAX} accepts at listener {d} in one pass"
-            ));
-        }
         if !readable {
             return Err(Errno::EAGAIN);
         }

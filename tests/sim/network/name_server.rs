@@ -16,6 +16,7 @@ pub(crate) const NAME_SERVERS: [SocketAddr; 2] = [
 /// The address in a forged answer.
 const FORGED: [u8; 4] = [66, 66, 66, 66];
 
+/// Types of records (RFC 1035 §3.2.2, RFC 3596 §2.1).
 const A: u16 = 1;
 const CNAME: u16 = 5;
 const AAAA: u16 = 28;

@@ -202,6 +202,7 @@ impl Net for World {
 }
 
 impl StreamHandle {
+    /// Writes a line about an operation when a seed is replayed.
     fn trace(&self, what: &str, len: usize, result: &Result<usize, Errno>) {
         self.0
             .network()
@@ -264,6 +265,7 @@ impl Drop for StreamHandle {
 }
 
 impl UdpHandle {
+    /// The number of the UDP socket of an association.
     fn udp_socket(&self) -> Result<usize, Errno> {
         match self.1 {
             UdpUse::Relay(p) => Ok(p),
@@ -271,6 +273,7 @@ impl UdpHandle {
         }
     }
 
+    /// The number of the socket of a DNS query.
     fn dns_socket(&self) -> Result<usize, Errno> {
         match self.1 {
             UdpUse::Query(m) => Ok(m),

@@ -61,6 +61,7 @@ impl Network {
         Ok(len)
     }
 
+    /// A read where no byte has arrived: an error, the end of stream, or EAGAIN.
     fn read_nothing(&mut self, s: usize) -> Result<usize, Errno> {
         let socket = &mut self.sockets[s];
         if let Some(error) = socket.error.take() {

@@ -60,8 +60,10 @@ pub(crate) struct Socket {
     pub(crate) moving: [bool; 2],
     /// The schedule has a step of the peer.
     pub(crate) waking: bool,
-    /// The number of operations, and of reads that gave something, in this pass.
-    pub(crate) spent: (u32, u32),
+    /// The number of operations in this pass.
+    pub(crate) operations: u32,
+    /// The number of reads in this pass that gave something.
+    pub(crate) reads: u32,
     /// What the peer has done as the end of a tunnel.
     pub(crate) progress: TunnelProgress,
 }
@@ -99,7 +101,8 @@ impl Socket {
             vanished: false,
             moving: [false; 2],
             waking: false,
-            spent: (0, 0),
+            operations: 0,
+            reads: 0,
             progress: TunnelProgress::default(),
         }
     }

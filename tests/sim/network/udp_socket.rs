@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use crate::clients::udp_scenario::RemoteBehaviour;
 use crate::network::datagram::Datagram;
 use crate::network::{Network, SimEvent, Source};
+use crate::properties::passes::CallCount;
 use crate::world::{WAN_V4, WAN_V6};
 
 /// The port of the first of these sockets; each one has a port of its own.
@@ -38,8 +39,10 @@ pub(crate) struct UdpSocket {
     error: Option<Errno>,
     /// An injected shortage hides what is queued.
     held: bool,
-    /// The number of a pass, and of the calls to receive and to send in it.
-    pub(crate) spent: (u64, u32, usize),
+    /// The calls to receive from it in this pass.
+    pub(crate) receives: CallCount,
+    /// The calls to send from it in this pass.
+    pub(crate) sends: CallCount,
 }
 
 impl UdpSocket {
@@ -116,7 +119,8 @@ impl Network {
             room,
             error: None,
             held: false,
-            spent: (0, 0, 0),
+            receives: CallCount::default(),
+            sends: CallCount::default(),
         });
         self.trace(|| format!("server opens UDP socket {p} at {local} for client {client}"));
         self.note_full();
@@ -203,7 +207,7 @@ impl Network {
         batch: &mut Batch,
         is_v6: bool,
     ) -> Result<usize, Errno> {
-        self.spend(p, true);
+        self.count_receive(p);
         let socket = &mut self.udp_sockets[p];
         if let Some(error) = socket.error.take() {
             self.checks.progress();
@@ -256,7 +260,7 @@ impl Network {
         numbers: &[u8],
         is_aimed: bool,
     ) -> Result<usize, Errno> {
-        self.spend(p, false);
+        self.count_send(p);
         self.checks.progress();
         if let Some(error) = self.udp_sockets[p].error.take() {
             return Err(error);

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use anklet::net::Millis;
+
 use crate::clients::client_actor::{ClientActor, LATE_MS, Stage};
 use crate::clients::reply_format::Reply;
 use crate::clients::scenario::Kind;
@@ -69,7 +71,8 @@ impl ClientActor {
         let (client, sockets) = (&net.clients[self.client], &net.sockets);
         let scenario = &client.scenario;
         let idle_ms = net.now - client.moved_ms + LATE_MS / 5;
-        let idle = self.stage == Stage::Associated && idle_ms >= net.checks.udp_ms;
+        let idle =
+            self.stage == Stage::Associated && idle_ms >= Millis::from(net.checks.timeouts.udp_ms);
         let planned = idle
             || matches!(self.stage, Stage::Refused | Stage::Left)
             || scenario.stop.is_some()
@@ -85,7 +88,7 @@ impl ClientActor {
             ));
         }
         let accepted_ms = net.sockets[self.s].accepted_at.unwrap_or(net.now);
-        let early = net.now - accepted_ms + 100 < net.checks.timeouts_ms[0];
+        let early = net.now - accepted_ms + 100 < Millis::from(net.checks.timeouts.handshake_ms);
         if kind == Kind::Unfinished && stage != Stage::Refused && early && !faulted {
             net.fail(format!(
                 "client {number} is closed before its handshake is late"

@@ -90,8 +90,11 @@ impl Network {
     /// A peer of a BIND that could be accepted and is not.
     pub(crate) fn unaccepted_peer(&self) -> Option<String> {
         let left = |(d, bind_listener): &(usize, &BindListener)| {
-            let told = !self.ready.contains(&Source::BindListener(*d));
-            told && !bind_listener.dropped && !bind_listener.given_up && bind_listener.is_readable()
+            let is_reported = !self.ready.contains(&Source::BindListener(*d));
+            is_reported
+                && !bind_listener.dropped
+                && !bind_listener.given_up
+                && bind_listener.is_readable()
         };
         let (_, bind_listener) = self.bind_listeners.iter().enumerate().find(left)?;
         Some(format!(
@@ -102,16 +105,16 @@ impl Network {
 
     /// A datagram, or bytes on the control connection, that an association could read and does not.
     pub(crate) fn unread_datagram(&self) -> Option<String> {
-        let told = |source: Source| !self.ready.contains(&source);
+        let is_reported = |source: Source| !self.ready.contains(&source);
         let left = |(p, socket): &(usize, &UdpSocket)| {
             let control = self.clients[socket.client]
                 .connection
-                .filter(|s| told(Source::Socket(*s)));
+                .filter(|s| is_reported(Source::Socket(*s)));
             let control = control
                 .map(|s| &self.sockets[s])
                 .filter(|_| socket.is_inner());
             let unread = control.is_some_and(|control| control.is_readable() && !control.dropped);
-            let waiting = socket.is_readable() && told(Source::UdpSocket(*p));
+            let waiting = socket.is_readable() && is_reported(Source::UdpSocket(*p));
             !socket.dropped && (waiting || unread)
         };
         let (_, socket) = self.udp_sockets.iter().enumerate().find(left)?;

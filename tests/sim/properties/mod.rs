@@ -18,12 +18,12 @@
 mod clients;
 mod datagrams;
 mod lost_edges;
-mod passes;
+pub(crate) mod passes;
 pub(crate) mod resources;
 pub(crate) mod tables;
 mod tunnels;
 
-use anklet::net::Millis;
+use anklet::config::Timeouts;
 
 use crate::network::Network;
 
@@ -39,12 +39,8 @@ pub(crate) struct Checks {
     pub(crate) small_tables: bool,
     /// The number of sessions from which on the server need not accept.
     pub(crate) sessions_full: usize,
-    /// The server's timeouts: handshake, idle tunnel, half-closed tunnel.
-    pub(crate) timeouts_ms: [Millis; 3],
-    /// The server's timeout of a BIND without a peer.
-    pub(crate) bind_ms: Millis,
-    /// The server's timeout of an association without datagrams.
-    pub(crate) udp_ms: Millis,
+    /// The server's timeouts.
+    pub(crate) timeouts: Timeouts,
     /// Only remotes that were sent to may send to a client.
     pub(crate) strict: bool,
     /// The number of passes so far.
@@ -72,9 +68,7 @@ impl Checks {
             sessions_full: 0,
             operations: 0,
             only_stale_events: false,
-            timeouts_ms: [0; 3],
-            bind_ms: 0,
-            udp_ms: 0,
+            timeouts: Timeouts::default(),
             strict: false,
             passes: 0,
             accepts: 0,

@@ -26,27 +26,48 @@ const ACCEPTS_MAX: u32 = 68;
 const IDLE_PASSES_MAX: u32 = 3;
 
 /// The number of batches received from one UDP socket in one pass, at most: four in a turn.
-const RECEIVES_MAX: u32 = 4;
+const RECEIVES_MAX: usize = 4;
 
 /// The number of calls to send from one UDP socket in one pass, at most: for each of four batches
 /// two per datagram, and as many again for answers to lookups.
 const SENDS_MAX: usize = 2 * 4 * 2 * BATCH_MAX;
 
+/// The number of calls of accept on the listener of a BIND in one pass, at most: eight in a turn.
+const BIND_ACCEPTS_MAX: usize = 8;
+
+/// The number of calls of one kind on one socket in one pass.
+#[derive(Default)]
+pub(crate) struct CallCount {
+    pass: u64,
+    calls: usize,
+}
+
+impl CallCount {
+    /// Counts a call in that pass. Returns the number of calls in it so far.
+    fn add(&mut self, pass: u64) -> usize {
+        if self.pass != pass {
+            *self = Self { pass, calls: 0 };
+        }
+        self.calls += 1;
+        self.calls
+    }
+}
+
 impl Network {
     /// Counts an operation on a connection.
     pub(crate) fn count_operation(&mut self, s: usize) {
-        let spent = &mut self.sockets[s].spent;
-        if *spent == (0, 0) {
+        let operations = &mut self.sockets[s].operations;
+        if *operations == 0 {
             self.checks.touched.push(s);
         }
-        spent.0 += 1;
-        let spent = spent.0;
+        *operations += 1;
+        let operations = *operations;
         self.checks.operations += 1;
         assert!(
-            spent < OPERATIONS_ENDLESS,
+            operations < OPERATIONS_ENDLESS,
             "an endless loop about socket {s}"
         );
-        if spent > OPERATIONS_MAX {
+        if operations > OPERATIONS_MAX {
             self.fail(format!(
                 "more than {OPERATIONS_MAX} operations on socket {s} in one pass"
             ));
@@ -55,7 +76,7 @@ impl Network {
 
     /// Counts a read or a peek that gave something.
     pub(crate) fn count_read(&mut self, s: usize) {
-        self.sockets[s].spent.1 += 1;
+        self.sockets[s].reads += 1;
         // The limit is that of a tunnel, which lasts as long as the server keeps the target's
         // connection. Then what the client still sends is discarded at once, up to 64 KiB: behind a
         // forwarded request, and where the target broke after its end of stream was passed on.
@@ -63,7 +84,7 @@ impl Network {
             let target = self.clients[client].target;
             target.is_some_and(|target| !self.sockets[target].dropped)
         });
-        if is_tunnel && self.sockets[s].spent.1 > READS_MAX {
+        if is_tunnel && self.sockets[s].reads > READS_MAX {
             self.fail(format!(
                 "more than {READS_MAX} reads of socket {s} in one pass"
             ));
@@ -78,23 +99,30 @@ impl Network {
         }
     }
 
-    pub(crate) fn spend(&mut self, p: usize, receives: bool) {
+    /// Counts a call to receive from a UDP socket of an association.
+    pub(crate) fn count_receive(&mut self, p: usize) {
         self.checks.operations += 1;
-        let passes = self.checks.passes;
-        let spent = &mut self.udp_sockets[p].spent;
-        if spent.0 != passes {
-            *spent = (passes, 0, 0);
+        let receives = self.udp_sockets[p].receives.add(self.checks.passes);
+        if receives > RECEIVES_MAX {
+            self.fail(format!("{receives} receives at UDP socket {p} in one pass"));
         }
-        if receives {
-            spent.1 += 1;
-        } else {
-            spent.2 += 1;
+    }
+
+    /// Counts a call to send from a UDP socket of an association.
+    pub(crate) fn count_send(&mut self, p: usize) {
+        self.checks.operations += 1;
+        let sends = self.udp_sockets[p].sends.add(self.checks.passes);
+        if sends > SENDS_MAX {
+            self.fail(format!("{sends} sends at UDP socket {p} in one pass"));
         }
-        let (_, received, sent) = *spent;
-        if received > RECEIVES_MAX || sent > SENDS_MAX {
-            self.fail(format!(
-                "{received} receives, {sent} sends at UDP socket {p} in one pass"
-            ));
+    }
+
+    /// Counts a call of accept on the listener of a BIND.
+    pub(crate) fn count_accept(&mut self, d: usize) {
+        self.checks.operations += 1;
+        let accepts = self.bind_listeners[d].accepts.add(self.checks.passes);
+        if accepts > BIND_ACCEPTS_MAX {
+            self.fail(format!("{accepts} accepts at listener {d} in one pass"));
         }
     }
 
@@ -113,7 +141,7 @@ impl Network {
             self.fail("an event of a closed socket wakes a session".into());
         }
         for s in std::mem::take(&mut self.checks.touched) {
-            self.sockets[s].spent = (0, 0);
+            (self.sockets[s].operations, self.sockets[s].reads) = (0, 0);
         }
         if timeout_ms != Some(0)
             && let Some(text) = self.unaccepted_peer().or_else(|| self.unread_datagram())

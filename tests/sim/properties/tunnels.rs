@@ -86,12 +86,16 @@ impl TunnelEnd {
         self.side == 1 && unused && late
     }
 
+    /// Returns `true` if a timeout of the tunnel may have passed.
     fn is_timed_out(&self, net: &Network) -> bool {
         let client = &net.clients[self.client];
-        let [_, idle_ms, half_closed_ms] = net.checks.timeouts_ms;
+        let timeouts = &net.checks.timeouts;
         let mut ends = client.connection.iter().chain(&client.targets);
         let half_closed = ends.any(|s| net.sockets[*s].progress.fin);
-        let limit_ms = if half_closed { half_closed_ms } else { idle_ms };
-        net.now - client.moved_ms + SLACK_MS >= limit_ms
+        let limit_ms = match half_closed {
+            true => timeouts.half_close_ms,
+            false => timeouts.idle_ms,
+        };
+        net.now - client.moved_ms + SLACK_MS >= limit_ms.into()
     }
 }

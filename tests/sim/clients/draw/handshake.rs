@@ -44,6 +44,7 @@ impl Scenario {
         }
     }
 
+    /// Draws the messages of SOCKS5.
     fn socks5(&mut self, rng: &mut Rng, place: &Place, needs_password: bool) {
         if self.kind == Kind::Garbage && rng.bool() {
             let mut noise: Vec<u8> = (0..rng.usize(1..300)).map(|_| rng.u8(..)).collect();
@@ -125,6 +126,7 @@ impl Scenario {
         self.handshake = vec![request];
     }
 
+    /// Draws a request of HTTP.
     fn http(&mut self, rng: &mut Rng, number: u8, place: &Place, needs_password: bool) {
         self.codes = self
             .codes
@@ -160,6 +162,7 @@ impl Scenario {
         }
     }
 
+    /// The command code of SOCKS.
     fn command(&self) -> u8 {
         match (&self.bind_peers, &self.udp) {
             (_, Some(_)) => 3,
@@ -168,6 +171,7 @@ impl Scenario {
         }
     }
 
+    /// Draws the destination in the request.
     fn place(&self, rng: &mut Rng, number: u8) -> Place {
         if let Some(udp) = &self.udp {
             let nobody = SocketAddr::from(([0; 4], 0));
@@ -201,6 +205,7 @@ impl Scenario {
 }
 
 impl Place {
+    /// The port.
     fn port(&self) -> u16 {
         match self {
             Self::Addr(addr) => addr.port(),
@@ -208,6 +213,7 @@ impl Place {
         }
     }
 
+    /// The destination as HTTP writes it.
     fn authority(&self) -> String {
         match self {
             Self::Addr(addr) => addr.to_string(),

@@ -108,6 +108,7 @@ impl Client {
     }
 }
 
+/// Draws the kind of a client, by weight.
 fn draw(rng: &mut Rng) -> Kind {
     let all: u32 = KINDS.iter().map(|(weight, _)| weight).sum();
     let mut left = rng.u32(..all);
