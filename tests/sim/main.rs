@@ -23,6 +23,7 @@
 //! A property: a check in `properties/` that calls `Network::fail`. Each new draw changes what
 //! the seeds do: then run 30,000, and see whether [`REGRESSIONS`] still meet what they stand for.
 
+mod by_hand;
 mod clients;
 mod faults;
 mod network;

@@ -58,12 +58,15 @@ fn run_until_stopped(world: &World, seed: u64) -> Result<(), String> {
 }
 
 /// The server of a world.
-fn server(world: &World) -> Server<World> {
+pub(crate) fn server(world: &World) -> Server<World> {
     Server::new(world.config(), world.users(), world.names(), world.clone())
 }
 
 /// One pass of the server, and what has to hold after it.
-fn pass(world: &World, server: &mut Server<World>) -> Result<(), String> {
+///
+/// # Errors
+/// The text of a broken property.
+pub(crate) fn pass(world: &World, server: &mut Server<World>) -> Result<(), String> {
     let going = server
         .turn()
         .map_err(|error| format!("the loop fails: {error}"))?;

@@ -115,11 +115,13 @@ impl World {
         world
     }
 
-    /// A world without clients and without faults.
+    /// A world without clients, faults and passwords.
     pub(crate) fn empty() -> Self {
         let world = Self::new(0, false);
         let rng = Rng::with_seed(0);
         *world.network() = Network::new(rng, Odds::calm(), false);
+        world.0.borrow_mut().needs_password = false;
+        world.network().checks.timeouts = world.config().timeouts;
         world
     }
 

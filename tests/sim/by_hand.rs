@@ -1,0 +1,84 @@
+//! Worlds that are built by hand, for cases that few seeds meet.
+
+use std::net::SocketAddr;
+
+use fastrand::Rng;
+
+use crate::clients::scenario::{
+    Behaviour, Client, ConnectOutcome, Dialect, End, Kind, Pace, Scenario,
+};
+use crate::network::SimEvent;
+use crate::run::{pass, server};
+use crate::world::World;
+
+/// Passes within which a single client comes to its end.
+const PASSES_MAX: u32 = 10_000;
+
+/// The socket of the first client's connection.
+const CLIENT: usize = 0;
+
+/// The client has the target's end of stream and goes on sending when the target breaks. It keeps
+/// what it has received, and what it still sends is discarded, in any number of reads.
+#[test]
+fn a_target_that_breaks_behind_its_end_does_not_reset_the_client() {
+    let world = World::empty();
+    world.network().odds.latency_ms = 1;
+    world.network().odds.short_read = 1000;
+    let end = |send| Behaviour {
+        send,
+        echo: false,
+        waits: false,
+        reads: true,
+        chunk: 200,
+        pace_ms: 5,
+        end: End::Fin,
+    };
+    start_client(&world, [end(2_000), end(100)]);
+    let mut server = server(&world);
+    let mut pass_until = |holds: &dyn Fn(&World) -> bool| {
+        let mut most_reads = 0;
+        for _ in 0..PASSES_MAX {
+            pass(&world, &mut server).expect("no property is broken");
+            most_reads = most_reads.max(world.network().sockets[CLIENT].reads);
+            if holds(&world) {
+                return most_reads;
+            }
+        }
+        panic!("the client does not come further");
+    };
+    pass_until(&|world| world.network().peer_sees_end(CLIENT));
+    let target = world.network().clients[0].target.expect("it has a tunnel");
+    world.0.borrow_mut().inject_reset(target);
+    let most_reads = pass_until(&|world| world.network().sockets[CLIENT].dropped);
+    let network = world.network();
+    assert_eq!(network.sockets[CLIENT].progress.received, 100);
+    assert_eq!(network.sockets[CLIENT].progress.sent, 2_000);
+    assert!(!network.peer_sees_reset(CLIENT));
+    assert!(most_reads > 2, "{most_reads} reads are a tunnel's");
+}
+
+/// Schedules a client that connects to a target by SOCKS5, with that behaviour of both ends.
+fn start_client(world: &World, behaviours: [Behaviour; 2]) {
+    let network = &mut *world.network();
+    let target = SocketAddr::from(([45, 67, 0, 1], 2000));
+    let mut client = Client::new(&mut Rng::with_seed(0), 0, false, &network.odds);
+    client.scenario = Scenario {
+        kind: Kind::Transfer,
+        start_ms: 0,
+        from: SocketAddr::from(([192, 168, 1, 10], 1024)),
+        dialect: Dialect::Socks5,
+        bind_peers: None,
+        any_peer: false,
+        udp: None,
+        forward: None,
+        handshake: vec![vec![5, 1, 0], vec![5, 1, 0, 1, 45, 67, 0, 1, 7, 208]],
+        pace: Pace::Stepwise,
+        stop: None,
+        behaviours,
+        target_addrs: vec![(target, ConnectOutcome::Succeeds)],
+        name: None,
+        codes: vec![0],
+    };
+    network.clients.push(client);
+    network.schedule(0, SimEvent::Start(0));
+}
