@@ -21,7 +21,7 @@
 //! `clients/draw/`, and what it does in the actors of `clients/`. A fault: a field of `Odds` in
 //! `faults/odds.rs`, and a `chance` where it strikes, which sets `faulted` for what may fail by it.
 //! A property: a check in `properties/` that calls `Network::fail`. Each new draw changes what
-//! the seeds do: then run 30,000, and see whether [`REGRESSIONS`] still meet what they stand for.
+//! the seeds do: then run 30,000, and see whether each of [`REGRESSIONS`] still meets its case.
 
 mod by_hand;
 mod clients;
@@ -116,7 +116,7 @@ fn every_way_through_the_server_is_taken() {
     assert!(datagrams.into_iter().all(|count| count > 400), "{ways:?}");
 }
 
-/// How often clients have come through the server, each way.
+/// How often clients have been served, for each way through the server.
 #[derive(Debug, Default)]
 struct Ways {
     /// Complete transfers: SOCKS5, SOCKS4, CONNECT, forwarded.

@@ -158,7 +158,7 @@ impl ClientActor {
         if !right {
             let client = self.client;
             net.fail(format!(
-                "client {client} is told {reply:?}, its listener is at {listener:?}"
+                "client {client} gets {reply:?}, its listener is at {listener:?}"
             ));
         }
         // A BIND ends by its timeout if no peer is accepted.
@@ -185,7 +185,7 @@ impl ClientActor {
             None => {
                 let client = self.client;
                 net.fail(format!(
-                    "client {client} is told {reply:?}, its socket is at {inner:?}"
+                    "client {client} gets {reply:?}, its socket is at {inner:?}"
                 ));
             }
         }
@@ -237,7 +237,7 @@ impl ClientActor {
         net.clients[number].target = target;
         if target.is_none() {
             net.fail(format!(
-                "client {number} is told of no socket of its target"
+                "client {number} gets a reply that names no socket of its target"
             ));
         }
         let scenario = &net.clients[number].scenario;

@@ -61,7 +61,7 @@ impl Inner {
     /// Resets a connection at both ends.
     pub(crate) fn inject_reset(&mut self, s: usize) {
         let net = &mut self.network;
-        net.trace(|| format!("a reset strikes socket {s}"));
+        net.trace(|| format!("socket {s} is reset by a fault"));
         if let Some(client) = net.sockets[s].client {
             net.clients[client].faulted = true;
         }

@@ -88,7 +88,7 @@ impl Network {
             client.filter(|client| self.clients[*client].scenario.bind_peers.is_some())
         else {
             self.fail(format!(
-                "a listener is opened on {addr} for nobody ({client:?})"
+                "a listener is opened on {addr} for no BIND ({client:?})"
             ));
             return Err(Errno::EACCES);
         };
@@ -134,7 +134,7 @@ impl Network {
 
     /// The connection of socket `s` enters the backlog of a listener.
     pub(crate) fn join_backlog(&mut self, d: usize, s: usize) {
-        self.trace(|| format!("peer {s} comes to listener {d}"));
+        self.trace(|| format!("peer {s} connects to listener {d}"));
         self.bind_listeners[d].backlog.push_back(s);
         self.bind_listeners[d].held = false;
         self.edge(Source::BindListener(d));

@@ -80,7 +80,7 @@ impl Net for World {
         for event in events.iter() {
             inner
                 .network
-                .trace(|| format!("server hears {}", describe(event)));
+                .trace(|| format!("server gets the event {}", describe(event)));
         }
         Ok(())
     }

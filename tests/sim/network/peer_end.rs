@@ -68,7 +68,7 @@ impl Network {
     /// byte.
     pub(crate) fn expect_refusal(&mut self, s: usize) {
         if self.peer_receive(s, &mut [0; 16]) > 0 {
-            self.fail(format!("unexpected peer {s} is told something"));
+            self.fail(format!("unexpected peer {s} receives bytes"));
         }
         if self.peer_sees_reset(s) || self.peer_sees_end(s) {
             self.peer_closes(s);

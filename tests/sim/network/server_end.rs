@@ -278,7 +278,9 @@ impl Network {
                         .map(|outcome| (number, outcome))
                 })
         else {
-            self.fail(format!("the server dials {to}, which nobody asked for"));
+            self.fail(format!(
+                "the server connects to {to}, which no client asked for"
+            ));
             return None;
         };
         let holds = |socket: &Socket| {
@@ -286,12 +288,14 @@ impl Network {
         };
         let scenario = &self.clients[client].scenario;
         if scenario.bind_peers.is_some() || scenario.udp.is_some() {
-            self.fail(format!("the server dials {to}, which nobody asked it to"));
+            self.fail(format!(
+                "the server connects to {to}, for a request that is no CONNECT"
+            ));
         }
         let connection = self.clients[client].connection.map(|s| &self.sockets[s]);
         if !connection.is_some_and(holds) {
             self.fail(format!(
-                "the server dials {to} for another session than client {client}"
+                "the server connects to {to} for another session than client {client}"
             ));
         }
         Some((client, outcome))

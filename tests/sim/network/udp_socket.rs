@@ -76,7 +76,9 @@ impl Network {
         let client = self.owner(token);
         let Some(client) = client.filter(|client| self.clients[*client].scenario.udp.is_some())
         else {
-            self.fail(format!("a UDP socket is opened for nobody ({client:?})"));
+            self.fail(format!(
+                "a UDP socket is opened for no association ({client:?})"
+            ));
             return Err(Errno::EACCES);
         };
         if self.odds.is_exhausted(self.now) {
@@ -188,7 +190,7 @@ impl Network {
 
     /// The error of a datagram sent earlier reaches a socket.
     pub(crate) fn udp_fails(&mut self, p: usize, error: Errno) {
-        self.trace(|| format!("UDP socket {p} is told {error}"));
+        self.trace(|| format!("UDP socket {p} has the error {error}"));
         self.udp_sockets[p].error = Some(error);
         self.edge(Source::UdpSocket(p));
     }
@@ -336,7 +338,7 @@ impl Network {
         };
         if datagram.to.port() == 0 || datagram.to.ip() != accepts_from.ip() {
             self.fail(format!(
-                "client {client} is sent something at {}",
+                "client {client} is sent a datagram at {}",
                 datagram.to
             ));
             return Err(Errno::EDESTADDRREQ);

@@ -44,7 +44,9 @@ impl Network {
         };
         let once = self.odds.udp_twice == 0;
         let Some(delivery) = self.delivery((client, tag.number)) else {
-            let text = format!("remote {remote} of client {client} gets what was to be dropped");
+            let text = format!(
+                "remote {remote} of client {client} gets a datagram that was to be dropped"
+            );
             self.fail(text);
             return None;
         };
@@ -69,7 +71,7 @@ impl Network {
             Some((source, tag))
         }) else {
             return self.fail(format!(
-                "client {client} gets what is no datagram of its: {opened:?}"
+                "client {client} gets a datagram that is not its own: {opened:?}"
             ));
         };
         let strict = self.checks.strict;
@@ -88,13 +90,13 @@ impl Network {
         let unsolicited = remote.behaviour == RemoteBehaviour::Unsolicited && tag.remote > 0;
         if source != SocketAddr::new(remote.addr.ip(), remote.addr.port() + next) {
             return self.fail(format!(
-                "client {client} is told of {source}, not {}",
+                "client {client} gets a datagram with the source {source}, not {}",
                 remote.addr
             ));
         }
         let once = self.odds.udp_twice == 0;
         let Some(delivery) = self.delivery((client, tag.number)) else {
-            return self.fail(format!("client {client} gets an answer to nothing"));
+            return self.fail(format!("client {client} gets an answer to no datagram"));
         };
         if unsolicited {
             if strict {

@@ -33,7 +33,7 @@ fn each_arrival_is_an_edge_and_silence_is_none() {
     let (mut world, mut stream) = connected();
     world.network().peer_send(stream.1, b"one");
     assert_eq!(events(&mut world), ["readable writable "]);
-    assert!(events(&mut world).is_empty(), "unread bytes are no news");
+    assert!(events(&mut world).is_empty(), "unread bytes are no edge");
     world.network().peer_send(stream.1, b"two");
     assert_eq!(events(&mut world), ["readable writable "]);
     let mut buf = [0; 16];
@@ -77,7 +77,7 @@ fn room_is_an_edge_only_for_a_writer_who_saw_none() {
     while stream.write(&buf).is_ok() {}
     assert_eq!(events(&mut world), ["writable "], "what travels makes room");
     while stream.write(&buf).is_ok() {}
-    assert!(events(&mut world).is_empty(), "nobody reads");
+    assert!(events(&mut world).is_empty(), "the peer reads nothing");
     assert!(world.network().peer_receive(stream.1, &mut buf) > 0);
     assert_eq!(events(&mut world), ["writable "]);
 }
@@ -108,7 +108,7 @@ fn a_closed_socket_is_silent() {
     assert!(events(&mut world).is_empty());
     assert!(
         world.network().peer_sees_reset(s),
-        "bytes for nobody are answered by a reset"
+        "bytes to a closed socket are answered by a reset"
     );
 }
 
