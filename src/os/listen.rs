@@ -7,8 +7,9 @@ use mio::net::TcpListener;
 use nix::sys::socket::{SockType, setsockopt, sockopt};
 use socket2::SockRef;
 
+use super::address;
+use super::error::{OpenError, errno};
 use super::socket::{at_free_port, create, set_tcp_options};
-use super::{OpenError, address, errno};
 use crate::config::{Config, Listen};
 use crate::log::{Level, log};
 use crate::net::{Errno, Signal};
@@ -62,20 +63,6 @@ pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener
         signals.reload();
     }
     Ok(listeners)
-}
-
-impl OpenError {
-    /// What may pass by itself while a router boots.
-    fn is_transient(&self) -> bool {
-        matches!(self, Self::Absent(_))
-            || self.is(Errno::EADDRINUSE)
-            || self.is(Errno::EADDRNOTAVAIL)
-    }
-
-    /// Whether a listener has failed that way.
-    fn is(&self, number: Errno) -> bool {
-        matches!(self, Self::Listen(_, error) if *error == number)
-    }
 }
 
 /// Opens all of them once. Of 0.0.0.0 and :: one is enough, where the system has no other.

@@ -1,11 +1,11 @@
 //! The real [`Net`]: mio, sockets, the clock, /dev/urandom. The only file that names mio.
 
 mod address;
+mod error;
 mod listen;
 mod socket;
 mod udp;
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -20,11 +20,11 @@ use nix::sys::socket::{
 };
 use nix::unistd;
 
+pub use self::error::OpenError;
+use self::error::errno;
 use crate::config::{Config, Outgoing};
 use crate::log::{Level, log};
-use crate::net::{
-    self, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, in_words,
-};
+use crate::net::{self, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream};
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
 use crate::state::slots::{Key, Role, Token};
@@ -124,37 +124,6 @@ impl Os {
             self.random(&mut random)?;
         }
         Ok(u16::from_ne_bytes(random))
-    }
-}
-
-/// Why the program cannot start.
-#[derive(Debug)]
-pub enum OpenError {
-    /// A listener.
-    Listen(SocketAddr, Errno),
-    /// An interface to listen on, or an address on it.
-    Absent(String),
-    /// Anything else.
-    System(Errno),
-    /// TERM or INT came while a listener was being waited for.
-    Stopped,
-}
-
-impl std::fmt::Display for OpenError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Listen(addr, error) => {
-                write!(f, "cannot listen on {addr}: {}", in_words(*error))
-            }
-            Self::Absent(name) => {
-                write!(
-                    f,
-                    "cannot listen on {name}: no such interface, or no address"
-                )
-            }
-            Self::System(error) => write!(f, "cannot start: {}", in_words(*error)),
-            Self::Stopped => f.write_str("stopped"),
-        }
     }
 }
 
@@ -366,11 +335,6 @@ impl net::UdpSocket for UdpSocket {
     fn local_addr(&self) -> Result<SocketAddr, Errno> {
         address::local(self)
     }
-}
-
-/// The number of an error of mio's or socket2's.
-fn errno(error: io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
 
 /// Tokens have 32 bits, which is what `usize` has at least.

@@ -3,7 +3,7 @@
 //! One way to take a line apart, used when a head is judged and again when it is forwarded.
 //! What fields mean is not known here.
 
-use super::Status;
+use super::status::Status;
 
 /// A field line without its line end.
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@
 //! is added: no Via, no X-Forwarded-For, no Forwarded; those it sent itself stay.
 
 use super::fields::{Field, is_one_of};
-use super::{FIELDS_MAX, HEAD_MAX, Head};
+use super::head::{FIELDS_MAX, HEAD_MAX, Head};
 use crate::wire::Writer;
 
 /// Room that is always enough. A head grows by 121 bytes at most: `/` and the blank behind

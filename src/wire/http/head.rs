@@ -3,8 +3,9 @@
 //! Judged line by line as lines become whole, so that the verdict is early and the same for
 //! every split. Nothing is copied but the host's name: a head borrows the bytes it was read from.
 
+use super::body::Body;
 use super::fields::{Field, Fields, first_member, is_one_of, is_token, line, split_at_byte};
-use super::{Body, Status};
+use super::status::Status;
 use crate::wire::decimal;
 use crate::wire::socks::{Address, Command, Request};
 

@@ -2,8 +2,8 @@
 //!
 //! Strict: one field, padded base64 without blanks. Whose they are is `state::users`' business.
 
-use super::Head;
 use super::fields::split_at_byte;
+use super::head::Head;
 use crate::wire::socks::Login;
 
 /// The longest decoded text: name 255, colon, password 255, as RFC 1929 §2 bounds the same
