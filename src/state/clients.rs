@@ -1,14 +1,13 @@
-//! How much of the tables each client has taken, and how much is taken in all.
+//! How much of each table is taken: by every client, and in all.
 //!
-//! A sorted list: its length is that of the session table at most, and a client is found in a
-//! dozen comparisons where a walk over all sessions would cost milliseconds.
+//! A sorted list, which is as long as the session table at most. A client is found in a dozen
+//! comparisons, where a walk over all sessions would cost milliseconds.
 
 use super::access::ClientKey;
 use super::pool::Quota;
 
-/// A table of which no client may have all.
+/// A table of which no client may have all places.
 #[derive(Clone, Copy, Debug)]
-#[repr(u8)]
 pub enum Table {
     /// Sessions that are being opened.
     Openings,
@@ -22,34 +21,34 @@ pub enum Table {
     Lookups,
 }
 
-/// How many tables there are.
+/// The number of tables.
 const TABLES: usize = Table::Lookups as usize + 1;
 
-/// One client's share.
+/// What one client has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
-    /// Sessions at once.
-    pub sessions: u32,
-    /// Bytes of the datagrams that wait for names.
+    /// The number of its sessions.
+    pub sessions: usize,
+    /// The bytes of its datagrams that wait for names.
     pub held_bytes: usize,
-    /// Places of each table.
-    taken: [u32; TABLES],
+    /// The number of its places in each table.
+    taken: [usize; TABLES],
 }
 
 /// The clients that have sessions.
 #[derive(Debug)]
 pub struct Clients {
     shares: Vec<(ClientKey, Share)>,
-    /// What is taken by all of them.
+    /// The places of each table, for all clients.
     quotas: [Quota; TABLES],
-    /// What one may take.
+    /// How many of them one client may take.
     own_max: [usize; TABLES],
     sessions_max: usize,
 }
 
 impl Clients {
-    /// Nobody yet. A client may have `sessions_max`; of each table the first number says how
-    /// many places it has, the second how many of them are for one client.
+    /// No client yet. Each may have `sessions_max` sessions. `tables` has, for each [`Table`] in
+    /// its order, the number of its places and how many of them one client may take.
     pub fn new(sessions_max: usize, tables: [(usize, usize); TABLES]) -> Self {
         Self {
             shares: Vec::new(),
@@ -59,30 +58,33 @@ impl Clients {
         }
     }
 
-    /// What `client_key` has; `None` where it has no session.
+    /// What `client_key` has; `None` if it has no session.
     pub fn share_mut(&mut self, client_key: ClientKey) -> Option<&mut Share> {
         let at = self.position(client_key).ok()?;
         Some(&mut self.shares[at].1)
     }
 
-    /// A table, for its counts.
+    /// The counts of a table.
     pub fn quota(&self, table: Table) -> &Quota {
         &self.quotas[table as usize]
     }
 
-    /// Takes a place of a table; `false` when all are taken, or the client's share of them.
+    /// Takes a place of a table. Returns `false` if all are taken, or all that the client may
+    /// have, or if the client has no session.
     pub fn take(&mut self, table: Table, client_key: ClientKey) -> bool {
         let Ok(at) = self.position(client_key) else {
             return false;
         };
-        let own = &mut self.shares[at].1.taken[table as usize];
-        let taken =
-            (*own as usize) < self.own_max[table as usize] && self.quotas[table as usize].take();
-        *own += u32::from(taken);
+        let table = table as usize;
+        let own = &mut self.shares[at].1.taken[table];
+        let taken = *own < self.own_max[table] && self.quotas[table].take();
+        if taken {
+            *own += 1;
+        }
         taken
     }
 
-    /// Gives it back.
+    /// Gives a place of a table back.
     pub fn give(&mut self, table: Table, client_key: ClientKey) {
         self.quotas[table as usize].give();
         if let Some(share) = self.share_mut(client_key) {
@@ -90,7 +92,8 @@ impl Clients {
         }
     }
 
-    /// A session of `client_key` comes, and is being opened; whether it may.
+    /// Counts a new session of `client_key`, with a place among those that are being opened.
+    /// Returns `false`, and counts nothing, if the client may not have it.
     pub fn enter(&mut self, client_key: ClientKey) -> bool {
         let at = match self.position(client_key) {
             Ok(at) => at,
@@ -101,14 +104,14 @@ impl Clients {
         };
         let sessions = &mut self.shares[at].1.sessions;
         *sessions += 1;
-        let may = *sessions as usize <= self.sessions_max && self.take(Table::Openings, client_key);
+        let may = *sessions <= self.sessions_max && self.take(Table::Openings, client_key);
         if !may {
             self.leave(client_key);
         }
         may
     }
 
-    /// A session of `client_key` has gone.
+    /// A session of `client_key` has ended.
     pub fn leave(&mut self, client_key: ClientKey) {
         if let Ok(at) = self.position(client_key) {
             let share = &mut self.shares[at].1;
@@ -119,16 +122,17 @@ impl Clients {
         }
     }
 
-    /// How many clients have sessions.
+    /// The number of clients that have sessions.
     pub fn len(&self) -> usize {
         self.shares.len()
     }
 
-    /// Whether no client has any.
+    /// Returns `true` if no client has a session.
     pub fn is_empty(&self) -> bool {
         self.shares.is_empty()
     }
 
+    /// The index of `client_key` in the list, or the one where it would be inserted.
     fn position(&self, client_key: ClientKey) -> Result<usize, usize> {
         self.shares
             .binary_search_by_key(&client_key, |share| share.0)

@@ -1,10 +1,10 @@
-//! Things lent and given back, never more than a fixed number of them.
+//! Places and buffers that are taken and given back, never more than a fixed number of them.
 //!
-//! Nobody ever waits for one: that all are out is an answer.
+//! Nobody waits for one: if all are taken, the caller is told so.
 
 use std::fmt;
 
-/// A bounded number of places, and how many are taken.
+/// A bounded number of places, with the number of those that are taken.
 #[derive(Debug)]
 pub struct Quota {
     used: usize,
@@ -13,7 +13,7 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// At most `max` at once.
+    /// At most `max` places at once.
     pub fn new(max: usize) -> Self {
         Self {
             used: 0,
@@ -22,7 +22,7 @@ impl Quota {
         }
     }
 
-    /// Takes one; `false` when all are taken.
+    /// Takes a place. Returns `false` if all are taken.
     pub fn take(&mut self) -> bool {
         let free = !self.is_full();
         if free {
@@ -32,23 +32,22 @@ impl Quota {
         free
     }
 
-    /// Gives one back.
+    /// Gives a place back. Panics if none is taken: overflow checks are on in every build.
     pub fn give(&mut self) {
-        // A check for an underflow in every build: overflow checks are on.
         self.used -= 1;
     }
 
-    /// Whether all are taken.
+    /// Returns `true` if all places are taken.
     pub fn is_full(&self) -> bool {
         self.used >= self.max
     }
 
-    /// How many are taken.
+    /// The number of places that are taken.
     pub fn used(&self) -> usize {
         self.used
     }
 
-    /// How many there are.
+    /// The number of places.
     pub fn max(&self) -> usize {
         self.max
     }
@@ -64,12 +63,12 @@ impl fmt::Display for Quota {
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Box<[u8]>,
-    start: u32,
-    end: u32,
+    start: usize,
+    end: usize,
 }
 
 impl Buffer {
-    /// An empty buffer of `bytes` bytes, zeroed by the allocator.
+    /// An empty buffer with room for `bytes` bytes.
     fn new(bytes: usize) -> Self {
         Self {
             bytes: vec![0; bytes].into_boxed_slice(),
@@ -78,9 +77,9 @@ impl Buffer {
         }
     }
 
-    /// What was put in and not yet taken out.
+    /// The bytes that were put in and not yet taken out.
     pub fn unread(&self) -> &[u8] {
-        &self.bytes[self.start as usize..self.end as usize]
+        &self.bytes[self.start..self.end]
     }
 
     /// The whole of an empty buffer, to read into.
@@ -96,28 +95,29 @@ impl Buffer {
     pub fn filled(&mut self, len: usize) {
         assert!(len <= self.bytes.len());
         self.start = 0;
-        self.end = u32::try_from(len).unwrap_or(0);
+        self.end = len;
     }
 
     /// Takes `len` bytes out.
     pub fn advance(&mut self, len: usize) {
         assert!(len <= self.unread().len());
-        self.start += u32::try_from(len).unwrap_or(0);
+        self.start += len;
     }
 }
 
-/// Size of the scratch buffer in buffers: 64 KiB as a rule. Going through it takes three system
-/// calls where a buffer takes two, so it moves more at a time. More than that lets one bulk
-/// transfer delay the others. It is one for all, and touched only as far as it is used.
+/// The size of the scratch buffer, counted in buffers: 64 KiB as a rule. Going through it takes
+/// three system calls where a buffer takes two, so it moves more at a time. With more than that
+/// one bulk transfer would delay the others. There is one for all flows, and its memory is
+/// touched only as far as it is used.
 pub const SCRATCH_BUFFERS: usize = 8;
 
-/// The buffers of the relay, and the one scratch buffer for those who find none.
+/// The buffers of the relay, and the one scratch buffer for flows that find none free.
 #[derive(Debug)]
 pub struct Buffers {
     quota: Quota,
-    /// Made when first needed, and kept for the next taker.
+    /// Buffers that were given back. They are allocated when they are first needed.
     free: Vec<Buffer>,
-    /// Made when first used.
+    /// Empty until it is first used.
     scratch: Vec<u8>,
     buffer_bytes: usize,
 }
@@ -133,7 +133,7 @@ impl Buffers {
         }
     }
 
-    /// Lends an empty buffer, if one is left.
+    /// Takes an empty buffer. Returns `None` if all are taken.
     pub fn take(&mut self) -> Option<Buffer> {
         if !self.quota.take() {
             return None;
@@ -142,19 +142,19 @@ impl Buffers {
         Some(free.unwrap_or_else(|| Buffer::new(self.buffer_bytes)))
     }
 
-    /// Takes a buffer back; what it still held is dropped.
+    /// Gives a buffer back. What it still holds is dropped.
     pub fn give(&mut self, mut buffer: Buffer) {
         buffer.filled(0);
         self.quota.give();
         self.free.push(buffer);
     }
 
-    /// The size of one buffer.
+    /// The size of one buffer in bytes.
     pub fn buffer_bytes(&self) -> usize {
         self.buffer_bytes
     }
 
-    /// The buffer that everyone may use within one call and nobody may keep.
+    /// The scratch buffer. What it holds is lost with the next call.
     pub fn scratch(&mut self) -> &mut [u8] {
         if self.scratch.is_empty() {
             self.scratch = vec![0; SCRATCH_BUFFERS * self.buffer_bytes];
@@ -162,7 +162,7 @@ impl Buffers {
         &mut self.scratch
     }
 
-    /// The counts.
+    /// The number of buffers that are taken, and of all.
     pub fn quota(&self) -> &Quota {
         &self.quota
     }

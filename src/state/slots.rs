@@ -1,10 +1,10 @@
-//! The table of sessions, its keys, and the tokens that travel through epoll.
+//! The table of sessions, its keys, and the tokens that are registered with epoll.
 //!
-//! `Slots` has a generation per entry: a key kept in a queue, a timer or an event
-//! outlives its session, and then finds nothing. One check in one place covers all of them.
+//! [`Slots`] has a generation per place: a key that is kept in a queue, a timer or an event may
+//! outlive its session, and then finds nothing.
 
-/// Bits of a token that hold the generation. 8,192 reuses of one slot within the life of a
-/// stale key are out of reach: keys live as long as one pass of the loop or one DNS query.
+/// The bits of a token that hold the generation. No place is reused 8,192 times while a stale
+/// key is kept: that is for one pass of the loop, or for one DNS query.
 const GENERATION_BITS: u32 = 13;
 const GENERATION_MASK: u16 = (1 << GENERATION_BITS) - 1;
 const INDEX_BITS: u32 = 16;
@@ -13,10 +13,10 @@ const ROLE_BITS: u32 = 3;
 // Tokens are `usize` in mio, 32 bits on MIPS and ARM.
 const _: () = assert!(INDEX_BITS + ROLE_BITS + GENERATION_BITS == 32);
 
-/// The most slots a table can have.
+/// The most places a table can have.
 pub const SLOTS_MAX: usize = 1 << INDEX_BITS;
 
-/// Names one entry of a [`Slots`] table, this one and not the next in its place.
+/// The key of one entry of a [`Slots`] table; the next one in its place has another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     index: u16,
@@ -32,7 +32,7 @@ impl Key {
         }
     }
 
-    /// The place in the table.
+    /// The place in the table, below [`SLOTS_MAX`].
     pub fn index(self) -> usize {
         usize::from(self.index)
     }
@@ -112,18 +112,19 @@ impl Token {
     }
 }
 
-/// A table with a fixed number of places. Memory is reserved at once and touched as it is used.
+/// A table with a fixed number of places. Its memory is reserved at once, and touched only as
+/// far as it is used.
 #[derive(Debug)]
 pub struct Slots<T> {
     entries: Vec<Option<T>>,
     generations: Vec<u16>,
-    /// Entries that are empty, the last one to be filled first.
+    /// The places that are empty, the last one to be filled first.
     free: Vec<u16>,
     max: usize,
 }
 
 impl<T> Slots<T> {
-    /// A table of at most `max` entries, 65,536 at the utmost.
+    /// A table of at most `max` entries, which is at most [`SLOTS_MAX`].
     pub fn new(max: usize) -> Self {
         assert!(max <= SLOTS_MAX, "an index has 16 bits");
         Self {
@@ -134,30 +135,23 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Puts an entry, made by `make` which is told its key, into a free place; `None` when the
+    /// Puts an entry into a free place. `make` makes it from its key. Returns `None` if the
     /// table is full.
     pub fn insert(&mut self, make: impl FnOnce(Key) -> T) -> Option<(Key, &mut T)> {
         if self.is_full() {
             return None;
         }
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                self.entries.push(None);
-                self.generations.push(0);
-                u16::try_from(self.entries.len() - 1).ok()?
-            }
-        };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            self.generations.push(0);
+            u16::try_from(self.entries.len() - 1).expect("a table has at most 65,536 places")
+        });
         let place = usize::from(index);
         let key = Key::new(index, self.generations[place]);
-        // It is empty: nothing has to be dropped.
-        let entry @ None = self.entries.get_mut(place)? else {
-            return None;
-        };
-        Some((key, entry.insert(make(key))))
+        Some((key, self.entries[place].insert(make(key))))
     }
 
-    /// The entry that `key` names, if it still stands.
+    /// The entry of `key`; `None` if it has been removed.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         if self.generations.get(key.index()) != Some(&key.generation) {
             return None;
@@ -165,7 +159,7 @@ impl<T> Slots<T> {
         self.entries.get_mut(key.index())?.as_mut()
     }
 
-    /// Drops the entry, if it stands. Every key to it is stale from now on.
+    /// Drops the entry of `key`, if it is still there. Every key to it is stale from now on.
     pub fn remove(&mut self, key: Key) {
         if self.get_mut(key).is_some() {
             self.generations[key.index()] = (key.generation + 1) & GENERATION_MASK;
@@ -174,27 +168,27 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Entries in the table.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
-    /// Whether the table has no entry.
+    /// Returns `true` if the table has no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether the next insert will fail.
+    /// Returns `true` if the next insert will fail.
     pub fn is_full(&self) -> bool {
         self.len() == self.max
     }
 
-    /// The places of the table.
+    /// The number of places.
     pub fn max(&self) -> usize {
         self.max
     }
 
-    /// All entries, for reports and checks; not for the path of data.
+    /// All entries, for reports and checks: it walks over the empty places too.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.entries.iter().flatten()
     }

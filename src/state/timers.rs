@@ -1,50 +1,46 @@
 //! Timers: one queue per class, all of whose timers last equally long.
 //!
-//! Each queue is sorted by itself, because what is armed later is due later. So arming,
+//! What is armed later is due later, so each queue is sorted without any sorting. Arming,
 //! disarming and looking at the next are a few writes each, and nothing is allocated but the
 //! links, which grow to the highest slot ever used. (libevent's common timeouts.)
 
 use super::slots::Key;
 use crate::net::{Millis, NEVER};
 
-/// "No link": one more than the last index of a full table.
-const NONE: u32 = u32::MAX;
-
 /// Timers for the entries of one [`super::slots::Slots`] table, one for each.
 #[derive(Debug)]
 pub struct Timers {
     queues: Vec<Queue>,
+    /// By the index of a key.
     links: Vec<Link>,
     armed: usize,
 }
 
+/// The timers of one class: a doubly linked list, the one that is due first at its head.
 #[derive(Debug)]
 struct Queue {
     duration_ms: u32,
-    head: u32,
-    tail: u32,
+    head: Option<Key>,
+    tail: Option<Key>,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// One timer.
+#[derive(Clone, Copy, Debug, Default)]
 struct Link {
     due: Millis,
-    previous: u32,
-    next: u32,
-    generation: u16,
-    /// Which queue; `NO_CLASS` where it is not armed.
-    class: u8,
+    previous: Option<Key>,
+    next: Option<Key>,
+    /// The queue that it stands in, while it is armed.
+    class: Option<u8>,
 }
-
-const NO_CLASS: u8 = u8::MAX;
 
 impl Timers {
     /// Timers whose class number `n` lasts `durations_ms[n]`, for a table of `slots_max`.
     pub fn new(durations_ms: &[u32], slots_max: usize) -> Self {
-        assert!(durations_ms.len() < usize::from(NO_CLASS));
         let queue = |&duration_ms| Queue {
             duration_ms,
-            head: NONE,
-            tail: NONE,
+            head: None,
+            tail: None,
         };
         Self {
             queues: durations_ms.iter().map(queue).collect(),
@@ -56,30 +52,20 @@ impl Timers {
     /// Arms the timer of `key`, in place of the one it had.
     pub fn arm(&mut self, key: Key, class: u8, now: Millis) {
         self.disarm(key);
-        let index = key.index();
-        while index >= self.links.len() {
-            self.links.push(Link {
-                due: 0,
-                previous: NONE,
-                next: NONE,
-                generation: 0,
-                class: NO_CLASS,
-            });
+        if self.links.len() <= key.index() {
+            self.links.resize(key.index() + 1, Link::default());
         }
         let queue = &mut self.queues[usize::from(class)];
-        self.links[index] = Link {
+        self.links[key.index()] = Link {
             due: now + Millis::from(queue.duration_ms),
             previous: queue.tail,
-            next: NONE,
-            generation: key.generation(),
-            class,
+            next: None,
+            class: Some(class),
         };
-        let position = u32::try_from(index).unwrap_or(NONE);
-        match queue.tail {
-            NONE => queue.head = position,
-            tail => self.links[tail as usize].next = position,
+        match queue.tail.replace(key) {
+            Some(tail) => self.links[tail.index()].next = Some(key),
+            None => queue.head = Some(key),
         }
-        queue.tail = position;
         self.armed += 1;
     }
 
@@ -88,55 +74,47 @@ impl Timers {
         let Some(link) = self.links.get_mut(key.index()) else {
             return;
         };
-        if link.class == NO_CLASS {
+        let Some(class) = link.class.take() else {
             return;
-        }
-        let Link {
-            previous,
-            next,
-            class,
-            ..
-        } = *link;
-        link.class = NO_CLASS;
+        };
+        let Link { previous, next, .. } = *link;
+        let queue = &mut self.queues[usize::from(class)];
         match previous {
-            NONE => self.queues[usize::from(class)].head = next,
-            previous => self.links[previous as usize].next = next,
+            Some(previous) => self.links[previous.index()].next = next,
+            None => queue.head = next,
         }
         match next {
-            NONE => self.queues[usize::from(class)].tail = previous,
-            next => self.links[next as usize].previous = previous,
+            Some(next) => self.links[next.index()].previous = previous,
+            None => queue.tail = previous,
         }
         self.armed -= 1;
     }
 
-    /// When the next timer is due.
+    /// When the next timer is due; [`NEVER`] while none is armed.
     pub fn next(&self) -> Millis {
-        let mut next = NEVER;
-        for queue in &self.queues {
-            if let Some(link) = self.links.get(queue.head as usize) {
-                next = next.min(link.due);
-            }
-        }
-        next
+        let due = self.heads().map(|key| self.due(key));
+        due.min().unwrap_or(NEVER)
     }
 
     /// Takes one timer that is due at `now`. Call until `None`.
     pub fn expire(&mut self, now: Millis) -> Option<Key> {
-        for queue in &self.queues {
-            if let Some(link) = self.links.get(queue.head as usize)
-                && link.due <= now
-            {
-                let key = Key::new(u16::try_from(queue.head).ok()?, link.generation);
-                self.disarm(key);
-                return Some(key);
-            }
-        }
-        None
+        let key = self.heads().find(|key| self.due(*key) <= now)?;
+        self.disarm(key);
+        Some(key)
     }
 
-    /// How many are armed.
+    /// The number of timers that are armed.
     pub fn armed(&self) -> usize {
         self.armed
+    }
+
+    /// The first timer of each class.
+    fn heads(&self) -> impl Iterator<Item = Key> {
+        self.queues.iter().filter_map(|queue| queue.head)
+    }
+
+    fn due(&self, key: Key) -> Millis {
+        self.links[key.index()].due
     }
 }
 
