@@ -75,7 +75,6 @@ pub struct Policy {
 
 /// Why a destination is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Refusal {
     /// The proxy itself listens there: it would talk to itself without end.
     Listener,
@@ -224,7 +223,7 @@ impl Access {
     fn judge(&self, client: u128, addr: u128, port: u16) -> Result<(), Refusal> {
         let local = is_loopback(client);
         let home = self.longest(Kind::Subnet, client).map(|home| home.prefix);
-        let (mut strongest, mut verdict) = (0, Ok(()));
+        let (mut strongest, mut verdict) = (None, Ok(()));
         for rule in &self.rules {
             let strength = rule.strength(local, home);
             if strength > strongest && rule.matches(addr, port) {
@@ -294,24 +293,50 @@ impl Rule {
         (self.first_port..=self.last_port).contains(&port) && self.prefix.holds(addr)
     }
 
-    /// Of the rules that match a destination the greatest one decides, 0 never: length of the
-    /// prefix, then fewness of ports, then whose it is, then whether it permits. That the
-    /// user's rules go first makes `--block br-lan` mean something for the clients on br-lan,
-    /// whose subnet `home` is permitted with just that prefix.
-    fn strength(&self, local: bool, home: Option<Prefix>) -> u32 {
-        const ALWAYS: u32 = 1 << 30;
-        let order = match self.kind {
-            Kind::Refuse(Refusal::Listener) => return ALWAYS + 1,
-            Kind::Refuse(Refusal::Multicast) => return ALWAYS,
-            Kind::Permit => 4,
-            Kind::Refuse(Refusal::Rule) => 3,
-            Kind::Subnet if !local && home == Some(self.prefix) => 2,
-            Kind::Refuse(_) if !local => 1,
-            _ => return 0,
+    /// How strong the rule is against others that match the same destination; `None` if it
+    /// says nothing about destinations of this client. `local` is whether the client is
+    /// loopback, `home` the longest subnet that it is in.
+    fn strength(&self, local: bool, home: Option<Prefix>) -> Option<Strength> {
+        let origin = match self.kind {
+            Kind::Refuse(Refusal::Listener) => return Some(Strength::Listener),
+            Kind::Refuse(Refusal::Multicast) => return Some(Strength::Multicast),
+            Kind::Permit => Origin::Permit,
+            Kind::Refuse(Refusal::Rule) => Origin::Block,
+            Kind::Subnet if !local && home == Some(self.prefix) => Origin::Home,
+            Kind::Refuse(_) if !local => Origin::BuiltIn,
+            _ => return None,
         };
-        let fewness = u32::from(u16::MAX - (self.last_port - self.first_port));
-        u32::from(self.prefix.len()) << 19 | fewness << 3 | order
+        Some(Strength::Rule {
+            prefix_len: self.prefix.len(),
+            other_ports: u16::MAX - (self.last_port - self.first_port),
+            origin,
+        })
     }
+}
+
+/// Of the rules that match a destination the greatest one decides.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Strength {
+    /// First by the length of the prefix, then by the number of ports that the rule leaves out,
+    /// then by its origin.
+    Rule {
+        prefix_len: u8,
+        other_ports: u16,
+        origin: Origin,
+    },
+    Multicast,
+    Listener,
+}
+
+/// Where a rule comes from, the weakest first. The user's rules are stronger than the built-in
+/// ones so that `--block br-lan` has an effect on the clients on br-lan, whose subnet is
+/// permitted with the same prefix.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    BuiltIn,
+    Home,
+    Block,
+    Permit,
 }
 
 /// Rules being written.

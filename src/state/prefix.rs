@@ -1,9 +1,9 @@
 //! Networks as the command line writes them, addresses as the rules see them, and the ranges
-//! that are set aside.
+//! that are reserved.
 //!
 //! Parsing and comparing only: which network may do what is decided in `access`. An IPv4
-//! address written inside an IPv6 address is unwrapped here, by `unwrapped`, because the
-//! rules would otherwise be as easy to pass as writing `::ffff:192.168.1.1`.
+//! address written inside an IPv6 address is unwrapped here, by `unwrapped`: otherwise a client
+//! could pass the rules by writing `::ffff:192.168.1.1`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,8 +11,8 @@ use std::str::FromStr;
 
 use crate::wire::decimal;
 
-/// An address as the 128 bits of its IPv6 form, IPv4 in its v4-mapped form (RFC 4291 §2.5.5.2):
-/// one number to compare instead of two families.
+/// An address as the 128 bits of its IPv6 form, IPv4 in its v4-mapped form (RFC 4291 §2.5.5.2),
+/// so that both families are compared in one way.
 pub(super) fn bits_of(addr: IpAddr) -> u128 {
     match addr {
         IpAddr::V4(addr) => mapped(addr.to_bits()),
@@ -24,23 +24,21 @@ const fn mapped(v4: u32) -> u128 {
     MAPPED | v4 as u128
 }
 
-/// What a v4-mapped address begins with, and how many bits of it.
+/// The prefix of v4-mapped addresses, and its length.
 const MAPPED: u128 = 0xffff << 32;
 const MAPPED_BITS: u8 = 96;
-/// The bits that are the IPv4 address.
-const LOW: u128 = 0xffff_ffff;
 
-/// Whether these bits are an IPv4 address.
+/// Returns `true` if these bits are an IPv4 address.
 pub(super) fn is_v4(bits: u128) -> bool {
     bits >> 32 == 0xffff
 }
 
-/// Whether this machine itself is meant: 127.0.0.0/8 or ::1.
+/// Returns `true` if these bits are in 127.0.0.0/8 or are ::1: this machine itself.
 pub(super) fn is_loopback(bits: u128) -> bool {
     bits == 1 || bits >> 24 == 0xff_ff7f
 }
 
-/// Whether these bits are 0.0.0.0 or ::.
+/// Returns `true` if these bits are 0.0.0.0 or ::.
 pub(super) fn is_unspecified(bits: u128) -> bool {
     bits == 0 || bits == MAPPED
 }
@@ -48,14 +46,15 @@ pub(super) fn is_unspecified(bits: u128) -> bool {
 /// A CIDR prefix, IPv4 (0 to 32 bits) or IPv6 (0 to 128 bits); the bits behind it are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
-    /// Of the first address, as [`bits_of`]; bytes, because 17 of them are a table's entry.
+    /// The first address, as [`bits_of`], in network order. As a u128, which is aligned to 16
+    /// bytes, the tables below and the code that reads them are 1,048 bytes larger.
     octets: [u8; 16],
-    /// Counted in the IPv6 form: 96 more for IPv4.
+    /// The length in the IPv6 form, 0 to 128: 96 more for IPv4.
     len: u8,
 }
 
 impl Prefix {
-    /// The prefix of `bits` bits around `addr`; `None` where the family has fewer bits.
+    /// The prefix of `bits` bits around `addr`; `None` if addresses of its family have fewer.
     pub fn new(addr: IpAddr, bits: u8) -> Option<Self> {
         let addr_bits = bits_of(addr);
         let len = bits.checked_add(if addr.is_ipv4() { MAPPED_BITS } else { 0 })?;
@@ -92,7 +91,7 @@ impl Prefix {
         }
     }
 
-    /// Whether `addr` lies in it. Families never match each other: unwrap first.
+    /// Returns `true` if `addr` is in the prefix. A v4-mapped address is in IPv4 prefixes only.
     pub fn contains(self, addr: IpAddr) -> bool {
         self.holds(bits_of(addr))
     }
@@ -115,16 +114,20 @@ impl Prefix {
 
     /// Its length, 0 to 32 or 0 to 128.
     pub fn bits(self) -> u8 {
-        let spare = if is_v4(self.first()) { MAPPED_BITS } else { 0 };
-        self.len.wrapping_sub(spare)
+        if is_v4(self.first()) {
+            self.len - MAPPED_BITS
+        } else {
+            self.len
+        }
     }
 
-    /// Its length in the IPv6 form, 0 to 128: longer is narrower, within a family.
+    /// Its length in the IPv6 form, 0 to 128: of two prefixes of a family the longer one is the
+    /// smaller network.
     pub(super) fn len(&self) -> u8 {
         self.len
     }
 
-    /// Whether it is a single address.
+    /// Returns `true` if it is a single address.
     pub fn is_host(self) -> bool {
         self.len == 128
     }
@@ -137,7 +140,7 @@ impl FromStr for Prefix {
     /// becomes the IPv4 prefix that it stands for, as addresses are unwrapped before they
     /// are compared.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (addr, bits) = match split(text, '/') {
+        let (addr, bits) = match text.split_once('/') {
             Some((addr, bits)) => (addr, Some(number(bits).ok_or("not a prefix length")?)),
             None => (text, None),
         };
@@ -175,11 +178,11 @@ pub enum Nets {
 impl FromStr for Nets {
     type Err = &'static str;
 
-    /// An address or prefix, else a plausible interface name. A first letter is asked for so
+    /// An address or prefix, else a plausible interface name. It has to begin with a letter, so
     /// that a mistyped address is an error and not an interface that never appears.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let prefix = text.parse::<Prefix>();
-        if prefix.is_ok() || split(text, '/').is_some() {
+        if prefix.is_ok() || text.contains('/') {
             return prefix.map(Self::Prefix);
         }
         if is_interface_name(text.as_bytes()) {
@@ -198,12 +201,12 @@ impl fmt::Display for Nets {
     }
 }
 
-/// A DEST of the command line: a network and a range of ports in it. A NET has all ports.
+/// A DEST of the command line: a network and a range of ports. A NET has all ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// Where.
+    /// The network.
     pub net: Nets,
-    /// The lowest port; 0 where no ports are given, which is all of them.
+    /// The lowest port; 0 if no ports are given, which means all of them.
     pub first_port: u16,
     /// The highest port, not below `first_port`.
     pub last_port: u16,
@@ -227,18 +230,18 @@ impl FromStr for Destination {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (net, ports) = match text.strip_prefix('[') {
             Some(inner) => {
-                let (net, rest) = split(inner, ']').ok_or("no closing bracket")?;
-                if split(net, ':').is_none() {
+                let (net, rest) = inner.split_once(']').ok_or("no closing bracket")?;
+                if !net.contains(':') {
                     return Err("brackets are for IPv6");
                 }
-                match split(rest, ':') {
+                match rest.split_once(':') {
                     Some(("", ports)) => (net, Some(ports)),
                     None if rest.is_empty() => (net, None),
                     _ => return Err("only :PORT may follow the bracket"),
                 }
             }
-            None => match split(text, ':') {
-                Some((net, ports)) if split(ports, ':').is_none() => (net, Some(ports)),
+            None => match text.split_once(':') {
+                Some((net, ports)) if !ports.contains(':') => (net, Some(ports)),
                 _ => (text, None),
             },
         };
@@ -273,18 +276,23 @@ impl fmt::Display for Destination {
 }
 
 /// A client for the purpose of limits and penalties: an IPv4 address or an IPv6 /64, the
-/// smallest network that an IPv6 site has (RFC 4291 §2.5.4), v4-mapped addresses unwrapped.
+/// smallest network that an IPv6 site has (RFC 4291 §2.5.4).
 ///
-/// The two share one number space: an IPv4 address meets only `0:0:a:b::/64`, of which `::1`
-/// (with 0.0.0.0, nobody's address) is the only one that connects.
+/// The 32 bits of the one and the 64 of the other share the numbers: an IPv4 address has the
+/// number of `0:0:a:b::/64`, where `::1` is the only address that connects (and 0.0.0.0, which has
+/// the same number, is nobody's).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClientKey(u64);
 
 impl From<IpAddr> for ClientKey {
     fn from(addr: IpAddr) -> Self {
-        let bits = bits_of(addr);
-        let kept = if is_v4(bits) { bits & LOW } else { bits >> 64 };
-        Self(u64::try_from(kept).unwrap_or(0))
+        match addr.to_canonical() {
+            IpAddr::V4(addr) => Self(addr.to_bits().into()),
+            IpAddr::V6(addr) => {
+                let network = addr.to_bits() >> 64;
+                Self(u64::try_from(network).expect("64 bits are left of 128"))
+            }
+        }
     }
 }
 
@@ -292,8 +300,8 @@ impl From<IpAddr> for ClientKey {
 /// (RFC 4291 §2.5.5.2), v4-compatible (§2.5.5.1, not `::` and `::1`), 6to4 (RFC 3056 §2) and
 /// NAT64 with the well-known prefix (RFC 6052 §2.1). Any other address is itself.
 ///
-/// For destinations only. A client's 6to4 address is what its packets say, and
-/// `2002:7f00:1::` would make a stranger a loopback client.
+/// For destinations only. A client is what the source of its packets is: with its 6to4 address
+/// unwrapped, a client at `2002:7f00:1::` would count as a loopback client.
 pub(super) fn unwrapped(addr: u128) -> u128 {
     const NAT64: u128 = 0x0064_ff9b << 64;
     let inner = match addr >> 32 {
@@ -302,7 +310,7 @@ pub(super) fn unwrapped(addr: u128) -> u128 {
         _ if addr >> 112 == 0x2002 => addr >> 80,
         _ => return addr,
     };
-    MAPPED | inner & LOW
+    MAPPED | inner & u128::from(u32::MAX)
 }
 
 const fn v4(a: u8, b: u8, c: u8, bits: u8) -> Prefix {
@@ -313,13 +321,13 @@ const fn v6(a: u16, b: u16, c: u16, bits: u8) -> Prefix {
     Prefix::v6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), bits)
 }
 
-/// RFC 4291 §2.5.6.
+/// Link-local IPv6 addresses (RFC 4291 §2.5.6).
 pub(super) const LINK_LOCAL: Prefix = v6(0xfe80, 0, 0, 10);
 
-/// RFC 6598 §7: between a provider's carrier-grade NAT and its customers.
+/// Addresses between a provider's carrier-grade NAT and its customers (RFC 6598 §7).
 pub(super) const SHARED: Prefix = v4(100, 64, 0, 10);
 
-/// Whom a proxy without credentials serves, beside the subnets of the router: loopback,
+/// The clients that a proxy without credentials serves, beside the router's subnets: loopback,
 /// private (RFC 1918 §3, RFC 4193 §3.1) and link-local (RFC 3927 §2.1) addresses.
 pub const SERVED: [Prefix; 8] = [
     v4(127, 0, 0, 8),
@@ -347,7 +355,7 @@ pub(super) const LOOPBACK: [Prefix; 4] = [
     Prefix::v6(Ipv6Addr::UNSPECIFIED, 128),
 ];
 
-/// What is not the Internet: the ranges that the IANA special-purpose address registries
+/// The ranges that are not the Internet: those that the IANA special-purpose address registries
 /// (RFC 6890) call not globally reachable, and the IPv6 space outside 2000::/3, of which
 /// nothing is assigned to anybody (RFC 4291 §2.4), except 64:ff9b::/96, which is NAT64.
 pub(super) const RESERVED: [Prefix; 26] = [
@@ -382,7 +390,7 @@ pub(super) const RESERVED: [Prefix; 26] = [
     LINK_LOCAL,
 ];
 
-/// IFNAMSIZ is 16, with the final NUL.
+/// The longest name of an interface in bytes: IFNAMSIZ is 16, with the final NUL.
 const INTERFACE_NAME_MAX: usize = 15;
 
 fn is_interface_name(name: &[u8]) -> bool {
@@ -394,17 +402,12 @@ fn is_interface_name(name: &[u8]) -> bool {
 }
 
 fn port_range(text: &str) -> Option<(u16, u16)> {
-    let (first, last) = split(text, '-').unwrap_or((text, text));
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (number(first)?, number(last)?);
     (1..=last).contains(&first).then_some((first, last))
 }
 
-/// What stands before the first `mark` and what behind it.
-fn split(text: &str, mark: char) -> Option<(&str, &str)> {
-    text.split_once(mark)
-}
-
-/// Decimal digits and nothing else: `u16::from_str` would take a plus sign.
+/// Parses decimal digits and nothing else: `u16::from_str` would take a plus sign.
 fn number(text: &str) -> Option<u16> {
     decimal(text.as_bytes()).and_then(|number| u16::try_from(number).ok())
 }
