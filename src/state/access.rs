@@ -1,7 +1,7 @@
 //! Who may connect, and where to. Decisions only: nothing here resolves, connects or logs.
 //!
-//! **Why was this refused?** A destination is judged on its address, never on a name, in this
-//! order; the first line that applies decides.
+//! A destination is judged by its address, never by a name, in this order; the first line that
+//! applies decides.
 //!
 //! 1. An address and port on which the proxy itself listens: never ([`Refusal::Listener`]).
 //! 2. Multicast, 255.255.255.255 and the broadcast address of a subnet of an interface:
@@ -30,40 +30,26 @@
 //! forms; a v4-mapped one is plain IPv4 to the kernel, and here. A client is taken by its own
 //! address.
 //!
-//! A link-local IPv6 prefix is the same on every interface, so it says nothing about where a
-//! client is: it is nobody's subnet, and an interface's name does not stand for it.
+//! A link-local IPv6 prefix is the same on every interface, so it does not tell where a client
+//! is: it is no subnet of the router, and not among the prefixes that an interface's name stands
+//! for.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 pub use super::prefix::{ClientKey, Destination, Nets, Prefix};
-use super::prefix::{
-    GROUPS, LINK_LOCAL, LOOPBACK, RESERVED, SERVED, SHARED, bits_of, is_loopback, is_unspecified,
-    is_v4, unwrapped,
-};
-
-/// One address of one interface of this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface {
-    /// The interface's name.
-    pub name: String,
-    /// The address.
-    pub addr: IpAddr,
-    /// The length of its prefix, 0 to 32 or 0 to 128.
-    pub bits: u8,
-    /// Whether the interface carries a default route, of either family.
-    pub default_route: bool,
-}
+use super::prefix::{GROUPS, LOOPBACK, RESERVED, SERVED, bits_of, is_loopback, unwrapped};
+pub use super::rules::{Interface, Refusal};
+use super::rules::{Kind, Rule, Rules};
 
 /// What the command line says about who may connect, and where to.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// Users are configured, be it none at the moment.
+    /// Users are configured, even if there is none at the moment.
     pub credentials: bool,
-    /// Who may connect, from all ports; empty: with credentials anyone, without the built-in
-    /// rule.
+    /// Clients that may connect. If it is empty: with credentials anyone, without credentials
+    /// those of the built-in rule.
     pub clients: Vec<Destination>,
-    /// Who needs no password.
+    /// Clients that need no password.
     pub trust: Vec<Destination>,
     /// Destinations that are opened.
     pub permit: Vec<Destination>,
@@ -73,73 +59,8 @@ pub struct Policy {
     pub auth_once: bool,
 }
 
-/// Why a destination is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The proxy itself listens there: it would talk to itself without end.
-    Listener,
-    /// A multicast or broadcast address.
-    Multicast,
-    /// An address of the router, whose firewall cannot tell the proxy from the router.
-    OwnAddress,
-    /// A loopback or unspecified address.
-    Loopback,
-    /// A private, shared, link-local or reserved range.
-    Private,
-    /// A subnet of the router in which the client is not.
-    OtherSubnet,
-    /// A `--block` of the user.
-    Rule,
-}
-
-impl Refusal {
-    /// How many causes there are.
-    pub const COUNT: usize = 7;
-
-    /// All of them, each at its [`Self::index`].
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::Listener,
-        Self::Multicast,
-        Self::OwnAddress,
-        Self::Loopback,
-        Self::Private,
-        Self::OtherSubnet,
-        Self::Rule,
-    ];
-
-    /// The cause's place in a table of counters, below [`Self::COUNT`].
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
-    /// What would open it, for the log line that names the address.
-    pub fn hint(self) -> &'static str {
-        match self {
-            Self::Listener | Self::Multicast => "nothing opens it",
-            Self::OwnAddress => "--permit with this very address opens it",
-            Self::Loopback | Self::Private => "--permit opens it",
-            Self::OtherSubnet => "--permit with this address or its subnet opens it",
-            Self::Rule => "a narrower --permit opens it",
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Listener => "the proxy's own listener",
-            Self::Multicast => "multicast or broadcast",
-            Self::OwnAddress => "an address of this router",
-            Self::Loopback => "loopback or unspecified",
-            Self::Private => "a private or reserved range",
-            Self::OtherSubnet => "a subnet that the client is not in",
-            Self::Rule => "blocked by a rule",
-        })
-    }
-}
-
-/// The policy put in force on the interfaces as they are. A check walks one list of some tens
-/// of entries and allocates nothing; it is made when policy or interfaces change.
+/// The policy in force on the interfaces as they are. A check walks over one list of some tens
+/// of rules, which is written anew when the interfaces change, and allocates nothing.
 #[derive(Debug)]
 pub struct Access {
     policy: Policy,
@@ -160,10 +81,10 @@ impl Access {
         access
     }
 
-    /// Follows a change of the interfaces. Without any (they could not be read), the router's
-    /// addresses are not known and not refused: the caller keeps the old ones or warns.
+    /// Follows a change of the interfaces. If there are none, because they could not be read, the
+    /// router's addresses are not known and not refused: the caller keeps the old ones or warns.
     pub fn set_interfaces(&mut self, interfaces: Vec<Interface>) {
-        let mut rules = Rules(Vec::new());
+        let mut rules = Rules::default();
         let policy = &self.policy;
         for (nets, kind) in [
             (&policy.clients, Kind::Admitted),
@@ -183,7 +104,7 @@ impl Access {
             rules.add_interface(interface, serves_near);
         }
         rules.add_all(&GROUPS, Kind::Refuse(Refusal::Multicast));
-        rules.add_all(&LOOPBACK, LOCAL);
+        rules.add_all(&LOOPBACK, Kind::Refuse(Refusal::Loopback));
         rules.add_all(&RESERVED, Kind::Refuse(Refusal::Private));
         for listener in &self.listeners {
             rules.add_listener(listener);
@@ -196,21 +117,23 @@ impl Access {
         &self.policy
     }
 
-    /// Whether a client of that address may connect at all.
+    /// Returns `true` if a client of that address may connect at all.
     pub fn admits(&self, client: IpAddr) -> bool {
         self.policy.admits_anyone() || self.longest(Kind::Admitted, bits_of(client)).is_some()
     }
 
-    /// Whether a client of that address needs no password (N4).
+    /// Returns `true` if a client of that address needs no password (N4).
     pub fn trusts(&self, client: IpAddr) -> bool {
         self.longest(Kind::Trusted, bits_of(client)).is_some()
     }
 
-    /// Whether that client may reach that destination; see the head of this file.
+    /// Decides whether that client may reach that destination; see the head of this file.
+    ///
+    /// Errors: why it may not.
     pub fn permits(&self, client: IpAddr, destination: SocketAddr) -> Result<(), Refusal> {
         let (client, port) = (bits_of(client), destination.port());
         let addr = bits_of(destination.ip());
-        // The inner form first: its cause says more.
+        // The inner form first: why that is refused says more.
         let inner = unwrapped(addr);
         self.judge(client, inner, port)?;
         if inner == addr {
@@ -220,6 +143,7 @@ impl Access {
         }
     }
 
+    /// The verdict of the strongest rule that holds `addr` and `port`.
     fn judge(&self, client: u128, addr: u128, port: u16) -> Result<(), Refusal> {
         let local = is_loopback(client);
         let home = self.longest(Kind::Subnet, client).map(|home| home.prefix);
@@ -237,7 +161,7 @@ impl Access {
         verdict
     }
 
-    /// The rule of that kind with the longest prefix that `addr` is in.
+    /// The rule of that kind with the longest prefix that holds `addr`.
     fn longest(&self, kind: Kind, addr: u128) -> Option<&Rule> {
         let mut longest: Option<&Rule> = None;
         for rule in &self.rules {
@@ -253,7 +177,7 @@ impl Access {
 }
 
 impl Policy {
-    /// Whether the built-in rule says who may connect.
+    /// Returns `true` if the built-in rule says who may connect.
     fn serves_near(&self) -> bool {
         !self.credentials && self.clients.is_empty()
     }
@@ -262,207 +186,6 @@ impl Policy {
         self.credentials && self.clients.is_empty()
     }
 }
-
-/// What a rule is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// Who may connect.
-    Admitted,
-    /// Who needs no password.
-    Trusted,
-    /// A subnet in which a client can be a neighbour: the longest one is open to it, as the
-    /// kernel routes.
-    Subnet,
-    /// A `--permit` of the user.
-    Permit,
-    /// A destination that is closed.
-    Refuse(Refusal),
-}
-
-/// One line of the rules.
-#[derive(Clone, Copy, Debug)]
-struct Rule {
-    prefix: Prefix,
-    first_port: u16,
-    last_port: u16,
-    kind: Kind,
-}
-
-impl Rule {
-    fn matches(&self, addr: u128, port: u16) -> bool {
-        (self.first_port..=self.last_port).contains(&port) && self.prefix.holds(addr)
-    }
-
-    /// How strong the rule is against others that match the same destination; `None` if it
-    /// says nothing about destinations of this client. `local` is whether the client is
-    /// loopback, `home` the longest subnet that it is in.
-    fn strength(&self, local: bool, home: Option<Prefix>) -> Option<Strength> {
-        let origin = match self.kind {
-            Kind::Refuse(Refusal::Listener) => return Some(Strength::Listener),
-            Kind::Refuse(Refusal::Multicast) => return Some(Strength::Multicast),
-            Kind::Permit => Origin::Permit,
-            Kind::Refuse(Refusal::Rule) => Origin::Block,
-            Kind::Subnet if !local && home == Some(self.prefix) => Origin::Home,
-            Kind::Refuse(_) if !local => Origin::BuiltIn,
-            _ => return None,
-        };
-        Some(Strength::Rule {
-            prefix_len: self.prefix.len(),
-            other_ports: u16::MAX - (self.last_port - self.first_port),
-            origin,
-        })
-    }
-}
-
-/// Of the rules that match a destination the greatest one decides.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Strength {
-    /// First by the length of the prefix, then by the number of ports that the rule leaves out,
-    /// then by its origin.
-    Rule {
-        prefix_len: u8,
-        other_ports: u16,
-        origin: Origin,
-    },
-    Multicast,
-    Listener,
-}
-
-/// Where a rule comes from, the weakest first. The user's rules are stronger than the built-in
-/// ones so that `--block br-lan` has an effect on the clients on br-lan, whose subnet is
-/// permitted with the same prefix.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Origin {
-    BuiltIn,
-    Home,
-    Block,
-    Permit,
-}
-
-/// Rules being written.
-struct Rules(Vec<Rule>);
-
-/// From the first to the last one.
-type Ports = (u16, u16);
-const ALL_PORTS: Ports = (0, u16::MAX);
-
-impl Rules {
-    fn add(&mut self, prefix: Prefix, (first_port, last_port): Ports, kind: Kind) {
-        self.0.push(Rule {
-            prefix,
-            first_port,
-            last_port,
-            kind,
-        });
-    }
-
-    fn add_all(&mut self, prefixes: &[Prefix], kind: Kind) {
-        for prefix in prefixes {
-            self.add(*prefix, ALL_PORTS, kind);
-        }
-    }
-
-    /// What a network of the command line stands for on these interfaces.
-    fn add_net(&mut self, net: &Destination, interfaces: &[Interface], kind: Kind) {
-        let ports = (net.first_port, net.last_port);
-        match &net.net {
-            Nets::Prefix(prefix) => self.add(*prefix, ports, kind),
-            Nets::Interface(name) => {
-                for interface in interfaces {
-                    if interface.name == *name
-                        && let Some(prefix) = subnet(interface)
-                    {
-                        self.add(prefix, ports, kind);
-                    }
-                }
-            }
-        }
-    }
-
-    /// What an interface means by itself.
-    fn add_interface(&mut self, interface: &Interface, serves_near: bool) {
-        let addr = bits_of(interface.addr);
-        let subnet = subnet(interface);
-        if is_v4(addr) && (1..=30).contains(&interface.bits) {
-            let broadcast = addr | u128::from(u32::MAX >> interface.bits);
-            let kind = Kind::Refuse(Refusal::Multicast);
-            self.add(Prefix::host(broadcast), ALL_PORTS, kind);
-        }
-        if let Some(prefix) = subnet
-            && serves_near
-            && !interface.default_route
-            && is_served(prefix)
-        {
-            self.add(prefix, ALL_PORTS, Kind::Admitted);
-        }
-        // The built-in rules name loopback addresses by their range.
-        if is_loopback(addr) {
-            return;
-        }
-        self.add(Prefix::host(addr), ALL_PORTS, OWN);
-        // The subnet-router anycast address (RFC 4291 §2.6.1) is the router's as well;
-        // RFC 6164 §5.1 exempts /127.
-        if !is_v4(addr)
-            && interface.bits < 127
-            && let Some(prefix) = Prefix::new(interface.addr, interface.bits)
-        {
-            self.add(Prefix::host(prefix.first()), ALL_PORTS, OWN);
-        }
-        if let Some(prefix) = subnet {
-            if !prefix.is_host() {
-                self.add(prefix, ALL_PORTS, Kind::Subnet);
-            }
-            if !interface.default_route {
-                self.add(prefix, ALL_PORTS, Kind::Refuse(Refusal::OtherSubnet));
-            }
-        }
-    }
-
-    /// Addresses that lead back to the proxy. A connection to the unspecified address arrives
-    /// at loopback, or at the address that it is sent from; a listener at the unspecified
-    /// address is at all of the router's.
-    fn add_listener(&mut self, listener: &SocketAddr) {
-        let addr = bits_of(listener.ip());
-        let ports = (listener.port(), listener.port());
-        let kind = Kind::Refuse(Refusal::Listener);
-        self.add(Prefix::host(addr), ports, kind);
-        for place in 0..self.0.len() {
-            let Rule {
-                prefix, kind: of, ..
-            } = self.0[place];
-            let leads = is_unspecified(addr) || is_unspecified(prefix.first());
-            if matches!(of, OWN | LOCAL) && leads && is_v4(prefix.first()) == is_v4(addr) {
-                self.add(prefix, ports, kind);
-            }
-        }
-    }
-}
-
-const OWN: Kind = Kind::Refuse(Refusal::OwnAddress);
-const LOCAL: Kind = Kind::Refuse(Refusal::Loopback);
-
-/// The prefix of an interface's address, where it says which network the address is in: not
-/// link-local IPv6 (see the head of this file), not the whole Internet (0 bits).
-fn subnet(interface: &Interface) -> Option<Prefix> {
-    let prefix = Prefix::new(interface.addr, interface.bits)?;
-    (prefix.bits() > 0 && !LINK_LOCAL.contains(interface.addr)).then_some(prefix)
-}
-
-/// Whether a subnet without a default route is near enough to be served unasked. Tunnels to
-/// whole overlay networks (6to4's 2002::/16, 200::/7) have no default route either, and
-/// 100.64.0.0/10 is the provider's side.
-fn is_served(prefix: Prefix) -> bool {
-    let shortest = if is_v4(prefix.first()) {
-        SERVED_BITS_V4
-    } else {
-        SERVED_BITS_V6
-    };
-    prefix.bits() >= shortest && !SHARED.holds(prefix.first())
-}
-
-/// The largest network that a site is given: RFC 6177 §2 for IPv6, a class B for IPv4.
-const SERVED_BITS_V6: u8 = 48;
-const SERVED_BITS_V4: u8 = 16;
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ pub mod pool;
 pub mod prefix;
 pub mod protocols;
 pub mod resolver;
+mod rules;
 pub mod slots;
 pub mod timers;
 pub mod users;
