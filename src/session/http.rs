@@ -15,7 +15,9 @@ use crate::state::access::ClientKey;
 use crate::state::auth::{Auth, Trust};
 use crate::state::clients::{Clients, Table};
 use crate::state::handshake::Refuse;
-use crate::wire::http::{BodyMeter, FORWARDED_MAX, HEAD_MAX, Head, LOGIN_MAX, Malformed, Status};
+use crate::wire::http::{
+    BodyMeter, FORWARDED_MAX, HEAD_MAX, Head, LOGIN_MAX, MalformedBody, Status,
+};
 use crate::wire::socks::Request;
 
 /// Bytes for a target that may wait outside of the table of heads until there is a connection:
@@ -90,7 +92,7 @@ impl HttpRequest {
 
     /// Drops what lies behind the body, here and in `inbox_bytes`, of which it says how many
     /// belong to it.
-    pub(super) fn measure(&mut self, inbox_bytes: &[u8]) -> Result<usize, Malformed> {
+    pub(super) fn measure(&mut self, inbox_bytes: &[u8]) -> Result<usize, MalformedBody> {
         let Some(meter) = &mut self.meter else {
             return Ok(inbox_bytes.len());
         };

@@ -5,7 +5,7 @@ use super::http::HttpRequest;
 use super::outcome::{End, Reason};
 use super::shared::Shared;
 use crate::net::Net;
-use crate::wire::http::{BodyMeter, Malformed};
+use crate::wire::http::{BodyMeter, MalformedBody};
 
 /// Room for what the client sends before its tunnel is established. The longest message is that
 /// of RFC 1929 with 513 bytes; the rest of it is for payload that came along.
@@ -146,7 +146,7 @@ impl Inbox {
     ///
     /// # Errors
     /// The body is malformed.
-    pub(super) fn drop_behind_body(&mut self) -> Result<(), Malformed> {
+    pub(super) fn drop_behind_body(&mut self) -> Result<(), MalformedBody> {
         if let Some(http) = &mut self.http {
             let len = http.measure(&self.bytes[self.start..self.end])?;
             self.end = self.end.min(self.start + len);

@@ -1,41 +1,42 @@
-//! The end of a request's body (RFC 9112 §6 and §7.1), found while the body passes by.
+//! The end of a request's body (RFC 9112 §6 and §7.1), found while the body is passed on.
 //!
-//! Nothing is decoded or kept: a chunked body goes to the server as it came. What must not
-//! pass is a framing that the server could read in another way, so line ends are strict, and
-//! all that is not data is bounded.
+//! Nothing is decoded or kept: a chunked body goes to the server as it came. A framing that the
+//! server could read in another way must not be passed on, so line ends are strict, and the length
+//! of everything that is not data is bounded.
 
 use super::fields::is_control;
 
-/// How far a request goes behind its head.
+/// What of a request follows its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Not at all.
+    /// Nothing.
     None,
-    /// That many bytes.
+    /// A body of that many bytes.
     Length(u64),
-    /// Until the last chunk and its trailers.
+    /// A chunked body, which ends with the last chunk and its trailers.
     Chunked,
 }
 
-/// A chunked body that is not one.
+/// A chunked body breaks the rules of RFC 9112 §7.1, or one of the bounds here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed;
+pub struct MalformedBody;
 
-/// Digits of a chunk's size: as many as `u64` has, so that no size overflows.
+/// The most digits of a chunk's size: those of a `u64`, so that no size overflows.
 const DIGITS_MAX: u16 = 16;
-/// Bytes behind the size on a chunk's line. RFC 9112 §7.1.1 asks for a bound; nobody uses them.
+/// The most bytes behind the size on a chunk's line. RFC 9112 §7.1.1 asks for a bound, and chunk
+/// extensions are hardly used.
 const EXTENSION_MAX: u16 = 256;
-/// Bytes of all trailers, line ends not counted: as many as a head may have.
+/// The most bytes of all trailers, line ends not counted: as many as a head may have.
 const TRAILERS_MAX: u16 = 8192;
 
-/// Where in a body the next byte stands.
+/// Where in a body the next byte is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// In the data of a body whose length is known.
     Counted,
-    /// In a chunk's size; `count` digits were there.
+    /// In a chunk's size, behind `count` digits.
     Size,
-    /// Behind the size; `count` bytes were there.
+    /// In a chunk extension, behind `count` bytes of it.
     Extension,
     /// Behind the CR of a chunk's line.
     SizeEnd,
@@ -45,7 +46,7 @@ enum Place {
     DataEnd,
     /// Behind the CR there.
     DataEndLf,
-    /// At the start of a trailer or of the empty line; `count` bytes of trailers were there.
+    /// At the start of a trailer or of the empty line, behind `count` bytes of trailers.
     TrailerStart,
     /// In a trailer.
     Trailer,
@@ -57,11 +58,12 @@ enum Place {
     Done,
 }
 
-/// Tells which of the bytes behind a head belong to the request.
+/// Finds out which of the bytes behind a head belong to the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyMeter {
-    /// Bytes of data to come, or the part of a chunk's size that was read.
+    /// The number of bytes of data to come, or the part of a chunk's size that was read.
     remaining: u64,
+    /// The number of bytes that are bounded at this place.
     count: u16,
     place: Place,
 }
@@ -84,14 +86,16 @@ impl BodyMeter {
         }
     }
 
-    /// Whether the body has come to its end.
+    /// Returns `true` if the body is complete.
     pub fn is_done(&self) -> bool {
         self.place == Place::Done
     }
 
-    /// Goes over the next bytes behind the head; how many of them belong to the body: all of
-    /// them until it is done, none from then on. After an error the meter is of no more use.
-    pub fn advance(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
+    /// Reads the next bytes behind the head. Returns the number of them that belong to the body:
+    /// all of them until it is complete, none from then on.
+    ///
+    /// Errors: the body is malformed, and the meter is not to be used any more.
+    pub fn advance(&mut self, bytes: &[u8]) -> Result<usize, MalformedBody> {
         let mut rest = bytes;
         // Every pass takes at least one byte.
         while !self.is_done() {
@@ -99,7 +103,7 @@ impl BodyMeter {
                 (_, []) => break,
                 (Place::Counted | Place::Data, _) => self.skip(rest),
                 (_, [byte, tail @ ..]) => {
-                    self.place = self.step(*byte)?;
+                    self.place = self.read_framing(*byte)?;
                     tail
                 }
             };
@@ -107,7 +111,7 @@ impl BodyMeter {
         Ok(bytes.len() - rest.len())
     }
 
-    /// Takes as much data as there is, of `rest` that is not empty.
+    /// Skips the data at the start of `rest`, which is not empty. Returns what is behind it.
     fn skip<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
         let len = usize::try_from(self.remaining).map_or(rest.len(), |max| max.min(rest.len()));
         // A `usize` has at most 64 bits.
@@ -121,8 +125,8 @@ impl BodyMeter {
         rest.get(len..).unwrap_or_default()
     }
 
-    /// Takes one byte of the framing; where the next one stands.
-    fn step(&mut self, byte: u8) -> Result<Place, Malformed> {
+    /// Reads one byte of the framing. Returns where the next one is.
+    fn read_framing(&mut self, byte: u8) -> Result<Place, MalformedBody> {
         Ok(match (self.place, byte) {
             (Place::Size, b';' | b'\r') if self.count > 0 => {
                 self.count = 0;
@@ -150,32 +154,32 @@ impl BodyMeter {
             (Place::DataEndLf, b'\n') => Place::Size,
             (Place::TrailerStart, b'\r') => Place::LastLf,
             // Obsolete folding.
-            (Place::TrailerStart, b' ' | b'\t') => return Err(Malformed),
+            (Place::TrailerStart, b' ' | b'\t') => return Err(MalformedBody),
             (Place::Trailer, b'\r') => Place::TrailerEnd,
             (Place::TrailerStart | Place::Trailer, _) => {
                 self.text(byte, TRAILERS_MAX, Place::Trailer)?
             }
             (Place::TrailerEnd, b'\n') => Place::TrailerStart,
             (Place::LastLf, b'\n') => Place::Done,
-            _ => return Err(Malformed),
+            _ => return Err(MalformedBody),
         })
     }
 
-    /// Takes a byte of text, of which there may be `max`.
-    fn text(&mut self, byte: u8, max: u16, place: Place) -> Result<Place, Malformed> {
+    /// Reads a byte of a text of at most `max` bytes. Returns `place`.
+    fn text(&mut self, byte: u8, max: u16, place: Place) -> Result<Place, MalformedBody> {
         self.count += 1;
         if self.count > max || is_control(byte) {
-            return Err(Malformed);
+            return Err(MalformedBody);
         }
         Ok(place)
     }
 
-    /// Takes a digit of a chunk's size.
-    fn digit(&mut self, byte: u8) -> Result<(), Malformed> {
-        let digit = char::from(byte).to_digit(16).ok_or(Malformed)?;
+    /// Reads a digit of a chunk's size.
+    fn digit(&mut self, byte: u8) -> Result<(), MalformedBody> {
+        let digit = char::from(byte).to_digit(16).ok_or(MalformedBody)?;
         self.count += 1;
         if self.count > DIGITS_MAX {
-            return Err(Malformed);
+            return Err(MalformedBody);
         }
         self.remaining = self.remaining << 4 | u64::from(digit);
         Ok(())
@@ -188,7 +192,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// How many bytes belong to the body and whether it is done, fed in pieces of `step`.
-    fn measure(body: Body, bytes: &[u8], step: usize) -> Result<(usize, bool), Malformed> {
+    fn measure(body: Body, bytes: &[u8], step: usize) -> Result<(usize, bool), MalformedBody> {
         let mut meter = BodyMeter::new(body);
         let mut total = 0;
         for piece in bytes.chunks(step) {
@@ -200,7 +204,7 @@ mod tests {
     }
 
     /// The same whole and byte by byte.
-    fn chunked(text: &str) -> Result<(usize, bool), Malformed> {
+    fn chunked(text: &str) -> Result<(usize, bool), MalformedBody> {
         let whole = measure(Body::Chunked, text.as_bytes(), usize::MAX);
         assert_eq!(
             measure(Body::Chunked, text.as_bytes(), 1),
@@ -212,7 +216,7 @@ mod tests {
 
     /// The grammar of RFC 9112 §7.1 over a whole text, written in another way: where the body
     /// ends, `None` where it does not. Errors are what cannot become a body any more.
-    fn model(text: &str) -> Result<Option<usize>, Malformed> {
+    fn model(text: &str) -> Result<Option<usize>, MalformedBody> {
         let mut at = 0;
         loop {
             let Some((line, _)) = text[at..].split_once("\r\n") else {
@@ -220,7 +224,7 @@ mod tests {
             };
             let digits = line.split(';').next().unwrap();
             if digits.is_empty() || digits.contains(|letter: char| !letter.is_ascii_hexdigit()) {
-                return Err(Malformed);
+                return Err(MalformedBody);
             }
             let size = usize::from_str_radix(digits, 16).unwrap();
             at += line.len() + 2;
@@ -231,7 +235,7 @@ mod tests {
                 return Ok(None);
             };
             if !end.starts_with(&"\r\n"[..end.len().min(2)]) {
-                return Err(Malformed);
+                return Err(MalformedBody);
             }
             if end.len() < 2 {
                 return Ok(None);
@@ -320,7 +324,7 @@ mod tests {
             "fffffffffffffffff",
             "10000000000000000",
         ] {
-            assert_eq!(chunked(text), Err(Malformed), "{text:?}");
+            assert_eq!(chunked(text), Err(MalformedBody), "{text:?}");
         }
     }
 
@@ -335,10 +339,10 @@ mod tests {
         let extension = |len| format!("0{}\r\n\r\n", ";".repeat(len));
         // The first one ends the size.
         assert!(chunked(&extension(257)).is_ok());
-        assert_eq!(chunked(&extension(258)), Err(Malformed));
+        assert_eq!(chunked(&extension(258)), Err(MalformedBody));
         let trailers = |len: usize| format!("0\r\n{}\r\n\r\n", "a\r\n".repeat(len - 1) + "a");
         assert!(chunked(&trailers(8192)).is_ok());
-        assert_eq!(chunked(&trailers(8193)), Err(Malformed));
+        assert_eq!(chunked(&trailers(8193)), Err(MalformedBody));
     }
 
     #[test]

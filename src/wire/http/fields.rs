@@ -1,22 +1,21 @@
 //! Lines of a head and the fields in them (RFC 9112 §2.2 and §5).
 //!
-//! One way to take a line apart, used when a head is judged and again when it is forwarded.
-//! What fields mean is not known here.
+//! Used when a head is judged and again when it is forwarded. What fields mean is not known here.
 
 use super::status::Status;
 
 /// A field line without its line end.
 #[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
-    /// A token; case does not matter.
+    /// A token, to be compared without regard to case.
     name: &'a [u8],
-    /// Without the blanks around it.
+    /// The value without the whitespace around it.
     pub(super) value: &'a [u8],
 }
 
 impl<'a> Field<'a> {
-    /// Takes a line apart. Its name is a token up to the colon: a blank in front of the line
-    /// (obsolete folding) or of the colon is refused.
+    /// Parses a line: a name, which is a token, up to a colon, and a value. A blank in front of
+    /// the line (obsolete folding) or of the colon is an error.
     pub(super) fn parse(line: &'a [u8]) -> Result<Self, Status> {
         let (name, value) = split_at_byte(line, b':').ok_or(Status::BadRequest)?;
         if !is_token(name) {
@@ -28,19 +27,19 @@ impl<'a> Field<'a> {
         })
     }
 
-    /// The name as sent.
+    /// The name as it was sent.
     pub(super) fn name(&self) -> &'a [u8] {
         self.name
     }
 
-    /// Whether this is the field of that name.
+    /// Returns `true` if this is a field of that name.
     pub(super) fn is(&self, name: &[u8]) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
 }
 
-/// The first member of a comma-separated value (RFC 9110 §5.6.1), maybe an empty one, and the
-/// others.
+/// The first member of a comma-separated value (RFC 9110 §5.6.1), which may be empty, and the
+/// list of the others, if a comma follows.
 pub(super) fn first_member(value: &[u8]) -> (&[u8], Option<&[u8]>) {
     match split_at_byte(value, b',') {
         Some((member, others)) => (trim(member), Some(others)),
@@ -48,7 +47,7 @@ pub(super) fn first_member(value: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// Whether `name` is a member of a comma-separated value.
+/// Returns `true` if `name` is a member of a comma-separated value.
 pub(super) fn is_one_of(name: &[u8], value: &[u8]) -> bool {
     let mut rest = Some(value);
     while let Some(list) = rest {
@@ -61,7 +60,7 @@ pub(super) fn is_one_of(name: &[u8], value: &[u8]) -> bool {
     false
 }
 
-/// The fields of a head that has been judged: nothing but whole and valid lines.
+/// The fields of a head that has been judged: complete and valid lines up to the empty one.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
@@ -75,11 +74,11 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// What stands in front and what behind.
+/// What is in front of a byte and what is behind it.
 type Split<'a> = (&'a [u8], &'a [u8]);
 
-/// The first line of `bytes` without its CR LF, and what follows; `None`: its end is missing.
-/// A bare LF, a bare CR and any other control character but the tab are refused.
+/// The first line of `bytes` without its CR LF, and what follows; `None` if its end is missing.
+/// A bare LF, a bare CR and any other control character except the tab are errors.
 pub(super) fn line(bytes: &[u8]) -> Result<Option<Split<'_>>, Status> {
     let Some((line, rest)) = split_at_byte(bytes, b'\n') else {
         return Ok(None);
@@ -91,19 +90,20 @@ pub(super) fn line(bytes: &[u8]) -> Result<Option<Split<'_>>, Status> {
     Ok(Some((line, rest)))
 }
 
-/// Whether no line may have that byte in it. Bytes above 0x7f are obs-text (RFC 9110 §5.5).
+/// Returns `true` if no line may have that byte: it is a control character and not a tab. Bytes
+/// above 0x7f may be there (obs-text, RFC 9110 §5.5).
 pub(super) fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && byte != b'\t'
 }
 
-/// What stands before the first `byte` and what behind it.
+/// What is in front of the first `byte` and what is behind it; `None` if there is none.
 pub(super) fn split_at_byte(bytes: &[u8], byte: u8) -> Option<Split<'_>> {
     let at = bytes.iter().position(|candidate| *candidate == byte)?;
     let (before, rest) = bytes.split_at_checked(at)?;
     Some((before, rest.get(1..)?))
 }
 
-/// A token (RFC 9110 §5.6.2).
+/// Returns `true` if `text` is a token (RFC 9110 §5.6.2).
 pub(super) fn is_token(text: &[u8]) -> bool {
     let is_token_byte =
         |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);

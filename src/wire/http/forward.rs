@@ -1,24 +1,26 @@
 //! The head that goes to the server (RFC 9110 §7.6 and RFC 9112 §3.2).
 //!
-//! Everything is passed on but what concerns this connection alone. Nothing about the client
-//! is added: no Via, no X-Forwarded-For, no Forwarded; those it sent itself stay.
+//! Everything is passed on except what concerns the client's connection alone. Nothing about the
+//! client is added: no Via, no X-Forwarded-For, no Forwarded. Those that it sent itself stay.
 
 use super::fields::{Field, is_one_of};
-use super::head::{FIELDS_MAX, HEAD_MAX, Head};
+use super::head::{HEAD_MAX, Head};
 use crate::wire::Writer;
 
-/// Room that is always enough. A head grows by 121 bytes at most: `/` and the blank behind
-/// `Host:` 2, `Connection: close` 19, the blank behind each of 100 colons.
+/// The most bytes of a head that is written, rounded up. It is 121 bytes longer than the
+/// client's at most: `/` and the blank behind `Host:` 2, `Connection: close` with its line end
+/// 19, the blank behind each of 100 colons.
 pub const FORWARDED_MAX: usize = HEAD_MAX + 128;
 
-/// Fields of one connection (RFC 9110 §7.6.1), besides those named `Proxy-…`. Not among them:
-/// Transfer-Encoding and Trailer, because the body is passed on in the form it came in.
-/// Host is written anew.
-const REMOVED: &[u8] = b"Host,Connection,Keep-Alive,TE,Upgrade";
+/// Fields that are not passed on, besides those named `Proxy-…`: Host, which is written anew, and
+/// those of one connection (RFC 9110 §7.6.1). Transfer-Encoding and Trailer are not among them,
+/// because the body is passed on in the form it came in.
+const REMOVED: [&[u8]; 5] = [b"Host", b"Connection", b"Keep-Alive", b"TE", b"Upgrade"];
 
 impl Head<'_> {
     /// Writes the head in origin-form to the start of `out`, with the Host of the target and
-    /// `Connection: close`; how long it is. `None`: it does not fit, or is a tunnel's.
+    /// `Connection: close`. Returns its length in bytes, or `None` if it does not fit or if the
+    /// request is a CONNECT.
     ///
     /// The version stays the client's, because the answer is passed on as it is: a client of
     /// HTTP/1.0 must get one that it can read (RFC 9112 §6.1).
@@ -39,19 +41,18 @@ impl Head<'_> {
         writer.put(b"\r\nHost: ");
         writer.put(self.authority);
         writer.put(b"\r\n");
-        // What Connection fields name ends here as well.
-        let mut removed = [REMOVED; FIELDS_MAX + 1];
-        let mut count = 1;
+        // The options of Connection fields name fields of this connection.
+        let mut options = Vec::new();
         for field in self.fields {
             if field.is(b"Connection") {
-                *removed.get_mut(count)? = field.value;
-                count += 1;
+                options.push(field.value);
             }
         }
-        let removed = removed.get(..count)?;
         for field in self.fields {
-            let ends_here = removed.iter().any(|list| is_one_of(field.name(), list));
-            if !ends_here && !is_of_proxy(&field) {
+            let is_removed = REMOVED.iter().any(|name| field.is(name))
+                || options.iter().any(|list| is_one_of(field.name(), list))
+                || is_of_proxy(&field);
+            if !is_removed {
                 writer.put(field.name());
                 writer.put(b": ");
                 writer.put(field.value);
@@ -63,7 +64,7 @@ impl Head<'_> {
     }
 }
 
-/// Whether a field is for proxies, whatever Connection says.
+/// Returns `true` if the name of a field begins with `Proxy-`: it is for proxies.
 fn is_of_proxy(field: &Field<'_>) -> bool {
     const PREFIX: &[u8] = b"Proxy-";
     let prefix = field.name().get(..PREFIX.len());

@@ -1,18 +1,19 @@
 //! The head of a request: request line and fields (RFC 9112 §3, §5 and §6).
 //!
-//! Judged line by line as lines become whole, so that the verdict is early and the same for
-//! every split. Nothing is copied but the host's name: a head borrows the bytes it was read from.
+//! Judged line by line as lines become complete, so that an error is found early and does not
+//! depend on how the bytes were split. Only the host's name is copied: a head borrows the bytes
+//! that it was read from.
 
 use super::body::Body;
-use super::fields::{Field, Fields, first_member, is_one_of, is_token, line, split_at_byte};
+use super::fields::{Field, Fields, first_member, is_token, line, split_at_byte};
 use super::status::Status;
 use crate::wire::decimal;
 use crate::wire::socks::{Address, Command, Request};
 
-/// The longest head in bytes, its empty line included: what servers commonly take at most.
+/// The longest head in bytes, its empty line included: a common limit of servers.
 pub const HEAD_MAX: usize = 8192;
-/// The most fields of a head, and the most options its Connection fields may name: browsers
-/// send about 20, servers commonly take 100.
+/// The most fields of a head, and the most options that its Connection fields may name: browsers
+/// send about 20, and 100 is a common limit of servers.
 pub const FIELDS_MAX: usize = 100;
 
 /// A request head. Not printable: its fields may hold a password.
@@ -20,31 +21,31 @@ pub const FIELDS_MAX: usize = 100;
 pub struct Head<'a> {
     /// The number of its bytes, with the empty line.
     pub len: usize,
-    /// Where it leads: a host, or an address where a literal is one, and a port that is not 0.
+    /// The target: a name, or an address if the host is a literal, and a port that is not 0.
     pub request: Request,
-    /// How far the request goes behind its head. Of a CONNECT it does not.
+    /// What of the request follows the head. Nothing does if it is a CONNECT.
     pub body: Body,
-    /// `None` is CONNECT: a tunnel (RFC 9110 §9.3.6). Else one request is passed on, with path
-    /// and query as sent: `/` where there is neither, `*` where OPTIONS names neither; may
-    /// start with the `?` of the query.
+    /// `None` if it is a CONNECT, which asks for a tunnel (RFC 9110 §9.3.6). Otherwise path and
+    /// query of the request that is passed on, as they were sent, except that they are `/` if
+    /// they are empty, or `*` if the method is OPTIONS. May start with the `?` of the query.
     pub path: Option<&'a [u8]>,
     pub(super) method: &'a [u8],
     /// `HTTP/1.0` or `HTTP/1.1`.
     pub(super) version: &'a [u8],
     /// Host and port of the target as sent.
     pub(super) authority: &'a [u8],
-    /// From here on; the empty line ends them.
+    /// Up to the empty line.
     pub(super) fields: Fields<'a>,
 }
 
 impl<'a> Head<'a> {
-    /// Parses the head at the start of `bytes`. Returns `None` while bytes are missing. Only a
-    /// byte LF, or byte number [`HEAD_MAX`], changes the result.
+    /// Parses the head at the start of `bytes`. Returns `None` while bytes are missing. The result
+    /// for more bytes is the same until an LF is among them, or there are [`HEAD_MAX`].
     ///
-    /// Errors: [`Status::BadRequest`], and for a head over its limits
-    /// [`Status::HeaderFieldsTooLarge`].
+    /// Errors: [`Status::HeaderFieldsTooLarge`] if the head is over its limits, otherwise
+    /// [`Status::BadRequest`].
     pub fn parse(bytes: &'a [u8]) -> Result<Option<Self>, Status> {
-        // Nothing behind the limit is looked at: what is there may arrive now or later.
+        // What is behind the limit may arrive now or later, so it is not looked at.
         let window = bytes.get(..HEAD_MAX).unwrap_or(bytes);
         let cut_off = if window.len() == HEAD_MAX {
             Err(Status::HeaderFieldsTooLarge)
@@ -96,8 +97,8 @@ impl<'a> RequestLine<'a> {
         let (method, rest) = split_at_byte(line, b' ')?;
         let (target, version) = split_at_byte(rest, b' ')?;
         let is_known = matches!(version, b"HTTP/1.1" | b"HTTP/1.0");
-        // A tab is no control character of a line, but none stands in a target either; nor
-        // does a fragment (RFC 9112 §3.2.2). Bytes above 0x7f are passed on, as others do.
+        // A line may have tabs, a target may not; nor may it have a fragment (RFC 9112 §3.2.2).
+        // Bytes above 0x7f are passed on, as other proxies do.
         let is_odd = target.iter().any(|byte| matches!(byte, b'\t' | b'#'));
         if !is_token(method) || !is_known || is_odd {
             return None;
@@ -138,7 +139,8 @@ impl<'a> RequestLine<'a> {
 /// The port of a request that is passed on and names none (RFC 9110 §4.2.1).
 const PORT_DEFAULT: u16 = 80;
 
-/// Absolute-form (RFC 9112 §3.2.2) of the only scheme that is spoken: authority and path.
+/// Splits a target in absolute-form (RFC 9112 §3.2.2) into authority and path. Returns `None` if
+/// the scheme is not http.
 fn split_absolute(text: &[u8]) -> Option<(&[u8], &[u8])> {
     const SCHEME: &[u8] = b"http://";
     let (scheme, rest) = text.split_at_checked(SCHEME.len())?;
@@ -149,8 +151,8 @@ fn split_absolute(text: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(end.unwrap_or(rest.len()))
 }
 
-/// Parses host and port (RFC 3986 §3.2). The port is `None` where it is left out; it may not be
-/// 0. No user: that would be a way to write a host that looks like another.
+/// Parses host and port (RFC 3986 §3.2). The port is `None` if it is left out; it may not be 0.
+/// A user in front is an error: with one a host can be made to look like another.
 fn parse_authority(text: &[u8]) -> Option<(Address, Option<u16>)> {
     let end = match text.first() {
         Some(b'[') => text.iter().position(|byte| *byte == b']')? + 1,
@@ -161,8 +163,8 @@ fn parse_authority(text: &[u8]) -> Option<(Address, Option<u16>)> {
     };
     let (host, port) = text.split_at_checked(end)?;
     let address = Address::parse(host).ok()?;
-    // Escapes and the marks that RFC 3986 allows besides these are in no name of a host, and
-    // brackets only go around an address.
+    // RFC 3986 allows escapes and more punctuation, but no name of a host has them. Brackets are
+    // for addresses only.
     let is_host_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
     if matches!(address, Address::Name(_)) && !host.iter().all(is_host_byte) {
         return None;
@@ -174,29 +176,32 @@ fn parse_authority(text: &[u8]) -> Option<(Address, Option<u16>)> {
     Some((address, port))
 }
 
+/// Parses a port, which is not 0.
 fn port_number(digits: &[u8]) -> Option<u16> {
-    u16::try_from(decimal(digits)?)
-        .ok()
-        .filter(|port| *port != 0)
+    let port = u16::try_from(decimal(digits)?).ok()?;
+    (port != 0).then_some(port)
 }
 
 /// What the fields read so far say about the message as a whole.
 #[derive(Default)]
 struct Facts {
+    /// There was a Host field.
     host: bool,
+    /// The value of Content-Length.
     length: Option<u64>,
+    /// There was a Transfer-Encoding field.
     chunked: bool,
-    /// Options named by Connection fields.
+    /// The number of options named by Connection fields.
     options: usize,
 }
 
 impl Facts {
-    /// Judges one more field. Fields that frame the message come once, with one value: lists
-    /// and repeats are what smuggling is made of (RFC 9112 §11.2).
+    /// Judges one more field. Fields that frame the message may come only once and with one
+    /// value: requests are smuggled in lists and repeated fields (RFC 9112 §11.2).
     fn note(&mut self, field: &Field<'_>) -> Result<(), Status> {
         let bad = Err(Status::BadRequest);
         if field.is(b"Host") {
-            // RFC 9112 §3.2; an empty one goes with a target that has no authority.
+            // RFC 9112 §3.2: it is empty if the target has no authority.
             let is_host = field.value.is_empty() || parse_authority(field.value).is_some();
             if self.host || !is_host {
                 return bad;
@@ -215,9 +220,9 @@ impl Facts {
             }
             self.chunked = true;
         } else if field.is(b"Connection") {
-            // What it names is removed (RFC 9110 §7.6.1): it must not name what says where the
-            // message goes and where it ends. Options are counted, because forwarding compares
-            // each with every field.
+            // The fields that it names are removed (RFC 9110 §7.6.1): they must not be those that
+            // say where the message goes and where it ends. Options are counted because
+            // forwarding compares each of them with every field.
             let mut rest = Some(field.value);
             while let Some(list) = rest {
                 let (option, others) = first_member(list);
@@ -225,7 +230,7 @@ impl Facts {
                 if self.options > FIELDS_MAX {
                     return Err(Status::HeaderFieldsTooLarge);
                 }
-                if is_one_of(option, FRAMING) {
+                if FRAMING.iter().any(|name| option.eq_ignore_ascii_case(name)) {
                     return bad;
                 }
                 rest = others;
@@ -234,11 +239,11 @@ impl Facts {
         Ok(())
     }
 
-    /// Decides how far the request goes, once all of its fields are noted.
+    /// Decides what follows the head, once all of its fields are noted.
     fn body(&self, request_line: &RequestLine<'_>) -> Result<Body, Status> {
         let is_old = request_line.version == b"HTTP/1.0";
-        // RFC 9112 §3.2: 1.1 has to have a Host. §6.1: chunked does not go with a length, nor
-        // with a client that cannot know of it.
+        // RFC 9112 §3.2: HTTP/1.1 requires a Host. §6.1: a chunked body has no length, and does
+        // not come from a client of HTTP/1.0, which cannot know of it.
         if !(is_old || self.host) || self.chunked && (is_old || self.length.is_some()) {
             return Err(Status::BadRequest);
         }
@@ -251,7 +256,8 @@ impl Facts {
     }
 }
 
-const FRAMING: &[u8] = b"Host,Content-Length,Transfer-Encoding";
+/// The fields that say where a message goes and where it ends.
+const FRAMING: [&[u8]; 3] = [b"Host", b"Content-Length", b"Transfer-Encoding"];
 
 #[cfg(test)]
 mod tests {

@@ -1,18 +1,18 @@
 //! Name and password of a request: the Basic scheme (RFC 7617, RFC 9110 §11.7.2).
 //!
-//! Strict: one field, padded base64 without blanks. Whose they are is `state::users`' business.
+//! Strict: one field, padded base64 without blanks. They are verified in `state::users`.
 
 use super::fields::split_at_byte;
 use super::head::Head;
 use crate::wire::socks::Login;
 
-/// The longest decoded text: name 255, colon, password 255, as RFC 1929 §2 bounds the same
-/// users; one more to be even.
+/// The longest decoded text in bytes: name 255, colon 1, password 255, as RFC 1929 §2 limits
+/// them for SOCKS5, and one more to be even.
 pub const LOGIN_MAX: usize = 512;
 
 impl Head<'_> {
-    /// Name and password out of Proxy-Authorization, decoded into `out`; the name ends at the
-    /// first colon. `None`: there is no such field, more than one, or it cannot be read.
+    /// Name and password from Proxy-Authorization, decoded into `out`; the name ends at the first
+    /// colon. `None` if there is no such field, more than one, or one that cannot be read.
     pub fn login<'o>(&self, out: &'o mut [u8; LOGIN_MAX]) -> Option<Login<'o>> {
         let mut value = None;
         for field in self.fields {
@@ -30,9 +30,9 @@ impl Head<'_> {
     }
 }
 
-/// Decodes base64 (RFC 4648 §4) to the start of `out`; how many bytes. Padding is required,
-/// the bits it leaves over are zero, nothing else is in between. `None`: it is not like that,
-/// or does not fit.
+/// Decodes base64 (RFC 4648 §4) to the start of `out`. Returns the number of bytes, or `None` if
+/// they do not fit, or if `text` is not padded, has unused bits that are not zero, or has other
+/// characters.
 fn decode(text: &[u8], out: &mut [u8]) -> Option<usize> {
     if !text.len().is_multiple_of(4) {
         return None;
@@ -53,7 +53,7 @@ fn decode(text: &[u8], out: &mut [u8]) -> Option<usize> {
     (bits == 0).then_some(len)
 }
 
-/// The six bits that a letter of base64 stands for.
+/// The six bits of a letter of base64.
 fn sextet(letter: u8) -> Option<u32> {
     let bits = match letter {
         b'A'..=b'Z' => letter - b'A',
