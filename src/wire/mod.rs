@@ -1,8 +1,8 @@
 //! Wire formats: bytes to values and back. No sockets, no clock.
 //!
-//! The promise of every parser here: any input gives a value, a request for more bytes or
-//! [`Malformed`]; never a panic, never a read past the end, and no result depends on how the
-//! bytes were split on their way.
+//! The promise of every parser here: for any input it returns a value, an error, or that bytes
+//! are missing. It never panics, never reads past the end, and the result does not depend on how
+//! the bytes were split on their way.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod dns;
@@ -14,7 +14,7 @@ pub mod udp;
 
 use std::fmt::{self, Write};
 
-/// A cursor over untrusted bytes. Every read is bounded; `None` means that bytes are missing.
+/// A cursor over untrusted bytes. Its methods return `None` if bytes are missing.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
         Some(head)
     }
 
-    /// As many bytes as the next one says.
+    /// The bytes behind the next one, which is their number.
     pub fn counted(&mut self) -> Option<&'a [u8]> {
         let len = self.u8()?;
         self.take(len.into())
@@ -65,14 +65,14 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
-    /// Bytes read so far.
+    /// The number of bytes read so far.
     pub fn consumed(&self) -> usize {
         self.len - self.rest.len()
     }
 }
 
-/// Text from outside as a log shows it: what is not printable ASCII is escaped (`\x0a`), so that
-/// it can neither steer a terminal nor forge a line.
+/// Text from outside as the log shows it. Backslashes and bytes that are not printable ASCII are
+/// escaped (`\x0a`), so that they can neither control a terminal nor forge a line.
 pub struct Shown<'a>(pub &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
@@ -87,7 +87,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Bytes written one after the other into a bounded space.
+/// A cursor that writes into a bounded space.
 struct Writer<'a> {
     out: &'a mut [u8],
     len: usize,
@@ -104,7 +104,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Appends `bytes`, all or nothing. Whether everything fits is asked once, at the end.
+    /// Appends `bytes`, all or none of them. [`Self::written`] tells whether everything did fit.
     fn put(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         match self.out.get_mut(self.len..end) {
@@ -116,19 +116,19 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// How much was written; `None`: not all of it fits.
+    /// The number of bytes written; `None` if something did not fit.
     fn written(&self) -> Option<usize> {
         (!self.is_cut).then_some(self.len)
     }
 }
 
-/// The number that `text` writes out in decimal; `None` as with [`number`].
+/// Parses a decimal number, as [`number`] does.
 pub fn decimal(text: &[u8]) -> Option<u64> {
     number(text, 10)
 }
 
-/// The number that `digits` write out to the base of 10 or 16; `None`: empty, another byte than a
-/// digit (a sign is none), or above 64 bits.
+/// Parses a number to the base of 10 or 16. Returns `None` if `digits` is empty, has a byte that
+/// is not a digit, such as a sign, or if the number has more than 64 bits.
 pub fn number(digits: &[u8], base: u32) -> Option<u64> {
     let mut number: u64 = 0;
     for byte in digits {

@@ -1,7 +1,7 @@
 //! SOCKS5 messages: RFC 1928, and user/password of RFC 1929.
 //!
-//! Every parser reads from the start of what has arrived and gives the message, `None` while
-//! bytes are missing, or [`Malformed`].
+//! Every parser reads from the start of the bytes that have arrived. It returns the message,
+//! `None` while bytes are missing, or [`Malformed`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str;
@@ -14,29 +14,29 @@ pub const VERSION: u8 = 5;
 /// Version of the user/password sub-negotiation (RFC 1929 §2).
 const LOGIN_VERSION: u8 = 1;
 
-/// "No authentication required" (RFC 1928 §3).
+/// The method "no authentication required" (RFC 1928 §3).
 pub const NO_AUTHENTICATION: u8 = 0;
-/// "Username/password".
+/// The method "username/password" (RFC 1928 §3, RFC 1929).
 pub const USER_PASSWORD: u8 = 2;
-/// "No acceptable methods".
+/// "No acceptable methods": the reply to a greeting without one (RFC 1928 §3).
 pub const NO_ACCEPTABLE: u8 = 0xff;
 
-/// The longest name that can be asked for: what DNS can carry in text form (RFC 1035 §2.3.4).
+/// The longest name in bytes: the longest text form that DNS can carry (RFC 1035 §2.3.4).
 pub const NAME_MAX: usize = 253;
 
-/// What a parser gives; `None`: more bytes are needed.
+/// What a parser returns; `None` if more bytes are needed.
 pub type Parsed<T> = Option<Result<T, Malformed>>;
 
-/// What is wrong with a message.
+/// What is wrong with a message of SOCKS5 or SOCKS4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// The version byte is another one.
+    /// Its version is another one.
     Version,
-    /// Unknown address type.
+    /// Its address type is unknown.
     AddressType,
-    /// A name that cannot be one: empty, over 253 bytes, or with bytes no name has.
+    /// Its name is empty, longer than [`NAME_MAX`], or has a byte that no name has.
     Name,
-    /// A text of SOCKS4 has no end.
+    /// A text of a SOCKS4 request is longer than 255 bytes.
     TooLong,
 }
 
@@ -57,13 +57,13 @@ impl<'a> Greeting<'a> {
         Some(Ok(Self { methods }))
     }
 
-    /// Whether the client offers `method`.
+    /// Returns `true` if the client offers `method`.
     pub fn offers(&self, method: u8) -> bool {
         self.methods.contains(&method)
     }
 }
 
-/// User and password (RFC 1929 §2). Not printable: it has no `Debug`.
+/// Name and password (RFC 1929 §2). It has no `Debug`, so that they do not get into a log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Login<'a> {
     /// UNAME, as sent.
@@ -82,13 +82,13 @@ impl<'a> Login<'a> {
         Some(Ok(Self { name, password }))
     }
 
-    /// The two bytes that answer it (RFC 1929 §2): version 1, not 5.
+    /// The reply (RFC 1929 §2). Its version is 1, not 5.
     pub fn reply(granted: bool) -> [u8; 2] {
         [LOGIN_VERSION, u8::from(!granted)]
     }
 }
 
-/// What a request asks for (RFC 1928 §4). An unknown code keeps its number.
+/// CMD, what a request asks for (RFC 1928 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// 01: a TCP connection to the address.
@@ -97,7 +97,7 @@ pub enum Command {
     Bind,
     /// 03: a UDP relay.
     UdpAssociate,
-    /// Any other.
+    /// Any other, with its code.
     Unknown(u8),
 }
 
@@ -112,18 +112,18 @@ impl From<u8> for Command {
     }
 }
 
-/// A destination as a client names it.
+/// The host of a destination as a client names it.
 // Lives on the stack for the length of a call; a box would cost an allocation instead.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// ATYP 01 or 04, or a name that is a literal.
+    /// ATYP 01 or 04, or a name that is an address in text form.
     Ip(IpAddr),
     /// ATYP 03.
     Name(Name),
 }
 
-/// A name that could be resolved: 1 to 253 bytes, none of them NUL, space or control.
+/// A name that may be resolved: 1 to 253 bytes, none of them a space or a control character.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Name {
     len: u8,
@@ -131,7 +131,9 @@ pub struct Name {
 }
 
 impl Name {
-    /// Checks a name. Bytes above 0x7f pass: what they mean is the name server's affair.
+    /// Checks a name. Bytes above 0x7f are allowed: the name server decides what they mean.
+    ///
+    /// Errors: [`Malformed::Name`].
     pub fn new(text: &[u8]) -> Result<Self, Malformed> {
         let no_name_byte = |byte: &u8| *byte <= b' ' || *byte == 0x7f;
         if text.is_empty() || text.iter().any(no_name_byte) {
@@ -144,13 +146,13 @@ impl Name {
         Ok(Self { len, bytes })
     }
 
-    /// The name as asked.
+    /// The name as it was sent.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len.into()).unwrap_or_default()
     }
 
-    /// The address, where the name is one written out (`1.2.3.4`, `::1`, `[::1]`).
-    /// Clients like Chromium send every address as a name.
+    /// The address, if the name is one in text form (`1.2.3.4`, `::1`, `[::1]`): clients like
+    /// Chromium send every address as a name.
     fn literal(&self) -> Option<IpAddr> {
         let text = str::from_utf8(self.as_bytes()).ok()?;
         let addr = match text.strip_prefix('[') {
@@ -179,20 +181,20 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads a request; 262 bytes at most. RSV may be anything. A literal sent as a name comes
-    /// out as an address, a v4-mapped address as the IPv4 address that it is.
+    /// Reads a request; 262 bytes at most. RSV may be anything. An address sent as a name becomes
+    /// an address, a v4-mapped address becomes the IPv4 address.
     pub fn read(reader: &mut Reader<'_>) -> Parsed<Self> {
         if reader.u8()? != VERSION {
             return Some(Err(Malformed::Version));
         }
         let [command, _reserved, address_type] = reader.array()?;
         let address = match Address::read(address_type, reader)? {
-            // How long the message is, nobody knows.
+            // The length of the message is not known then.
             Err(Malformed::AddressType) => return Some(Err(Malformed::AddressType)),
             address => address,
         };
-        // The whole message is read before its name is judged, so that the reply does not
-        // depend on how the bytes were split.
+        // An error in the name is returned once the whole message is there, so that the result
+        // does not depend on how the bytes were split.
         let port = reader.u16()?;
         Some(address.map(|address| Self {
             command: command.into(),
@@ -216,7 +218,7 @@ impl Address {
         })
     }
 
-    /// Parses a name. A literal becomes the address that it writes out.
+    /// Parses a name. One that is an address in text form becomes that address.
     ///
     /// Errors: [`Malformed::Name`].
     pub(super) fn parse(text: &[u8]) -> Result<Self, Malformed> {
@@ -244,7 +246,7 @@ pub enum ReplyCode {
     HostUnreachable = 4,
     /// 05
     ConnectionRefused = 5,
-    /// 06: in practice any timeout.
+    /// 06: in practice any timeout of the connection.
     TtlExpired = 6,
     /// 07
     CommandNotSupported = 7,
@@ -257,9 +259,8 @@ pub fn reply(code: ReplyCode, bound: SocketAddr) -> Encoded {
     encode_address([VERSION, code as u8, 0], &bound)
 }
 
-/// Three bytes, and an address with its ATYP and port, as replies (RFC 1928 §6) and headers of
-/// datagrams (§7) have it: 10 or 22 bytes. A v4-mapped address is written as the IPv4 address
-/// that it is.
+/// Encodes three bytes followed by ATYP, address and port, 10 or 22 bytes: the form of replies
+/// (RFC 1928 §6) and of headers of datagrams (§7). A v4-mapped address is encoded as IPv4.
 pub(super) fn encode_address([first, second, third]: [u8; 3], addr: &SocketAddr) -> Encoded {
     let [high, low] = addr.port().to_be_bytes();
     match addr.ip().to_canonical() {

@@ -2,33 +2,35 @@
 //!
 //! There is no RFC. The sources are the two memos of their authors, "SOCKS: A protocol for TCP
 //! proxy across firewalls" (SOCKS4) and "SOCKS 4A: A Simple Extension to SOCKS 4 Protocol".
-//! Who may ask, and what for, is not judged here; the user id is read over, it proves nothing.
+//! The user id is skipped, because it proves nothing.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::Reader;
 use super::socks::{Address, Command, Malformed, Parsed, Request};
 
-/// VN, first byte of a request.
+/// VN, the first byte of a request.
 pub const VERSION: u8 = 4;
 
-/// The longest USERID and the longest NAME, each without the NUL that ends it. The memos name
-/// no bound; it is the one of RFC 1929 §2 and of RFC 1928 §5.
+/// The longest USERID and the longest NAME in bytes, each without the NUL that ends it. The memos
+/// have no bound; this is the one of RFC 1929 §2 and of RFC 1928 §5.
 const TEXT_MAX: usize = 255;
 
 /// CD of a reply: request granted.
 const GRANTED: u8 = 90;
-/// CD of a reply: request rejected or failed. 92 and 93 are about identd, which is not asked.
+/// CD of a reply: request rejected or failed. 92 and 93 are about identd, which is not used.
 const REJECTED: u8 = 91;
 
-/// Reads a request, 520 bytes at most, its port maybe 0. A DSTIP of 0.0.0.x with x not 0
-/// announces a name (4A); a literal sent as one comes out as an address. Nothing is to be
-/// answered to a malformed one, except where it is whole and its name cannot be one.
+/// Reads a request; 520 bytes at most. Its port may be 0. A name follows if DSTIP is 0.0.0.x with
+/// x not 0 (4A); a name that is an address in text form becomes that address.
+///
+/// Errors: [`Malformed::Name`] is to be replied to, because the request is complete. The others
+/// are not.
 pub fn read(reader: &mut Reader<'_>) -> Parsed<Request> {
     if reader.u8()? != VERSION {
         return Some(Err(Malformed::Version));
     }
-    // Not the table of RFC 1928: there is no UDP here.
+    // Code 3 is UDP ASSOCIATE in SOCKS5 and unknown here.
     let command = match reader.u8()? {
         3 => Command::Unknown(3),
         code => code.into(),
@@ -49,7 +51,7 @@ pub fn read(reader: &mut Reader<'_>) -> Parsed<Request> {
     }))
 }
 
-/// The next bytes up to their NUL, which is taken too and left out.
+/// Reads a text with the NUL that ends it. Returns it without the NUL.
 fn text<'a>(reader: &mut Reader<'a>) -> Parsed<&'a [u8]> {
     let rest = reader.rest();
     let room = rest.get(..=TEXT_MAX).unwrap_or(rest);
@@ -64,8 +66,9 @@ fn text<'a>(reader: &mut Reader<'a>) -> Parsed<&'a [u8]> {
     }
 }
 
-/// The reply: version 0, the code, and where the proxy is bound. An IPv6 address cannot be
-/// said: it is written as 0.0.0.0, which a client reads as "the address you reached me at".
+/// A reply: version 0, CD, and the port and address where the proxy is bound. There is no form
+/// for an IPv6 address: it is encoded as 0.0.0.0, which stands for the address that the client has
+/// connected to.
 pub fn reply(granted: bool, bound: SocketAddr) -> [u8; 8] {
     let code = if granted { GRANTED } else { REJECTED };
     let [high, low] = bound.port().to_be_bytes();

@@ -1,8 +1,8 @@
-//! The header of relayed datagrams (RFC 1928 §7): parsed from clients, written in front of
-//! what comes back.
+//! The header of relayed datagrams (RFC 1928 §7): parsed in datagrams of clients, and encoded
+//! for datagrams that go to them.
 //!
-//! A datagram is whole or nothing: there is no "more". Fragments are not put together again,
-//! which RFC 1928 §7 permits. Whose datagram it is, is the association's business.
+//! Fragments are not reassembled, which RFC 1928 §7 permits. Which client a datagram comes from
+//! is found out in the association.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,21 +10,21 @@ use super::Reader;
 use super::encoded::{ENCODED_MAX, Encoded};
 use super::socks::{Address, encode_address};
 
-/// The longest header without a name: RSV 2, FRAG 1, ATYP 1, IPv6 address 16, port 2. Room of
-/// this length in front of a received payload takes any header that is written.
+/// The longest header without a name in bytes: RSV 2, FRAG 1, ATYP 1, IPv6 address 16, port 2.
+/// Space of this length in front of a received payload is enough for any [`header`].
 pub const HEADROOM: usize = ENCODED_MAX;
 
-/// The header in front of a payload from an IPv4 address, which is 12 bytes shorter.
+/// The length in bytes of a header with an IPv4 address, which is 12 bytes shorter.
 const HEADER_V4_BYTES: usize = 10;
 
-/// All that a datagram to an IPv4 client carries, header included: 65,535 of an IPv4 packet
-/// (RFC 791 §3.1) less 20 of its header and 8 of UDP's.
+/// The longest message in bytes of a datagram to an IPv4 client, header included: 65,535 of an
+/// IPv4 packet (RFC 791 §3.1) less 20 of its header and 8 of UDP's.
 pub const MESSAGE_V4_MAX: usize = 65_507;
 /// The same to an IPv6 client: 65,535 of an IPv6 payload (RFC 8200 §3), which does not count
 /// the packet's header, less 8 of UDP's.
 pub const MESSAGE_V6_MAX: usize = 65_527;
 
-/// The longest payload from `source` that reaches `client`, in bytes. A longer one is to be
+/// The longest payload from `source` in bytes that can be sent to `client`. A longer one is to be
 /// dropped and counted, never cut.
 pub fn payload_max(client: IpAddr, source: IpAddr) -> usize {
     let message = match client.to_canonical() {
@@ -38,19 +38,19 @@ pub fn payload_max(client: IpAddr, source: IpAddr) -> usize {
     message - header
 }
 
-/// Why a datagram of a client is dropped, silently in both cases.
+/// Why a datagram of a client is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
-    /// FRAG is not 0 (RFC 1928 §7: who does not reassemble must drop).
+    /// FRAG is not 0 (RFC 1928 §7: without reassembly fragments must be dropped).
     Fragment,
-    /// RSV not 0, unknown ATYP, a name that cannot be one, port 0, or cut off.
+    /// RSV is not 0, ATYP is unknown, the name cannot be one, the port is 0, or it is cut off.
     Malformed,
 }
 
-/// Where a client wants a datagram to go.
+/// The header of a datagram from a client: its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// DST.ADDR; a literal sent as a name is an address, a v4-mapped one the IPv4 address.
+    /// DST.ADDR. An address sent as a name is an address, a v4-mapped one is the IPv4 address.
     pub address: Address,
     /// DST.PORT, not 0.
     pub port: u16,
