@@ -134,7 +134,7 @@ pub(super) fn send(
     });
     let to: [Option<SockaddrStorage>; BATCH_MAX] = array::from_fn(|at| {
         let number = number(at).filter(|_| !is_aimed)?;
-        Some(address::storage(&batch.addr(number)))
+        Some(address::storage(batch.addr(number)))
     });
     let sent = sendmmsg(
         socket.as_raw_fd(),

@@ -1,37 +1,38 @@
-//! The datagrams of one call: sixteen places in one stretch of memory, each with headroom for a
-//! header in front. There is one batch per process; nobody keeps anything in it between turns.
+//! The datagrams of one system call: sixteen places in one piece of memory, each with headroom for
+//! a header in front. There is one batch per process, and it is empty between turns.
 //!
-//! The memory is taken with the first datagram and given back with the last association: zeroing
-//! it may touch all of it (not every allocator knows what comes zeroed from the system).
+//! The memory is allocated with the first datagram and freed with the last association. Not every
+//! allocator knows that new memory is zero already, so zeroing may touch all of it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::wire::udp::{HEADROOM, MESSAGE_V6_MAX};
 
-/// Datagrams received or sent by one call at most. More of them gain little: what a call costs
-/// beside its datagrams is a sixteenth of itself already.
+/// The most datagrams that one system call receives or sends. With sixteen, the cost of the call
+/// itself is a sixteenth per datagram: more of them would gain little.
 pub const BATCH_MAX: usize = 16;
 
-/// Bytes of one place: headroom and the longest datagram there is, which is 65,549, on to the
-/// next multiple of 64. That is 64 more than 16 pages, so that the heads of the datagrams do not
-/// all fall into the same set of a cache.
+/// The size of one place in bytes: headroom and the longest datagram, 65,549 in all, rounded up to
+/// a multiple of 64. That is 64 more than 16 pages, so that the first bytes of the datagrams are
+/// not all in the same set of a cache.
 const PLACE_BYTES: usize = (HEADROOM + MESSAGE_V6_MAX).next_multiple_of(64);
 
-/// Where a datagram lies and whom it is from, or for.
+/// Where in its place a datagram is, and its address.
 #[derive(Clone, Copy, Debug)]
 struct Datagram {
+    /// Of its sender when it is received, of its receiver when it is sent.
     addr: SocketAddr,
-    /// Within its place.
     start: usize,
     end: usize,
-    /// It was longer than the place.
+    /// It was longer than its place.
     cut: bool,
 }
 
-/// The datagrams that one call has received, or the next one is to send, by number.
+/// The datagrams that one system call has received, or that the next one is to send. They are
+/// numbered from 0.
 #[derive(Debug)]
 pub struct Batch {
-    /// Empty, or all places.
+    /// All places, or empty while there is no association.
     memory: Vec<u8>,
     datagrams: [Datagram; BATCH_MAX],
 }
@@ -52,29 +53,30 @@ impl Default for Batch {
 }
 
 impl Batch {
+    /// Allocates the memory, if that has not been done.
     fn take_memory(&mut self) {
         if self.memory.is_empty() {
             self.memory = vec![0; BATCH_MAX * PLACE_BYTES];
         }
     }
 
-    /// Gives the memory back until the next datagram.
+    /// Frees the memory until the next datagram.
     pub fn release(&mut self) {
         self.memory = Vec::new();
     }
 
-    /// Where datagrams may be received to: behind the headroom of each place.
+    /// The space for a received datagram in each place: what is behind the headroom.
     pub fn spaces(&mut self) -> [&mut [u8]; BATCH_MAX] {
         self.take_memory();
         let mut places = self.memory.chunks_exact_mut(PLACE_BYTES);
         std::array::from_fn(|_| {
-            let place = places.next().unwrap_or_default();
-            place.get_mut(HEADROOM..).unwrap_or_default()
+            let place = places.next().expect("the memory has all places");
+            &mut place[HEADROOM..]
         })
     }
 
-    /// Says that datagram `number` has come from `from` and has `len` bytes, `cut` where it had
-    /// more.
+    /// Sets datagram `number`, which has been received from `from` and has `len` bytes. `cut`: it
+    /// had more than its place.
     pub fn set_received(&mut self, number: usize, from: SocketAddr, len: usize, cut: bool) {
         self.datagrams[number] = Datagram {
             addr: from,
@@ -84,7 +86,7 @@ impl Batch {
         };
     }
 
-    /// Puts a datagram for `to` in place `number`; longer than a place it is cut.
+    /// Puts a datagram for `to` in place `number`. It is cut to the size of the place.
     pub fn put(&mut self, number: usize, to: SocketAddr, bytes: &[u8]) {
         let len = bytes.len().min(PLACE_BYTES - HEADROOM);
         self.set_received(number, to, len, false);
@@ -93,18 +95,13 @@ impl Batch {
         self.memory[start..start + len].copy_from_slice(&bytes[..len]);
     }
 
-    /// Whom datagram `number` is from, or for.
-    pub fn addr(&self, number: usize) -> SocketAddr {
-        self.datagrams[number].addr
-    }
-
-    /// The same, where it lies.
-    pub fn place(&self, number: usize) -> &SocketAddr {
+    /// The address that datagram `number` is from, or is to be sent to.
+    pub fn addr(&self, number: usize) -> &SocketAddr {
         &self.datagrams[number].addr
     }
 
-    /// Whether datagram `number` was longer than its place, which no IP packet without a
-    /// jumbo payload is.
+    /// Returns `true` if datagram `number` was longer than its place. Only IPv6 jumbograms
+    /// (RFC 2675) can be.
     pub fn is_cut(&self, number: usize) -> bool {
         self.datagrams[number].cut
     }
@@ -116,21 +113,22 @@ impl Batch {
         &self.memory[place + start..place + end]
     }
 
-    /// How much of datagram `number` is payload, once its header is popped or one is pushed.
+    /// The length in bytes of the payload of datagram `number`, once its header is popped or one
+    /// is pushed.
     pub fn payload_len(&self, number: usize) -> usize {
         let Datagram { start, end, .. } = self.datagrams[number];
         end - start.max(HEADROOM)
     }
 
-    /// Readdresses datagram `number` to `to`, without its first `len` bytes.
+    /// Removes the first `len` bytes of datagram `number`, and sets its address to `to`.
     pub fn pop_header(&mut self, number: usize, len: usize, to: SocketAddr) {
         let datagram = &mut self.datagrams[number];
         datagram.start = (datagram.start + len).min(datagram.end);
         datagram.addr = to;
     }
 
-    /// Readdresses datagram `number`, as it was received, to `to`, with `header` in front: at
-    /// most [`HEADROOM`] bytes.
+    /// Puts `header`, which has at most [`HEADROOM`] bytes, in front of datagram `number` as it was
+    /// received, and sets its address to `to`.
     pub fn push_header(&mut self, number: usize, to: SocketAddr, header: &[u8]) {
         let datagram = &mut self.datagrams[number];
         datagram.start = HEADROOM - header.len();
@@ -140,7 +138,7 @@ impl Batch {
     }
 }
 
-/// Numbers of datagrams, in the order to send them.
+/// The numbers of the datagrams to send, in their order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Indices {
     numbers: [u8; BATCH_MAX],
@@ -148,9 +146,9 @@ pub struct Indices {
 }
 
 impl Indices {
-    /// Adds one; there is room for all of a batch.
+    /// Appends a number, below [`BATCH_MAX`]. At most as many may be appended.
     pub fn push(&mut self, number: usize) {
-        self.numbers[self.len] = u8::try_from(number).unwrap_or(u8::MAX);
+        self.numbers[self.len] = u8::try_from(number).expect("a batch has 16 datagrams");
         self.len += 1;
     }
 
@@ -177,7 +175,7 @@ mod tests {
         assert_eq!(batch.bytes(3), b"reply");
         batch.push_header(3, addr("9.9.9.9:9"), b"> ");
         assert_eq!((batch.bytes(3), batch.payload_len(3)), (&b"> reply"[..], 5));
-        assert_eq!(batch.addr(3), addr("9.9.9.9:9"));
+        assert_eq!(*batch.addr(3), addr("9.9.9.9:9"));
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl<U: UdpSocket> Association<U> {
         shared: &mut Shared<N>,
     ) -> Result<Route, DropReason> {
         let batch = &shared.associations.batch;
-        let from = batch.place(number);
+        let from = batch.addr(number);
         let port = from.port();
         if !self.client_addr.may_be(from) {
             return Err(DropReason::Stranger);
@@ -203,7 +203,7 @@ impl<U: UdpSocket> Association<U> {
         shared: &mut Shared<N>,
     ) -> Result<(), DropReason> {
         let batch = &shared.associations.batch;
-        let from = *batch.place(number);
+        let from = *batch.addr(number);
         if !self.client_addr.is_known() {
             return Err(DropReason::Unknown);
         }

@@ -273,7 +273,7 @@ impl Network {
             let number = usize::from(*number);
             let to = accepts_from
                 .filter(|_| is_aimed)
-                .unwrap_or_else(|| batch.addr(number));
+                .unwrap_or_else(|| *batch.addr(number));
             Datagram {
                 from,
                 to,
