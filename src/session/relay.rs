@@ -5,7 +5,7 @@ use super::inbox::Inbox;
 use super::outcome::{End, Next, Reason, Wake};
 use super::shared::{Class, Shared};
 use crate::net::{Event, Net, Stream};
-use crate::state::flow::{Broken, Flow, Peer, Ready, Step};
+use crate::state::flow::{Broken, Flow, Peer, Pumped, Ready};
 use crate::state::pool::Buffers;
 use crate::wire::http::BodyMeter;
 
@@ -51,16 +51,16 @@ impl<S: Stream> Relay<S> {
         let (peer, buffers) = (&mut client.peer, &mut shared.buffers);
         let (meter, target) = (self.meter.as_mut(), &mut self.target);
         let up = match self.up.pump(peer, target, meter, buffers) {
-            Ok(step) => step,
+            Ok(pumped) => pumped,
             Err(Broken::Source) => return Err(End::close(Reason::ClientReset)),
             Err(Broken::Sink) => return Err(self.lose_target()),
         };
         let down = match self.down.pump(target, peer, None, buffers) {
-            Ok(step) => step,
+            Ok(pumped) => pumped,
             Err(Broken::Source) => return Err(End::close(Reason::TargetReset)),
             Err(Broken::Sink) => return Err(End::close(Reason::ClientReset)),
         };
-        if (up, down) == (Step::Done, Step::Done) {
+        if (up, down) == (Pumped::Done, Pumped::Done) {
             // What lies behind a request: closing at once would reset the connection, and the
             // client could lose the end of the answer.
             return Err(if self.up.is_measured() {
@@ -79,7 +79,7 @@ impl<S: Stream> Relay<S> {
             };
             shared.arm(client.key, class);
         }
-        let more = up == Step::More || down == Step::More;
+        let more = up == Pumped::More || down == Pumped::More;
         Ok(if more { Next::Yield } else { Next::Wait })
     }
 

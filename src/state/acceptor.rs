@@ -1,26 +1,29 @@
-//! When to accept: open, full, or paused because the system has run out of something.
+//! When to accept: not while the tables are full, and not for a while after the system has run
+//! out of descriptors or memory.
 //!
-//! Listeners are edge-triggered, so a connection that was not taken announces itself no
-//! second time: `pending` remembers it until an accept has found nothing.
+//! Listeners are edge-triggered, so a connection that was not taken is not announced again:
+//! `pending` remembers it until an accept has found nothing.
 
 use crate::net::{Millis, NEVER};
 
-/// The first pause after accept ran out of descriptors or memory, doubled each time up to the
-/// last. Long enough to cost nothing, short enough to serve within seconds of relief.
+/// The first pause after accept ran out of descriptors or memory; each further one is twice as
+/// long. A try after 100 ms costs next to nothing.
 const PAUSE_MS: Millis = 100;
+/// The longest pause: clients are served again two seconds after there are descriptors.
 const PAUSE_MAX_MS: Millis = 2_000;
 
-/// The state of all listeners together.
+/// Decides when to accept, for all listeners together.
 #[derive(Debug)]
 pub struct Acceptor {
-    state: State,
+    mode: Mode,
+    /// For each listener, whether a connection may be waiting.
     pending: Vec<bool>,
-    /// The next pause.
+    /// The duration of the next pause.
     pause_ms: Millis,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Mode {
     Open,
     Full,
     Paused { until: Millis },
@@ -28,61 +31,62 @@ enum State {
 }
 
 impl Acceptor {
-    /// For that many listeners, each of which may have a connection waiting.
+    /// For that number of listeners, each of which may have a connection waiting.
     pub fn new(listeners: usize) -> Self {
         Self {
-            state: State::Open,
+            mode: Mode::Open,
             pending: vec![true; listeners],
             pause_ms: PAUSE_MS,
         }
     }
 
-    /// An event of a listener.
+    /// Remembers that a connection may be waiting at a listener.
     pub fn mark(&mut self, listener: usize) {
         if let Some(pending) = self.pending.get_mut(listener) {
             *pending = true;
         }
     }
 
-    /// How many listeners there are.
+    /// The number of listeners.
     pub fn listeners(&self) -> usize {
         self.pending.len()
     }
 
-    /// Whether to try accept on that listener now.
+    /// Returns `true` if accept is to be tried on that listener now.
     pub fn wants(&self, listener: usize) -> bool {
-        self.state == State::Open && self.pending.get(listener) == Some(&true)
+        self.mode == Mode::Open && self.pending.get(listener) == Some(&true)
     }
 
-    /// Whether to try accept on any listener now.
+    /// Returns `true` if accept is to be tried on any listener now.
     pub fn wants_any(&self) -> bool {
-        self.state == State::Open && self.pending.contains(&true)
+        self.mode == Mode::Open && self.pending.contains(&true)
     }
 
-    /// An accept gave a connection.
+    /// Accept returned a connection: the next pause is a short one.
     pub fn accepted(&mut self) {
         self.pause_ms = PAUSE_MS;
     }
 
-    /// An accept found nothing; an event will come.
+    /// Accept found nothing at that listener: an event will come.
     pub fn drained(&mut self, listener: usize) {
         if let Some(pending) = self.pending.get_mut(listener) {
             *pending = false;
         }
     }
 
-    /// A table is full.
+    /// A table is full: stops until there is room.
     pub fn fill(&mut self) {
-        if self.state == State::Open {
-            self.state = State::Full;
+        if self.mode == Mode::Open {
+            self.mode = Mode::Full;
         }
     }
 
-    /// The system has run out of something; how long to leave it in peace.
+    /// The system has run out of something: stops for a while. Returns for how long, in
+    /// milliseconds.
     pub fn pause(&mut self, now: Millis) -> Millis {
         let pause_ms = self.pause_ms;
-        if self.state == State::Open {
-            self.state = State::Paused {
+        if self.mode == Mode::Open {
+            self.mode = Mode::Paused {
                 until: now + pause_ms,
             };
             self.pause_ms = (pause_ms * 2).min(PAUSE_MAX_MS);
@@ -90,26 +94,26 @@ impl Acceptor {
         pause_ms
     }
 
-    /// Goes on where it can: a pause that is over, or tables that have `room` again.
+    /// Goes on if a pause is over, or if the tables have `room` again.
     pub fn resume(&mut self, now: Millis, room: bool) {
-        match self.state {
-            State::Full if room => self.state = State::Open,
-            State::Paused { until } if until <= now => self.state = State::Open,
+        match self.mode {
+            Mode::Full if room => self.mode = Mode::Open,
+            Mode::Paused { until } if until <= now => self.mode = Mode::Open,
             _ => {}
         }
     }
 
-    /// When a pause is over.
+    /// When the pause is over; [`NEVER`] if there is none.
     pub fn next(&self) -> Millis {
-        match self.state {
-            State::Paused { until } => until,
+        match self.mode {
+            Mode::Paused { until } => until,
             _ => NEVER,
         }
     }
 
-    /// No more connections, ever.
+    /// Stops for ever.
     pub fn close(&mut self) {
-        self.state = State::Closed;
+        self.mode = Mode::Closed;
     }
 }
 

@@ -1,9 +1,9 @@
-//! One direction of one relay, over anything that reads and writes.
+//! One direction of a tunnel, over anything that reads and writes.
 //!
-//! A flow holds a buffer only while bytes wait in it. Finds it none, it goes on through the
-//! scratch buffer: peek, write, consume exactly what was written. That costs one call more and
-//! holds nothing, so clients that never read starve nobody. The scratch buffer is larger, so a
-//! flow that keeps filling its buffer goes that way too: twice the bytes per second.
+//! A flow holds a buffer only while bytes wait in it. If no buffer is free, it goes through the
+//! scratch buffer: peek, write, consume exactly what was written. That takes one system call more
+//! but holds no buffer, so clients that never read do not stop the others. The scratch buffer is
+//! larger, so a flow that fills its buffer uses it too: it then moves twice the bytes per second.
 
 use std::mem;
 
@@ -14,23 +14,23 @@ use crate::wire::http::BodyMeter;
 /// What is known of a socket's readiness.
 ///
 /// A socket is registered once, edge-triggered. The bits are set by events and cleared by
-/// `EAGAIN`; `readable` also by a read that was shorter than asked for, which means that
-/// the socket is drained, unless the end of stream has been announced: data and FIN can come
-/// in one event, and none follows.
+/// `EAGAIN`. A read that was shorter than asked for clears `readable` too, because the socket is
+/// drained then, but not once the end of stream is announced: data and FIN can come in one event,
+/// and no other follows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ready {
-    /// A read may give something.
+    /// A read may return something.
     pub readable: bool,
     /// A write may take something.
     pub writable: bool,
-    /// The end of stream is announced (RDHUP), or something else at which a read stops short.
+    /// The end of stream is announced (RDHUP), or something else that makes a read short.
     pub ended: bool,
     /// An error is announced: ask [`Stream::take_error`], once.
     pub failed: bool,
 }
 
 impl Ready {
-    /// Remembers what an event says.
+    /// Sets the bits of an event.
     pub fn mark(&mut self, event: &Event) {
         // A hang-up can arrive with data still unread, so it counts as both.
         self.readable |= event.readable | event.ended | event.failed;
@@ -40,21 +40,22 @@ impl Ready {
     }
 }
 
-/// One end of a relay: a connection and its readiness.
+/// One end of a tunnel: a connection and its readiness.
 #[derive(Debug)]
 pub struct Peer<S> {
     /// The connection.
     pub stream: S,
-    /// What events have said of it.
+    /// Its readiness.
     pub ready: Ready,
 }
 
-/// A connection broke. What the system said of it does not change what follows.
+/// A connection is broken. Nothing depends on the error, so it is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
 impl<S: Stream> Peer<S> {
-    /// Reads once. `None`: nothing there, an event will come. `Some(0)`: end of stream.
+    /// Reads once. Returns `Some(0)` at the end of stream, and `None` if nothing is there: an
+    /// event will come.
     pub fn read(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Gone> {
         let result = self.stream.read(buf);
         self.note_read(result, buf.len())
@@ -66,7 +67,7 @@ impl<S: Stream> Peer<S> {
         self.note_read(result, buf.len())
     }
 
-    /// Writes once. `None`: no room, an event will come.
+    /// Writes once. Returns `None` if there is no room: an event will come.
     pub fn write(&mut self, buf: &[u8]) -> Result<Option<usize>, Gone> {
         match self.stream.write(buf) {
             Ok(0) => Err(Gone),
@@ -75,8 +76,8 @@ impl<S: Stream> Peer<S> {
         }
     }
 
-    /// Writes what the peer takes of `bytes`, from `sent` on, which moves along. Whether it has
-    /// taken everything.
+    /// Writes what the peer takes of `bytes` behind the first `sent`, and counts it in `sent`.
+    /// Returns `true` if all of it has been sent.
     pub fn send(&mut self, bytes: &[u8], sent: &mut usize) -> Result<bool, Gone> {
         while let Some(rest @ [_, ..]) = bytes.get(*sent..) {
             if !self.ready.writable {
@@ -87,7 +88,8 @@ impl<S: Stream> Peer<S> {
         Ok(true)
     }
 
-    /// Whether it has broken: looked up once after an event has announced it.
+    /// Returns `true` if it is broken. Asks the system, once after an event has announced an
+    /// error.
     pub fn is_broken(&mut self) -> bool {
         mem::take(&mut self.ready.failed) && self.stream.take_error().is_some()
     }
@@ -106,8 +108,8 @@ impl<S: Stream> Peer<S> {
             }
             Err(error) => {
                 let blocked = blocked(error, &mut self.ready.readable)?;
-                // At an end there is something to read for ever: what was announced was another
-                // attempt's end, or urgent data that has been read.
+                // At the end of stream there is always something to read. So what was announced
+                // was the end of another attempt, or urgent data that has been read.
                 self.ready.ended = false;
                 Ok(blocked)
             }
@@ -115,7 +117,7 @@ impl<S: Stream> Peer<S> {
     }
 }
 
-/// Nothing can be moved now: `None`, and not ready until an event says so; or the end.
+/// Clears `ready` and returns `None` if the error is `EAGAIN`.
 fn blocked(error: Errno, ready: &mut bool) -> Result<Option<usize>, Gone> {
     if error != Errno::EAGAIN {
         return Err(Gone);
@@ -124,9 +126,9 @@ fn blocked(error: Errno, ready: &mut bool) -> Result<Option<usize>, Gone> {
     Ok(None)
 }
 
-/// How a turn of a flow ended.
+/// How [`Flow::pump`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Pumped {
     /// It waits for an event of one of its sockets.
     Blocked,
     /// Its budget is used up; it could go on at once.
@@ -135,8 +137,7 @@ pub enum Step {
     Done,
 }
 
-/// Which end of a flow broke. What the system said of it does not change what follows: the
-/// other end is reset.
+/// Which end of a flow is broken. The other one is to be reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
     /// The end that is read from.
@@ -145,22 +146,26 @@ pub enum Broken {
     Sink,
 }
 
-/// One direction.
+/// One direction of a tunnel.
 #[derive(Debug, Default)]
 pub struct Flow {
+    /// A buffer with bytes for the sink.
     held: Option<Buffer>,
+    /// The number of bytes passed on so far.
     bytes: u64,
+    /// There is nothing more to read.
     ended: bool,
+    /// The end has been passed on.
     done: bool,
-    /// It ended where a request body ends: the sink is told by the body, not by a FIN.
+    /// It ended with a request body: the sink finds the end in the body, and gets no FIN.
     measured: bool,
-    /// The last read filled its buffer: more is worth moving in larger pieces.
+    /// The last read filled its buffer: the next goes through the scratch buffer.
     bulk: bool,
 }
 
 impl Flow {
-    /// A flow whose source may have ended already, which has carried `bytes` so far, and goes as
-    /// far as `meter` says where it carries a request body.
+    /// A flow that has passed on `bytes` so far. `ended`: the end of stream has been read. With a
+    /// `meter` it carries a request body and ends with that.
     pub fn new(meter: Option<&BodyMeter>, ended: bool, bytes: u64) -> Self {
         let mut flow = Self {
             bytes,
@@ -173,50 +178,49 @@ impl Flow {
         flow
     }
 
-    /// Whether it ended with a request body: more may be waiting at its source.
+    /// Returns `true` if it ended with a request body: its source may have sent more.
     pub fn is_measured(&self) -> bool {
         self.measured
     }
 
-    /// Bytes passed on so far.
+    /// The number of bytes passed on so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Whether the end of stream has been passed on.
+    /// Returns `true` if the end of stream has been passed on.
     pub fn is_done(&self) -> bool {
         self.done
     }
 
-    /// Whether it holds one of the pool's buffers.
+    /// Returns `true` if it holds one of the pool's buffers.
     pub fn holds(&self) -> bool {
         self.held.is_some()
     }
 
-    /// Gives back what it holds, bytes and all.
+    /// Gives its buffer back, with the bytes in it.
     pub fn release(&mut self, buffers: &mut Buffers) {
         if let Some(buffer) = self.held.take() {
             buffers.give(buffer);
         }
     }
 
-    /// Moves what can be moved, at most one buffer's worth of new bytes, and of a request body
-    /// (`meter`) no more than it has.
+    /// Moves what can be moved, but reads once at most, and of a request body (`meter`) no more
+    /// than it has.
     ///
     /// # Errors
-    /// Either end broke: the session is over then.
+    /// One of the ends is broken, or the request body is malformed: then the session is over.
     pub fn pump<S: Stream>(
         &mut self,
         from: &mut Peer<S>,
         to: &mut Peer<S>,
-        meter: Option<&mut BodyMeter>,
+        mut meter: Option<&mut BodyMeter>,
         buffers: &mut Buffers,
-    ) -> Result<Step, Broken> {
-        let mut meter = meter;
+    ) -> Result<Pumped, Broken> {
         let mut filled = false;
         while !self.done {
             if !self.drain(to, buffers)? {
-                return Ok(Step::Blocked);
+                return Ok(Pumped::Blocked);
             }
             if self.ended {
                 if !self.measured {
@@ -225,12 +229,12 @@ impl Flow {
                 self.done = true;
                 break;
             }
-            // Without room at the sink a read would only pin a buffer.
+            // Without room at the sink a read would only take a buffer from others.
             if !from.ready.readable || !to.ready.writable {
-                return Ok(Step::Blocked);
+                return Ok(Pumped::Blocked);
             }
             if filled {
-                return Ok(Step::More);
+                return Ok(Pumped::More);
             }
             filled = true;
             let buffer = if self.bulk { None } else { buffers.take() };
@@ -239,10 +243,10 @@ impl Flow {
                 None => self.pass(from, to, meter.as_deref_mut(), buffers)?,
             }
         }
-        Ok(Step::Done)
+        Ok(Pumped::Done)
     }
 
-    /// Writes what is held. Whether nothing is left.
+    /// Writes what is held. Returns `true` if nothing is left.
     fn drain<S: Stream>(
         &mut self,
         to: &mut Peer<S>,
@@ -277,28 +281,30 @@ impl Flow {
         if let Ok(Some(len @ 1..)) = read {
             buffer.filled(len);
             self.bulk = len == space;
-            let mut body = Ok(len);
             if let Some(meter) = meter {
-                body = meter.advance(buffer.unread());
+                let Ok(len) = meter.advance(buffer.unread()) else {
+                    buffers.give(buffer);
+                    return Err(Broken::Source);
+                };
+                buffer.filled(len);
                 self.measure(meter);
             }
-            buffer.filled(body.unwrap_or(0));
             self.held = Some(buffer);
-            return body.map(|_| ()).map_err(|_| Broken::Source);
+            return Ok(());
         }
         buffers.give(buffer);
         self.ended = read.map_err(|_| Broken::Source)?.is_some();
         Ok(())
     }
 
-    /// A request body that is complete ends the flow.
+    /// Ends the flow if the request body is complete.
     fn measure(&mut self, meter: &BodyMeter) {
         if meter.is_done() {
             (self.ended, self.measured) = (true, true);
         }
     }
 
-    /// Passes on what the sink takes, through the scratch buffer.
+    /// Passes on what the sink takes at once, through the scratch buffer.
     fn pass<S: Stream>(
         &mut self,
         from: &mut Peer<S>,
@@ -318,14 +324,14 @@ impl Flow {
         self.bulk = seen >= buffer_bytes;
         let mut part = &scratch[..seen];
         if let Some(meter) = &meter {
-            // Only looked at: the meter moves on with what is written.
+            // On a copy: the meter itself advances with what is written.
             let mut ahead = **meter;
             let body = ahead.advance(part);
             part = &part[..body.map_err(|_| Broken::Source)?];
         }
         let written = to.write(part).map_err(|_| Broken::Sink)?.unwrap_or(0);
         if written < seen {
-            // What was only looked at is still there, and no event will say so again.
+            // What was not written is still to be read, and no event will announce it again.
             from.ready.readable = true;
         }
         if let Some(meter) = meter {
@@ -335,7 +341,7 @@ impl Flow {
         }
         let mut left = written;
         while left > 0 {
-            // These bytes were there a moment ago, and nobody else reads this socket.
+            // Nobody else reads this socket, so these bytes are still there.
             match from.stream.skip(&mut scratch[..left]) {
                 Ok(len @ 1..) => left -= len,
                 _ => return Err(Broken::Source),

@@ -105,7 +105,7 @@ fn a_transfer_holds_no_buffer_between_turns() {
     let mut flow = Flow::default();
     assert_eq!(
         flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Step::Blocked)
+        Ok(Pumped::Blocked)
     );
     assert_eq!(to.stream.written, b"hello");
     assert_eq!(
@@ -132,11 +132,11 @@ fn a_short_read_with_an_announced_end_reads_on() {
     let mut flow = Flow::default();
     assert_eq!(
         flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Step::More)
+        Ok(Pumped::More)
     );
     assert_eq!(
         flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Step::Done)
+        Ok(Pumped::Done)
     );
     assert_eq!(to.stream.written, b"hello");
     assert!(to.stream.shut);
@@ -148,12 +148,12 @@ fn an_end_that_does_not_come_is_read_for_once() {
     let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
     from.ready.ended = true;
     let mut flow = Flow::default();
-    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Step::More {}
+    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Pumped::More {}
     assert_eq!((from.stream.reads, from.ready.ended), (2, false));
     from.stream.incoming.extend(b"world");
     from.ready.readable = true;
     let step = flow.pump(&mut from, &mut to, None, &mut buffers);
-    assert_eq!((step, from.stream.reads), (Ok(Step::Blocked), 3));
+    assert_eq!((step, from.stream.reads), (Ok(Pumped::Blocked), 3));
     assert_eq!(to.stream.written, b"helloworld");
 }
 
@@ -164,12 +164,12 @@ fn a_turn_fills_one_buffer_and_says_that_there_is_more() {
     let mut flow = Flow::default();
     assert_eq!(
         flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Step::More)
+        Ok(Pumped::More)
     );
     assert_eq!(to.stream.written, b"abcd");
     assert_eq!(
         flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Step::Blocked)
+        Ok(Pumped::Blocked)
     );
     assert_eq!(to.stream.written, b"abcdefgh");
 }
@@ -181,15 +181,15 @@ fn a_slow_reader_pins_one_buffer_and_its_source_is_read_no_further() {
     let mut flow = Flow::default();
     assert_eq!(
         flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Step::Blocked)
+        Ok(Pumped::Blocked)
     );
     assert_eq!(
         flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Step::Blocked)
+        Ok(Pumped::Blocked)
     );
     assert_eq!((buffers.quota().used(), from.stream.reads), (1, 1));
     (to.stream.room, to.ready.writable) = (100, true);
-    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Step::More {}
+    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Pumped::More {}
     assert_eq!(to.stream.written, b"abcdefgh");
     assert_eq!(buffers.quota().used(), 0);
 }
@@ -202,7 +202,7 @@ fn nothing_is_read_for_a_sink_without_room() {
     let mut flow = Flow::default();
     assert_eq!(
         flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Step::Blocked)
+        Ok(Pumped::Blocked)
     );
     assert_eq!((from.stream.reads, buffers.quota().used()), (0, 0));
 }
@@ -215,11 +215,11 @@ fn half_close_reaches_the_sink_after_the_last_byte() {
     let mut flow = Flow::default();
     assert_eq!(
         flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Step::Blocked)
+        Ok(Pumped::Blocked)
     );
     assert!(!to.stream.shut);
     (to.stream.room, to.ready.writable) = (100, true);
-    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Step::More {}
+    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Pumped::More {}
     assert_eq!(
         (to.stream.written.as_slice(), to.stream.shut),
         (&b"last"[..], true)
@@ -236,18 +236,18 @@ fn with_the_pool_empty_it_goes_on_through_the_scratch_buffer() {
     let mut flow = Flow::default();
     assert_eq!(
         flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Step::More)
+        Ok(Pumped::More)
     );
     assert_eq!(to.stream.written, b"abcdef");
     assert_eq!(
         flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Step::Blocked)
+        Ok(Pumped::Blocked)
     );
     let left = from.stream.incoming.len();
     assert_eq!(left, 4, "only what was written is consumed");
     assert!(from.ready.readable && !flow.holds());
     (to.stream.room, to.ready.writable) = (100, true);
-    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Step::More {}
+    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Pumped::More {}
     assert_eq!(
         (to.stream.written.as_slice(), to.stream.shut),
         (&b"abcdefghij"[..], true)
@@ -262,12 +262,12 @@ fn who_fills_a_buffer_goes_on_in_larger_pieces_and_holds_nothing() {
     let mut flow = Flow::default();
     assert_eq!(
         flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Step::More)
+        Ok(Pumped::More)
     );
     assert_eq!(to.stream.written.len(), 4);
     assert_eq!(
         flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Step::More)
+        Ok(Pumped::More)
     );
     assert_eq!(to.stream.written.len(), 36, "a buffer and eight more");
     assert!(!flow.holds());
@@ -332,7 +332,7 @@ fn nothing_is_read_again_after_would_block() {
     for _ in 0..3 {
         assert_eq!(
             flow.pump(&mut from, &mut to, None, &mut buffers),
-            Ok(Step::Blocked)
+            Ok(Pumped::Blocked)
         );
     }
     assert_eq!((from.stream.reads, buffers.quota().used()), (1, 0));
