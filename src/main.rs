@@ -5,12 +5,12 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::exit;
 
+use anklet::config::dns::DnsSettings;
 use anklet::config::{self, Asked, Command, Config, check, files, limits};
 use anklet::log::{Level, log};
 use anklet::net::in_words;
 use anklet::os::{OpenError, Os};
 use anklet::server::Server;
-use anklet::state::resolver::Settings;
 use anklet::state::users::Users;
 use anklet::sys::{self, Signals};
 
@@ -40,18 +40,18 @@ fn run(asked: Asked) -> ! {
         .sources
         .load_users()
         .unwrap_or_else(|error| complain(&error, EXIT_USAGE));
-    let (names, mut warnings) = config.sources.load_names(config.families);
+    let (dns, mut warnings) = config.sources.load_dns(config.families);
     warnings.extend(warning);
     let interfaces = sys::interfaces::interfaces();
     warnings.extend(check::warnings(&config, &interfaces));
     if config.check {
-        print(&check::report(&config, users.len(), &names, &warnings));
+        print(&check::report(&config, users.len(), &dns, &warnings));
     }
-    serve(config, users, names, warnings)
+    serve(config, users, dns, warnings)
 }
 
 /// Starts the log, then the server, and ends with it.
-fn serve(config: Config, users: Users, names: Settings, mut warnings: Vec<String>) -> ! {
+fn serve(config: Config, users: Users, dns: DnsSettings, mut warnings: Vec<String>) -> ! {
     // Signals are blocked first of all that takes time, so that none ends it unheard.
     let signals = Signals::block().unwrap_or_else(|error| complain(&in_words(error), EXIT_FAILURE));
     if let Err(error) = sys::stderr::start(config.verbosity) {
@@ -70,7 +70,7 @@ fn serve(config: Config, users: Users, names: Settings, mut warnings: Vec<String
         Err(OpenError::Stopped) => exit(0),
         Err(error) => end(&error),
     };
-    match Server::new(config, users, names, net).run() {
+    match Server::new(config, users, dns, net).run() {
         Ok(()) => exit(0),
         Err(error) => end(&in_words(error)),
     }

@@ -7,9 +7,10 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use crate::config::dns::DnsSettings;
 use crate::net::{Errno, Event, Millis, Net, Purpose, Stream, UdpSocket};
 use crate::state::access::ClientKey;
-use crate::state::resolver::{Action, Answer, Asker, Counters, Resolver, SOCKETS_MAX, Settings};
+use crate::state::resolver::{Action, Answer, Asker, Counters, Resolver, SOCKETS_MAX};
 use crate::state::slots::{Key, Role, Token};
 use crate::wire::dns::QUERY_MAX;
 
@@ -62,7 +63,7 @@ struct Exchange<S: Stream> {
 impl<N: Net> Names<N> {
     /// At most `waiters_max` lookups at once, for those who wait `patience_ms` for a name and a
     /// connection to it. Holds no memory and no socket yet.
-    pub fn new(settings: Settings, waiters_max: usize, patience_ms: u32) -> Self {
+    pub fn new(settings: DnsSettings, waiters_max: usize, patience_ms: u32) -> Self {
         Self {
             resolver: Resolver::new(settings.within(patience_ms), waiters_max),
             sockets: Vec::new(),
@@ -71,7 +72,7 @@ impl<N: Net> Names<N> {
     }
 
     /// Replaces the settings (SIGHUP); lookups under way finish with the old ones.
-    pub fn set_settings(&mut self, settings: Settings) {
+    pub fn set_settings(&mut self, settings: DnsSettings) {
         self.resolver
             .set_settings(settings.within(self.patience_ms));
     }
@@ -579,7 +580,7 @@ mod tests {
     impl Bench {
         /// Lookups of A only, with two servers on ports 1 and 2.
         fn new() -> Self {
-            let mut settings = Settings::default();
+            let mut settings = DnsSettings::default();
             settings.families.v6 = false;
             settings.servers = [1, 2]
                 .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))

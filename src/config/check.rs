@@ -6,12 +6,12 @@
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::dns::{DnsSettings, Families};
 use super::settings::{Config, Limits, Listen};
 use crate::state::access::{Destination, Interface, Nets, Policy};
 use crate::state::pool::SCRATCH_BUFFERS;
 use crate::state::prefix::SERVED;
 use crate::state::protocols::Protocols;
-use crate::state::resolver::{Families, Settings};
 use crate::wire::Shown;
 
 /// Memory of an idle session outside the kernel: 0.4 KiB, rounded up.
@@ -33,12 +33,12 @@ const HEAD_BYTES: u64 = 9 << 10;
 /// Memory of a forwarded request that waits for its target without such a head's place.
 const WAITING_BYTES: u64 = 2 << 10;
 
-/// The whole text, each line ended. `users` are those of `Sources::load_users`, `names` what
-/// `load_names` came with, `warnings` all that were found.
-pub fn report(config: &Config, users: usize, names: &Settings, warnings: &[String]) -> String {
+/// The whole text, each line ended. `users` are those of `Sources::load_users`, `dns` what
+/// `load_dns` came with, `warnings` all that were found.
+pub fn report(config: &Config, users: usize, dns: &DnsSettings, warnings: &[String]) -> String {
     let mut report = Report::default();
     report.access(config, users);
-    report.outside(config, names);
+    report.outside(config, dns);
     report.timeouts(config);
     report.limits(config);
     report.rows("warning", warnings);
@@ -111,13 +111,13 @@ impl Report {
     }
 
     /// How names are looked up, and how outgoing connections, UDP relays and BIND listeners appear.
-    fn outside(&mut self, config: &Config, names: &Settings) {
+    fn outside(&mut self, config: &Config, dns: &DnsSettings) {
         let (outgoing, relay) = (&config.outgoing, &config.relay);
-        self.rows("name server", &names.servers);
-        for domain in &names.search {
+        self.rows("name server", &dns.servers);
+        for domain in &dns.search {
             self.row("search", &Shown(domain));
         }
-        self.row("names of the hosts file", &names.hosts.len());
+        self.row("names of the hosts file", &dns.hosts.len());
         match &outgoing.device {
             Some(device) => self.row("bind", device),
             None => self.per_family("bind", outgoing.v4, outgoing.v6, "the kernel's choice"),
@@ -358,13 +358,13 @@ mod tests {
     #[test]
     fn the_default_configuration_is_printed_whole() {
         let config = settled(Asked::default());
-        let names = Settings {
+        let dns = DnsSettings {
             servers: vec!["127.0.0.1:53".parse().unwrap()],
             search: vec![b"lan".to_vec().into_boxed_slice()],
-            ..Settings::default()
+            ..DnsSettings::default()
         };
         assert_eq!(
-            report(&config, 0, &names, &[String::from("found before")]),
+            report(&config, 0, &dns, &[String::from("found before")]),
             "listen: 0.0.0.0:1080 and [::]:1080, whichever there is\n\
              protocols: SOCKS5, SOCKS4, HTTP\n\
              commands: CONNECT, BIND, UDP ASSOCIATE\n\
@@ -431,7 +431,7 @@ mod tests {
             },
             ..Asked::default()
         });
-        let text = report(&config, 1, &Settings::default(), &[]);
+        let text = report(&config, 1, &DnsSettings::default(), &[]);
         for line in [
             "listen: [::1]:1081\n",
             "listen: addresses of br-lan, port 1080\n",
@@ -468,7 +468,7 @@ mod tests {
             ..Asked::default()
         });
         config.timeouts.peer_ms = 7000;
-        let text = report(&config, 0, &Settings::default(), &[]);
+        let text = report(&config, 0, &DnsSettings::default(), &[]);
         for line in [
             "protocols: SOCKS5\ncommands: CONNECT, BIND\n",
             "relay-ports: 5000-5099\npublic: 192.0.2.1\npublic: ::1\nhandshake-timeout: ",
@@ -479,7 +479,7 @@ mod tests {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
         config.protocols.bind = false;
-        let text = report(&config, 0, &Settings::default(), &[]);
+        let text = report(&config, 0, &DnsSettings::default(), &[]);
         for word in ["BIND", "UDP", "relay", "public", "bind-timeout"] {
             assert!(!text.contains(word), "{word} is in\n{text}");
         }

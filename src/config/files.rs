@@ -6,11 +6,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
+use super::dns::{DnsSettings, Families};
 use super::error::ConfigError;
 use super::settings::Sources;
 use super::values::{self, Scopes};
 use crate::net::{Errno, in_words};
-use crate::state::resolver::{Families, Settings};
 use crate::state::users::Users;
 use crate::sys::file::{self, Words, lines};
 use crate::sys::scope::interface_index;
@@ -59,10 +59,10 @@ impl Sources {
 
     /// What the resolver works with, and warnings. A missing resolv.conf or one without name
     /// servers stands for 127.0.0.1, as in glibc; a missing hosts file for an empty one.
-    pub fn load_names(&self, families: Families) -> (Settings, Vec<String>) {
-        let mut settings = Settings {
+    pub fn load_dns(&self, families: Families) -> (DnsSettings, Vec<String>) {
+        let mut settings = DnsSettings {
             families,
-            ..Settings::default()
+            ..DnsSettings::default()
         };
         let mut warnings = Vec::new();
         if let Some(path) = &self.resolv_conf {
@@ -139,7 +139,7 @@ fn read_optional(path: &str, warnings: &mut Vec<String>) -> Option<Vec<u8>> {
 /// name, and its environment variables are left out: routers have none of them.
 fn parse_resolv_conf(
     text: &[u8],
-    settings: &mut Settings,
+    settings: &mut DnsSettings,
     scopes: Scopes,
 ) -> Vec<(usize, &'static str)> {
     let mut faults = Vec::new();
@@ -179,7 +179,7 @@ fn words(line: &[u8], comment: u8) -> Words<'_> {
 /// One `nameserver` line. Those behind the third are passed over, as in glibc.
 fn name_server(
     word: Option<&[u8]>,
-    settings: &mut Settings,
+    settings: &mut DnsSettings,
     scopes: Scopes,
 ) -> Result<(), &'static str> {
     let text = word
@@ -199,7 +199,11 @@ fn name_server(
 /// A `search` or `domain` line, which takes the place of the ones before; of a `domain` line
 /// the first word counts. The root, as systemd-resolved writes it, adds nothing to a name and
 /// is left out.
-fn search(words: Words<'_>, words_max: usize, settings: &mut Settings) -> Result<(), &'static str> {
+fn search(
+    words: Words<'_>,
+    words_max: usize,
+    settings: &mut DnsSettings,
+) -> Result<(), &'static str> {
     settings.search.clear();
     for word in words {
         if word == b"." {
@@ -220,7 +224,7 @@ fn search(words: Words<'_>, words_max: usize, settings: &mut Settings) -> Result
 }
 
 /// One word of an `options` line; numbers are brought into glibc's bounds.
-fn option(word: &[u8], settings: &mut Settings) {
+fn option(word: &[u8], settings: &mut DnsSettings) {
     let colon = word.iter().position(|byte| *byte == b':');
     let (key, value) = word.split_at(colon.unwrap_or(word.len()));
     let digits = value.get(1..).unwrap_or_default();
@@ -239,7 +243,7 @@ fn option(word: &[u8], settings: &mut Settings) {
     }
 }
 
-/// Names with their addresses, as [`Settings`] has them.
+/// Names with their addresses, as [`DnsSettings`] has them.
 type Hosts = Vec<(Box<[u8]>, IpAddr)>;
 
 /// Reads a hosts file: an address and its names on each line. Lines that are something else
@@ -287,8 +291,8 @@ mod tests {
         (name == "wan").then_some(4)
     }
 
-    fn resolv(text: &str) -> (Settings, Vec<(usize, &'static str)>) {
-        let mut settings = Settings::default();
+    fn resolv(text: &str) -> (DnsSettings, Vec<(usize, &'static str)>) {
+        let mut settings = DnsSettings::default();
         let faults = parse_resolv_conf(text.as_bytes(), &mut settings, scopes);
         (settings, faults)
     }
@@ -300,7 +304,7 @@ mod tests {
             .collect()
     }
 
-    fn servers(settings: &Settings) -> Vec<String> {
+    fn servers(settings: &DnsSettings) -> Vec<String> {
         settings.servers.iter().map(ToString::to_string).collect()
     }
 
@@ -457,7 +461,7 @@ mod tests {
             v6: false,
             v6_first: false,
         };
-        let (settings, warnings) = sources.load_names(families);
+        let (settings, warnings) = sources.load_dns(families);
         assert_eq!(servers(&settings), ["127.0.0.1:53"]);
         assert!(settings.hosts.is_empty());
         assert!(!settings.families.v6);
@@ -475,7 +479,7 @@ mod tests {
             resolv_conf: Some(file.name()),
             ..Sources::default()
         };
-        let (settings, _) = sources.load_names(Families::default());
+        let (settings, _) = sources.load_dns(Families::default());
         assert_eq!(servers(&settings), ["10.0.0.1:5353"]);
         assert_eq!((texts(&settings.search), settings.ndots), (vec!["lan"], 3));
     }
@@ -490,7 +494,7 @@ mod tests {
             hosts: Some(file.name()),
             ..Sources::default()
         };
-        let (settings, warnings) = sources.load_names(Families::default());
+        let (settings, warnings) = sources.load_dns(Families::default());
         assert_eq!(settings.hosts.len(), 1);
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].ends_with("only the first 1 MiB is read"));
@@ -551,7 +555,7 @@ mod tests {
             words in "(nameserver|search|domain|options|ndots:|timeout:|1.2|[ \t\n#;%.:a]){0,60}",
         ) {
             for text in [&bytes[..], words.as_bytes()] {
-                let mut settings = Settings::default();
+                let mut settings = DnsSettings::default();
                 parse_resolv_conf(text, &mut settings, scopes);
                 parse_hosts(text);
                 parse_memory(text);

@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `settings` | the configuration as plain data, [`Config`] |
+//! | `dns` | what is known of name lookups, [`dns::DnsSettings`] |
 //! | `error` | [`ConfigError`], why the program cannot start |
 //! | `options` | reads the command line; `values` reads single values, `help` is its text |
 //! | `files` | reads users, resolv.conf and hosts |
@@ -12,6 +13,7 @@
 //! Nothing here listens or connects.
 
 pub mod check;
+pub mod dns;
 mod error;
 pub mod files;
 mod help;
@@ -20,7 +22,7 @@ pub mod options;
 mod settings;
 mod values;
 
-pub use crate::state::resolver::Families;
+pub use dns::Families;
 pub use error::ConfigError;
 pub use options::{Command, parse};
 pub use settings::{

@@ -5,9 +5,9 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::dns::Families;
 use crate::state::access::Policy;
 use crate::state::protocols::Protocols;
-use crate::state::resolver::Families;
 
 /// The port of SOCKS (IANA).
 pub const PORT_DEFAULT: u16 = 1080;

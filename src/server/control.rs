@@ -71,11 +71,11 @@ impl<N: Net> Server<N> {
                 format_args!("the users stay as they were: {error}"),
             ),
         }
-        let (names, warnings) = self.sources.load_names(self.families);
+        let (dns, warnings) = self.sources.load_dns(self.families);
         for warning in warnings {
             log(Level::Warn, format_args!("{warning}"));
         }
-        self.shared.names.set_settings(names);
+        self.shared.names.set_settings(dns);
         if !self.read_interfaces() {
             log(
                 Level::Warn,

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::warnings::{Cause, Warnings};
+use crate::config::dns::DnsSettings;
 use crate::config::{Config, Families, Sources};
 use crate::log::{Level, log};
 use crate::net::{Errno, Event, Millis, NEVER, Net, in_words};
@@ -20,7 +21,6 @@ use crate::session::{Reason, Session, Shared, Total, Verdict, Wake};
 use crate::state::acceptor::Acceptor;
 use crate::state::access::ClientKey;
 use crate::state::clients::Table;
-use crate::state::resolver::Settings;
 use crate::state::slots::{Key, Role, Slots, Token};
 use crate::state::users::Users;
 
@@ -52,10 +52,10 @@ pub struct Server<N: Net> {
 
 impl<N: Net> Server<N> {
     /// A server on the listeners of `net`.
-    pub fn new(mut config: Config, users: Users, names: Settings, net: N) -> Self {
+    pub fn new(mut config: Config, users: Users, dns: DnsSettings, net: N) -> Self {
         let listeners = net.listeners().len();
         let limits = config.limits;
-        let shared = Shared::new(&mut config, users, names, net);
+        let shared = Shared::new(&mut config, users, dns, net);
         Self {
             sessions: Slots::new(limits.sessions_max),
             ready: Vec::with_capacity(limits.sessions_max),

@@ -13,8 +13,8 @@ use crate::net::{Errno, Listener, Net, Stream};
 use crate::state::clients::Table;
 use crate::state::flow::Ready;
 use crate::state::handshake::Dialect;
-use crate::state::resolver::Addresses;
 use crate::state::slots::Role;
+use crate::wire::dns::Addresses;
 
 /// Peers looked at in one turn; more of them wait in the listener's queue.
 const PEERS_PER_TURN: usize = 8;

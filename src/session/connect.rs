@@ -9,8 +9,8 @@ use super::shared::{Alarm, Shared};
 use crate::net::{Net, Purpose, Stream};
 use crate::state::flow::{Peer, Ready};
 use crate::state::pool::Quota;
-use crate::state::resolver::Addresses;
 use crate::state::slots::Role;
+use crate::wire::dns::Addresses;
 use crate::wire::socks::ReplyCode;
 
 /// Attempts under way at once for one session. With a start every 250 ms the oldest has had a

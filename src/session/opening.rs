@@ -17,8 +17,9 @@ use crate::net::{Event, Net, Stream};
 use crate::state::clients::Table;
 use crate::state::flow::{Peer, Ready};
 use crate::state::handshake::{Dialect, Refuse};
-use crate::state::resolver::{Addresses, Answer};
+use crate::state::resolver::Answer;
 use crate::state::slots::Role;
+use crate::wire::dns::Addresses;
 use crate::wire::http::Status;
 use crate::wire::socks::{Address, Command, Request};
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::outcome::Reason;
 use super::totals::Totals;
+use crate::config::dns::DnsSettings;
 use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, RelayOptions, Timeouts};
 use crate::names::Names;
@@ -15,7 +16,7 @@ use crate::state::auth::Auth;
 use crate::state::batch::Batch;
 use crate::state::clients::{Clients, Table};
 use crate::state::pool::{Buffers, Quota};
-use crate::state::resolver::{SHARE_MAX, SLOTS_MAX, Settings};
+use crate::state::resolver::{SHARE_MAX, SLOTS_MAX};
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
 use crate::state::users::{PENALTIES_MS, Penalty, Users};
@@ -73,7 +74,7 @@ pub struct Associations {
 
 impl<N: Net> Shared<N> {
     /// What a server with this configuration shares.
-    pub fn new(config: &mut Config, users: Users, names: Settings, mut net: N) -> Self {
+    pub fn new(config: &mut Config, users: Users, dns: DnsSettings, mut net: N) -> Self {
         let (credentials, auth_once) = (config.policy.credentials, config.policy.auth_once);
         let interfaces = net.interfaces();
         let listeners = net.listeners().to_vec();
@@ -87,7 +88,7 @@ impl<N: Net> Shared<N> {
             timers: Timers::new(&Class::durations(&config.timeouts), limits.sessions_max),
             alarms: Timers::new(&Alarm::DURATIONS, limits.sessions_max),
             names: Names::new(
-                names,
+                dns,
                 limits.openings_max + LOOKUPS_MAX,
                 config.timeouts.connect_ms,
             ),

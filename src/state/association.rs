@@ -6,7 +6,6 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::resolver::same_name;
 use crate::net::{Millis, NEVER};
 use crate::wire::socks::Name;
 
@@ -244,7 +243,7 @@ impl Names {
         for number in 0..NUMBERS {
             let mut ends = 0;
             if let Some(entry) = &mut self.entries[usize::from(number)] {
-                let is_wanted = same_name(entry.name.as_bytes(), wanted);
+                let is_wanted = entry.name.as_bytes().eq_ignore_ascii_case(wanted);
                 let State::Looked { addr, until } = entry.state else {
                     if is_wanted {
                         return Known::Pending(number);

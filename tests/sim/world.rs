@@ -5,10 +5,10 @@ use std::cell::{RefCell, RefMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
+use anklet::config::dns::DnsSettings;
 use anklet::config::{Asked, Config, Limits, RelayOptions, Sources, Timeouts};
 use anklet::net::{Event, Millis, Signal};
 use anklet::state::access::Policy;
-use anklet::state::resolver::Settings;
 use anklet::state::users::Users;
 use fastrand::Rng;
 
@@ -169,11 +169,11 @@ impl World {
     }
 
     /// The settings of the server's resolver.
-    pub(crate) fn names(&self) -> Settings {
-        Settings {
+    pub(crate) fn names(&self) -> DnsSettings {
+        DnsSettings {
             servers: NAME_SERVERS.to_vec(),
             timeout_ms: 2_000,
-            ..Settings::default()
+            ..DnsSettings::default()
         }
     }
 

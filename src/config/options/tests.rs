@@ -5,9 +5,9 @@ use std::os::unix::ffi::OsStringExt;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::dns::Families;
 use crate::config::settings::{AskedLimits, Listen, RelayOptions};
 use crate::state::protocols::Protocols;
-use crate::state::resolver::Families;
 use log::LevelFilter;
 
 fn command(args: &[&str]) -> Result<Command, ConfigError> {

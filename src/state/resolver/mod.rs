@@ -9,17 +9,17 @@
 
 mod action;
 mod check;
+mod local;
 mod query;
-mod settings;
 mod waiters;
 
 use std::rc::Rc;
 
 pub use self::action::Action;
 use self::query::{Query, Stand, Step};
-pub use self::settings::{Families, Settings};
 pub use self::waiters::Asker;
 use self::waiters::{Place, Waiters};
+use crate::config::dns::DnsSettings;
 use crate::net::{Millis, NEVER};
 use crate::state::access::ClientKey;
 use crate::state::slots::Key;
@@ -68,7 +68,7 @@ pub struct Counters {
 /// All names being looked up.
 #[derive(Debug)]
 pub struct Resolver {
-    settings: Rc<Settings>,
+    settings: Rc<DnsSettings>,
     /// A query is only allocated while it stands.
     slots: [Option<Box<Query>>; SLOTS_MAX],
     /// Those who have asked and not been answered.
@@ -86,7 +86,7 @@ pub struct Resolver {
 
 impl Resolver {
     /// A resolver for at most `waiters_max` askers at once.
-    pub fn new(settings: Settings, waiters_max: usize) -> Self {
+    pub fn new(settings: DnsSettings, waiters_max: usize) -> Self {
         Self {
             settings: Rc::new(settings),
             slots: [const { None }; SLOTS_MAX],
@@ -102,7 +102,7 @@ impl Resolver {
 
     /// Replaces the settings. Names that have a slot finish with the old ones, and nobody
     /// joins them any more.
-    pub fn set_settings(&mut self, settings: Settings) {
+    pub fn set_settings(&mut self, settings: DnsSettings) {
         self.settings = Rc::new(settings);
         self.first = 0;
     }
@@ -114,7 +114,7 @@ impl Resolver {
         if self.waiters.len() >= self.waiters_max {
             return false;
         }
-        let place = if let Some(answer) = self.settings.known(name) {
+        let place = if let Some(answer) = local::lookup(&self.settings, name) {
             Place::Told(answer)
         } else if let Some(slot) = self.in_flight(name) {
             Place::Slot(slot)
@@ -286,7 +286,7 @@ impl Resolver {
     fn in_flight(&self, name: &[u8]) -> Option<usize> {
         self.slots.iter().position(|slot| {
             slot.as_ref().is_some_and(|query| {
-                Rc::ptr_eq(&query.settings, &self.settings) && same_name(&query.name, name)
+                Rc::ptr_eq(&query.settings, &self.settings) && query.name.eq_ignore_ascii_case(name)
             })
         })
     }
@@ -346,11 +346,6 @@ fn share(slots: &[Option<Box<Query>>], client: ClientKey) -> usize {
         .count()
 }
 
-/// Whether these are the same name (RFC 4343 §3).
-pub(super) fn same_name(name: &[u8], other: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(other)
-}
-
 fn socket_of(slot: usize, half: usize) -> u16 {
     u16::try_from(slot * 2 + half).expect("slots are few")
 }
@@ -360,6 +355,7 @@ mod tests {
     use std::net::{IpAddr, SocketAddr};
 
     use super::*;
+    use crate::config::Families;
     use crate::wire::dns::Family;
     use crate::wire::dns::replies::{family_of, name_of, reply};
     use proptest::prelude::*;
@@ -389,21 +385,21 @@ mod tests {
         id: u16,
     }
 
-    fn settings(servers: u16) -> Settings {
+    fn settings(servers: u16) -> DnsSettings {
         let servers = (1..=servers).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        Settings {
+        DnsSettings {
             servers: servers.collect(),
-            ..Settings::default()
+            ..DnsSettings::default()
         }
     }
 
-    fn only_v4(servers: u16) -> Settings {
+    fn only_v4(servers: u16) -> DnsSettings {
         let families = Families {
             v4: true,
             v6: false,
             v6_first: false,
         };
-        Settings {
+        DnsSettings {
             families,
             ..settings(servers)
         }
@@ -426,7 +422,7 @@ mod tests {
     }
 
     impl Bench {
-        fn new(settings: Settings) -> Self {
+        fn new(settings: DnsSettings) -> Self {
             Self {
                 resolver: Resolver::new(settings, WAITERS_MAX),
                 now: 1000,
@@ -515,21 +511,6 @@ mod tests {
             assert_eq!(self.answers(), []);
             assert_eq!(self.resolver.live(), 0);
             assert_eq!(self.resolver.poll_timeout(), NEVER);
-        }
-    }
-
-    #[test]
-    fn several_servers_share_the_time_that_there_is() {
-        for (servers, patience_ms, timeout_ms) in [
-            (0, 1_000, 5_000),
-            (1, 1_000, 5_000),
-            (2, 15_000, 5_000),
-            (2, 6_000, 2_000),
-            (3, 15_000, 3_750),
-            (3, u32::MAX, 5_000),
-        ] {
-            let settings = settings(servers).within(patience_ms);
-            assert_eq!(settings.timeout_ms, timeout_ms, "{servers} servers");
         }
     }
 
@@ -741,7 +722,7 @@ mod tests {
 
     #[test]
     fn rotate_begins_with_the_next_server_each_time() {
-        let mut bench = Bench::new(Settings {
+        let mut bench = Bench::new(DnsSettings {
             rotate: true,
             ..only_v4(3)
         });
@@ -758,7 +739,7 @@ mod tests {
     /// The names asked for until none is left, each answered with this code.
     fn search_order(name: &str, ndots: u8, code: u8) -> (Vec<String>, Vec<(Key, Answer)>) {
         let search = vec![b"lan".as_slice().into(), b"example.org".as_slice().into()];
-        let mut bench = Bench::new(Settings {
+        let mut bench = Bench::new(DnsSettings {
             search,
             ndots,
             ..only_v4(1)
@@ -816,7 +797,7 @@ mod tests {
     #[test]
     fn a_timeout_ends_the_search() {
         let search = vec![b"lan".as_slice().into()];
-        let mut bench = Bench::new(Settings {
+        let mut bench = Bench::new(DnsSettings {
             search,
             attempts: 1,
             ..settings(1)
@@ -832,7 +813,7 @@ mod tests {
     #[test]
     fn an_absent_name_outweighs_a_lost_answer() {
         let search = vec![b"lan".as_slice().into()];
-        let mut bench = Bench::new(Settings {
+        let mut bench = Bench::new(DnsSettings {
             search,
             attempts: 1,
             ..settings(1)
@@ -1016,7 +997,7 @@ mod tests {
             host(b"six", "fd00::6"),
             host(b"localhost", "192.0.2.66"),
         ];
-        let mut bench = Bench::new(Settings {
+        let mut bench = Bench::new(DnsSettings {
             hosts: hosts.clone(),
             ..settings(1)
         });
@@ -1027,7 +1008,7 @@ mod tests {
             bench.expect(1, found(&["::1", "127.0.0.1"]));
         }
         bench.expect_idle();
-        let mut bench = Bench::new(Settings {
+        let mut bench = Bench::new(DnsSettings {
             hosts,
             ..only_v4(1)
         });
@@ -1045,7 +1026,7 @@ mod tests {
         bench.start(1, "a.example");
         let old = bench.one();
         let servers = vec![SocketAddr::from(([127, 0, 0, 1], 9))];
-        bench.resolver.set_settings(Settings {
+        bench.resolver.set_settings(DnsSettings {
             servers,
             ..only_v4(0)
         });
@@ -1070,7 +1051,7 @@ mod tests {
             steps in proptest::collection::vec(any::<(u8, u8, u8)>(), 0..300)
         ) {
             let search = vec![b"lan".as_slice().into()];
-            let mut bench = Bench::new(Settings { search, ..settings(2) });
+            let mut bench = Bench::new(DnsSettings { search, ..settings(2) });
             let mut open: Vec<u16> = Vec::new();
             let mut flight: Vec<Sent> = Vec::new();
             for (session, (step, pick, value)) in (0u16..).zip(steps) {

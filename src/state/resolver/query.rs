@@ -6,7 +6,8 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use super::{Answer, Settings};
+use super::Answer;
+use crate::config::dns::DnsSettings;
 use crate::net::{Millis, NEVER};
 use crate::state::access::ClientKey;
 use crate::wire::dns::{self, ADDRESSES_MAX, Addresses, Family, Verdict};
@@ -83,7 +84,7 @@ pub(super) struct Query {
     /// The name as it was asked for, before the search list.
     pub(super) name: Box<[u8]>,
     /// The settings of its start.
-    pub(super) settings: Rc<Settings>,
+    pub(super) settings: Rc<DnsSettings>,
     /// The server that answered last, with which the next candidate begins.
     pub(super) first: usize,
     /// The name on the wire.
@@ -152,7 +153,7 @@ impl Query {
     pub(super) fn new(
         client: ClientKey,
         name: Box<[u8]>,
-        settings: Rc<Settings>,
+        settings: Rc<DnsSettings>,
         first: usize,
     ) -> Box<Self> {
         Box::new(Self {
@@ -176,7 +177,7 @@ impl Query {
             return self.nothing_found();
         }
         // Bounded by the search list: a candidate that is no name is passed over.
-        while let Some(domain) = self.settings.candidate(&self.name, self.next) {
+        while let Some(domain) = self.settings.search_domain(&self.name, self.next) {
             self.next += 1;
             if let Some(candidate) = dns::wire_name(&self.name, domain) {
                 self.candidate = candidate;

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::{Answer, SHARE_MAX, SLOTS_MAX, same_name};
+use super::{Answer, SHARE_MAX, SLOTS_MAX};
 use crate::state::access::ClientKey;
 use crate::state::slots::Key;
 
@@ -142,7 +142,7 @@ impl Waiters {
     /// Moves everyone who is in line for `name` to a slot.
     pub(super) fn enter(&mut self, slot: usize, name: &[u8]) {
         for waiter in &mut self.list {
-            if matches!(&waiter.place, Place::Line(other) if same_name(other, name)) {
+            if matches!(&waiter.place, Place::Line(other) if other.eq_ignore_ascii_case(name)) {
                 waiter.place = Place::Slot(slot);
             }
         }
