@@ -2,7 +2,7 @@
 //!
 //! | layer | modules | what they know |
 //! |---|---|---|
-//! | 3 | [`server`], [`session`], [`names`] | the loop, the life of one client, name lookups |
+//! | 3 | [`server`], [`session`], [`resolver`] | the loop, the life of one client, name lookups |
 //! | 2 | [`os`], [`sys`] | system calls; [`config`] reads the command line and files |
 //! | 1 | [`state`], [`net`] | state machines and tables; the seam to the system (declarations) |
 //! | 0 | [`log`] | the log |
@@ -32,6 +32,8 @@
 //! | wake, alarm | why a session gets a turn; a timer that does not end its phase |
 //! | ready | what events have said of a socket: reading or writing may succeed |
 //! | quota | a bounded number of places, and how many are taken |
+//! | query, half | one name being looked up; its question for A or for AAAA |
+//! | exchange | one attempt to have it answered by a server, on a socket of its own |
 //! | client key | a client for the purpose of limits: an IPv4 address, or an IPv6 /64 |
 //! | permit, refuse | what the rules say about a destination |
 //! | slot, key, token | a place in the table of sessions; its name; that name in epoll |
@@ -61,9 +63,9 @@
 
 pub mod config;
 pub mod log;
-pub mod names;
 pub mod net;
 pub mod os;
+pub mod resolver;
 pub mod server;
 pub mod session;
 pub mod state;

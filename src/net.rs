@@ -257,6 +257,9 @@ pub trait UdpSocket {
 }
 
 #[cfg(test)]
+pub(crate) mod fake;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -38,7 +38,7 @@ impl<N: Net> Server<N> {
             buffers: self.shared.buffers.quota().used(),
             openings: self.used(Table::Openings),
             timers: self.shared.timers.armed() + self.shared.alarms.armed(),
-            queries: self.shared.names.live(),
+            queries: self.shared.resolver.live(),
             heads: self.used(Table::Heads),
             binds: self.used(Table::Binds),
             associations: self.used(Table::Associations),
@@ -90,6 +90,6 @@ impl<N: Net> Server<N> {
             clients <= self.sessions.len(),
             "a client without sessions is remembered"
         );
-        self.shared.names.check();
+        self.shared.resolver.check();
     }
 }

@@ -75,7 +75,7 @@ impl<N: Net> Server<N> {
         for warning in warnings {
             log(Level::Warn, format_args!("{warning}"));
         }
-        self.shared.names.set_settings(dns);
+        self.shared.resolver.set_settings(dns);
         if !self.read_interfaces() {
             log(
                 Level::Warn,
@@ -120,7 +120,7 @@ impl<N: Net> Server<N> {
                 shared.clients.len(),
                 shared.buffers.quota(),
                 shared.openings(),
-                shared.names.live(),
+                shared.resolver.live(),
                 shared.clients.quota(Table::Associations),
                 self.used(Table::Lookups),
                 shared.associations.held_bytes,

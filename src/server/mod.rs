@@ -96,7 +96,7 @@ impl<N: Net> Server<N> {
         self.accept();
         self.turns();
         self.expire();
-        self.names();
+        self.lookups();
         let room = self.has_room();
         self.acceptor.resume(self.shared.now, room);
         Ok(!self.end())
@@ -115,7 +115,7 @@ impl<N: Net> Server<N> {
         let due = [
             shared.timers.next(),
             shared.alarms.next(),
-            shared.names.poll_timeout(),
+            shared.resolver.poll_timeout(),
             self.acceptor.next(),
             self.stop_at,
         ];
@@ -148,9 +148,7 @@ impl<N: Net> Server<N> {
                     }
                 }
                 Some(Role::Listener) => self.acceptor.mark(key.index()),
-                Some(Role::Dns) => {
-                    self.shared.names.handle_event(&event);
-                }
+                Some(Role::Dns) => self.shared.resolver.handle_event(&event),
                 Some(Role::Signal) => self.signals(),
                 None => {}
             }
@@ -280,9 +278,9 @@ impl<N: Net> Server<N> {
     }
 
     /// Lookups: what is to be sent, what has come to its end.
-    fn names(&mut self) {
-        self.shared.names.run(&mut self.shared.net);
-        while let Some((asker, answer)) = self.shared.names.poll_answer() {
+    fn lookups(&mut self) {
+        self.shared.resolver.run(&mut self.shared.net);
+        while let Some((asker, answer)) = self.shared.resolver.poll_answer() {
             self.wake(asker.session, Wake::Answer(asker.number, &answer));
         }
     }

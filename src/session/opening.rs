@@ -14,10 +14,10 @@ use super::relay::Relay;
 use super::reply::Reply;
 use super::shared::{Class, Shared};
 use crate::net::{Event, Net, Stream};
+use crate::resolver::Answer;
 use crate::state::clients::Table;
 use crate::state::flow::{Peer, Ready};
 use crate::state::handshake::{Dialect, Refuse};
-use crate::state::resolver::Answer;
 use crate::state::slots::Role;
 use crate::wire::dns::Addresses;
 use crate::wire::http::Status;
@@ -179,7 +179,7 @@ impl<N: Net> Opening<N> {
             }
             Address::Name(name) => {
                 let (key, client_key) = (client.key, client.client_key);
-                if !shared.names.start(key, client_key, name.as_bytes()) {
+                if !shared.resolver.start(key, client_key, name.as_bytes()) {
                     return Err(Reason::Failed.into());
                 }
                 self.step = Step::Lookup(request.command, request.port);
@@ -322,7 +322,7 @@ impl<N: Net> Opening<N> {
         shared.alarms.disarm(client.key);
         match &mut self.step {
             Step::Handshake(_) | Step::Reply(Reply::Tunnel { .. }) => {}
-            Step::Lookup(..) => shared.names.cancel(client.key),
+            Step::Lookup(..) => shared.resolver.cancel(client.key),
             Step::Connect(race) => race.release(&mut shared.spare_attempts),
             Step::Bind(bind) => bind.release(client, shared),
             Step::Reply(Reply::Association(association)) => association.release(shared),

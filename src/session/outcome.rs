@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use crate::log::{Level, log};
 use crate::net::{Errno, in_words};
+use crate::resolver::Answer;
 use crate::state::access::Refusal;
 use crate::state::handshake::Refuse;
-use crate::state::resolver::Answer;
 use crate::wire::http::Status;
 use crate::wire::socks::ReplyCode;
 

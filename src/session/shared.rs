@@ -8,15 +8,14 @@ use super::totals::Totals;
 use crate::config::dns::DnsSettings;
 use crate::config::limits::SPARE_ATTEMPTS_MAX;
 use crate::config::{Config, Families, RelayOptions, Timeouts};
-use crate::names::Names;
 use crate::net::{Millis, Net};
+use crate::resolver::{QUERIES_MAX, QUERIES_PER_CLIENT_MAX, Resolver};
 use crate::state::access::Access;
 use crate::state::association::PORT_SILENCE_MS;
 use crate::state::auth::Auth;
 use crate::state::batch::Batch;
 use crate::state::clients::{Clients, Table};
 use crate::state::pool::{Buffers, Quota};
-use crate::state::resolver::{SHARE_MAX, SLOTS_MAX};
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
 use crate::state::users::{PENALTIES_MS, Penalty, Users};
@@ -33,7 +32,7 @@ const ACCEPT_AGAIN_MS: u32 = 250;
 
 /// Names being looked up for associations, all together: as many as the resolver asks for at
 /// once.
-const LOOKUPS_MAX: usize = SLOTS_MAX;
+const LOOKUPS_MAX: usize = QUERIES_MAX;
 
 /// Everything but the sessions themselves, which borrow it for a turn.
 pub struct Shared<N: Net> {
@@ -49,7 +48,7 @@ pub struct Shared<N: Net> {
     /// classes are those of `Alarm`.
     pub alarms: Timers,
     /// Name lookups.
-    pub names: Names<N>,
+    pub resolver: Resolver<N>,
     /// Who gets in, and where to.
     pub auth: Auth,
     /// What each client has taken.
@@ -87,7 +86,7 @@ impl<N: Net> Shared<N> {
             buffers: Buffers::new(limits.buffers_max, limits.buffer_bytes),
             timers: Timers::new(&Class::durations(&config.timeouts), limits.sessions_max),
             alarms: Timers::new(&Alarm::DURATIONS, limits.sessions_max),
-            names: Names::new(
+            resolver: Resolver::new(
                 dns,
                 limits.openings_max + LOOKUPS_MAX,
                 config.timeouts.connect_ms,
@@ -101,7 +100,7 @@ impl<N: Net> Shared<N> {
                     (limits.heads_max, limits.heads_max.div_ceil(4)),
                     (limits.binds_max, limits.per_client_binds_max),
                     (limits.associations_max, limits.per_client_associations_max),
-                    (LOOKUPS_MAX, SHARE_MAX),
+                    (LOOKUPS_MAX, QUERIES_PER_CLIENT_MAX),
                 ],
             ),
             totals: Totals::default(),

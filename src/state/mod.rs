@@ -11,7 +11,6 @@ pub mod handshake;
 pub mod pool;
 pub mod prefix;
 pub mod protocols;
-pub mod resolver;
 mod rules;
 pub mod slots;
 pub mod timers;

@@ -2,7 +2,7 @@
 //!
 //! Only what a stub needs: one question of class IN for A or AAAA, EDNS(0) without options
 //! (RFC 6891), and the answer section followed through its CNAMEs. The other sections of an
-//! answer are not looked at. Who is asked, how often and when is `state::resolver`'s business.
+//! answer are not looked at. Who is asked, how often and when is `resolver`'s business.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -8,10 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Association;
 use crate::net::{Net, UdpSocket};
+use crate::resolver::{Answer, Asker};
 use crate::session::shared::Shared;
 use crate::state::association::{DropReason, Held, Known, NAMES_MAX};
 use crate::state::clients::Table;
-use crate::state::resolver::{Answer, Asker};
 use crate::wire::socks::Name;
 
 /// Bytes of the datagrams that wait for names, all together: 64 of the usual size twice over.
@@ -57,7 +57,10 @@ impl<U: UdpSocket> Association<U> {
             number,
         };
         if shared.clients.take(Table::Lookups, self.client_key) {
-            if shared.names.start(asker, self.client_key, name.as_bytes()) {
+            if shared
+                .resolver
+                .start(asker, self.client_key, name.as_bytes())
+            {
                 return true;
             }
             shared.clients.give(Table::Lookups, self.client_key);
@@ -131,7 +134,7 @@ impl<U: UdpSocket> Association<U> {
         for number in (0..).take(NAMES_MAX) {
             self.end_lookup(number, None, shared);
         }
-        shared.names.cancel(self.key);
+        shared.resolver.cancel(self.key);
     }
 
     /// The name with that number, if it is being looked up, stands for `found`, or for none;

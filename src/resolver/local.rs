@@ -1,16 +1,14 @@
 //! Names that need no server: localhost and its subdomains, and those of the hosts file.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::rc::Rc;
 
-use super::Answer;
-use super::query::interleave;
+use super::answer::Answer;
 use crate::config::dns::DnsSettings;
 use crate::wire::dns::Addresses;
 
 /// Returns the addresses of a name that needs no server: localhost (RFC 6761 §6.3), or one of
 /// the hosts file with an address of an allowed family.
-pub(super) fn lookup(settings: &DnsSettings, name: &[u8]) -> Option<Rc<Answer>> {
+pub(super) fn lookup(settings: &DnsSettings, name: &[u8]) -> Option<Answer> {
     let families = settings.families;
     let name = name.strip_suffix(b".").unwrap_or(name);
     let mut v4 = Addresses::new();
@@ -36,7 +34,7 @@ pub(super) fn lookup(settings: &DnsSettings, name: &[u8]) -> Option<Rc<Answer>> 
     if v4.is_empty() && v6.is_empty() {
         return None;
     }
-    Some(interleave(&v4, &v6, families.v6_first))
+    Some(Answer::found(&v4, &v6, families.v6_first))
 }
 
 fn is_localhost(name: &[u8]) -> bool {

@@ -1,0 +1,363 @@
+//! Names to addresses, asked of name servers over a [`Net`].
+//!
+//! `start` takes a name and `poll_answer` gives what became of it. An event only marks its
+//! socket; `run`, once per pass of the loop, does a bounded amount of work, and `poll_timeout` is
+//! 0 while some is left. What one name needs is decided in `query`, without a socket or a clock;
+//! `exchange` is the socket of one attempt at a server.
+//!
+//! Up to 64 names are looked up at once, the others wait in line. A client has 16 of them at
+//! most, so that dead names never delay another client's. Who asks for a name in flight joins it.
+
+mod answer;
+mod check;
+mod exchange;
+mod limits;
+mod local;
+mod query;
+mod waiters;
+
+use std::rc::Rc;
+
+pub use self::answer::Answer;
+use self::exchange::{ANSWER_BYTES, Exchange, is_of_server};
+pub use self::limits::{QUERIES_MAX, QUERIES_PER_CLIENT_MAX};
+use self::limits::{RECEIVES_MAX, SENDS_MAX, SOCKETS_MAX};
+use self::query::{Query, Received};
+pub use self::waiters::Asker;
+use self::waiters::{Status, Waiters};
+use crate::config::dns::DnsSettings;
+use crate::net::{Errno, Event, Millis, NEVER, Net};
+use crate::state::access::ClientKey;
+use crate::state::slots::{Key, Role, Token};
+use crate::wire::dns::QUERY_MAX;
+
+/// Sums since the start, for the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Queries sent, retries included.
+    pub sent: u64,
+    /// Messages accepted, whatever they said.
+    pub answered: u64,
+    /// Attempts that no answer came to in time.
+    pub timed_out: u64,
+    /// Messages refused: forged or malformed.
+    pub refused: u64,
+}
+
+/// All names being looked up, and their sockets.
+///
+/// A socket has an index: twice that of its query, plus one for AAAA.
+pub struct Resolver<N: Net> {
+    settings: Rc<DnsSettings>,
+    /// How long a client waits for a name and a connection to it.
+    patience_ms: u32,
+    /// A query is allocated while it is in flight.
+    queries: [Option<Box<Query<Exchange<N>>>>; QUERIES_MAX],
+    /// Those who have asked and not been answered.
+    waiters: Waiters,
+    waiters_max: usize,
+    /// Index of the socket with which the search for the next query to send begins, so that
+    /// each has its turn.
+    next_send: usize,
+    /// The generation in the token of the socket opened last: an event of a closed socket does
+    /// not fit the next one of that index.
+    generation: u16,
+    /// Index of the server that the next name begins with: the one that answered last, or with
+    /// `rotate` the next.
+    first_server: usize,
+    counters: Counters,
+}
+
+impl<N: Net> Resolver<N> {
+    /// A resolver for at most `waiters_max` askers at once, who wait `patience_ms` for a name
+    /// and a connection to it. Holds no memory and no socket yet.
+    pub fn new(settings: DnsSettings, waiters_max: usize, patience_ms: u32) -> Self {
+        Self {
+            settings: Rc::new(settings.within(patience_ms)),
+            patience_ms,
+            queries: [const { None }; QUERIES_MAX],
+            waiters: Waiters::default(),
+            waiters_max,
+            next_send: 0,
+            generation: 0,
+            first_server: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Replaces the settings (SIGHUP). Names in flight finish with the old ones, and nobody
+    /// joins them any more.
+    pub fn set_settings(&mut self, settings: DnsSettings) {
+        self.settings = Rc::new(settings.within(self.patience_ms));
+        self.first_server = 0;
+    }
+
+    /// Starts to look up `name` for an asker: 1 to 253 bytes, not a literal address, no NUL,
+    /// space or control characters. The answer comes with the next [`Self::poll_answer`] at the
+    /// earliest. `false`: too many wait.
+    #[must_use]
+    pub fn start(&mut self, asker: impl Into<Asker>, client: ClientKey, name: &[u8]) -> bool {
+        if self.waiters.len() >= self.waiters_max {
+            return false;
+        }
+        let status = if let Some(answer) = local::lookup(&self.settings, name) {
+            Status::Answered(Rc::new(answer))
+        } else if let Some(query) = self.in_flight(name) {
+            Status::Joined(query)
+        } else {
+            Status::Queued(name.into())
+        };
+        self.waiters.push(asker.into(), client, status);
+        self.admit();
+        true
+    }
+
+    /// Forgets all that a session asked for; no answer comes for it any more. Ends the queries
+    /// that nobody else waits for.
+    pub fn cancel(&mut self, session: Key) {
+        let left = self.waiters.remove(session);
+        for (number, query) in self.queries.iter_mut().enumerate() {
+            if left >> number & 1 != 0 {
+                *query = None;
+            }
+        }
+        self.admit();
+    }
+
+    /// Marks the socket that an event is about. Events of sockets closed since are dropped.
+    pub fn handle_event(&mut self, event: &Event) {
+        if let Some(exchange) = self.exchange(event.token.key().index()) {
+            exchange.handle_event(event.token);
+        }
+    }
+
+    /// Does what is to be done now: receives, gives up, sends. Once per pass of the loop, after
+    /// the sessions have had their turns and before the answers are taken.
+    pub fn run(&mut self, net: &mut N) {
+        // Without waiters there are no queries.
+        if self.waiters.is_empty() {
+            return;
+        }
+        let now = net.now();
+        if self
+            .queries()
+            .flat_map(Query::exchanges)
+            .any(Exchange::is_ready)
+        {
+            self.receive(now);
+        }
+        self.expire(now);
+        for _ in 0..SENDS_MAX {
+            let Some(index) = self.next_queued() else {
+                break;
+            };
+            self.send(net, index, now);
+        }
+    }
+
+    /// The next answer and whom it is for.
+    pub fn poll_answer(&mut self) -> Option<(Asker, Rc<Answer>)> {
+        self.waiters.poll_answer()
+    }
+
+    /// When [`Self::run`] or [`Self::poll_answer`] is due, in the unit of [`Net::now`]; 0 means
+    /// that something is left to do at once.
+    pub fn poll_timeout(&self) -> Millis {
+        if self.waiters.has_answers() {
+            return 0;
+        }
+        let mut next = NEVER;
+        for query in self.queries() {
+            let is_queued = query.is_queued(0) || query.is_queued(1);
+            if is_queued || query.exchanges().any(Exchange::is_ready) {
+                return 0;
+            }
+            next = next.min(query.due());
+        }
+        next
+    }
+
+    /// The number of queries, waiters and sockets: 0 when nothing is held for anyone.
+    pub fn live(&self) -> usize {
+        let sockets = self.queries().flat_map(Query::exchanges).count();
+        self.queries().count() + self.waiters.len() + sockets
+    }
+
+    /// The sums since the start.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Reads from every socket that is marked.
+    fn receive(&mut self, now: Millis) {
+        let mut buf = [0; ANSWER_BYTES];
+        for index in 0..SOCKETS_MAX {
+            for _ in 0..RECEIVES_MAX {
+                let exchange = self.exchange(index);
+                // Gone with the answer, or drained.
+                let Some(exchange) = exchange.filter(|exchange| exchange.is_ready()) else {
+                    break;
+                };
+                match exchange.receive(&mut buf) {
+                    Ok(Some(len)) => self.handle_message(index, &buf[..len], now),
+                    Ok(None) => {}
+                    Err(_) => self.handle_failure(index, now),
+                }
+            }
+        }
+    }
+
+    /// Takes a message that came on a socket.
+    fn handle_message(&mut self, index: usize, message: &[u8], now: Millis) {
+        let Some(query) = &mut self.queries[index / 2] else {
+            return;
+        };
+        match query.handle_message(index % 2, message, now) {
+            Received::NotOurs => {
+                self.counters.refused += 1;
+                return;
+            }
+            Received::Failure => {}
+            Received::Answer => {
+                // So that a dead server in front costs its time once.
+                if Rc::ptr_eq(&query.settings, &self.settings) && !self.settings.rotate {
+                    self.first_server = query.first_server;
+                }
+            }
+        }
+        self.counters.answered += 1;
+        self.conclude(index / 2, now);
+    }
+
+    /// An attempt has failed in the network: refused, unreachable, closed by the server.
+    fn handle_failure(&mut self, index: usize, now: Millis) {
+        if let Some(query) = &mut self.queries[index / 2] {
+            query.fail(index % 2);
+        }
+        self.conclude(index / 2, now);
+    }
+
+    /// Does what is due: lost attempts go to the next server, and addresses that are enough
+    /// become an answer.
+    fn expire(&mut self, now: Millis) {
+        for number in 0..QUERIES_MAX {
+            if let Some(query) = &mut self.queries[number]
+                && query.due() <= now
+            {
+                self.counters.timed_out += query.expire(now);
+                self.conclude(number, now);
+            }
+        }
+    }
+
+    /// The index of a socket over which a query is to be sent.
+    fn next_queued(&mut self) -> Option<usize> {
+        for _ in 0..SOCKETS_MAX {
+            let index = self.next_send;
+            self.next_send = (index + 1) % SOCKETS_MAX;
+            let query = self.queries[index / 2].as_ref();
+            if query.is_some_and(|query| query.is_queued(index % 2)) {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Sends a query over a fresh socket.
+    fn send(&mut self, net: &mut N, index: usize, now: Millis) {
+        let Some(query) = &mut self.queries[index / 2] else {
+            return;
+        };
+        self.counters.sent += 1;
+        self.generation = self.generation.wrapping_add(1);
+        let place = u16::try_from(index).expect("there are 128 sockets");
+        let token = Token::new(Key::new(place, self.generation), Role::Dns);
+        let exchange = match open(net, query, index % 2, token) {
+            Ok(exchange) => Some(exchange),
+            Err(error) if is_of_server(error) => return self.handle_failure(index, now),
+            // No descriptor, memory or randomness: another server would fare no better. The
+            // attempt counts as lost when its time is up.
+            Err(_) => None,
+        };
+        query.set_asked(index % 2, exchange, now);
+    }
+
+    /// Gives free places to the first names in line whose clients are below their share.
+    fn admit(&mut self) {
+        // Bounded: every round takes a name out of the line.
+        while let Some(number) = self.queries.iter().position(Option::is_none) {
+            let queries_of = |client| self.queries_of(client);
+            let Some((client, name)) = self.waiters.first_queued(&queries_of) else {
+                return;
+            };
+            self.first_server += usize::from(self.settings.rotate);
+            if self.first_server >= self.settings.servers.len() {
+                self.first_server = 0;
+            }
+            let settings = Rc::clone(&self.settings);
+            let mut query = Query::new(client, name.into(), settings, self.first_server);
+            self.waiters.join(number, &query.name);
+            match query.next_candidate() {
+                Some(answer) => self.waiters.answer(number, &Rc::new(answer)),
+                None => self.queries[number] = Some(query),
+            }
+        }
+    }
+
+    /// Gives the answer of a query to those who wait for it, if it is over, and its place to the
+    /// next name in line.
+    fn conclude(&mut self, number: usize, now: Millis) {
+        if let Some(query) = &mut self.queries[number]
+            && let Some(answer) = query.conclude(now)
+        {
+            self.waiters.answer(number, &Rc::new(answer));
+            self.queries[number] = None;
+            self.admit();
+        }
+    }
+
+    /// The number of the query for a name, if somebody may join it.
+    fn in_flight(&self, name: &[u8]) -> Option<usize> {
+        self.queries.iter().position(|query| {
+            query.as_ref().is_some_and(|query| {
+                Rc::ptr_eq(&query.settings, &self.settings) && query.name.eq_ignore_ascii_case(name)
+            })
+        })
+    }
+
+    /// How many queries a client has.
+    fn queries_of(&self, client: ClientKey) -> usize {
+        self.queries()
+            .filter(|query| query.client == client)
+            .count()
+    }
+
+    fn queries(&self) -> impl Iterator<Item = &Query<Exchange<N>>> {
+        self.queries.iter().flatten().map(Box::as_ref)
+    }
+
+    /// The exchange on the socket with this index.
+    fn exchange(&mut self, index: usize) -> Option<&mut Exchange<N>> {
+        let query = self.queries.get_mut(index / 2)?.as_deref_mut()?;
+        query.exchange(index % 2)
+    }
+}
+
+/// Opens a socket for one half of a query and sends its question, with a random id.
+fn open<N: Net>(
+    net: &mut N,
+    query: &mut Query<Exchange<N>>,
+    half: usize,
+    token: Token,
+) -> Result<Exchange<N>, Errno> {
+    let mut id = [0; 2];
+    // Whatever the reason, it is not the server's fault.
+    net.random(&mut id).map_err(|_| Errno::EIO)?;
+    let mut out = [0; QUERY_MAX];
+    let message = query.message(half, u16::from_be_bytes(id), &mut out);
+    let (server, transport) = query.server(half);
+    Exchange::open(net, server, transport, token, message)
+}
+
+#[cfg(test)]
+mod tests;

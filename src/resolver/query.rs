@@ -1,0 +1,740 @@
+//! One name being looked up: the A and AAAA halves, their servers, and the search list.
+//!
+//! Pure: time is an argument, and `E` is whatever carries a query to a server and its answer
+//! back. A half owns it while it waits for that answer and drops it as soon as it does not.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::answer::Answer;
+use super::exchange::Transport;
+use crate::config::dns::DnsSettings;
+use crate::net::{Millis, NEVER};
+use crate::state::access::ClientKey;
+use crate::wire::dns::{self, Addresses, Family, QUERY_MAX, Verdict};
+
+/// How long the second family is waited for once the first has brought addresses (RFC 8305 §3,
+/// "Resolution Delay").
+const RESOLUTION_DELAY_MS: Millis = 50;
+
+/// What a message that came for a half turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// No answer to the question: forged or malformed. The half waits on.
+    NotOurs,
+    /// The server has failed or refuses; the next one is to be asked, if any is left.
+    Failure,
+    /// The server has answered: it is [`Query::first_server`] now.
+    Answer,
+}
+
+/// How one half ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Found,
+    NoSuchName,
+    NoData,
+    Failed,
+    TimedOut,
+}
+
+/// How far one half has come.
+#[derive(Debug)]
+enum Progress<E> {
+    /// Its family is not allowed.
+    Unused,
+    /// The question is to be sent.
+    Queued,
+    /// The question has been sent; the answer counts as lost at `due`.
+    Asked {
+        /// Where the answer will come; `None` if nothing could be opened.
+        exchange: Option<E>,
+        due: Millis,
+    },
+    /// Nothing more is asked.
+    Ended(Outcome),
+}
+
+/// The question for one family.
+#[derive(Debug)]
+struct Half<E> {
+    family: Family,
+    progress: Progress<E>,
+    id: u16,
+    /// Index of the server that is asked now.
+    server: usize,
+    /// Servers given up on so far, the same one in a later round counted again.
+    attempts: usize,
+    transport: Transport,
+    edns: bool,
+    /// At least one server has refused or failed, rather than been silent.
+    failed: bool,
+    addresses: Addresses,
+}
+
+/// One name being looked up. Its halves are 0 for A and 1 for AAAA.
+#[derive(Debug)]
+pub(super) struct Query<E> {
+    /// The client whose share it counts against: the one that asked first.
+    pub(super) client: ClientKey,
+    /// The name as it was asked for, before the search list.
+    pub(super) name: Box<[u8]>,
+    /// The settings at its start.
+    pub(super) settings: Rc<DnsSettings>,
+    /// Index of the server that answered last, with which the next candidate begins.
+    pub(super) first_server: usize,
+    /// The name that is asked for now, in wire form.
+    candidate: Vec<u8>,
+    /// Place of the next candidate in the search order.
+    next_candidate: usize,
+    /// When the addresses found so far are enough, although one half is still open; `NEVER`
+    /// before there are any.
+    enough_at: Millis,
+    /// A candidate before this one ended in a failure.
+    failed: bool,
+    halves: [Half<E>; 2],
+}
+
+impl<E> Half<E> {
+    fn new(family: Family) -> Self {
+        Self {
+            family,
+            progress: Progress::Unused,
+            id: 0,
+            server: 0,
+            attempts: 0,
+            transport: Transport::Udp,
+            edns: true,
+            failed: false,
+            addresses: Addresses::new(),
+        }
+    }
+
+    fn is_queued(&self) -> bool {
+        matches!(self.progress, Progress::Queued)
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.progress, Progress::Queued | Progress::Asked { .. })
+    }
+
+    fn has_ended(&self, outcome: Outcome) -> bool {
+        matches!(self.progress, Progress::Ended(ended) if ended == outcome)
+    }
+
+    /// When the answer counts as lost; `NEVER` if none is waited for.
+    fn due(&self) -> Millis {
+        match self.progress {
+            Progress::Asked { due, .. } => due,
+            _ => NEVER,
+        }
+    }
+
+    /// Gives up on the server that was asked and goes to the next, `attempts` times round.
+    fn next_server(&mut self, settings: &DnsSettings) {
+        let servers = settings.servers.len();
+        self.attempts += 1;
+        if self.attempts >= servers * usize::from(settings.attempts) {
+            self.progress = Progress::Ended(if self.failed {
+                Outcome::Failed
+            } else {
+                Outcome::TimedOut
+            });
+            return;
+        }
+        self.server += 1;
+        if self.server == servers {
+            self.server = 0;
+        }
+        self.transport = Transport::Udp;
+        self.edns = true;
+        self.progress = Progress::Queued;
+    }
+}
+
+impl<E> Query<E> {
+    /// A query that starts with server number `first_server`. [`Query::next_candidate`] is to
+    /// be called first.
+    pub(super) fn new(
+        client: ClientKey,
+        name: Box<[u8]>,
+        settings: Rc<DnsSettings>,
+        first_server: usize,
+    ) -> Box<Self> {
+        Box::new(Self {
+            client,
+            name,
+            settings,
+            first_server,
+            candidate: Vec::new(),
+            next_candidate: 0,
+            enough_at: NEVER,
+            failed: false,
+            halves: [Half::new(Family::A), Half::new(Family::Aaaa)],
+        })
+    }
+
+    /// Goes to the next name of the search order and queues the questions of the allowed
+    /// families. Returns the answer if there is no next name, or no server to ask.
+    pub(super) fn next_candidate(&mut self) -> Option<Answer> {
+        let families = self.settings.families;
+        if self.settings.servers.is_empty() || !(families.v4 || families.v6) {
+            return Some(self.nothing_found());
+        }
+        // Bounded by the search list: a candidate that is no name is passed over.
+        while let Some(domain) = self.settings.search_domain(&self.name, self.next_candidate) {
+            self.next_candidate += 1;
+            if let Some(candidate) = dns::wire_name(&self.name, domain) {
+                self.candidate = candidate;
+                self.enough_at = NEVER;
+                for (half, allowed) in self.halves.iter_mut().zip([families.v4, families.v6]) {
+                    *half = Half::new(half.family);
+                    half.server = self.first_server;
+                    if allowed {
+                        half.progress = Progress::Queued;
+                    }
+                }
+                return None;
+            }
+        }
+        Some(self.nothing_found())
+    }
+
+    /// Returns `true` if the question of this half is to be sent.
+    pub(super) fn is_queued(&self, half: usize) -> bool {
+        self.halves[half].is_queued()
+    }
+
+    /// The server to ask for this half, and how.
+    pub(super) fn server(&self, half: usize) -> (SocketAddr, Transport) {
+        let half = &self.halves[half];
+        (self.settings.servers[half.server], half.transport)
+    }
+
+    /// Writes the question of this half, with an id that nobody can predict, and keeps the id.
+    pub(super) fn message<'a>(
+        &mut self,
+        half: usize,
+        id: u16,
+        out: &'a mut [u8; QUERY_MAX],
+    ) -> &'a [u8] {
+        let half = &mut self.halves[half];
+        half.id = id;
+        let len = dns::query(out, id, &self.candidate, half.family, half.edns);
+        &out[..len.expect("a query is 282 bytes at most")]
+    }
+
+    /// Starts the time in which the answer to this half has to come.
+    pub(super) fn set_asked(&mut self, half: usize, exchange: Option<E>, now: Millis) {
+        let due = now + Millis::from(self.settings.timeout_ms);
+        self.halves[half].progress = Progress::Asked { exchange, due };
+    }
+
+    /// The exchange on which the answer to this half will come.
+    pub(super) fn exchange(&mut self, half: usize) -> Option<&mut E> {
+        match &mut self.halves[half].progress {
+            Progress::Asked { exchange, .. } => exchange.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// The exchanges of both halves.
+    pub(super) fn exchanges(&self) -> impl Iterator<Item = &E> {
+        self.halves.iter().filter_map(|half| match &half.progress {
+            Progress::Asked { exchange, .. } => exchange.as_ref(),
+            _ => None,
+        })
+    }
+
+    /// Takes a message that came on the exchange of this half, without the length in front.
+    pub(super) fn handle_message(&mut self, half: usize, message: &[u8], now: Millis) -> Received {
+        let asked = &mut self.halves[half];
+        let found = &mut asked.addresses;
+        let over_tcp = asked.transport == Transport::Tcp;
+        asked.progress = match dns::answer(message, asked.id, &self.candidate, asked.family, found)
+        {
+            // Only its server can write to a stream: that server is broken.
+            Verdict::NotOurs if !over_tcp => return Received::NotOurs,
+            Verdict::Addresses => {
+                self.enough_at = self.enough_at.min(now + RESOLUTION_DELAY_MS);
+                Progress::Ended(Outcome::Found)
+            }
+            Verdict::NoSuchName => Progress::Ended(Outcome::NoSuchName),
+            Verdict::NoData => Progress::Ended(Outcome::NoData),
+            Verdict::Truncated if !over_tcp => {
+                asked.transport = Transport::Tcp;
+                Progress::Queued
+            }
+            Verdict::NoEdns if asked.edns => {
+                asked.edns = false;
+                Progress::Queued
+            }
+            _ => {
+                self.fail(half);
+                return Received::Failure;
+            }
+        };
+        self.first_server = asked.server;
+        Received::Answer
+    }
+
+    /// The server of this half has failed, refuses or cannot be reached: the next one is asked
+    /// at once.
+    pub(super) fn fail(&mut self, half: usize) {
+        let half = &mut self.halves[half];
+        half.failed = true;
+        half.next_server(&self.settings);
+    }
+
+    /// Goes to the next server where the time of the present one is up. Returns the number of
+    /// halves for which it was.
+    pub(super) fn expire(&mut self, now: Millis) -> u64 {
+        let mut expired = 0;
+        for half in &mut self.halves {
+            if half.due() <= now {
+                half.next_server(&self.settings);
+                expired += 1;
+            }
+        }
+        expired
+    }
+
+    /// The earliest time at which [`Query::expire`] or [`Query::conclude`] has something to do.
+    pub(super) fn due(&self) -> Millis {
+        let [v4, v6] = &self.halves;
+        self.enough_at.min(v4.due()).min(v6.due())
+    }
+
+    /// Returns the answer once the query is over. Goes to the next candidate when both halves
+    /// have ended and have found nothing.
+    pub(super) fn conclude(&mut self, now: Millis) -> Option<Answer> {
+        let open = self.halves.iter().any(Half::is_open);
+        if open && now < self.enough_at {
+            return None;
+        }
+        if self.enough_at != NEVER {
+            let [v4, v6] = &self.halves;
+            let v6_first = self.settings.families.v6_first;
+            return Some(Answer::found(&v4.addresses, &v6.addresses, v6_first));
+        }
+        // The name is the same for both: that it does not exist outweighs one lost answer. A
+        // timeout ends the search, as asking the same servers again would only take longer.
+        if !self.has_ended(Outcome::NoSuchName) {
+            if self.has_ended(Outcome::TimedOut) {
+                return Some(Answer::TimedOut);
+            }
+            self.failed |= self.has_ended(Outcome::Failed);
+        }
+        self.next_candidate()
+    }
+
+    /// Returns `true` if at least one half has ended in this way.
+    fn has_ended(&self, outcome: Outcome) -> bool {
+        self.halves.iter().any(|half| half.has_ended(outcome))
+    }
+
+    /// The answer once no candidate is left.
+    fn nothing_found(&self) -> Answer {
+        if self.failed || self.settings.servers.is_empty() {
+            Answer::Failed
+        } else {
+            Answer::NoSuchName
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::config::Families;
+    use crate::wire::dns::replies::{family_of, name_of, reply};
+
+    /// A question on its way.
+    struct Sent {
+        half: usize,
+        /// Servers are told apart by their ports, from 1 on.
+        server: u16,
+        transport: Transport,
+        message: Vec<u8>,
+    }
+
+    /// One query on a virtual clock. Its exchanges are shared with the test.
+    struct Bench {
+        query: Box<Query<Rc<()>>>,
+        exchange: Rc<()>,
+        answer: Option<Answer>,
+        now: Millis,
+        id: u16,
+    }
+
+    fn settings(servers: u16) -> DnsSettings {
+        let servers = (1..=servers).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        DnsSettings {
+            servers: servers.collect(),
+            ..DnsSettings::default()
+        }
+    }
+
+    fn only_v4(servers: u16) -> DnsSettings {
+        DnsSettings {
+            families: Families {
+                v6: false,
+                ..Families::default()
+            },
+            ..settings(servers)
+        }
+    }
+
+    /// As [`settings`], with one search domain and each server asked once.
+    fn with_domain(servers: u16) -> DnsSettings {
+        DnsSettings {
+            search: vec![b"lan".as_slice().into()],
+            attempts: 1,
+            ..settings(servers)
+        }
+    }
+
+    fn found(list: &[&str]) -> Option<Answer> {
+        let mut addresses = Addresses::new();
+        for addr in list {
+            addresses.push(addr.parse().unwrap());
+        }
+        Some(Answer::Found(addresses))
+    }
+
+    fn truncated(query: &[u8]) -> Vec<u8> {
+        let mut message = reply(query, 0, &[]);
+        message[2] |= 2;
+        message
+    }
+
+    impl Sent {
+        fn name(&self) -> String {
+            String::from_utf8(name_of(&self.message)).unwrap()
+        }
+    }
+
+    impl Bench {
+        fn new(name: &str, settings: DnsSettings) -> Self {
+            let client = ClientKey::from(IpAddr::from([192, 168, 1, 1]));
+            let mut query = Query::new(client, name.as_bytes().into(), Rc::new(settings), 0);
+            let answer = query.next_candidate();
+            Self {
+                query,
+                exchange: Rc::new(()),
+                answer,
+                now: 1000,
+                id: 0,
+            }
+        }
+
+        /// Sends all that is to be sent.
+        fn sent(&mut self) -> Vec<Sent> {
+            let mut all = Vec::new();
+            for half in 0..2 {
+                if !self.query.is_queued(half) {
+                    continue;
+                }
+                self.id = self.id.wrapping_add(0x3b1d);
+                let mut out = [0; QUERY_MAX];
+                let message = self.query.message(half, self.id, &mut out).to_vec();
+                let (server, transport) = self.query.server(half);
+                let exchange = Some(Rc::clone(&self.exchange));
+                self.query.set_asked(half, exchange, self.now);
+                all.push(Sent {
+                    half,
+                    server: server.port(),
+                    transport,
+                    message,
+                });
+            }
+            // As many exchanges as halves that wait.
+            let waiting = self.query.halves.iter().filter(|half| half.due() < NEVER);
+            assert_eq!(Rc::strong_count(&self.exchange), 1 + waiting.count());
+            all
+        }
+
+        /// The one question that is sent now.
+        #[track_caller]
+        fn one(&mut self) -> Sent {
+            let mut sent = self.sent();
+            assert_eq!(sent.len(), 1);
+            sent.remove(0)
+        }
+
+        fn message(&mut self, sent: &Sent, message: &[u8]) -> Received {
+            let received = self.query.handle_message(sent.half, message, self.now);
+            self.conclude();
+            received
+        }
+
+        fn reply(&mut self, sent: &Sent, code: u8, addresses: &[&str]) -> Received {
+            self.message(sent, &reply(&sent.message, code, addresses))
+        }
+
+        fn fail(&mut self, sent: &Sent) {
+            self.query.fail(sent.half);
+            self.conclude();
+        }
+
+        /// Lets time pass. Returns the number of questions that were lost.
+        fn pass(&mut self, ms: Millis) -> u64 {
+            self.now += ms;
+            let expired = self.query.expire(self.now);
+            self.conclude();
+            expired
+        }
+
+        fn conclude(&mut self) {
+            if self.answer.is_none() {
+                self.answer = self.query.conclude(self.now);
+            }
+        }
+    }
+
+    #[test]
+    fn both_families_are_asked_together_and_take_turns_in_the_answer() {
+        let mut bench = Bench::new("a.example", settings(1));
+        let sent = bench.sent();
+        assert_eq!(family_of(&sent[0].message), Family::A);
+        assert_eq!(family_of(&sent[1].message), Family::Aaaa);
+        bench.reply(&sent[0], 0, &["192.0.2.1", "192.0.2.2"]);
+        assert_eq!(bench.answer, None);
+        bench.reply(&sent[1], 0, &["2001:db8::1"]);
+        let expected = found(&["2001:db8::1", "192.0.2.1", "192.0.2.2"]);
+        assert_eq!(bench.answer, expected);
+    }
+
+    #[test]
+    fn the_second_family_has_fifty_ms() {
+        let mut bench = Bench::new("a.example", settings(1));
+        let sent = bench.sent();
+        bench.pass(20);
+        bench.reply(&sent[0], 0, &["192.0.2.1"]);
+        assert_eq!(bench.query.due(), 1070);
+        bench.pass(49);
+        assert_eq!(bench.answer, None);
+        bench.pass(1);
+        assert_eq!(bench.answer, found(&["192.0.2.1"]));
+    }
+
+    #[test]
+    fn no_data_starts_no_delay() {
+        let mut bench = Bench::new("a.example", settings(1));
+        let sent = bench.sent();
+        bench.reply(&sent[0], 0, &[]);
+        bench.pass(60);
+        assert_eq!(bench.answer, None);
+        bench.reply(&sent[1], 0, &["2001:db8::1"]);
+        assert_eq!(bench.answer, found(&["2001:db8::1"]));
+    }
+
+    #[test]
+    fn a_family_that_is_not_allowed_is_not_asked_for() {
+        let mut bench = Bench::new("a.example", only_v4(1));
+        let sent = bench.one();
+        bench.reply(&sent, 0, &["192.0.2.1"]);
+        assert_eq!(bench.answer, found(&["192.0.2.1"]));
+    }
+
+    #[test]
+    fn lost_queries_go_round_the_servers_and_time_out() {
+        let mut bench = Bench::new("a.example", only_v4(2));
+        for server in [1, 2, 1, 2] {
+            assert_eq!(bench.one().server, server);
+            assert_eq!(bench.query.due(), bench.now + 5000);
+            assert_eq!(bench.pass(4999), 0);
+            assert!(bench.sent().is_empty());
+            assert_eq!(bench.pass(1), 1);
+        }
+        assert_eq!(bench.answer, Some(Answer::TimedOut));
+    }
+
+    #[test]
+    fn forged_answers_are_refused_and_the_true_one_still_counts() {
+        let mut bench = Bench::new("a.example", only_v4(1));
+        let sent = bench.one();
+        let mut wrong_id = reply(&sent.message, 0, &["192.0.2.66"]);
+        wrong_id[1] ^= 1;
+        let mut wrong_name = reply(&sent.message, 0, &["192.0.2.66"]);
+        wrong_name[13] = b'b';
+        for forged in [&wrong_id[..], &wrong_name, b""] {
+            assert_eq!(bench.message(&sent, forged), Received::NotOurs);
+            assert!(bench.query.exchange(sent.half).is_some());
+        }
+        assert_eq!(bench.answer, None);
+        assert_eq!(bench.reply(&sent, 0, &["192.0.2.1"]), Received::Answer);
+        assert_eq!(bench.answer, found(&["192.0.2.1"]));
+    }
+
+    #[test]
+    fn a_truncated_answer_is_asked_for_over_tcp() {
+        let mut bench = Bench::new("a.example", only_v4(2));
+        let sent = bench.one();
+        assert_eq!(sent.transport, Transport::Udp);
+        bench.message(&sent, &truncated(&sent.message));
+        let again = bench.one();
+        assert_eq!((again.transport, again.server), (Transport::Tcp, 1));
+        bench.reply(&again, 0, &["192.0.2.1"]);
+        assert_eq!(bench.answer, found(&["192.0.2.1"]));
+    }
+
+    #[test]
+    fn nonsense_over_tcp_goes_to_the_next_server() {
+        // Truncated again, and with another id.
+        for place in [2, 0] {
+            let mut bench = Bench::new("a.example", only_v4(2));
+            let sent = bench.one();
+            bench.message(&sent, &truncated(&sent.message));
+            let again = bench.one();
+            let mut bad = reply(&again.message, 0, &[]);
+            bad[place] ^= 2;
+            assert_eq!(bench.message(&again, &bad), Received::Failure);
+            let next = bench.one();
+            assert_eq!((next.server, next.transport), (2, Transport::Udp));
+        }
+    }
+
+    #[test]
+    fn failing_servers_are_left_at_once() {
+        for code in [2, 5] {
+            let mut bench = Bench::new("a.example", only_v4(2));
+            let sent = bench.one();
+            assert_eq!(bench.reply(&sent, code, &[]), Received::Failure);
+            let sent = bench.one();
+            assert_eq!(sent.server, 2);
+            bench.fail(&sent);
+            let sent = bench.one();
+            assert_eq!(sent.server, 1);
+            bench.reply(&sent, code, &[]);
+            let sent = bench.one();
+            bench.reply(&sent, code, &[]);
+            assert_eq!(bench.answer, Some(Answer::Failed));
+        }
+    }
+
+    #[test]
+    fn one_failure_among_timeouts_is_a_failure() {
+        let mut bench = Bench::new("a.example", only_v4(2));
+        let sent = bench.one();
+        bench.fail(&sent);
+        for _ in 0..3 {
+            bench.one();
+            bench.pass(5000);
+        }
+        assert_eq!(bench.answer, Some(Answer::Failed));
+    }
+
+    #[test]
+    fn a_server_without_edns_is_asked_again_without() {
+        let mut bench = Bench::new("a.example", only_v4(2));
+        let sent = bench.one();
+        bench.reply(&sent, 1, &[]);
+        let again = bench.one();
+        assert_eq!((again.server, again.message[11]), (1, 0));
+        assert_eq!(again.message.len() + 11, sent.message.len());
+        bench.reply(&again, 1, &[]);
+        let next = bench.one();
+        assert_eq!((next.server, next.message[11]), (2, 1));
+    }
+
+    #[test]
+    fn the_next_candidate_begins_with_the_server_that_answered() {
+        let mut bench = Bench::new("nas", with_domain(2));
+        let sent = bench.sent();
+        bench.fail(&sent[0]);
+        bench.reply(&sent[1], 3, &[]);
+        let second = bench.one();
+        assert_eq!((second.server, second.name()), (2, "nas.lan".into()));
+        bench.reply(&second, 3, &[]);
+        let names: Vec<_> = bench
+            .sent()
+            .iter()
+            .map(|sent| (sent.server, sent.name()))
+            .collect();
+        assert_eq!(names, [(2, "nas".into()), (2, "nas".into())]);
+    }
+
+    /// The names asked for until none is left, each answered with this code.
+    fn search_order(name: &str, ndots: u8, code: u8) -> (Vec<String>, Option<Answer>) {
+        let mut bench = Bench::new(
+            name,
+            DnsSettings {
+                search: vec![b"lan".as_slice().into(), b"example.org".as_slice().into()],
+                ndots,
+                ..only_v4(1)
+            },
+        );
+        let mut names = Vec::new();
+        // As many rounds as there can be attempts.
+        for _ in 0..12 {
+            for sent in bench.sent() {
+                names.push(sent.name());
+                bench.reply(&sent, code, &[]);
+            }
+        }
+        (names, bench.answer)
+    }
+
+    #[test]
+    fn the_search_list_is_asked_through_until_a_name_exists() {
+        for code in [0, 3] {
+            let (names, answer) = search_order("nas", 1, code);
+            assert_eq!(names, ["nas.lan", "nas.example.org", "nas"]);
+            assert_eq!(answer, Some(Answer::NoSuchName));
+        }
+        let (names, _) = search_order("a.b", 1, 3);
+        assert_eq!(names, ["a.b", "a.b.lan", "a.b.example.org"]);
+        let (names, _) = search_order("a.b", 2, 3);
+        assert_eq!(names, ["a.b.lan", "a.b.example.org", "a.b"]);
+        let (names, answer) = search_order("nas.", 1, 3);
+        assert_eq!(names, ["nas"]);
+        assert_eq!(answer, Some(Answer::NoSuchName));
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_asked_for_does_not_exist() {
+        for name in ["a..b", ".", &"x".repeat(64)] {
+            let (names, answer) = search_order(name, 1, 0);
+            assert!(names.is_empty());
+            assert_eq!(answer, Some(Answer::NoSuchName));
+        }
+        // Too long with a domain behind it, not without.
+        let long = format!("{0}.{0}.{0}.{1}", "x".repeat(62), "y".repeat(62));
+        assert_eq!(search_order(&long, 1, 3).0, [long]);
+    }
+
+    #[test]
+    fn a_failure_in_the_search_is_not_an_absence() {
+        let (names, answer) = search_order("nas", 1, 2);
+        assert_eq!(names.len(), 6);
+        assert_eq!(answer, Some(Answer::Failed));
+    }
+
+    #[test]
+    fn a_timeout_ends_the_search() {
+        let mut bench = Bench::new("nas", with_domain(1));
+        let sent = bench.sent();
+        bench.reply(&sent[0], 0, &[]);
+        bench.pass(5000);
+        assert_eq!(bench.answer, Some(Answer::TimedOut));
+    }
+
+    #[test]
+    fn an_absent_name_outweighs_a_lost_answer() {
+        let mut bench = Bench::new("nas", with_domain(1));
+        let sent = bench.sent();
+        bench.reply(&sent[0], 3, &[]);
+        bench.pass(5000);
+        assert_eq!(bench.sent()[0].name(), "nas");
+    }
+
+    #[test]
+    fn without_servers_names_fail_at_once() {
+        let mut bench = Bench::new("a.example", settings(0));
+        assert!(bench.sent().is_empty());
+        assert_eq!(bench.answer, Some(Answer::Failed));
+    }
+}
