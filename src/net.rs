@@ -1,11 +1,11 @@
 //! The seam between the program and the system: declarations only.
 //!
-//! [`Net`] is what the loop needs from an operating system. `os.rs` implements it on mio;
-//! `tests/sim` implements it as a seeded world in memory. Nothing above this file names a
-//! socket, a clock or a source of randomness.
+//! [`Net`] is what the loop needs from an operating system. `os` implements it on mio, and
+//! `tests/sim` as a seeded world in memory. Nothing above this file names a socket, a clock or a
+//! source of randomness.
 //!
-//! What the system refuses is told by its number alone, [`Errno`]: half as large as an
-//! `io::Error`, in a register, and with nothing to drop.
+//! Every error is an [`Errno`], the system's number: half as large as an `io::Error`, it fits
+//! into a register and has nothing to drop.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -23,10 +23,11 @@ pub type Millis = u64;
 /// A deadline that no clock reaches: nothing is due.
 pub const NEVER: Millis = Millis::MAX;
 
-/// An error in the system's words. (nix has words of its own, a second table of them.)
+/// Returns an error that is displayed in the words of the C library. (`Errno` itself would bring
+/// a second table of words.)
 pub fn in_words(error: Errno) -> io::Error {
     match error {
-        // A number that nix does not know has been lost.
+        // nix does not know the number and has not kept it.
         Errno::UnknownErrno => io::ErrorKind::Other.into(),
         _ => error.into(),
     }
@@ -96,35 +97,35 @@ impl Side {
     }
 }
 
-/// The operating system as the loop sees it. Every socket that it hands out is non-blocking,
-/// closes when dropped, and is registered once, edge-triggered, for both directions.
-pub trait Net {
+/// The operating system as the loop sees it. Every socket that it opens is non-blocking, closes
+/// when dropped, and is registered once, edge-triggered, for both directions.
+pub trait Net: Udp {
     /// A TCP connection.
     type Stream: Stream;
     /// A listener that waits for the peer of a BIND.
     type Listener: Listener<Stream = Self::Stream>;
-    /// A UDP socket: a connected one, or one of an association.
-    type UdpSocket: UdpSocket;
+    /// A UDP socket to a name server.
+    type DnsSocket: DnsSocket;
 
     /// Waits for events, at most `timeout` (`None`: without end). Clears `events` first.
     /// An interrupted wait is an empty batch.
     fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<(), Errno>;
 
-    /// The clock. Never goes back.
+    /// Returns the time. It never goes back.
     fn now(&self) -> Millis;
 
     /// Fills `out` with bytes that nobody can predict.
     fn random(&mut self, out: &mut [u8]) -> Result<(), Errno>;
 
-    /// Takes the next connection of listener number `listener`. The stream is not registered
+    /// Accepts the next connection of listener number `listener`. The stream is not registered
     /// yet: its token needs a slot, which is only taken once the client is known.
     fn accept(&mut self, listener: u16) -> Result<(Self::Stream, SocketAddr), Errno>;
 
     /// Registers an accepted stream.
     fn watch(&mut self, stream: &mut Self::Stream, token: Token) -> Result<(), Errno>;
 
-    /// Starts a connection and registers it. It has come to its end, good or bad, when a
-    /// writable event arrives.
+    /// Starts a connection and registers it. It is established, or has failed, when a writable
+    /// event arrives.
     fn connect(
         &mut self,
         to: SocketAddr,
@@ -141,54 +142,58 @@ pub trait Net {
         token: Token,
     ) -> Result<Self::Listener, Errno>;
 
-    /// The local address that the way to `to` starts from. Nothing is sent.
+    /// Returns the local address from which packets to `to` are sent. Nothing is sent.
     fn route(&mut self, to: IpAddr) -> Result<IpAddr, Errno>;
 
-    /// Opens a UDP socket with a random port, connected to `to`, and registers it.
-    fn udp_socket(&mut self, to: SocketAddr, token: Token) -> Result<Self::UdpSocket, Errno>;
+    /// Opens a UDP socket with a random port, connected to a name server, and registers it.
+    fn dns_socket(&mut self, server: SocketAddr, token: Token) -> Result<Self::DnsSocket, Errno>;
 
-    /// Opens a socket of a UDP association and registers it, for reading alone: nobody waits
-    /// until a datagram can be sent. A system without UDP relays has none.
-    fn udp_relay(&mut self, _side: Side, _token: Token) -> Result<Self::UdpSocket, Errno> {
-        Err(Errno::EOPNOTSUPP)
-    }
-
-    /// Receives what is there, a batch at most; how many. Fewer than a batch means that the
-    /// socket is drained: an event will announce more. An error is one that an earlier datagram
-    /// has met on its way; it is told once, and nothing of the batch is to be looked at.
-    fn receive_batch(
-        &mut self,
-        _socket: &mut Self::UdpSocket,
-        _batch: &mut Batch,
-        _is_v6: bool,
-    ) -> Result<usize, Errno> {
-        Err(Errno::EAGAIN)
-    }
-
-    /// Sends the datagrams of these numbers; how many of them, from the first. An error is that
-    /// of the first, or of an earlier datagram, as for [`Net::receive_batch`]. Whom they are for
-    /// is ignored where the socket `is_aimed` at somebody, which spares looking up the way.
-    fn send_batch(
-        &mut self,
-        _socket: &mut Self::UdpSocket,
-        _batch: &Batch,
-        _numbers: &[u8],
-        _is_aimed: bool,
-    ) -> Result<usize, Errno> {
-        Err(Errno::EAGAIN)
-    }
-
-    /// The addresses that the listeners are bound to; listener numbers are indexes into it.
+    /// Returns the addresses that the listeners are bound to; listener numbers are indexes into
+    /// them.
     fn listeners(&self) -> &[SocketAddr];
 
     /// Closes every listener.
     fn close_listeners(&mut self);
 
-    /// The next pending signal.
+    /// Takes the next pending signal.
     fn signal(&mut self) -> Option<Signal>;
 
-    /// The addresses of this machine's interfaces as they are now.
+    /// Returns the addresses of this machine's interfaces as they are now.
     fn interfaces(&mut self) -> Vec<Interface>;
+}
+
+/// What UDP associations need of the operating system: their sockets, and calls that move
+/// datagrams in batches.
+pub trait Udp {
+    /// A socket of an association.
+    type UdpSocket: UdpSocket;
+
+    /// Opens a socket of an association and registers it, for reading alone: nobody waits until
+    /// a datagram can be sent.
+    fn udp_relay(&mut self, side: Side, token: Token) -> Result<Self::UdpSocket, Errno>;
+
+    /// Receives the datagrams that are there, a batch at most, and returns their number. If it
+    /// is less than a batch, the socket is drained: an event will announce more. An error is one
+    /// that an earlier datagram has met on its way; it is reported once, and the batch holds
+    /// nothing then.
+    fn receive_batch(
+        &mut self,
+        socket: &mut Self::UdpSocket,
+        batch: &mut Batch,
+        is_v6: bool,
+    ) -> Result<usize, Errno>;
+
+    /// Sends the datagrams of these numbers in order and returns how many were sent. An error is
+    /// that of the first, or of an earlier datagram, as for [`Udp::receive_batch`]. If the
+    /// socket `is_aimed` at a peer ([`UdpSocket::aim`]), all go to that peer whatever their
+    /// addresses, which spares looking up the route.
+    fn send_batch(
+        &mut self,
+        socket: &mut Self::UdpSocket,
+        batch: &Batch,
+        numbers: &[u8],
+        is_aimed: bool,
+    ) -> Result<usize, Errno>;
 }
 
 /// A listener that waits for the peer of a BIND.
@@ -196,64 +201,61 @@ pub trait Listener {
     /// What it accepts.
     type Stream;
 
-    /// The next connection, not registered yet.
+    /// Accepts the next connection, which is not registered yet.
     fn accept(&mut self) -> Result<(Self::Stream, SocketAddr), Errno>;
 
-    /// The address and port that it listens on.
+    /// Returns the address and port that it listens on.
     fn local_addr(&self) -> Result<SocketAddr, Errno>;
 }
 
 /// A TCP connection.
 pub trait Stream {
-    /// Reads what is there; 0 is the end of stream.
+    /// Reads what is there and returns the number of bytes; 0 is the end of the stream.
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno>;
 
-    /// Writes as much as there is room for.
+    /// Writes as much as there is room for and returns the number of bytes.
     fn write(&mut self, buf: &[u8]) -> Result<usize, Errno>;
 
     /// Reads without consuming.
     fn peek(&mut self, buf: &mut [u8]) -> Result<usize, Errno>;
 
-    /// Consumes `buf.len()` bytes at most, of those that a peek has shown, without looking at
-    /// them again. What `buf` holds afterwards says nothing.
-    fn skip(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.read(buf)
-    }
+    /// Consumes at most `buf.len()` bytes that [`Stream::peek`] has shown, without reading them
+    /// again, and returns their number. The contents of `buf` are unspecified afterwards.
+    fn skip(&mut self, buf: &mut [u8]) -> Result<usize, Errno>;
 
-    /// Ends the sending direction (FIN) once what was written is out.
+    /// Closes the sending direction: a FIN follows what was written.
     fn shutdown_write(&mut self) -> Result<(), Errno>;
 
-    /// The pending error of the socket, which this takes away: it is reported once.
+    /// Takes the pending error of the socket, which is reported once.
     fn take_error(&mut self) -> Option<Errno>;
 
-    /// The address of the other end; fails while a connect is under way.
+    /// Returns the address of the other end; fails while a connect is under way.
     fn peer_addr(&self) -> Result<SocketAddr, Errno>;
 
-    /// The address of this end.
+    /// Returns the address of this end.
     fn local_addr(&self) -> Result<SocketAddr, Errno>;
 
-    /// Makes the coming close an abort: RST instead of FIN, unsent data dropped.
+    /// Makes the close an abort: RST instead of FIN, and unsent data is dropped.
     fn abort_on_close(&mut self);
 }
 
-/// A UDP socket. Of an association's, [`Net`] moves the datagrams.
+/// A UDP socket of an association. [`Udp`] moves its datagrams.
 pub trait UdpSocket {
+    /// Hears only `peer` from now on. With port 0 that is any port of its address; with another
+    /// port, what is sent without an address goes there.
+    fn aim(&mut self, peer: SocketAddr) -> Result<(), Errno>;
+
+    /// Returns the address of this end.
+    fn local_addr(&self) -> Result<SocketAddr, Errno>;
+}
+
+/// A UDP socket that is connected to a name server.
+pub trait DnsSocket {
     /// Sends one datagram.
     fn send(&mut self, message: &[u8]) -> Result<(), Errno>;
 
-    /// Receives one datagram; what does not fit into `buf` is lost.
+    /// Receives one datagram and returns its length; what does not fit into `buf` is lost.
     fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno>;
-
-    /// Hears only `peer` from now on, with port 0 any port of its address; with another port
-    /// what is sent without an address goes there.
-    fn aim(&mut self, _peer: SocketAddr) -> Result<(), Errno> {
-        Err(Errno::EOPNOTSUPP)
-    }
-
-    /// The address of this end.
-    fn local_addr(&self) -> Result<SocketAddr, Errno> {
-        Err(Errno::EOPNOTSUPP)
-    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Errno, Event, Listener, Millis, Net, Purpose, Signal, Stream, UdpSocket};
+use super::{
+    DnsSocket, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, Udp, UdpSocket,
+};
 use crate::state::access::Interface;
+use crate::state::batch::Batch;
 use crate::state::slots::Token;
 
 /// The network, and what goes wrong in it.
@@ -98,7 +101,7 @@ impl FakeNet {
 impl Net for FakeNet {
     type Stream = FakeSocket;
     type Listener = FakeSocket;
-    type UdpSocket = FakeSocket;
+    type DnsSocket = FakeSocket;
 
     fn wait(&mut self, _: &mut Vec<Event>, _: Option<Duration>) -> Result<(), Errno> {
         unimplemented!()
@@ -137,8 +140,8 @@ impl Net for FakeNet {
         unimplemented!()
     }
 
-    fn udp_socket(&mut self, to: SocketAddr, token: Token) -> Result<FakeSocket, Errno> {
-        self.open(to, false, token)
+    fn dns_socket(&mut self, server: SocketAddr, token: Token) -> Result<FakeSocket, Errno> {
+        self.open(server, false, token)
     }
 
     fn listeners(&self) -> &[SocketAddr] {
@@ -158,6 +161,33 @@ impl Net for FakeNet {
     }
 }
 
+impl Udp for FakeNet {
+    type UdpSocket = FakeSocket;
+
+    fn udp_relay(&mut self, _: Side, _: Token) -> Result<FakeSocket, Errno> {
+        unimplemented!()
+    }
+
+    fn receive_batch(
+        &mut self,
+        _: &mut FakeSocket,
+        _: &mut Batch,
+        _: bool,
+    ) -> Result<usize, Errno> {
+        unimplemented!()
+    }
+
+    fn send_batch(
+        &mut self,
+        _: &mut FakeSocket,
+        _: &Batch,
+        _: &[u8],
+        _: bool,
+    ) -> Result<usize, Errno> {
+        unimplemented!()
+    }
+}
+
 impl Listener for FakeSocket {
     type Stream = Self;
 
@@ -171,6 +201,16 @@ impl Listener for FakeSocket {
 }
 
 impl UdpSocket for FakeSocket {
+    fn aim(&mut self, _: SocketAddr) -> Result<(), Errno> {
+        unimplemented!()
+    }
+
+    fn local_addr(&self) -> Result<SocketAddr, Errno> {
+        unimplemented!()
+    }
+}
+
+impl DnsSocket for FakeSocket {
     fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
         self.0.borrow_mut().sent.extend_from_slice(message);
         Ok(())
@@ -223,6 +263,10 @@ impl Stream for FakeSocket {
     }
 
     fn peek(&mut self, _: &mut [u8]) -> Result<usize, Errno> {
+        unimplemented!()
+    }
+
+    fn skip(&mut self, _: &mut [u8]) -> Result<usize, Errno> {
         unimplemented!()
     }
 

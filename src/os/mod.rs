@@ -24,7 +24,9 @@ pub use self::error::OpenError;
 use self::error::errno;
 use crate::config::{Config, Outgoing};
 use crate::log::{Level, log};
-use crate::net::{self, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream};
+use crate::net::{
+    self, DnsSocket, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, Udp,
+};
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
 use crate::state::slots::{Key, Role, Token};
@@ -130,7 +132,7 @@ impl Os {
 impl Net for Os {
     type Stream = TcpStream;
     type Listener = TcpListener;
-    type UdpSocket = UdpSocket;
+    type DnsSocket = UdpSocket;
 
     fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<(), Errno> {
         events.clear();
@@ -205,11 +207,31 @@ impl Net for Os {
         socket::route(to, &self.outgoing)
     }
 
-    fn udp_socket(&mut self, to: SocketAddr, token: Token) -> Result<UdpSocket, Errno> {
-        let socket = socket::datagram(&to, &self.outgoing)?;
+    fn dns_socket(&mut self, server: SocketAddr, token: Token) -> Result<UdpSocket, Errno> {
+        let socket = socket::dns(&server, &self.outgoing)?;
         self.register(&socket, token, BOTH)?;
         Ok(socket)
     }
+
+    fn listeners(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    fn close_listeners(&mut self) {
+        self.listeners.clear();
+    }
+
+    fn signal(&mut self) -> Option<Signal> {
+        self.signals.next()
+    }
+
+    fn interfaces(&mut self) -> Vec<Interface> {
+        sys::interfaces::interfaces()
+    }
+}
+
+impl Udp for Os {
+    type UdpSocket = UdpSocket;
 
     fn udp_relay(&mut self, side: Side, token: Token) -> Result<UdpSocket, Errno> {
         let socket = match side {
@@ -240,22 +262,6 @@ impl Net for Os {
         is_aimed: bool,
     ) -> Result<usize, Errno> {
         udp::send(&mut self.headers, socket, batch, numbers, is_aimed)
-    }
-
-    fn listeners(&self) -> &[SocketAddr] {
-        &self.addrs
-    }
-
-    fn close_listeners(&mut self) {
-        self.listeners.clear();
-    }
-
-    fn signal(&mut self) -> Option<Signal> {
-        self.signals.next()
-    }
-
-    fn interfaces(&mut self) -> Vec<Interface> {
-        sys::interfaces::interfaces()
     }
 }
 
@@ -320,20 +326,22 @@ impl Stream for TcpStream {
 }
 
 impl net::UdpSocket for UdpSocket {
-    fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
-        send(self.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).map(drop)
-    }
-
-    fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        recv(self.as_raw_fd(), buf, MsgFlags::empty())
-    }
-
     fn aim(&mut self, peer: SocketAddr) -> Result<(), Errno> {
         address::connect(self, &peer)
     }
 
     fn local_addr(&self) -> Result<SocketAddr, Errno> {
         address::local(self)
+    }
+}
+
+impl DnsSocket for UdpSocket {
+    fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
+        send(self.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).map(drop)
+    }
+
+    fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        recv(self.as_raw_fd(), buf, MsgFlags::empty())
     }
 }
 

@@ -95,10 +95,10 @@ pub(super) fn route(to: IpAddr, outgoing: &Outgoing) -> Result<IpAddr, Errno> {
 }
 
 /// A UDP socket to a name server. The kernel picks a random port as it connects.
-pub(super) fn datagram(to: &SocketAddr, outgoing: &Outgoing) -> Result<UdpSocket, Errno> {
-    let socket = open(to, SockType::Datagram)?;
-    set_mark(&socket, to, Purpose::Dns, outgoing)?;
-    address::connect(&socket, to)?;
+pub(super) fn dns(server: &SocketAddr, outgoing: &Outgoing) -> Result<UdpSocket, Errno> {
+    let socket = open(server, SockType::Datagram)?;
+    set_mark(&socket, server, Purpose::Dns, outgoing)?;
+    address::connect(&socket, server)?;
     Ok(UdpSocket::from_std(socket.into()))
 }
 

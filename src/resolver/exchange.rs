@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use crate::net::{Errno, Net, Purpose, Stream, UdpSocket};
+use crate::net::{DnsSocket, Errno, Net, Purpose, Stream};
 use crate::state::slots::Token;
 
 /// What is kept of an answer: eight addresses behind a long chain of names fit several times.
@@ -31,7 +31,7 @@ pub(super) struct Exchange<N: Net> {
 }
 
 enum Socket<N: Net> {
-    Udp(N::UdpSocket),
+    Udp(N::DnsSocket),
     Tcp(Box<TcpSocket<N::Stream>>),
 }
 
@@ -59,7 +59,7 @@ impl<N: Net> Exchange<N> {
     ) -> Result<Self, Errno> {
         let socket = match transport {
             Transport::Udp => {
-                let mut socket = net.udp_socket(server, token)?;
+                let mut socket = net.dns_socket(server, token)?;
                 socket.send(query)?;
                 Socket::Udp(socket)
             }

@@ -31,7 +31,7 @@ use crate::state::access::ClientKey;
 use crate::state::slots::{Key, Role, Token};
 use crate::wire::dns::QUERY_MAX;
 
-/// Sums since the start, for the log.
+/// Sums since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Queries sent, retries included.

@@ -7,7 +7,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anklet::net::{Errno, Event, Millis, Net, Purpose, Side, Signal, Stream, UdpSocket};
+use anklet::net::{
+    DnsSocket, Errno, Event, Millis, Net, Purpose, Side, Signal, Stream, Udp, UdpSocket,
+};
 use anklet::state::access::Interface;
 use anklet::state::batch::Batch;
 use anklet::state::slots::Token;
@@ -20,22 +22,16 @@ use crate::world::{Actor, LAN_V4, LISTENERS, WAN_V4, WAN_V6, World};
 /// The handle of a TCP connection that the server holds.
 pub(crate) struct StreamHandle(pub(crate) World, pub(crate) usize);
 
-/// The handle of a UDP socket that the server holds.
-pub(crate) struct UdpHandle(World, UdpUse);
+/// The handle of the socket of a DNS query that the server holds.
+pub(crate) struct DnsHandle(World, usize);
 
-/// What a UDP socket is for.
-#[derive(Clone, Copy)]
-enum UdpUse {
-    /// A query: the number of a DNS socket.
-    Query(usize),
-    /// An association: the number of a UDP socket.
-    Relay(usize),
-}
+/// The handle of a UDP socket of an association that the server holds.
+pub(crate) struct UdpHandle(World, usize);
 
 impl Net for World {
     type Stream = StreamHandle;
     type Listener = ListenerHandle;
-    type UdpSocket = UdpHandle;
+    type DnsSocket = DnsHandle;
 
     fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<(), Errno> {
         events.clear();
@@ -138,35 +134,9 @@ impl Net for World {
         Ok(route(to))
     }
 
-    fn udp_socket(&mut self, to: SocketAddr, token: Token) -> Result<UdpHandle, Errno> {
-        let m = self.network().open_dns_socket(to, token)?;
-        Ok(UdpHandle(self.clone(), UdpUse::Query(m)))
-    }
-
-    fn udp_relay(&mut self, side: Side, token: Token) -> Result<UdpHandle, Errno> {
-        let p = self.network().open_udp_socket(side, token)?;
-        Ok(UdpHandle(self.clone(), UdpUse::Relay(p)))
-    }
-
-    fn receive_batch(
-        &mut self,
-        socket: &mut UdpHandle,
-        batch: &mut Batch,
-        is_v6: bool,
-    ) -> Result<usize, Errno> {
-        self.network()
-            .receive_datagrams(socket.udp_socket()?, batch, is_v6)
-    }
-
-    fn send_batch(
-        &mut self,
-        socket: &mut UdpHandle,
-        batch: &Batch,
-        numbers: &[u8],
-        is_aimed: bool,
-    ) -> Result<usize, Errno> {
-        let p = socket.udp_socket()?;
-        self.network().send_datagrams(p, batch, numbers, is_aimed)
+    fn dns_socket(&mut self, server: SocketAddr, token: Token) -> Result<DnsHandle, Errno> {
+        let m = self.network().open_dns_socket(server, token)?;
+        Ok(DnsHandle(self.clone(), m))
     }
 
     fn listeners(&self) -> &[SocketAddr] {
@@ -201,6 +171,35 @@ impl Net for World {
     }
 }
 
+impl Udp for World {
+    type UdpSocket = UdpHandle;
+
+    fn udp_relay(&mut self, side: Side, token: Token) -> Result<UdpHandle, Errno> {
+        let p = self.network().open_udp_socket(side, token)?;
+        Ok(UdpHandle(self.clone(), p))
+    }
+
+    fn receive_batch(
+        &mut self,
+        socket: &mut UdpHandle,
+        batch: &mut Batch,
+        is_v6: bool,
+    ) -> Result<usize, Errno> {
+        self.network().receive_datagrams(socket.1, batch, is_v6)
+    }
+
+    fn send_batch(
+        &mut self,
+        socket: &mut UdpHandle,
+        batch: &Batch,
+        numbers: &[u8],
+        is_aimed: bool,
+    ) -> Result<usize, Errno> {
+        self.network()
+            .send_datagrams(socket.1, batch, numbers, is_aimed)
+    }
+}
+
 impl StreamHandle {
     /// Writes a line about an operation when a seed is replayed.
     fn trace(&self, what: &str, len: usize, result: &Result<usize, Errno>) {
@@ -227,6 +226,10 @@ impl Stream for StreamHandle {
         let result = self.0.network().read(self.1, buf, false);
         self.trace("peeks at", buf.len(), &result);
         result
+    }
+
+    fn skip(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.read(buf)
     }
 
     fn shutdown_write(&mut self) -> Result<(), Errno> {
@@ -264,52 +267,40 @@ impl Drop for StreamHandle {
     }
 }
 
-impl UdpHandle {
-    /// The number of the UDP socket of an association.
-    fn udp_socket(&self) -> Result<usize, Errno> {
-        match self.1 {
-            UdpUse::Relay(p) => Ok(p),
-            UdpUse::Query(_) => Err(Errno::EOPNOTSUPP),
-        }
+impl DnsSocket for DnsHandle {
+    fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
+        self.0.network().checks.progress();
+        name_server::answer_datagram(&mut self.0.network(), self.1, message);
+        Ok(())
     }
 
-    /// The number of the socket of a DNS query.
-    fn dns_socket(&self) -> Result<usize, Errno> {
-        match self.1 {
-            UdpUse::Query(m) => Ok(m),
-            UdpUse::Relay(_) => Err(Errno::EOPNOTSUPP),
+    fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.0.network().receive_dns(self.1, buf)
+    }
+}
+
+impl Drop for DnsHandle {
+    fn drop(&mut self) {
+        if let Ok(mut inner) = self.0.0.try_borrow_mut() {
+            inner.network.close_dns_socket(self.1);
         }
     }
 }
 
 impl UdpSocket for UdpHandle {
-    fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
-        let m = self.dns_socket()?;
-        self.0.network().checks.progress();
-        name_server::answer_datagram(&mut self.0.network(), m, message);
-        Ok(())
-    }
-
-    fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.0.network().receive_dns(self.dns_socket()?, buf)
-    }
-
     fn aim(&mut self, peer: SocketAddr) -> Result<(), Errno> {
-        self.0.network().aim_udp_socket(self.udp_socket()?, peer)
+        self.0.network().aim_udp_socket(self.1, peer)
     }
 
     fn local_addr(&self) -> Result<SocketAddr, Errno> {
-        Ok(self.0.network().udp_sockets[self.udp_socket()?].local)
+        Ok(self.0.network().udp_sockets[self.1].local)
     }
 }
 
 impl Drop for UdpHandle {
     fn drop(&mut self) {
         if let Ok(mut inner) = self.0.0.try_borrow_mut() {
-            match self.1 {
-                UdpUse::Query(m) => inner.network.close_dns_socket(m),
-                UdpUse::Relay(p) => inner.network.close_udp_socket(p),
-            }
+            inner.network.close_udp_socket(self.1);
         }
     }
 }
