@@ -13,7 +13,7 @@ impl<N: Net> Resolver<N> {
     pub fn check(&self) {
         assert!(self.waiters.len() <= self.waiters_max);
         let mut waited_for = [false; QUERIES_MAX];
-        let full = self.queries().count() == QUERIES_MAX;
+        let full = self.in_flight().count() == QUERIES_MAX;
         for waiter in self.waiters.iter() {
             match &waiter.status {
                 Status::Joined(query) => waited_for[*query] = true,
@@ -21,7 +21,7 @@ impl<N: Net> Resolver<N> {
                 Status::Queued(name) => {
                     let stuck = !full && self.queries_of(waiter.client) < QUERIES_PER_CLIENT_MAX;
                     assert!(!stuck, "a name waits although a query is free");
-                    assert!(self.in_flight(name).is_none(), "a name is asked for twice");
+                    assert!(self.find(name).is_none(), "a name is asked for twice");
                 }
             }
         }

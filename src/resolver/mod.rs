@@ -94,7 +94,7 @@ impl<N: Net> Resolver<N> {
 
     /// Starts to look up `name` for an asker: 1 to 253 bytes, not a literal address, no NUL,
     /// space or control characters. The answer comes with the next [`Self::poll_answer`] at the
-    /// earliest. `false`: too many wait.
+    /// earliest. Returns `false` if too many wait already.
     #[must_use]
     pub fn start(&mut self, asker: impl Into<Asker>, client: ClientKey, name: &[u8]) -> bool {
         if self.waiters.len() >= self.waiters_max {
@@ -102,7 +102,7 @@ impl<N: Net> Resolver<N> {
         }
         let status = if let Some(answer) = local::lookup(&self.settings, name) {
             Status::Answered(Rc::new(answer))
-        } else if let Some(query) = self.in_flight(name) {
+        } else if let Some(query) = self.find(name) {
             Status::Joined(query)
         } else {
             Status::Queued(name.into())
@@ -139,11 +139,7 @@ impl<N: Net> Resolver<N> {
             return;
         }
         let now = net.now();
-        if self
-            .queries()
-            .flat_map(Query::exchanges)
-            .any(Exchange::is_ready)
-        {
+        if self.exchanges().any(Exchange::is_ready) {
             self.receive(now);
         }
         self.expire(now);
@@ -155,19 +151,19 @@ impl<N: Net> Resolver<N> {
         }
     }
 
-    /// The next answer and whom it is for.
+    /// Takes the next answer and returns it with the one whom it is for.
     pub fn poll_answer(&mut self) -> Option<(Asker, Rc<Answer>)> {
         self.waiters.poll_answer()
     }
 
-    /// When [`Self::run`] or [`Self::poll_answer`] is due, in the unit of [`Net::now`]; 0 means
+    /// Returns when [`Self::run`] or [`Self::poll_answer`] is due, in the unit of [`Net::now`]; 0 means
     /// that something is left to do at once.
     pub fn poll_timeout(&self) -> Millis {
         if self.waiters.has_answers() {
             return 0;
         }
         let mut next = NEVER;
-        for query in self.queries() {
+        for query in self.in_flight() {
             let is_queued = query.is_queued(0) || query.is_queued(1);
             if is_queued || query.exchanges().any(Exchange::is_ready) {
                 return 0;
@@ -177,13 +173,12 @@ impl<N: Net> Resolver<N> {
         next
     }
 
-    /// The number of queries, waiters and sockets: 0 when nothing is held for anyone.
+    /// Returns the number of queries, waiters and sockets: 0 when nothing is held for anyone.
     pub fn live(&self) -> usize {
-        let sockets = self.queries().flat_map(Query::exchanges).count();
-        self.queries().count() + self.waiters.len() + sockets
+        self.in_flight().count() + self.waiters.len() + self.exchanges().count()
     }
 
-    /// The sums since the start.
+    /// Returns the sums since the start.
     pub fn counters(&self) -> Counters {
         self.counters
     }
@@ -250,7 +245,7 @@ impl<N: Net> Resolver<N> {
         }
     }
 
-    /// The index of a socket over which a query is to be sent.
+    /// Returns the index of a socket over which a query is to be sent.
     fn next_queued(&mut self) -> Option<usize> {
         for _ in 0..SOCKETS_MAX {
             let index = self.next_send;
@@ -316,8 +311,8 @@ impl<N: Net> Resolver<N> {
         }
     }
 
-    /// The number of the query for a name, if somebody may join it.
-    fn in_flight(&self, name: &[u8]) -> Option<usize> {
+    /// Returns the number of the query for a name, if somebody may join it.
+    fn find(&self, name: &[u8]) -> Option<usize> {
         self.queries.iter().position(|query| {
             query.as_ref().is_some_and(|query| {
                 Rc::ptr_eq(&query.settings, &self.settings) && query.name.eq_ignore_ascii_case(name)
@@ -325,18 +320,23 @@ impl<N: Net> Resolver<N> {
         })
     }
 
-    /// How many queries a client has.
+    /// Returns how many of the queries are of that client.
     fn queries_of(&self, client: ClientKey) -> usize {
-        self.queries()
+        self.in_flight()
             .filter(|query| query.client == client)
             .count()
     }
 
-    fn queries(&self) -> impl Iterator<Item = &Query<Exchange<N>>> {
+    /// The queries in flight.
+    fn in_flight(&self) -> impl Iterator<Item = &Query<Exchange<N>>> {
         self.queries.iter().flatten().map(Box::as_ref)
     }
 
-    /// The exchange on the socket with this index.
+    fn exchanges(&self) -> impl Iterator<Item = &Exchange<N>> {
+        self.in_flight().flat_map(Query::exchanges)
+    }
+
+    /// Returns the exchange on the socket with this index.
     fn exchange(&mut self, index: usize) -> Option<&mut Exchange<N>> {
         let query = self.queries.get_mut(index / 2)?.as_deref_mut()?;
         query.exchange(index % 2)

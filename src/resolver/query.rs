@@ -122,7 +122,7 @@ impl<E> Half<E> {
         matches!(self.progress, Progress::Ended(ended) if ended == outcome)
     }
 
-    /// When the answer counts as lost; `NEVER` if none is waited for.
+    /// Returns when the answer counts as lost; `NEVER` if none is waited for.
     fn due(&self) -> Millis {
         match self.progress {
             Progress::Asked { due, .. } => due,
@@ -153,7 +153,7 @@ impl<E> Half<E> {
 }
 
 impl<E> Query<E> {
-    /// A query that starts with server number `first_server`. [`Query::next_candidate`] is to
+    /// Returns a query that starts with server number `first_server`. [`Query::next_candidate`] is to
     /// be called first.
     pub(super) fn new(
         client: ClientKey,
@@ -205,7 +205,7 @@ impl<E> Query<E> {
         self.halves[half].is_queued()
     }
 
-    /// The server to ask for this half, and how.
+    /// Returns the server to ask for this half, and how.
     pub(super) fn server(&self, half: usize) -> (SocketAddr, Transport) {
         let half = &self.halves[half];
         (self.settings.servers[half.server], half.transport)
@@ -230,7 +230,7 @@ impl<E> Query<E> {
         self.halves[half].progress = Progress::Asked { exchange, due };
     }
 
-    /// The exchange on which the answer to this half will come.
+    /// Returns the exchange on which the answer to this half will come.
     pub(super) fn exchange(&mut self, half: usize) -> Option<&mut E> {
         match &mut self.halves[half].progress {
             Progress::Asked { exchange, .. } => exchange.as_mut(),
@@ -238,7 +238,7 @@ impl<E> Query<E> {
         }
     }
 
-    /// The exchanges of both halves.
+    /// Returns the exchanges of both halves.
     pub(super) fn exchanges(&self) -> impl Iterator<Item = &E> {
         self.halves.iter().filter_map(|half| match &half.progress {
             Progress::Asked { exchange, .. } => exchange.as_ref(),
@@ -246,7 +246,7 @@ impl<E> Query<E> {
         })
     }
 
-    /// Takes a message that came on the exchange of this half, without the length in front.
+    /// Takes a message that came on the exchange of this half, without its TCP length.
     pub(super) fn handle_message(&mut self, half: usize, message: &[u8], now: Millis) -> Received {
         let asked = &mut self.halves[half];
         let found = &mut asked.addresses;
@@ -299,7 +299,7 @@ impl<E> Query<E> {
         expired
     }
 
-    /// The earliest time at which [`Query::expire`] or [`Query::conclude`] has something to do.
+    /// Returns the earliest time at which [`Query::expire`] or [`Query::conclude`] has something to do.
     pub(super) fn due(&self) -> Millis {
         let [v4, v6] = &self.halves;
         self.enough_at.min(v4.due()).min(v6.due())
@@ -333,7 +333,7 @@ impl<E> Query<E> {
         self.halves.iter().any(|half| half.has_ended(outcome))
     }
 
-    /// The answer once no candidate is left.
+    /// Returns the answer once no candidate is left.
     fn nothing_found(&self) -> Answer {
         if self.failed || self.settings.servers.is_empty() {
             Answer::Failed

@@ -594,7 +594,7 @@ fn many_queries_are_sent_in_bounded_passes_each_in_its_turn() {
         }
         // Each has had one attempt, although those that fail are to be sent again at once.
         let server = if open_error.is_some() { 2 } else { 1 };
-        for query in bench.resolver.queries() {
+        for query in bench.resolver.in_flight() {
             assert_eq!([0, 1].map(|half| query.server(half).0.port()), [server; 2]);
         }
     }

@@ -11,6 +11,9 @@ use crate::state::slots::Key;
 /// Clients that can have their full share while one of the queries is free.
 const FULL_CLIENTS_MAX: usize = (QUERIES_MAX - 1) / QUERIES_PER_CLIENT_MAX;
 
+// `Waiters::remove` has one bit for each query.
+const _: () = assert!(QUERIES_MAX <= u64::BITS as usize);
+
 /// Who asks for a name: a session, which may ask for several at once by numbers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asker {
@@ -81,7 +84,7 @@ impl Waiters {
         });
     }
 
-    /// Takes an answer and the waiter whom it is for.
+    /// Takes an answer and returns it with the waiter whom it is for.
     pub(super) fn poll_answer(&mut self) -> Option<(Asker, Rc<Answer>)> {
         if !self.has_answers {
             return None;
@@ -126,8 +129,8 @@ impl Waiters {
         left
     }
 
-    /// The first name in line whose client has less than its share of the queries, and that
-    /// client. Only to be called while a query is free.
+    /// Returns the first name in line whose client has less than its share of the queries, and
+    /// that client. Only to be called while a query is free.
     pub(super) fn first_queued(
         &self,
         queries_of: &dyn Fn(ClientKey) -> usize,
