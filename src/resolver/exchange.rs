@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 
+use super::query::Transport;
 use crate::net::{DnsSocket, Errno, Net, Purpose, Stream};
 use crate::state::slots::Token;
 
@@ -14,13 +15,6 @@ pub(super) const ANSWER_BYTES: usize = 4096;
 
 /// The length in front of a message over TCP (RFC 1035 §4.2.2).
 const PREFIX_BYTES: usize = 2;
-
-/// How a query travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transport {
-    Udp,
-    Tcp,
-}
 
 /// A query that has been sent, or is being sent, and the socket on which its answer will come.
 pub(super) struct Exchange<N: Net> {

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::answer::Answer;
-use super::exchange::Transport;
 use crate::config::dns::DnsSettings;
 use crate::net::{Millis, NEVER};
 use crate::state::access::ClientKey;
@@ -16,6 +15,13 @@ use crate::wire::dns::{self, Addresses, Family, QUERY_MAX, Verdict};
 /// How long the second family is waited for once the first has brought addresses (RFC 8305 §3,
 /// "Resolution Delay").
 const RESOLUTION_DELAY_MS: Millis = 50;
+
+/// How a query travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Udp,
+    Tcp,
+}
 
 /// What a message that came for a half turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -348,7 +354,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::config::Families;
+    use crate::resolver::tests::{found, only_v4, settings};
     use crate::wire::dns::replies::{family_of, name_of, reply};
 
     /// A question on its way.
@@ -369,24 +375,6 @@ mod tests {
         id: u16,
     }
 
-    fn settings(servers: u16) -> DnsSettings {
-        let servers = (1..=servers).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        DnsSettings {
-            servers: servers.collect(),
-            ..DnsSettings::default()
-        }
-    }
-
-    fn only_v4(servers: u16) -> DnsSettings {
-        DnsSettings {
-            families: Families {
-                v6: false,
-                ..Families::default()
-            },
-            ..settings(servers)
-        }
-    }
-
     /// As [`settings`], with one search domain and each server asked once.
     fn with_domain(servers: u16) -> DnsSettings {
         DnsSettings {
@@ -394,14 +382,6 @@ mod tests {
             attempts: 1,
             ..settings(servers)
         }
-    }
-
-    fn found(list: &[&str]) -> Option<Answer> {
-        let mut addresses = Addresses::new();
-        for addr in list {
-            addresses.push(addr.parse().unwrap());
-        }
-        Some(Answer::Found(addresses))
     }
 
     fn truncated(query: &[u8]) -> Vec<u8> {
@@ -504,7 +484,7 @@ mod tests {
         assert_eq!(bench.answer, None);
         bench.reply(&sent[1], 0, &["2001:db8::1"]);
         let expected = found(&["2001:db8::1", "192.0.2.1", "192.0.2.2"]);
-        assert_eq!(bench.answer, expected);
+        assert_eq!(bench.answer, Some(expected));
     }
 
     #[test]
@@ -517,7 +497,7 @@ mod tests {
         bench.pass(49);
         assert_eq!(bench.answer, None);
         bench.pass(1);
-        assert_eq!(bench.answer, found(&["192.0.2.1"]));
+        assert_eq!(bench.answer, Some(found(&["192.0.2.1"])));
     }
 
     #[test]
@@ -528,7 +508,7 @@ mod tests {
         bench.pass(60);
         assert_eq!(bench.answer, None);
         bench.reply(&sent[1], 0, &["2001:db8::1"]);
-        assert_eq!(bench.answer, found(&["2001:db8::1"]));
+        assert_eq!(bench.answer, Some(found(&["2001:db8::1"])));
     }
 
     #[test]
@@ -536,7 +516,7 @@ mod tests {
         let mut bench = Bench::new("a.example", only_v4(1));
         let sent = bench.one();
         bench.reply(&sent, 0, &["192.0.2.1"]);
-        assert_eq!(bench.answer, found(&["192.0.2.1"]));
+        assert_eq!(bench.answer, Some(found(&["192.0.2.1"])));
     }
 
     #[test]
@@ -566,7 +546,7 @@ mod tests {
         }
         assert_eq!(bench.answer, None);
         assert_eq!(bench.reply(&sent, 0, &["192.0.2.1"]), Received::Answer);
-        assert_eq!(bench.answer, found(&["192.0.2.1"]));
+        assert_eq!(bench.answer, Some(found(&["192.0.2.1"])));
     }
 
     #[test]
@@ -578,7 +558,7 @@ mod tests {
         let again = bench.one();
         assert_eq!((again.transport, again.server), (Transport::Tcp, 1));
         bench.reply(&again, 0, &["192.0.2.1"]);
-        assert_eq!(bench.answer, found(&["192.0.2.1"]));
+        assert_eq!(bench.answer, Some(found(&["192.0.2.1"])));
     }
 
     #[test]

@@ -19,7 +19,8 @@ struct Bench {
     seen: usize,
 }
 
-fn settings(servers: u16) -> DnsSettings {
+/// glibc's defaults and as many servers.
+pub(super) fn settings(servers: u16) -> DnsSettings {
     let servers = (1..=servers).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
     DnsSettings {
         servers: servers.collect(),
@@ -27,7 +28,8 @@ fn settings(servers: u16) -> DnsSettings {
     }
 }
 
-fn only_v4(servers: u16) -> DnsSettings {
+/// The same for IPv4 only, so that each name is one query.
+pub(super) fn only_v4(servers: u16) -> DnsSettings {
     DnsSettings {
         families: Families {
             v6: false,
@@ -45,7 +47,7 @@ fn client(number: u8) -> ClientKey {
     ClientKey::from(IpAddr::from([192, 168, 1, number]))
 }
 
-fn found(list: &[&str]) -> Answer {
+pub(super) fn found(list: &[&str]) -> Answer {
     let mut addresses = Addresses::new();
     for addr in list {
         addresses.push(addr.parse().unwrap());
