@@ -5,10 +5,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::client::{Client, Outbox};
+use super::client::Outbox;
+use super::context::Context;
 use super::inbox::Inbox;
 use super::outcome::{End, Reason, refused};
-use super::shared::{Alarm, Class, Shared};
+use super::shared::{Alarm, Class};
 use crate::net::{Errno, Listener, Net, Stream};
 use crate::state::clients::Table;
 use crate::state::flow::Ready;
@@ -50,8 +51,7 @@ impl<L: Listener> Bind<L> {
         expected: Addresses,
         port: u16,
         outbox: &mut Outbox,
-        client: &Client<N>,
-        shared: &mut Shared<N>,
+        cx: &mut Context<'_, N>,
     ) -> Result<Self, Reason> {
         // SOCKS4 cannot express an IPv6 address, and a client that is not told where the listener
         // is cannot tell its peer.
@@ -59,18 +59,19 @@ impl<L: Listener> Bind<L> {
         let peer = expected.as_slice().iter().find(can_say);
         let peer = *peer.ok_or(Reason::NetworkUnreachable)?;
         if !peer.is_unspecified() {
-            shared.permit(client.addr(), &SocketAddr::new(peer, port))?;
+            cx.shared
+                .permit(cx.client.addr(), &SocketAddr::new(peer, port))?;
         }
-        if !shared.clients.take(Table::Binds, client.client_key) {
+        if !cx.shared.clients.take(Table::Binds, cx.client.client_key) {
             return Err(Reason::Failed);
         }
-        let opened = open_listener(peer, client, shared);
+        let opened = open_listener(peer, cx);
         let (listener, bound) = opened.map_err(|error| {
-            shared.clients.give(Table::Binds, client.client_key);
-            refused(client.addr(), &"BIND", error)
+            cx.shared.clients.give(Table::Binds, cx.client.client_key);
+            refused(cx.client.addr(), &"BIND", error)
         })?;
         outbox.grant(bound);
-        shared.arm(client.key, Class::Bind);
+        cx.shared.arm(cx.client.key, Class::Bind);
         Ok(Self {
             listener,
             ready: Ready::default(),
@@ -83,8 +84,7 @@ impl<L: Listener> Bind<L> {
         &mut self,
         inbox: &Inbox,
         outbox: &mut Outbox,
-        client: &mut Client<N>,
-        shared: &mut Shared<N>,
+        cx: &mut Context<'_, N>,
     ) -> Result<Accepted<N::Stream>, End>
     where
         L: Listener<Stream = N::Stream>,
@@ -92,17 +92,17 @@ impl<L: Listener> Bind<L> {
         // The listener ends with the control connection, whatever was sent before its end, and
         // however much: behind a full inbox the end cannot be read, only be heard of (urgent data
         // behind so much passes for one).
-        let unread_end = client.peer.ready.ended && !inbox.has_room();
+        let unread_end = cx.client.peer.ready.ended && !inbox.has_room();
         if inbox.has_ended() || unread_end {
             return Err(End::close(Reason::ClientLeft));
         }
-        outbox.flush(client)?;
+        outbox.flush(cx.client)?;
         for _ in 0..PEERS_PER_TURN {
             if !self.ready.readable {
                 return Ok(Accepted::Nobody);
             }
             match self.listener.accept() {
-                Ok((stream, peer)) if self.expects(peer, client, shared) => {
+                Ok((stream, peer)) if self.expects(peer, cx) => {
                     return Ok(Accepted::Peer(stream, peer));
                 }
                 // A stranger. Or the connection broke before it was taken; there may be another.
@@ -110,8 +110,8 @@ impl<L: Listener> Bind<L> {
                 Err(Errno::EAGAIN) => self.ready.readable = false,
                 Err(error) => {
                     // Out of descriptors: trying on at once would spin.
-                    refused(client.addr(), &"BIND", error);
-                    shared.arm_alarm(client.key, Alarm::AcceptAgain);
+                    refused(cx.client.addr(), &"BIND", error);
+                    cx.shared.arm_alarm(cx.client.key, Alarm::AcceptAgain);
                     return Ok(Accepted::Nobody);
                 }
             }
@@ -120,47 +120,41 @@ impl<L: Listener> Bind<L> {
     }
 
     /// Returns `true` if that peer is the one, and the rules permit it.
-    fn expects<N: Net>(
-        &self,
-        peer: SocketAddr,
-        client: &Client<N>,
-        shared: &mut Shared<N>,
-    ) -> bool {
+    fn expects<N: Net>(&self, peer: SocketAddr, cx: &mut Context<'_, N>) -> bool {
         let addr = peer.ip().to_canonical();
         let mut expected = self.expected.as_slice().iter();
         let peer = SocketAddr::new(addr, peer.port());
         expected.any(|candidate| candidate.is_unspecified() || *candidate == addr)
-            && shared.permit(client.addr(), &peer).is_ok()
+            && cx.shared.permit(cx.client.addr(), &peer).is_ok()
     }
 
     /// Gives back its place in the table of BINDs.
-    pub(super) fn release<N: Net>(&self, client: &Client<N>, shared: &mut Shared<N>) {
-        shared.clients.give(Table::Binds, client.client_key);
+    pub(super) fn release<N: Net>(&self, cx: &mut Context<'_, N>) {
+        cx.shared.clients.give(Table::Binds, cx.client.client_key);
     }
 }
 
 /// A listener on the address that the way to `peer` starts from, and the address to announce.
 fn open_listener<N: Net>(
     peer: IpAddr,
-    client: &Client<N>,
-    shared: &mut Shared<N>,
+    cx: &mut Context<'_, N>,
 ) -> Result<(N::Listener, SocketAddr), Errno> {
     let towards = match peer {
         IpAddr::V4(addr) if addr.is_unspecified() => ANYWHERE_V4,
         IpAddr::V6(addr) if addr.is_unspecified() => ANYWHERE_V6,
         addr => addr,
     };
-    let local = match shared.net.route(towards) {
+    let local = match cx.shared.net.route(towards) {
         Ok(local) => local,
         // Without a way to the Internet: where the client itself came in.
-        Err(error) => match client.peer.stream.local_addr() {
+        Err(error) => match cx.client.peer.stream.local_addr() {
             Ok(local) if peer.is_unspecified() => local.ip().to_canonical(),
             _ => return Err(error),
         },
     };
-    let token = client.token(Role::Target);
-    let listener = shared.net.listen(local, shared.relay.ports, token)?;
+    let token = cx.client.token(Role::Target);
+    let listener = cx.shared.net.listen(local, cx.shared.relay.ports, token)?;
     let mut bound = listener.local_addr()?;
-    bound.set_ip(shared.public_addr(bound.ip()));
+    bound.set_ip(cx.shared.public_addr(bound.ip()));
     Ok((listener, bound))
 }

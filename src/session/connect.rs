@@ -3,9 +3,9 @@
 
 use std::net::SocketAddr;
 
-use super::client::Client;
+use super::context::Context;
 use super::outcome::{End, Reason, refused};
-use super::shared::{Alarm, Shared};
+use super::shared::Alarm;
 use crate::net::{Net, Purpose, Stream};
 use crate::state::flow::{Peer, Ready};
 use crate::state::pool::Quota;
@@ -69,17 +69,16 @@ impl<S: Stream> Race<S> {
     /// All have failed.
     pub(super) fn turn<N: Net<Stream = S>>(
         &mut self,
-        client: &Client<N>,
-        shared: &mut Shared<N>,
+        cx: &mut Context<'_, N>,
     ) -> Result<Option<Winner<S>>, End> {
         if !self.ready.writable {
             return Ok(None);
         }
         let before = self.attempts.len();
         let winner = self.poll();
-        self.recount(&mut shared.spare_attempts);
+        self.recount(&mut cx.shared.spare_attempts);
         if winner.is_none() && self.attempts.len() < before {
-            self.advance(client, shared)?;
+            self.advance(cx)?;
         }
         Ok(winner)
     }
@@ -90,15 +89,14 @@ impl<S: Stream> Race<S> {
     /// None is under way, and none can be started.
     pub(super) fn advance<N: Net<Stream = S>>(
         &mut self,
-        client: &Client<N>,
-        shared: &mut Shared<N>,
+        cx: &mut Context<'_, N>,
     ) -> Result<(), End> {
         // Bounded by the number of candidates.
-        while self.attempts.is_empty() || !shared.spare_attempts.is_full() {
+        while self.attempts.is_empty() || !cx.shared.spare_attempts.is_full() {
             let Some(to) = self.next_candidate() else {
                 break;
             };
-            match attempt(&to, client, shared) {
+            match attempt(&to, cx) {
                 Ok(stream) => {
                     self.add(stream, to);
                     break;
@@ -106,12 +104,12 @@ impl<S: Stream> Race<S> {
                 Err(failure) => self.note(failure),
             }
         }
-        self.recount(&mut shared.spare_attempts);
+        self.recount(&mut cx.shared.spare_attempts);
         if self.attempts.is_empty() {
             return Err(self.failure().into());
         }
         if self.has_candidate() {
-            shared.arm_alarm(client.key, Alarm::NextAttempt);
+            cx.shared.arm_alarm(cx.client.key, Alarm::NextAttempt);
         }
         Ok(())
     }
@@ -195,18 +193,14 @@ impl<S: Stream> Race<S> {
 }
 
 /// Starts one attempt, if the rules permit it.
-fn attempt<N: Net>(
-    to: &SocketAddr,
-    client: &Client<N>,
-    shared: &mut Shared<N>,
-) -> Result<N::Stream, Reason> {
-    shared.permit(client.addr(), to)?;
-    if !shared.has_family(to.is_ipv6()) {
+fn attempt<N: Net>(to: &SocketAddr, cx: &mut Context<'_, N>) -> Result<N::Stream, Reason> {
+    cx.shared.permit(cx.client.addr(), to)?;
+    if !cx.shared.has_family(to.is_ipv6()) {
         return Err(Reason::NetworkUnreachable);
     }
-    let token = client.token(Role::Target);
-    let attempt = shared.net.connect(*to, Purpose::Tunnel, token);
-    attempt.map_err(|error| refused(client.addr(), to, error))
+    let token = cx.client.token(Role::Target);
+    let attempt = cx.shared.net.connect(*to, Purpose::Tunnel, token);
+    attempt.map_err(|error| refused(cx.client.addr(), to, error))
 }
 
 fn rank(reason: Reason) -> u8 {

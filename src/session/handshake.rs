@@ -1,9 +1,9 @@
 //! The handshake: bytes in, answers out, until the request is there.
 
 use super::client::{Client, Heard, Outbox};
+use super::context::Context;
 use super::inbox::Inbox;
 use super::outcome::{End, Reason};
-use super::shared::Shared;
 use crate::net::Net;
 use crate::state::handshake::{self, Dialect, Progress, Stage};
 use crate::wire::socks::Request;
@@ -26,8 +26,7 @@ impl Handshake {
         &mut self,
         inbox: &mut Inbox,
         outbox: &mut Outbox,
-        client: &mut Client<N>,
-        shared: &mut Shared<N>,
+        cx: &mut Context<'_, N>,
     ) -> Result<Option<Request>, End> {
         // Bounded: each round consumes a message of the inbox, or reads, and without bytes
         // to read it returns.
@@ -35,30 +34,35 @@ impl Handshake {
             let stage = match *self {
                 Self::Start => {
                     let bytes = inbox.unread();
-                    if let Some(dialect) = Dialect::of(bytes, shared.auth.protocols) {
+                    if let Some(dialect) = Dialect::of(bytes, cx.shared.auth.protocols) {
                         outbox.dialect = dialect;
                         *self = Self::first(dialect);
-                    } else if !listen(inbox, outbox, client)? {
+                    } else if !listen(inbox, outbox, cx.client)? {
                         return Ok(None);
                     }
                     continue;
                 }
                 Self::Socks(stage) => stage,
                 Self::Http => {
-                    let request = inbox.http(client, shared)?.turn(client, shared)?;
+                    let request = inbox.http(cx)?.turn(cx)?;
                     if request.is_some() {
-                        inbox.end_head(client, shared);
+                        inbox.end_head(cx);
                     }
                     return Ok(request);
                 }
             };
             let bytes = inbox.unread();
-            let (used, progress) =
-                handshake::feed(stage, bytes, client.ip(), &mut shared.auth, shared.now);
+            let (used, progress) = handshake::feed(
+                stage,
+                bytes,
+                cx.client.ip(),
+                &mut cx.shared.auth,
+                cx.shared.now,
+            );
             inbox.consume(used);
             match progress {
                 Progress::More => {
-                    if !listen(inbox, outbox, client)? {
+                    if !listen(inbox, outbox, cx.client)? {
                         return Ok(None);
                     }
                 }
@@ -68,7 +72,7 @@ impl Handshake {
                 }
                 Progress::Granted(reply, user) => {
                     outbox.put(&reply);
-                    client.record.set_user(user);
+                    cx.client.record.set_user(user);
                     *self = Self::Socks(Stage::Request);
                 }
                 Progress::Done(request) => return Ok(Some(request)),

@@ -6,10 +6,10 @@
 
 use std::mem;
 
-use super::client::{Client, Heard};
+use super::client::Heard;
+use super::context::Context;
 use super::outcome::{End, Reason};
 use super::record::Record;
-use super::shared::Shared;
 use crate::net::{Millis, Net};
 use crate::state::access::ClientKey;
 use crate::state::auth::{Auth, Trust};
@@ -151,24 +151,21 @@ impl HttpRequest {
     }
 
     /// Reads until the head is complete. Returns what it asks for; `None` while bytes are missing.
-    pub(super) fn turn<N: Net>(
-        &mut self,
-        client: &mut Client<N>,
-        shared: &mut Shared<N>,
-    ) -> Result<Option<Request>, End> {
+    pub(super) fn turn<N: Net>(&mut self, cx: &mut Context<'_, N>) -> Result<Option<Request>, End> {
         let mut seen = 0;
         // Bounded: each round reads at least one byte of at most `HEAD_MAX`.
         loop {
             // What a head means changes only with a line's end, or when the room is full.
             let news = &self.input[seen..self.end];
             if news.contains(&b'\n') || self.end == HEAD_MAX {
-                let request = self.parse(&mut shared.auth, &mut client.record, shared.now)?;
+                let request =
+                    self.parse(&mut cx.shared.auth, &mut cx.client.record, cx.shared.now)?;
                 if request.is_some() {
                     return Ok(request);
                 }
             }
             seen = self.end;
-            match client.read(&mut self.input[self.end..])? {
+            match cx.client.read(&mut self.input[self.end..])? {
                 Heard::Bytes(len) => self.end += len,
                 Heard::End => return Err(End::close(Reason::ClientLeft)),
                 Heard::Nothing => return Ok(None),

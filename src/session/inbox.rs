@@ -1,9 +1,9 @@
 //! What the client has sent before its tunnel is established, and nobody has taken yet.
 
 use super::client::{Client, Heard};
+use super::context::Context;
 use super::http::HttpRequest;
 use super::outcome::{End, Reason};
-use super::shared::Shared;
 use crate::net::Net;
 use crate::wire::http::{BodyMeter, MalformedBody};
 
@@ -94,14 +94,13 @@ impl Inbox {
     /// All entries of the table of heads are taken.
     pub(super) fn http<N: Net>(
         &mut self,
-        client: &Client<N>,
-        shared: &mut Shared<N>,
+        cx: &mut Context<'_, N>,
     ) -> Result<&mut HttpRequest, End> {
         match &mut self.http {
             Some(http) => Ok(http),
             slot => {
                 let bytes = &self.bytes[self.start..self.end];
-                let http = HttpRequest::enter(bytes, client.client_key, &mut shared.clients)?;
+                let http = HttpRequest::enter(bytes, cx.client.client_key, &mut cx.shared.clients)?;
                 self.end = self.start;
                 Ok(slot.insert(Box::new(http)))
             }
@@ -110,7 +109,7 @@ impl Inbox {
 
     /// The head of the HTTP request is complete. The way to its target may take long, and others
     /// wait for its entry of the table of heads.
-    pub(super) fn end_head<N: Net>(&mut self, client: &Client<N>, shared: &mut Shared<N>) {
+    pub(super) fn end_head<N: Net>(&mut self, cx: &mut Context<'_, N>) {
         let Some(http) = &mut self.http else { return };
         let payload = http.unread();
         if http.meter().is_none()
@@ -119,10 +118,10 @@ impl Inbox {
             // Nothing but the payload is needed any more.
             space.copy_from_slice(payload);
             (self.start, self.end) = (0, payload.len());
-            http.release(&mut shared.clients, client.client_key);
+            http.release(&mut cx.shared.clients, cx.client.client_key);
             self.http = None;
         } else if http.shrink() {
-            http.release(&mut shared.clients, client.client_key);
+            http.release(&mut cx.shared.clients, cx.client.client_key);
         }
     }
 
@@ -160,9 +159,9 @@ impl Inbox {
     }
 
     /// Gives back what it holds of the shared tables.
-    pub(super) fn release<N: Net>(&mut self, client: &Client<N>, shared: &mut Shared<N>) {
+    pub(super) fn release<N: Net>(&mut self, cx: &mut Context<'_, N>) {
         if let Some(http) = &mut self.http {
-            http.release(&mut shared.clients, client.client_key);
+            http.release(&mut cx.shared.clients, cx.client.client_key);
         }
     }
 }

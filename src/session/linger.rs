@@ -9,8 +9,9 @@ use std::mem;
 use std::net::Ipv4Addr;
 
 use super::client::{Client, Outbox};
+use super::context::Context;
 use super::outcome::{End, Next, Reason, Wake};
-use super::shared::{Class, Shared};
+use super::shared::Class;
 use crate::net::{Net, Stream};
 use crate::state::flow::Gone;
 use crate::state::handshake::{self, Dialect, Refuse};
@@ -84,16 +85,15 @@ impl Linger {
     pub(super) fn turn<N: Net>(
         &mut self,
         wake: Wake<'_>,
-        client: &mut Client<N>,
-        shared: &mut Shared<N>,
+        cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
         if let Wake::Timeout = wake {
             if !mem::take(&mut self.is_held) {
                 return Err(End::close(self.reason));
             }
-            shared.arm(client.key, Class::Linger);
+            cx.shared.arm(cx.client.key, Class::Linger);
         }
-        match self.part(client, &mut shared.buffers) {
+        match self.part(cx.client, &mut cx.shared.buffers) {
             Ok(()) => Ok(Next::Wait),
             Err(Gone) => Err(End::close(self.reason)),
         }

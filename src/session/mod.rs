@@ -21,6 +21,7 @@ mod bind;
 mod check;
 mod client;
 mod connect;
+mod context;
 mod handshake;
 mod http;
 mod inbox;
@@ -38,6 +39,7 @@ use std::net::SocketAddr;
 
 use self::association::Association;
 use self::client::{Client, Outbox};
+use self::context::Context;
 use self::linger::Linger;
 use self::opening::{Established, Opening};
 use self::outcome::{Next, Parting};
@@ -116,11 +118,12 @@ impl<N: Net> Session<N> {
         // Bounded: phases and steps only lead forwards.
         loop {
             let client = &mut self.client;
+            let cx = &mut Context { client, shared };
             let next = match &mut self.phase {
-                Phase::Opening(opening) => opening.turn(wake, client, shared),
-                Phase::Relaying(relay) => relay.turn(wake, client, shared),
-                Phase::Associated(association) => association.turn(wake, client, shared),
-                Phase::Lingering(linger) => linger.turn(wake, client, shared),
+                Phase::Opening(opening) => opening.turn(wake, cx),
+                Phase::Relaying(relay) => relay.turn(wake, cx),
+                Phase::Associated(association) => association.turn(wake, cx),
+                Phase::Lingering(linger) => linger.turn(wake, cx),
                 Phase::Over => Ok(Next::Wait),
             };
             wake = Wake::Event;
@@ -178,7 +181,8 @@ impl<N: Net> Session<N> {
             unreachable!("only an opening establishes anything");
         };
         shared.alarms.disarm(self.client.key);
-        let (phase, class) = match opening.establish(&self.client, shared) {
+        let client = &mut self.client;
+        let (phase, class) = match opening.establish(&mut Context { client, shared }) {
             Established::Tunnel(relay) => {
                 shared.totals.add(Total::Tunnels, 1);
                 (Phase::Relaying(relay), Class::Idle)
@@ -208,8 +212,9 @@ impl<N: Net> Session<N> {
     /// Gives back what the phase holds, and goes over to another.
     fn enter(&mut self, phase: Phase<N>, shared: &mut Shared<N>) {
         shared.alarms.disarm(self.client.key);
+        let client = &mut self.client;
         match &mut self.phase {
-            Phase::Opening(opening) => opening.release(&self.client, shared),
+            Phase::Opening(opening) => opening.release(&mut Context { client, shared }),
             Phase::Relaying(relay) => relay.release(&mut shared.buffers),
             Phase::Associated(association) => association.release(shared),
             Phase::Lingering(_) | Phase::Over => {}

@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 
 use super::association::{self, Association};
 use super::bind::{Accepted, Bind};
-use super::client::{Client, Outbox};
+use super::client::Outbox;
 use super::connect::{Race, Winner};
+use super::context::Context;
 use super::handshake::Handshake;
 use super::inbox::Inbox;
 use super::outcome::{End, Next, Reason, Wake};
 use super::relay::Relay;
 use super::reply::Reply;
-use super::shared::{Class, Shared};
+use super::shared::Class;
 use crate::net::{Event, Net, Stream};
 use crate::resolver::Answer;
 use crate::state::clients::Table;
@@ -69,19 +70,14 @@ impl<N: Net> Opening<N> {
     }
 
     /// One step on the way to a tunnel.
-    pub(super) fn turn(
-        &mut self,
-        wake: Wake<'_>,
-        client: &mut Client<N>,
-        shared: &mut Shared<N>,
-    ) -> Result<Next, End> {
+    pub(super) fn turn(&mut self, wake: Wake<'_>, cx: &mut Context<'_, N>) -> Result<Next, End> {
         if self.reads_ahead() {
-            self.inbox.read_ahead(client)?;
+            self.inbox.read_ahead(cx.client)?;
         }
         match wake {
-            Wake::Event => self.go_on(client, shared),
-            Wake::Alarm => self.alarm(client, shared),
-            Wake::Answer(_, answer) => self.resolved(answer, client, shared),
+            Wake::Event => self.go_on(cx),
+            Wake::Alarm => self.alarm(cx),
+            Wake::Answer(_, answer) => self.resolved(answer, cx),
             Wake::Timeout => Err(self.time_out()),
         }
     }
@@ -96,37 +92,37 @@ impl<N: Net> Opening<N> {
     }
 
     /// Does what can be done in this step.
-    fn go_on(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Result<Next, End> {
+    fn go_on(&mut self, cx: &mut Context<'_, N>) -> Result<Next, End> {
         match &mut self.step {
             Step::Handshake(handshake) => {
                 let (inbox, outbox) = (&mut self.inbox, &mut self.outbox);
-                match handshake.turn(inbox, outbox, client, shared)? {
-                    Some(request) => self.begin(&request, client, shared),
+                match handshake.turn(inbox, outbox, cx)? {
+                    Some(request) => self.begin(&request, cx),
                     None => Ok(Next::Wait),
                 }
             }
             Step::Lookup(..) => Ok(Next::Wait),
-            Step::Connect(race) => match race.turn(client, shared)? {
-                Some(winner) => self.connected(winner, client, shared),
+            Step::Connect(race) => match race.turn(cx)? {
+                Some(winner) => self.connected(winner, cx),
                 None => Ok(Next::Wait),
             },
-            Step::Bind(bind) => match bind.turn(&self.inbox, &mut self.outbox, client, shared)? {
-                Accepted::Peer(stream, peer) => self.accepted(stream, peer, client, shared),
+            Step::Bind(bind) => match bind.turn(&self.inbox, &mut self.outbox, cx)? {
+                Accepted::Peer(stream, peer) => self.accepted(stream, peer, cx),
                 Accepted::Nobody => Ok(Next::Wait),
                 Accepted::Others => Ok(Next::Yield),
             },
-            Step::Reply(reply) => reply.turn(&mut self.inbox, &mut self.outbox, client),
+            Step::Reply(reply) => reply.turn(&mut self.inbox, &mut self.outbox, cx.client),
         }
     }
 
     /// Something is due that does not end the step.
-    fn alarm(&mut self, client: &mut Client<N>, shared: &mut Shared<N>) -> Result<Next, End> {
+    fn alarm(&mut self, cx: &mut Context<'_, N>) -> Result<Next, End> {
         match &mut self.step {
             Step::Connect(race) => {
-                race.advance(client, shared)?;
+                race.advance(cx)?;
                 Ok(Next::Wait)
             }
-            Step::Bind(_) => self.go_on(client, shared),
+            Step::Bind(_) => self.go_on(cx),
             Step::Handshake(_) | Step::Lookup(..) | Step::Reply(_) => {
                 unreachable!("only a race and a listener arm an alarm, and disarm it at their end")
             }
@@ -156,18 +152,13 @@ impl<N: Net> Opening<N> {
     }
 
     /// The request is there: sets out for its destination.
-    fn begin(
-        &mut self,
-        request: &Request,
-        client: &mut Client<N>,
-        shared: &mut Shared<N>,
-    ) -> Result<Next, End> {
-        client.record.set_asked(request);
+    fn begin(&mut self, request: &Request, cx: &mut Context<'_, N>) -> Result<Next, End> {
+        cx.client.record.set_asked(request);
         // The method shows as accepted before the target is known to answer.
-        self.outbox.flush(client)?;
-        shared.arm(client.key, Class::Connect);
+        self.outbox.flush(cx.client)?;
+        cx.shared.arm(cx.client.key, Class::Connect);
         if request.command == Command::UdpAssociate {
-            let association = association::open(request, &mut self.outbox, client, shared)?;
+            let association = association::open(request, &mut self.outbox, cx)?;
             self.step = Step::Reply(Reply::Association(association));
             return Ok(Next::Go);
         }
@@ -175,11 +166,11 @@ impl<N: Net> Opening<N> {
             Address::Ip(addr) => {
                 let mut addresses = Addresses::new();
                 addresses.push(*addr);
-                self.set_out(request.command, request.port, addresses, client, shared)
+                self.set_out(request.command, request.port, addresses, cx)
             }
             Address::Name(name) => {
-                let (key, client_key) = (client.key, client.client_key);
-                if !shared.resolver.start(key, client_key, name.as_bytes()) {
+                let (key, client_key) = (cx.client.key, cx.client.client_key);
+                if !cx.shared.resolver.start(key, client_key, name.as_bytes()) {
                     return Err(Reason::Failed.into());
                 }
                 self.step = Step::Lookup(request.command, request.port);
@@ -189,17 +180,12 @@ impl<N: Net> Opening<N> {
     }
 
     /// The lookup has come to its end.
-    fn resolved(
-        &mut self,
-        answer: &Answer,
-        client: &Client<N>,
-        shared: &mut Shared<N>,
-    ) -> Result<Next, End> {
+    fn resolved(&mut self, answer: &Answer, cx: &mut Context<'_, N>) -> Result<Next, End> {
         let Step::Lookup(command, port) = self.step else {
             unreachable!("a lookup is cancelled before its session goes on without it");
         };
         match answer {
-            Answer::Found(addresses) => self.set_out(command, port, *addresses, client, shared),
+            Answer::Found(addresses) => self.set_out(command, port, *addresses, cx),
             Answer::NoSuchName | Answer::Failed => Err(Reason::NoSuchName.into()),
             Answer::TimedOut => Err(Reason::LookupTimeout.into()),
         }
@@ -212,15 +198,14 @@ impl<N: Net> Opening<N> {
         command: Command,
         port: u16,
         addresses: Addresses,
-        client: &Client<N>,
-        shared: &mut Shared<N>,
+        cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
         if command == Command::Bind {
-            let bind = Bind::open(addresses, port, &mut self.outbox, client, shared)?;
+            let bind = Bind::open(addresses, port, &mut self.outbox, cx)?;
             self.step = Step::Bind(bind);
         } else {
             let mut race = Race::new(addresses, port);
-            race.advance(client, shared)?;
+            race.advance(cx)?;
             self.step = Step::Connect(race);
         }
         // What came along with the request may end in the client's end of stream, and no event
@@ -231,16 +216,16 @@ impl<N: Net> Opening<N> {
     /// An attempt is established; the others are dropped.
     fn connected(
         &mut self,
-        Winner { target, addr }: Winner<N::Stream>,
-        client: &mut Client<N>,
-        shared: &mut Shared<N>,
+        winner: Winner<N::Stream>,
+        cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
-        client.record.set_reached(addr);
+        let Winner { target, addr } = winner;
+        cx.client.record.set_reached(addr);
         let bound = target.stream.local_addr().map_err(|_| Reason::Failed)?;
         if self.inbox.drop_behind_body().is_err() {
             return Err(Refuse::Status(Status::BadRequest).into());
         }
-        self.release_step(client, shared);
+        self.release_step(cx);
         // The answer to a forwarded request is the server's.
         if self.inbox.meter().is_none() {
             self.outbox.grant(bound);
@@ -253,13 +238,15 @@ impl<N: Net> Opening<N> {
         &mut self,
         mut stream: N::Stream,
         peer: SocketAddr,
-        client: &mut Client<N>,
-        shared: &mut Shared<N>,
+        cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
-        client.record.set_reached(peer);
-        let watched = shared.net.watch(&mut stream, client.token(Role::Target));
+        cx.client.record.set_reached(peer);
+        let watched = cx
+            .shared
+            .net
+            .watch(&mut stream, cx.client.token(Role::Target));
         watched.map_err(|_| Reason::Failed)?;
-        self.release_step(client, shared);
+        self.release_step(cx);
         self.outbox.grant(peer);
         let ready = Ready::default();
         Ok(self.reply_to(Peer { stream, ready }))
@@ -280,12 +267,8 @@ impl<N: Net> Opening<N> {
         clippy::boxed_local,
         reason = "taken apart in its box it is not copied"
     )]
-    pub(super) fn establish(
-        mut self: Box<Self>,
-        client: &Client<N>,
-        shared: &mut Shared<N>,
-    ) -> Established<N> {
-        self.leave(client, shared);
+    pub(super) fn establish(mut self: Box<Self>, cx: &mut Context<'_, N>) -> Established<N> {
+        self.leave(cx);
         match self.step {
             Step::Reply(Reply::Tunnel {
                 target,
@@ -299,9 +282,9 @@ impl<N: Net> Opening<N> {
     }
 
     /// Gives back everything.
-    pub(super) fn release(&mut self, client: &Client<N>, shared: &mut Shared<N>) {
-        self.release_step(client, shared);
-        self.leave(client, shared);
+    pub(super) fn release(&mut self, cx: &mut Context<'_, N>) {
+        self.release_step(cx);
+        self.leave(cx);
     }
 
     /// Makes the close of the target's connection a reset, if there is one.
@@ -312,20 +295,22 @@ impl<N: Net> Opening<N> {
     }
 
     /// Gives back its entry of the table of openings, and what its input holds.
-    fn leave(&mut self, client: &Client<N>, shared: &mut Shared<N>) {
-        self.inbox.release(client, shared);
-        shared.clients.give(Table::Openings, client.client_key);
+    fn leave(&mut self, cx: &mut Context<'_, N>) {
+        self.inbox.release(cx);
+        cx.shared
+            .clients
+            .give(Table::Openings, cx.client.client_key);
     }
 
     /// Gives back what the step holds of the shared tables.
-    fn release_step(&mut self, client: &Client<N>, shared: &mut Shared<N>) {
-        shared.alarms.disarm(client.key);
+    fn release_step(&mut self, cx: &mut Context<'_, N>) {
+        cx.shared.alarms.disarm(cx.client.key);
         match &mut self.step {
             Step::Handshake(_) | Step::Reply(Reply::Tunnel { .. }) => {}
-            Step::Lookup(..) => shared.resolver.cancel(client.key),
-            Step::Connect(race) => race.release(&mut shared.spare_attempts),
-            Step::Bind(bind) => bind.release(client, shared),
-            Step::Reply(Reply::Association(association)) => association.release(shared),
+            Step::Lookup(..) => cx.shared.resolver.cancel(cx.client.key),
+            Step::Connect(race) => race.release(&mut cx.shared.spare_attempts),
+            Step::Bind(bind) => bind.release(cx),
+            Step::Reply(Reply::Association(association)) => association.release(cx.shared),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A tunnel that is established: two flows, until both have ended.
 
-use super::client::Client;
+use super::context::Context;
 use super::inbox::Inbox;
 use super::outcome::{End, Next, Reason, Wake};
-use super::shared::{Class, Shared};
+use super::shared::Class;
 use crate::net::{Event, Net, Stream};
 use crate::state::flow::{Broken, Flow, Peer, Pumped, Ready};
 use crate::state::pool::Buffers;
@@ -38,8 +38,7 @@ impl<S: Stream> Relay<S> {
     pub(super) fn turn<N: Net<Stream = S>>(
         &mut self,
         wake: Wake<'_>,
-        client: &mut Client<N>,
-        shared: &mut Shared<N>,
+        cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
         if let Wake::Timeout = wake {
             return Err(End::close(self.timeout()));
@@ -48,7 +47,7 @@ impl<S: Stream> Relay<S> {
             return Err(self.lose_target());
         }
         let before = self.progress();
-        let (peer, buffers) = (&mut client.peer, &mut shared.buffers);
+        let (peer, buffers) = (&mut cx.client.peer, &mut cx.shared.buffers);
         let (meter, target) = (self.meter.as_mut(), &mut self.target);
         let up = match self.up.pump(peer, target, meter, buffers) {
             Ok(pumped) => pumped,
@@ -69,7 +68,7 @@ impl<S: Stream> Relay<S> {
                 End::close(Reason::Done)
             });
         }
-        let is_half = self.is_half(client.peer.ready.ended);
+        let is_half = self.is_half(cx.client.peer.ready.ended);
         if self.progress() != before || is_half != self.half {
             self.half = is_half;
             let class = if is_half {
@@ -77,7 +76,7 @@ impl<S: Stream> Relay<S> {
             } else {
                 Class::Idle
             };
-            shared.arm(client.key, class);
+            cx.shared.arm(cx.client.key, class);
         }
         let more = up == Pumped::More || down == Pumped::More;
         Ok(if more { Next::Yield } else { Next::Wait })

@@ -11,6 +11,7 @@ use std::mem;
 use std::net::SocketAddr;
 
 use super::client::{Client, Heard, Outbox};
+use super::context::Context;
 use super::outcome::{End, Next, Reason, Wake, refused};
 use super::shared::{Alarm, Class, Shared};
 use crate::net::{Errno, Event, Net, Side, Stream, UdpSocket};
@@ -91,35 +92,34 @@ impl<U> Socket<U> {
 pub(super) fn open<N: Net>(
     request: &Request,
     outbox: &mut Outbox,
-    client: &mut Client<N>,
-    shared: &mut Shared<N>,
+    cx: &mut Context<'_, N>,
 ) -> Result<Box<Association<N::UdpSocket>>, Reason> {
-    let client_key = client.client_key;
-    if !shared.clients.take(Table::Associations, client_key) {
-        return Err(refused(client.addr(), &"UDP", Errno::EDQUOT));
+    let client_key = cx.client.client_key;
+    if !cx.shared.clients.take(Table::Associations, client_key) {
+        return Err(refused(cx.client.addr(), &"UDP", Errno::EDQUOT));
     }
     let hint = match &request.address {
         Address::Ip(addr) => Some(SocketAddr::new(*addr, request.port)),
         Address::Name(_) => None,
     };
-    let client_addr = ClientAddr::new(*client.addr(), hint);
+    let client_addr = ClientAddr::new(*cx.client.addr(), hint);
     let is_aimed = client_addr.is_known();
-    let opened = open_inner(&client_addr, client, shared);
+    let opened = open_inner(&client_addr, cx);
     let (inner, bound) = opened.map_err(|error| {
-        shared.clients.give(Table::Associations, client_key);
-        refused(client.addr(), &"UDP", error)
+        cx.shared.clients.give(Table::Associations, client_key);
+        refused(cx.client.addr(), &"UDP", error)
     })?;
     outbox.grant(bound);
-    client.record.set_reached(bound);
+    cx.client.record.set_reached(bound);
     Ok(Box::new(Association {
-        key: client.key,
+        key: cx.client.key,
         client_key,
         is_aimed,
         named: is_aimed,
         client_addr,
         inner: Socket::new(inner),
         outer: [None, None],
-        contacts: shared.relay.strict.then(Contacts::default),
+        contacts: cx.shared.relay.strict.then(Contacts::default),
         names: Names::default(),
         permitted: None,
         outbox: *outbox,
@@ -132,22 +132,21 @@ pub(super) fn open<N: Net>(
 /// returns it with the address to announce.
 fn open_inner<N: Net>(
     client_addr: &ClientAddr,
-    client: &Client<N>,
-    shared: &mut Shared<N>,
+    cx: &mut Context<'_, N>,
 ) -> Result<(N::UdpSocket, SocketAddr), Errno> {
-    let mut local = client.peer.stream.local_addr()?;
+    let mut local = cx.client.peer.stream.local_addr()?;
     local.set_port(0);
-    let token = client.token(Role::Inner);
+    let token = cx.client.token(Role::Inner);
     let side = Side::Inner {
         local,
-        client: *client.addr(),
+        client: *cx.client.addr(),
     };
-    let mut inner = shared.net.udp_relay(side, token)?;
+    let mut inner = cx.shared.net.udp_relay(side, token)?;
     if client_addr.is_known() {
         inner.aim(client_addr.heard())?;
     }
     local.set_port(inner.local_addr()?.port());
-    local.set_ip(shared.public_addr(local.ip().to_canonical()));
+    local.set_ip(cx.shared.public_addr(local.ip().to_canonical()));
     Ok((inner, local))
 }
 
@@ -156,8 +155,7 @@ impl<U: UdpSocket> Association<U> {
     pub(super) fn turn<N: Net<UdpSocket = U>>(
         &mut self,
         wake: Wake<'_>,
-        client: &mut Client<N>,
-        shared: &mut Shared<N>,
+        cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
         match wake {
             Wake::Event => {}
@@ -169,22 +167,22 @@ impl<U: UdpSocket> Association<U> {
                 return Ok(Next::Wait);
             }
             Wake::Answer(number, answer) => {
-                self.settle(number, answer, shared);
+                self.settle(number, answer, cx.shared);
                 return Ok(Next::Wait);
             }
         }
-        self.outbox.flush(client)?;
-        discard(client, shared.buffers.scratch())?;
+        self.outbox.flush(cx.client)?;
+        discard(cx.client, cx.shared.buffers.scratch())?;
         self.permitted = None;
-        let heard = self.relay_up(shared) | mem::take(&mut self.named);
-        let delivered = self.relay_down(shared);
+        let heard = self.relay_up(cx.shared) | mem::take(&mut self.named);
+        let delivered = self.relay_down(cx.shared);
         if heard {
-            shared.arm_alarm(self.key, Alarm::Silence);
+            cx.shared.arm_alarm(self.key, Alarm::Silence);
         }
         if heard || delivered {
-            shared.arm(self.key, Class::Udp);
+            cx.shared.arm(self.key, Class::Udp);
         }
-        let more = self.is_ready() || client.peer.ready.readable;
+        let more = self.is_ready() || cx.client.peer.ready.readable;
         Ok(if more { Next::Yield } else { Next::Wait })
     }
 
