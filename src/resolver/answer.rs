@@ -3,8 +3,6 @@
 use crate::wire::dns::{ADDRESSES_MAX, Addresses};
 
 /// What became of a name.
-// Always behind an `Rc`, one for all who wait for it.
-#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Its addresses, 8 per family at most, in the order to try them.
@@ -24,7 +22,7 @@ impl Answer {
         if v6_first {
             families.reverse();
         }
-        let mut found = Addresses::new();
+        let mut found = Addresses::default();
         for place in 0..ADDRESSES_MAX {
             for family in families {
                 if let Some(&addr) = family.get(place) {
@@ -41,7 +39,7 @@ mod tests {
     use super::*;
 
     fn addresses(list: &[&str]) -> Addresses {
-        let mut addresses = Addresses::new();
+        let mut addresses = Addresses::default();
         for addr in list {
             addresses.push(addr.parse().unwrap());
         }

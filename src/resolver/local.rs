@@ -11,8 +11,8 @@ use crate::wire::dns::Addresses;
 pub(super) fn lookup(settings: &DnsSettings, name: &[u8]) -> Option<Answer> {
     let families = settings.families;
     let name = name.strip_suffix(b".").unwrap_or(name);
-    let mut v4 = Addresses::new();
-    let mut v6 = Addresses::new();
+    let mut v4 = Addresses::default();
+    let mut v6 = Addresses::default();
     if is_localhost(name) {
         if families.v4 {
             v4.push(IpAddr::V4(Ipv4Addr::LOCALHOST));

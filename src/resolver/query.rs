@@ -112,7 +112,7 @@ impl<E> Half<E> {
             transport: Transport::Udp,
             edns: true,
             failed: false,
-            addresses: Addresses::new(),
+            addresses: Addresses::default(),
         }
     }
 

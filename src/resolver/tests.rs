@@ -48,7 +48,7 @@ fn client(number: u8) -> ClientKey {
 }
 
 pub(super) fn found(list: &[&str]) -> Answer {
-    let mut addresses = Addresses::new();
+    let mut addresses = Addresses::default();
     for addr in list {
         addresses.push(addr.parse().unwrap());
     }

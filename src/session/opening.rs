@@ -164,8 +164,7 @@ impl<N: Net> Opening<N> {
         }
         match &request.address {
             Address::Ip(addr) => {
-                let mut addresses = Addresses::new();
-                addresses.push(*addr);
+                let addresses = Addresses::from(*addr);
                 self.set_out(request.command, request.port, addresses, cx)
             }
             Address::Name(name) => {
@@ -185,7 +184,7 @@ impl<N: Net> Opening<N> {
             unreachable!("a lookup is cancelled before its session goes on without it");
         };
         match answer {
-            Answer::Found(addresses) => self.set_out(command, port, *addresses, cx),
+            Answer::Found(addresses) => self.set_out(command, port, addresses.clone(), cx),
             Answer::NoSuchName | Answer::Failed => Err(Reason::NoSuchName.into()),
             Answer::TimedOut => Err(Reason::LookupTimeout.into()),
         }

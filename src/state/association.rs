@@ -267,7 +267,7 @@ impl Names {
             return Known::NoRoom;
         }
         let entry = Entry {
-            name: *name,
+            name: name.clone(),
             state: State::Pending(None),
         };
         self.entries[usize::from(place)] = Some(Box::new(entry));

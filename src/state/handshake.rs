@@ -56,11 +56,7 @@ pub enum Stage {
 }
 
 /// What follows from the bytes at hand.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is looked at where it is made, and kept nowhere"
-)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Nothing yet.
     More,
@@ -398,7 +394,7 @@ mod tests {
             for bytewise in [false, true] {
                 let (_, progress, _) = converse(&mut auth, &input(command), bytewise);
                 match expected {
-                    Some(expected) => assert_eq!(progress, expected),
+                    Some(ref expected) => assert_eq!(progress, *expected),
                     None => assert!(matches!(progress, Progress::Done(_))),
                 }
             }

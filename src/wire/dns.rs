@@ -4,7 +4,7 @@
 //! (RFC 6891), and the answer section followed through its CNAMEs. The other sections of an
 //! answer are not looked at. Who is asked, how often and when is `resolver`'s business.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use super::{Reader, Writer};
 
@@ -18,11 +18,8 @@ pub enum Family {
 }
 
 /// At most 16 addresses, in the order they came and none twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Addresses {
-    list: [IpAddr; 2 * ADDRESSES_MAX],
-    len: usize,
-}
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses(Vec<IpAddr>);
 
 /// What a message says about the question that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,7 +210,7 @@ fn follow(message: &[u8], records: Records, family: Family, found: &mut Addresse
             if same_name(message, at, owner) {
                 if record.kind == family.kind() {
                     if let Some(addr) = family.address(record.data)
-                        && found.len < ADDRESSES_MAX
+                        && found.as_slice().len() < ADDRESSES_MAX
                     {
                         found.push(addr);
                     }
@@ -340,39 +337,28 @@ fn same_name(message: &[u8], one: usize, other: usize) -> bool {
 }
 
 impl Addresses {
-    /// An empty list.
-    pub const fn new() -> Self {
-        Self {
-            list: [IpAddr::V4(Ipv4Addr::UNSPECIFIED); 2 * ADDRESSES_MAX],
-            len: 0,
-        }
-    }
-
     /// Appends an address, unless it is there already or the list is full.
     pub fn push(&mut self, addr: IpAddr) {
-        if self.as_slice().contains(&addr) {
-            return;
-        }
-        if let Some(place) = self.list.get_mut(self.len) {
-            *place = addr;
-            self.len += 1;
+        if self.0.len() < 2 * ADDRESSES_MAX && !self.0.contains(&addr) {
+            self.0.push(addr);
         }
     }
 
     /// The addresses, in order.
     pub fn as_slice(&self) -> &[IpAddr] {
-        self.list.get(..self.len).unwrap_or_default()
+        &self.0
     }
 
-    /// Whether there is none.
+    /// Returns `true` if there is none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.0.is_empty()
     }
 }
 
-impl Default for Addresses {
-    fn default() -> Self {
-        Self::new()
+impl From<IpAddr> for Addresses {
+    /// A list of one.
+    fn from(addr: IpAddr) -> Self {
+        Self(vec![addr])
     }
 }
 
@@ -473,7 +459,7 @@ mod tests {
     }
 
     fn answer_to(message: &[u8], id: u16, name: &[u8], family: Family) -> (Verdict, Addresses) {
-        let mut found = Addresses::new();
+        let mut found = Addresses::default();
         let name = wire_name(name, b"").unwrap();
         let verdict = answer(message, id, &name, family, &mut found);
         assert_eq!(verdict == Verdict::Addresses, !found.is_empty());
@@ -489,7 +475,7 @@ mod tests {
     }
 
     fn addresses(list: &[&str]) -> Addresses {
-        let mut addresses = Addresses::new();
+        let mut addresses = Addresses::default();
         for addr in list {
             addresses.push(addr.parse().unwrap());
         }

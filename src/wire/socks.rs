@@ -113,9 +113,7 @@ impl From<u8> for Command {
 }
 
 /// The host of a destination as a client names it.
-// Lives on the stack for the length of a call; a box would cost an allocation instead.
-#[allow(clippy::large_enum_variant)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// ATYP 01 or 04, or a name that is an address in text form.
     Ip(IpAddr),
@@ -124,11 +122,9 @@ pub enum Address {
 }
 
 /// A name that may be resolved: 1 to 253 bytes, none of them a space or a control character.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Name {
-    len: u8,
-    bytes: [u8; NAME_MAX],
-}
+// Boxed, because requests are moved more often than named.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Name(Box<[u8]>);
 
 impl Name {
     /// Checks a name. Bytes above 0x7f are allowed: the name server decides what they mean.
@@ -136,30 +132,15 @@ impl Name {
     /// Errors: [`Malformed::Name`].
     pub fn new(text: &[u8]) -> Result<Self, Malformed> {
         let no_name_byte = |byte: &u8| *byte <= b' ' || *byte == 0x7f;
-        if text.is_empty() || text.iter().any(no_name_byte) {
+        if !(1..=NAME_MAX).contains(&text.len()) || text.iter().any(no_name_byte) {
             return Err(Malformed::Name);
         }
-        let mut bytes = [0; NAME_MAX];
-        let head = bytes.get_mut(..text.len()).ok_or(Malformed::Name)?;
-        head.copy_from_slice(text);
-        let len = u8::try_from(text.len()).map_err(|_| Malformed::Name)?;
-        Ok(Self { len, bytes })
+        Ok(Self(text.into()))
     }
 
     /// The name as it was sent.
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len.into()).unwrap_or_default()
-    }
-
-    /// The address, if the name is one in text form (`1.2.3.4`, `::1`, `[::1]`): clients like
-    /// Chromium send every address as a name.
-    fn literal(&self) -> Option<IpAddr> {
-        let text = str::from_utf8(self.as_bytes()).ok()?;
-        let addr = match text.strip_prefix('[') {
-            Some(inner) => inner.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?.into(),
-            None => text.parse::<IpAddr>().ok()?,
-        };
-        Some(addr.to_canonical())
+        &self.0
     }
 }
 
@@ -170,7 +151,7 @@ impl std::fmt::Debug for Name {
 }
 
 /// A request (RFC 1928 §4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// CMD.
     pub command: Command,
@@ -222,12 +203,22 @@ impl Address {
     ///
     /// Errors: [`Malformed::Name`].
     pub(super) fn parse(text: &[u8]) -> Result<Self, Malformed> {
-        let name = Name::new(text)?;
-        Ok(match name.literal() {
+        Ok(match literal(text) {
             Some(addr) => Self::Ip(addr),
-            None => Self::Name(name),
+            None => Self::Name(Name::new(text)?),
         })
     }
+}
+
+/// The address, if `text` is one in text form (`1.2.3.4`, `::1`, `[::1]`): clients like Chromium
+/// send every address as a name.
+fn literal(text: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(text).ok()?;
+    let addr = match text.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?.into(),
+        None => text.parse::<IpAddr>().ok()?,
+    };
+    Some(addr.to_canonical())
 }
 
 /// REP, how a request ended (RFC 1928 §6).
@@ -345,15 +336,11 @@ mod tests {
     #[test]
     fn literals_sent_as_names_are_addresses() {
         for (text, addr) in [("1.2.3.4", "1.2.3.4"), ("::1", "::1"), ("[::1]", "::1")] {
-            let literal = Name::new(text.as_bytes()).unwrap().literal();
+            let literal = literal(text.as_bytes());
             assert_eq!(literal, Some(addr.parse().unwrap()));
         }
         for text in ["127.1", "0x7f000001", "[1.2.3.4]", "1.2.3.4.", "[::1"] {
-            assert_eq!(
-                Name::new(text.as_bytes()).unwrap().literal(),
-                None,
-                "{text}"
-            );
+            assert_eq!(literal(text.as_bytes()), None, "{text}");
         }
     }
 

@@ -48,7 +48,7 @@ pub enum Dropped {
 }
 
 /// The header of a datagram from a client: its destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// DST.ADDR. An address sent as a name is an address, a v4-mapped one is the IPv4 address.
     pub address: Address,

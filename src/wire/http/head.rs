@@ -17,7 +17,7 @@ pub const HEAD_MAX: usize = 8192;
 pub const FIELDS_MAX: usize = 100;
 
 /// A request head. Not printable: its fields may hold a password.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Head<'a> {
     /// The number of its bytes, with the empty line.
     pub len: usize,
@@ -65,8 +65,8 @@ impl<'a> Head<'a> {
             if line.is_empty() {
                 return Ok(Some(Self {
                     len: window.len() - after.len(),
-                    request: request_line.request,
                     body: facts.body(&request_line)?,
+                    request: request_line.request,
                     path: request_line.path,
                     method: request_line.method,
                     version: request_line.version,
@@ -272,7 +272,7 @@ mod tests {
                        Proxy-Connection: Keep-Alive\r\n\r\n";
 
     /// What a request wants.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq)]
     enum Target<'a> {
         Tunnel {
             address: Address,
