@@ -29,7 +29,6 @@ use crate::config::dns::DnsSettings;
 use crate::net::{Errno, Event, Millis, NEVER, Net};
 use crate::state::access::ClientKey;
 use crate::state::slots::{Key, Role, Token};
-use crate::wire::dns::QUERY_MAX;
 
 /// Sums since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -353,10 +352,9 @@ fn open<N: Net>(
     let mut id = [0; 2];
     // Whatever the reason, it is not the server's fault.
     net.random(&mut id).map_err(|_| Errno::EIO)?;
-    let mut out = [0; QUERY_MAX];
-    let message = query.message(half, u16::from_be_bytes(id), &mut out);
+    let message = query.message(half, u16::from_be_bytes(id));
     let (server, transport) = query.server(half);
-    Exchange::open(net, server, transport, token, message)
+    Exchange::open(net, server, transport, token, &message)
 }
 
 #[cfg(test)]

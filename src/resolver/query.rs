@@ -10,7 +10,7 @@ use super::answer::Answer;
 use crate::config::dns::DnsSettings;
 use crate::net::{Millis, NEVER};
 use crate::state::access::ClientKey;
-use crate::wire::dns::{self, Addresses, Family, QUERY_MAX, Verdict};
+use crate::wire::dns::{self, Addresses, Family, Verdict};
 
 /// How long the second family is waited for once the first has brought addresses (RFC 8305 §3,
 /// "Resolution Delay").
@@ -217,17 +217,11 @@ impl<E> Query<E> {
         (self.settings.servers[half.server], half.transport)
     }
 
-    /// Writes the question of this half, with an id that nobody can predict, and keeps the id.
-    pub(super) fn message<'a>(
-        &mut self,
-        half: usize,
-        id: u16,
-        out: &'a mut [u8; QUERY_MAX],
-    ) -> &'a [u8] {
+    /// Returns the question of this half, with an id that nobody can predict, and keeps the id.
+    pub(super) fn message(&mut self, half: usize, id: u16) -> Vec<u8> {
         let half = &mut self.halves[half];
         half.id = id;
-        let len = dns::query(out, id, &self.candidate, half.family, half.edns);
-        &out[..len.expect("a query is 282 bytes at most")]
+        dns::query(id, &self.candidate, half.family, half.edns)
     }
 
     /// Starts the time in which the answer to this half has to come.
@@ -418,8 +412,7 @@ mod tests {
                     continue;
                 }
                 self.id = self.id.wrapping_add(0x3b1d);
-                let mut out = [0; QUERY_MAX];
-                let message = self.query.message(half, self.id, &mut out).to_vec();
+                let message = self.query.message(half, self.id);
                 let (server, transport) = self.query.server(half);
                 let exchange = Some(Rc::clone(&self.exchange));
                 self.query.set_asked(half, exchange, self.now);

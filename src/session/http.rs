@@ -15,9 +15,7 @@ use crate::state::access::ClientKey;
 use crate::state::auth::{Auth, Trust};
 use crate::state::clients::{Clients, Table};
 use crate::state::handshake::Refuse;
-use crate::wire::http::{
-    BodyMeter, FORWARDED_MAX, HEAD_MAX, Head, LOGIN_MAX, MalformedBody, Status,
-};
+use crate::wire::http::{BodyMeter, HEAD_MAX, Head, LOGIN_MAX, MalformedBody, Status};
 use crate::wire::socks::Request;
 
 /// Bytes for a target that may wait outside of the table of heads until there is a connection:
@@ -139,11 +137,8 @@ impl HttpRequest {
             }
         };
         record.set_user(user);
-        if head.path.is_some() {
-            let mut room = [0; FORWARDED_MAX];
-            let written = head.write_forwarded(&mut room);
-            let len = written.ok_or(Refuse::Status(Status::HeaderFieldsTooLarge))?;
-            self.forwarded = room[..len].into();
+        if let Some(forwarded) = head.forwarded() {
+            self.forwarded = forwarded.into();
             self.meter = Some(BodyMeter::new(head.body));
         }
         self.start = head.len;

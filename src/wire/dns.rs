@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use super::{Reader, Writer};
+use super::Reader;
 
 /// Which addresses are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +42,6 @@ pub enum Verdict {
 
 /// Addresses kept of one answer: as many as a client would ever wait to see tried.
 pub const ADDRESSES_MAX: usize = 8;
-
-/// The longest query is 282 bytes: header 12, name 255, type and class 4, OPT 11. 512 is what
-/// every server takes without EDNS (RFC 1035 §4.2.1).
-pub const QUERY_MAX: usize = 512;
 
 /// RFC 1035 §3.1, the root's zero included.
 const NAME_MAX: usize = 255;
@@ -125,24 +121,13 @@ pub fn wire_name(name: &[u8], domain: &[u8]) -> Option<Vec<u8>> {
     (wire.len() <= NAME_MAX).then_some(wire)
 }
 
-/// Writes a query for a [`wire_name`] that asks for recursion; its length, [`QUERY_MAX`] at
-/// most.
-pub fn query(
-    out: &mut [u8; QUERY_MAX],
-    id: u16,
-    name: &[u8],
-    family: Family,
-    edns: bool,
-) -> Option<usize> {
+/// A query for a [`wire_name`] that asks for recursion; 282 bytes at most: header 12, name 255,
+/// type and class 4, OPT 11.
+pub fn query(id: u16, name: &[u8], family: Family, edns: bool) -> Vec<u8> {
     let [id_high, id_low] = id.to_be_bytes();
     let header = [id_high, id_low, RD, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)];
     let opt: &[u8] = if edns { &OPT_RECORD } else { &[] };
-    let mut writer = Writer::new(out);
-    writer.put(&header);
-    writer.put(name);
-    writer.put(&family.kind());
-    writer.put(opt);
-    writer.written()
+    [&header, name, &family.kind(), opt].concat()
 }
 
 /// Judges a message that came to the socket of a query; its addresses are added to `found`.
@@ -444,18 +429,11 @@ mod tests {
     const NAME: &[u8] = b"www.Example.org";
 
     fn asked(family: Family) -> Vec<u8> {
-        let mut out = [0; QUERY_MAX];
-        let len = query_dotted(&mut out, 0x1234, NAME, family).unwrap();
-        out[..len].to_vec()
+        query_dotted(0x1234, NAME, family).unwrap()
     }
 
-    fn query_dotted(
-        out: &mut [u8; QUERY_MAX],
-        id: u16,
-        name: &[u8],
-        family: Family,
-    ) -> Option<usize> {
-        query(out, id, &wire_name(name, b"")?, family, true)
+    fn query_dotted(id: u16, name: &[u8], family: Family) -> Option<Vec<u8>> {
+        Some(query(id, &wire_name(name, b"")?, family, true))
     }
 
     fn answer_to(message: &[u8], id: u16, name: &[u8], family: Family) -> (Verdict, Addresses) {
@@ -497,13 +475,12 @@ mod tests {
         let label = "a".repeat(63);
         let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
         assert_eq!(longest.len(), 253);
-        let mut out = [0; QUERY_MAX];
-        let query = |name: &[u8], out: &mut _| query_dotted(out, 1, name, Family::A);
-        assert_eq!(query(longest.as_bytes(), &mut out), Some(282));
-        assert!(query(b"a.", &mut out).is_some());
+        let query = |name: &[u8]| query_dotted(1, name, Family::A);
+        assert_eq!(query(longest.as_bytes()).unwrap().len(), 282);
+        assert!(query(b"a.").is_some());
         let too_long = format!("{longest}a");
         for name in ["", ".", "a..", "a..b", ".a", &"a".repeat(64), &too_long] {
-            assert_eq!(query(name.as_bytes(), &mut out), None, "{name}");
+            assert_eq!(query(name.as_bytes()), None, "{name}");
         }
     }
 
@@ -626,11 +603,10 @@ mod tests {
 
         #[test]
         fn any_name_is_asked_or_refused(name in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let mut out = [0; QUERY_MAX];
-            let written = query_dotted(&mut out, 1, &name, Family::A);
-            if let Some(len) = written {
-                prop_assert_eq!(len, 12 + name.strip_suffix(b".").unwrap_or(&name).len() + 17);
-                let message = reply(&out[..len], 0, &["192.0.2.1"]);
+            if let Some(query) = query_dotted(1, &name, Family::A) {
+                let labels = name.strip_suffix(b".").unwrap_or(&name).len();
+                prop_assert_eq!(query.len(), 12 + labels + 17);
+                let message = reply(&query, 0, &["192.0.2.1"]);
                 if !name.contains(&0) {
                     let (verdict, _) = answer_to(&message, 1, &name, Family::A);
                     prop_assert_eq!(verdict, Verdict::Addresses);

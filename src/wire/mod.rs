@@ -87,41 +87,6 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// A cursor that writes into a bounded space.
-struct Writer<'a> {
-    out: &'a mut [u8],
-    len: usize,
-    /// Something did not fit.
-    is_cut: bool,
-}
-
-impl<'a> Writer<'a> {
-    fn new(out: &'a mut [u8]) -> Self {
-        Self {
-            out,
-            len: 0,
-            is_cut: false,
-        }
-    }
-
-    /// Appends `bytes`, all or none of them. [`Self::written`] tells whether everything did fit.
-    fn put(&mut self, bytes: &[u8]) {
-        let end = self.len + bytes.len();
-        match self.out.get_mut(self.len..end) {
-            Some(space) => {
-                space.copy_from_slice(bytes);
-                self.len = end;
-            }
-            None => self.is_cut = true,
-        }
-    }
-
-    /// The number of bytes written; `None` if something did not fit.
-    fn written(&self) -> Option<usize> {
-        (!self.is_cut).then_some(self.len)
-    }
-}
-
 /// Parses a decimal number, as [`number`] does.
 pub fn decimal(text: &[u8]) -> Option<u64> {
     number(text, 10)

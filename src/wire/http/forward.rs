@@ -4,13 +4,7 @@
 //! client is added: no Via, no X-Forwarded-For, no Forwarded. Those that it sent itself stay.
 
 use super::fields::{Field, is_one_of};
-use super::head::{HEAD_MAX, Head};
-use crate::wire::Writer;
-
-/// The most bytes of a head that is written, rounded up. It is 121 bytes longer than the
-/// client's at most: `/` and the blank behind `Host:` 2, `Connection: close` with its line end
-/// 19, the blank behind each of 100 colons.
-pub const FORWARDED_MAX: usize = HEAD_MAX + 128;
+use super::head::Head;
 
 /// Fields that are not passed on, besides those named `Proxy-…`: Host, which is written anew, and
 /// those of one connection (RFC 9110 §7.6.1). Transfer-Encoding and Trailer are not among them,
@@ -18,29 +12,24 @@ pub const FORWARDED_MAX: usize = HEAD_MAX + 128;
 const REMOVED: [&[u8]; 5] = [b"Host", b"Connection", b"Keep-Alive", b"TE", b"Upgrade"];
 
 impl Head<'_> {
-    /// Writes the head in origin-form to the start of `out`, with the Host of the target and
-    /// `Connection: close`. Returns its length in bytes, or `None` if it does not fit or if the
-    /// request is a CONNECT.
+    /// Returns the head in origin-form, with the Host of the target and `Connection: close`;
+    /// `None` if the request is a CONNECT. It is 121 bytes longer than the client's at most: `/`
+    /// and the blank behind `Host:` 2, `Connection: close` with its line end 19, the blank behind
+    /// each of 100 colons.
     ///
     /// The version stays the client's, because the answer is passed on as it is: a client of
     /// HTTP/1.0 must get one that it can read (RFC 9112 §6.1).
-    pub fn write_forwarded(&self, out: &mut [u8]) -> Option<usize> {
+    pub fn forwarded(&self) -> Option<Vec<u8>> {
         let path = self.path?;
-        let slash: &[u8] = if path.first() == Some(&b'?') {
-            b"/"
+        let blank: &[u8] = if path.first() == Some(&b'?') {
+            b" /"
         } else {
-            b""
+            b" "
         };
-        let mut writer = Writer::new(out);
-        writer.put(self.method);
-        writer.put(b" ");
-        writer.put(slash);
-        writer.put(path);
-        writer.put(b" ");
-        writer.put(self.version);
-        writer.put(b"\r\nHost: ");
-        writer.put(self.authority);
-        writer.put(b"\r\n");
+        let (version, authority) = (self.version, self.authority);
+        let first = [self.method, blank, path, b" ", version, b"\r\n"];
+        let mut head = first.concat();
+        head.extend([b"Host: ", authority, b"\r\n"].concat());
         // The options of Connection fields name fields of this connection.
         let mut options = Vec::new();
         for field in self.fields {
@@ -53,14 +42,11 @@ impl Head<'_> {
                 || options.iter().any(|list| is_one_of(field.name(), list))
                 || is_of_proxy(&field);
             if !is_removed {
-                writer.put(field.name());
-                writer.put(b": ");
-                writer.put(field.value);
-                writer.put(b"\r\n");
+                head.extend([field.name(), b": ", field.value, b"\r\n"].concat());
             }
         }
-        writer.put(b"Connection: close\r\n\r\n");
-        writer.written()
+        head.extend(b"Connection: close\r\n\r\n");
+        Some(head)
     }
 }
 
@@ -74,13 +60,12 @@ fn is_of_proxy(field: &Field<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::http::head::HEAD_MAX;
     use proptest::prelude::*;
 
     fn forwarded(text: &str) -> String {
-        let mut out = [0; FORWARDED_MAX];
         let head = Head::parse(text.as_bytes()).ok().unwrap().unwrap();
-        let len = head.write_forwarded(&mut out).unwrap();
-        String::from_utf8(out[..len].to_vec()).unwrap()
+        String::from_utf8(head.forwarded().unwrap()).unwrap()
     }
 
     /// What is left of fields besides Host and Connection.
@@ -176,23 +161,17 @@ mod tests {
     fn a_tunnels_head_is_not_forwarded() {
         let text = b"CONNECT a:1 HTTP/1.0\r\n\r\n";
         let head = Head::parse(text).ok().unwrap().unwrap();
-        assert_eq!(head.write_forwarded(&mut [0; FORWARDED_MAX]), None);
+        assert_eq!(head.forwarded(), None);
     }
 
     #[test]
-    fn the_head_that_grows_most_fits_and_no_space_is_overrun() {
+    fn the_head_that_grows_most_is_121_bytes_longer() {
         let first = "A http://a?";
         let fields = " HTTP/1.0\r\n".to_owned() + &"B:\r\n".repeat(100) + "\r\n";
         let query = "q".repeat(HEAD_MAX - first.len() - fields.len());
         let text = format!("{first}{query}{fields}");
         let written = forwarded(&text);
         assert_eq!((text.len(), written.len()), (HEAD_MAX, HEAD_MAX + 121));
-        let head = Head::parse(text.as_bytes()).ok().unwrap().unwrap();
-        let mut out = vec![0; written.len()];
-        assert_eq!(head.write_forwarded(&mut out), Some(written.len()));
-        for len in [0, 1, 100, written.len() - 1] {
-            assert_eq!(head.write_forwarded(&mut out[..len]), None);
-        }
     }
 
     proptest! {

@@ -15,7 +15,6 @@ mod login;
 mod status;
 
 pub use body::{Body, BodyMeter, MalformedBody};
-pub use forward::FORWARDED_MAX;
 pub use head::{FIELDS_MAX, HEAD_MAX, Head};
 pub use login::LOGIN_MAX;
 pub use status::Status;
