@@ -1,4 +1,4 @@
-//! Addresses on their way into the system and out of it: std's form and the kernel's.
+//! Addresses in the form of the standard library and in that of the kernel.
 
 use std::net::{SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
@@ -7,14 +7,12 @@ use nix::sys::socket::{self, SockaddrStorage};
 
 use crate::net::Errno;
 
-/// The kernel's form.
-#[inline(never)]
+/// The kernel's form of an address.
 pub(super) fn storage(addr: &SocketAddr) -> SockaddrStorage {
     (*addr).into()
 }
 
-/// std's form; `None` for what is no address of IP.
-#[inline(never)]
+/// The standard library's form of an address; `None` if it is not one of IP.
 pub(super) fn read(addr: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = addr.as_sockaddr_in() {
         return Some(SocketAddr::from((v4.ip(), v4.port())));
@@ -24,12 +22,12 @@ pub(super) fn read(addr: &SockaddrStorage) -> Option<SocketAddr> {
     Some(SocketAddrV6::new(ip, port, 0, scope).into())
 }
 
-/// What a call has come with.
+/// The address that a system call has returned.
 pub(super) fn of(result: Result<SockaddrStorage, Errno>) -> Result<SocketAddr, Errno> {
     read(&result?).ok_or(Errno::EAFNOSUPPORT)
 }
 
-/// The address of this end of a socket.
+/// The local address of a socket.
 pub(super) fn local(socket: &impl AsFd) -> Result<SocketAddr, Errno> {
     of(socket::getsockname(socket.as_fd().as_raw_fd()))
 }
@@ -39,7 +37,7 @@ pub(super) fn bind(socket: &impl AsFd, addr: &SocketAddr) -> Result<(), Errno> {
     socket::bind(socket.as_fd().as_raw_fd(), &storage(addr))
 }
 
-/// Connects a socket, or begins to.
+/// Connects a socket. A non-blocking one of TCP only begins to connect.
 pub(super) fn connect(socket: &impl AsFd, addr: &SocketAddr) -> Result<(), Errno> {
     socket::connect(socket.as_fd().as_raw_fd(), &storage(addr))
 }

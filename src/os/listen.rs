@@ -1,4 +1,5 @@
-//! Listeners: which addresses, one port for all, and waiting for what is not there yet.
+//! Listeners: their addresses, one free port for all of them, and waiting for addresses that are
+//! not there yet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -15,24 +16,24 @@ use crate::log::{Level, log};
 use crate::net::{Errno, Signal};
 use crate::sys::{self, Signals};
 
-/// The kernel cuts it to net.core.somaxconn. Many, because clients wait here while all
-/// sessions are in use.
+/// The length of the queue of connections; the kernel limits it to net.core.somaxconn. A long
+/// one, because clients wait there while all sessions are in use.
 const BACKLOG: i32 = 1024;
 
-/// The same for a BIND: the peer, and strangers who come before it.
+/// The same for a BIND: its peer, and others that connect before it.
 const PEER_BACKLOG: i32 = 8;
 
-/// How many ports of --relay-ports are tried for one listener: with half of the range taken,
-/// one in billions fails.
+/// The number of ports of --relay-ports that are tried for one listener: with half of the range
+/// taken, one listener in billions finds none.
 const RELAY_PORTS_TRIED_MAX: u32 = 32;
 
-/// How often an address that is not there yet is tried again.
+/// The time until an address that is not there yet is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
-/// How many free ports are tried for one that is free on all addresses.
+/// The number of free ports that are tried until one is free on all addresses.
 const PORTS_TRIED_MAX: usize = 16;
 
-/// Opens all listeners, or none.
+/// Opens all listeners, or none. With --retry-listen it waits for what may pass by itself.
 pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener>, OpenError> {
     let mut listeners = Vec::new();
     let mut tried = 0;
@@ -54,7 +55,7 @@ pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener
         tried = 0;
         match signals.wait(RETRY_EVERY) {
             Some(Signal::Stop) => return Err(OpenError::Stopped),
-            // What it is about has been read before: the server hears of it once there is one.
+            // The files have been read already: the server gets the signal once it runs.
             Some(Signal::Reload) => reload = true,
             Some(Signal::Report) | None => {}
         }
@@ -65,7 +66,8 @@ pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener
     Ok(listeners)
 }
 
-/// Opens all of them once. Of 0.0.0.0 and :: one is enough, where the system has no other.
+/// Tries to open all of them. If no address is given, one of 0.0.0.0 and :: is enough: the system
+/// may have one family only.
 fn open_once(config: &Config, listeners: &mut Vec<TcpListener>) -> Result<(), OpenError> {
     let mut free_port = 0;
     let mut outcome = Ok(());
@@ -90,7 +92,7 @@ fn open_once(config: &Config, listeners: &mut Vec<TcpListener>) -> Result<(), Op
     }
 }
 
-/// Where to listen.
+/// The addresses to listen on.
 fn addresses(config: &Config) -> Result<Vec<SocketAddr>, OpenError> {
     let mut addrs = Vec::new();
     if config.listen.is_empty() {
@@ -107,7 +109,8 @@ fn addresses(config: &Config) -> Result<Vec<SocketAddr>, OpenError> {
         };
         let others = addrs.len();
         for interface in sys::interfaces::interfaces() {
-            // A link-local address needs a scope, which clients seldom give; the others do.
+            // A link-local address needs a scope, which clients seldom give. The other addresses
+            // of the interface are enough.
             if interface.name == *name && !is_link_local(interface.addr) {
                 addrs.push(SocketAddr::new(interface.addr, port));
             }
@@ -123,12 +126,13 @@ fn is_link_local(addr: IpAddr) -> bool {
     matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local())
 }
 
-/// A listener for the one peer of a BIND.
+/// A listener for the peer of a BIND, at a port of the range `ports` or at any.
 pub(super) fn for_peer(
     addr: IpAddr,
     ports: Option<(u16, u16)>,
     random: u16,
-    (mark, peer_ms): (Option<u32>, u32),
+    mark: Option<u32>,
+    peer_ms: u32,
 ) -> Result<TcpListener, Errno> {
     at_free_port(ports, random, RELAY_PORTS_TRIED_MAX, |port| {
         let addr = SocketAddr::new(addr, port);
@@ -136,7 +140,8 @@ pub(super) fn for_peer(
     })
 }
 
-/// One listener. Port 0 becomes the number that the first of them was given.
+/// Opens one listener. If its port is 0, the kernel picks one for the first listener, and the
+/// others get the same, which is kept in `free_port`.
 fn open_one(
     mut addr: SocketAddr,
     free_port: &mut u16,
@@ -167,21 +172,21 @@ fn listen_at(
 ) -> Result<TcpListener, Errno> {
     let socket = create(&addr, SockType::Stream)?;
     if addr.is_ipv6() {
-        // So that 0.0.0.0 and :: stand side by side.
+        // So that there can be a listener at 0.0.0.0 and one at ::.
         setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
     }
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     if let Some(mark) = mark {
-        // Inherited as well: what goes back to the peer of a BIND goes out marked.
+        // Inherited by the connection: packets to the peer of a BIND are marked.
         setsockopt(&socket, sockopt::Mark, &mark)?;
     }
     if reuseport {
         setsockopt(&socket, sockopt::ReusePort, &true)?;
     }
-    // Inherited by the connections: no system call for them later.
+    // Inherited by the connections, which saves system calls for each of them.
     set_tcp_options(&socket, peer_ms)?;
     address::bind(&socket, &addr)?;
-    // nix allows no more than SOMAXCONN of the headers, which is 128 in musl's.
+    // Not by nix, which limits it to SOMAXCONN, and that is 128 in the headers of musl.
     SockRef::from(&socket).listen(backlog).map_err(errno)?;
     Ok(TcpListener::from_std(socket.into()))
 }

@@ -12,18 +12,19 @@ use super::address;
 use crate::config::Outgoing;
 use crate::net::{Errno, Purpose};
 
-/// How much unsent data the kernel takes for one connection before it says "full". Without it
-/// a client that never reads holds 3 to 5 MiB of kernel memory; with it a fifth, as fast.
+/// The number of unsent bytes up to which the kernel takes more for one connection. Without this
+/// limit a client that never reads holds 3 to 5 MiB of kernel memory, with it a fifth of that, at
+/// the same speed.
 const NOTSENT_LOWAT_BYTES: u32 = 128 * 1024;
 
-/// Keepalive: seconds of silence before the first probe, between probes, and how many go
-/// unanswered. An idle peer that vanished is found in two minutes, and NAT entries on the way stay
-/// alive.
+/// Keepalive: the seconds of silence before the first probe, the seconds between probes, and the
+/// number of probes without an answer. An idle peer that is gone is found in two minutes, and NAT
+/// entries on the way are kept.
 const KEEPALIVE_IDLE: u32 = 60;
 const KEEPALIVE_INTERVAL: u32 = 15;
 const KEEPALIVE_RETRIES: u32 = 4;
 
-/// Options of every TCP connection. Set on a listener they are inherited by what it accepts.
+/// Sets the options of every TCP connection. Connections inherit those of their listener.
 pub(super) fn set_tcp_options(socket: &OwnedFd, peer_ms: u32) -> Result<(), Errno> {
     setsockopt(socket, sockopt::TcpNoDelay, &true)?;
     // Urgent bytes (FTP's ABOR, telnet's Synch) stay in their place in the stream.
@@ -32,9 +33,9 @@ pub(super) fn set_tcp_options(socket: &OwnedFd, peer_ms: u32) -> Result<(), Errn
     setsockopt(socket, sockopt::TcpKeepIdle, &KEEPALIVE_IDLE)?;
     setsockopt(socket, sockopt::TcpKeepInterval, &KEEPALIVE_INTERVAL)?;
     setsockopt(socket, sockopt::TcpKeepCount, &KEEPALIVE_RETRIES)?;
-    // Old kernels and emulators lack some of these; a connection is worth more than they are.
+    // Old kernels and emulators lack some of these: errors are ignored.
     if peer_ms > 0 {
-        // In place of the number of probes above, too (tcp(7)).
+        // It overrides the number of probes above (tcp(7)).
         let _ = setsockopt(socket, sockopt::TcpUserTimeout, &peer_ms);
     }
     let _ = SockRef::from(socket).set_tcp_notsent_lowat(NOTSENT_LOWAT_BYTES);
@@ -60,8 +61,8 @@ pub(super) fn connect(
     }
 }
 
-/// What `take` makes of a port of the range that is not in use: `tries_max` are tried in turn,
-/// from a random one on. Without a range the kernel picks (port 0).
+/// Calls `take` with ports of the range in turn, from a random one on, until one is not in use
+/// or `tries_max` have been tried. Without a range the kernel picks the port (port 0).
 pub(super) fn at_free_port<T>(
     ports: Option<(u16, u16)>,
     random: u16,
@@ -69,21 +70,20 @@ pub(super) fn at_free_port<T>(
     mut take: impl FnMut(u16) -> Result<T, Errno>,
 ) -> Result<T, Errno> {
     let (first, last) = ports.unwrap_or((0, 0));
-    let count = u32::from(last.saturating_sub(first)) + 1;
-    let mut result = Err(Errno::EADDRINUSE);
+    let count = u32::from(last - first) + 1;
     for step in 0..count.min(tries_max) {
         let offset = (u32::from(random) + step) % count;
-        let port = u16::try_from(u32::from(first) + offset).unwrap_or(last);
-        result = take(port);
-        if !matches!(result, Err(Errno::EADDRINUSE)) {
-            break;
+        let port = u32::from(first) + offset;
+        match take(u16::try_from(port).expect("a port of the range")) {
+            Err(Errno::EADDRINUSE) => {}
+            result => return result,
         }
     }
-    result
+    Err(Errno::EADDRINUSE)
 }
 
-/// The local address that the way to `to` starts from: what the kernel picks for a UDP socket
-/// that is connected there. Nothing is sent.
+/// The local address of packets to `to`: the one that the kernel picks for a UDP socket that is
+/// connected there. Nothing is sent.
 pub(super) fn route(to: IpAddr, outgoing: &Outgoing) -> Result<IpAddr, Errno> {
     // Any port will do.
     let to = &SocketAddr::new(to, 9);
@@ -121,7 +121,7 @@ pub(super) fn create(addr: &SocketAddr, kind: SockType) -> Result<OwnedFd, Errno
     socket(family, kind, flags, None)
 }
 
-/// fwmark, for everything that goes out. A name server on this machine is not "out".
+/// Sets the fwmark of outgoing packets, except those to a name server on this machine.
 pub(super) fn set_mark(
     socket: &OwnedFd,
     to: &SocketAddr,
@@ -135,7 +135,7 @@ pub(super) fn set_mark(
     }
 }
 
-/// The device of everything that goes out but to name servers.
+/// Sets the device of outgoing packets. Not for sockets to name servers.
 pub(super) fn set_device(socket: &OwnedFd, outgoing: &Outgoing) -> Result<(), Errno> {
     match &outgoing.device {
         Some(device) => setsockopt(socket, sockopt::BindToDevice, &OsString::from(device)),
@@ -143,7 +143,7 @@ pub(super) fn set_device(socket: &OwnedFd, outgoing: &Outgoing) -> Result<(), Er
     }
 }
 
-/// Source address and device of a tunnel.
+/// Sets source address and device of a tunnel.
 fn bind(socket: &OwnedFd, to: &SocketAddr, outgoing: &Outgoing) -> Result<(), Errno> {
     set_device(socket, outgoing)?;
     let source: Option<IpAddr> = match to {
@@ -151,7 +151,7 @@ fn bind(socket: &OwnedFd, to: &SocketAddr, outgoing: &Outgoing) -> Result<(), Er
         SocketAddr::V6(_) => outgoing.v6.map(IpAddr::V6),
     };
     let Some(source) = source else { return Ok(()) };
-    // Without it every connect would use up a port of its own, TIME_WAIT included.
+    // Otherwise every connection would occupy a local port for itself, in TIME_WAIT too.
     let _ = setsockopt(socket, sockopt::IpBindAddressNoPort, &true);
     address::bind(socket, &SocketAddr::new(source, 0))
 }

@@ -1,7 +1,8 @@
 //! The sockets of UDP associations, and the calls that move their datagrams in batches.
 //!
-//! nix resets neither the length of an address nor, once it has sent, where an address is to be
-//! put: headers that have sent must never receive, and each family receives with its own.
+//! nix resets neither the length of an address nor, after sending, the pointer to where an address
+//! is to be written. So headers that were used to send are never used to receive, and there are
+//! headers of their own to receive for each family.
 
 use std::array;
 use std::io::{IoSlice, IoSliceMut};
@@ -19,11 +20,11 @@ use crate::config::Outgoing;
 use crate::net::{Errno, Purpose};
 use crate::state::batch::{BATCH_MAX, Batch};
 
-/// How many ports of a range are tried. As many as there can be associations, so that a free
-/// one is found in any range that nobody else uses.
+/// The number of ports of a range that are tried: as many as there can be associations, so that a
+/// free one is found in any range that no other program uses.
 const PORTS_TRIED_MAX: u32 = 1024;
 
-/// What the kernel is handed with a batch, kept from call to call: 3 KiB each.
+/// The message headers for the kernel, kept from call to call: 3 KiB each.
 #[derive(Debug)]
 pub(super) struct Headers {
     from_v4: MultiHeaders<SockaddrStorage>,
@@ -41,8 +42,8 @@ impl Headers {
     }
 }
 
-/// A socket at `local`, with a port of `ports` or any, that hears `client` alone. Linux takes
-/// port 0 of a peer as "any port of that address".
+/// A socket at `local`, with a port of the range `ports` or any, that receives from the address of
+/// `client` only: Linux takes port 0 of a peer as any port.
 pub(super) fn inner(
     local: SocketAddr,
     client: SocketAddr,
@@ -78,7 +79,7 @@ pub(super) fn outer(is_v6: bool, outgoing: &Outgoing) -> Result<UdpSocket, Errno
     Ok(UdpSocket::from_std(socket.into()))
 }
 
-/// Receives a batch at most.
+/// Receives at most a batch. Returns the number of datagrams.
 pub(super) fn receive(
     headers: &mut Headers,
     socket: &UdpSocket,
@@ -90,8 +91,8 @@ pub(super) fn receive(
     } else {
         &mut headers.from_v4
     };
-    // Source, length, cut: noted once the batch's memory is free again. The kernel names the
-    // source of every datagram; one without would be nobody's.
+    // Source, length, and whether it was cut: set in the batch once its memory is not borrowed any
+    // more. The kernel returns the source of every datagram.
     let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let mut arrived = [(nobody, 0, true); BATCH_MAX];
     let mut count = 0;
@@ -116,8 +117,8 @@ pub(super) fn receive(
     Ok(count)
 }
 
-/// Sends the datagrams of these numbers, each to its address or all to whom the socket is
-/// aimed at; how many of them, from the first.
+/// Sends the datagrams with these numbers: each to its address, or all to the peer of the socket
+/// if it is connected (`is_aimed`). Returns how many were sent, from the first on.
 pub(super) fn send(
     headers: &mut Headers,
     socket: &UdpSocket,
