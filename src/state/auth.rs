@@ -1,5 +1,4 @@
-//! Everything that decides whether a client gets in, put together: rules, users, and what is
-//! remembered of those who have tried.
+//! Authentication: access rules, users, and what is remembered of earlier logins.
 
 use std::net::IpAddr;
 
@@ -28,16 +27,15 @@ pub struct Auth {
     users: Users,
     failures: Failures,
     remembered: Remembered,
-    /// Whether users are configured at all. Not whether there are any: a users file that has
-    /// become empty lets nobody in.
+    /// Users are configured, even if there are none: with an empty users file nobody can log in.
     credentials: bool,
     auth_once: bool,
-    /// What is spoken beside SOCKS5 CONNECT.
+    /// The protocols that are switched on.
     pub protocols: Protocols,
 }
 
 impl Auth {
-    /// An `Auth` with these rules and users, nobody remembered.
+    /// An `Auth` with these rules and users that remembers no login.
     pub fn new(
         access: Access,
         users: Users,
@@ -56,12 +54,12 @@ impl Auth {
         }
     }
 
-    /// Whether a client that is not trusted has to show a password.
+    /// Returns `true` if a client that is not trusted needs a password.
     pub fn needs_login(&self) -> bool {
         self.credentials
     }
 
-    /// Whether this client needs a password. Who is remembered is remembered for longer.
+    /// Finds out whether this client needs a password. If it is remembered, that is prolonged.
     pub fn trust(&mut self, client: IpAddr, now: Millis) -> Trust {
         match self.remembered.lookup(client, now) {
             Some(user) => Trust::As(user),
@@ -96,14 +94,14 @@ impl Auth {
         }
     }
 
-    /// Puts other users in place; gives the old ones. Who is remembered as one that is gone
-    /// is forgotten.
+    /// Replaces the users. Returns the old ones. Addresses that are remembered as a user that is
+    /// gone, or has another password, are forgotten.
     pub fn set_users(&mut self, users: Users) -> Users {
         self.remembered.keep(&self.users, &users);
         std::mem::replace(&mut self.users, users)
     }
 
-    /// The users as they are now.
+    /// The current users.
     pub fn users(&self) -> &Users {
         &self.users
     }

@@ -4,8 +4,9 @@
 //! [`Families`](super::resolver::Families) lie beside what they configure: `config` is a layer
 //! above, and nothing in this layer may ask it.
 
-/// What clients may use beside SOCKS5 CONNECT, which is always there. What is switched off is
-/// answered as an unknown command (reply 07, SOCKS4's 91), or closed as an unknown protocol.
+/// What clients may use beside SOCKS5 CONNECT, which is always on. A command that is switched off
+/// gets the reply to an unknown one (07, or 91 of SOCKS4); a client whose protocol is switched off
+/// is disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protocols {
     /// UDP ASSOCIATE (RFC 1928 §7).

@@ -1,9 +1,9 @@
-//! Who may log in: names and passwords, the penalties for wrong ones, and the addresses that
+//! The users with their names and passwords, the penalties for wrong ones, and the addresses that
 //! need none because they have logged in before (`--auth-once`).
 //!
-//! Tables and lookups only. Which method a client is offered is the handshake's decision,
-//! which file the users come from is the configuration's. Nothing here shows a password: not
-//! in an error, not in a `Debug` line.
+//! Tables and lookups only: the handshake decides which method a client is offered, and the
+//! configuration knows the file that the users come from. No error and no `Debug` line shows a
+//! password.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,8 +13,8 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use super::prefix::ClientKey;
 use crate::net::Millis;
 
-/// The most users. A check looks at every one of them, and should stay within a millisecond or
-/// so on a slow router.
+/// The most users. A check compares each of them, and should take no more than about a
+/// millisecond on a slow router.
 pub const USERS_MAX: usize = 1024;
 
 /// The longest name and the longest password in bytes: RFC 1929 §2 gives each one length byte.
@@ -43,8 +43,9 @@ struct User {
 }
 
 impl Users {
-    /// Adds a user. Name and password are 1 to 255 bytes, a name stands once, and there are at
-    /// most [`USERS_MAX`]; the error says which of these it is.
+    /// Adds a user. Name and password have 1 to [`CREDENTIAL_BYTES_MAX`] bytes.
+    ///
+    /// Errors: one is empty or too long, there is a user of that name, or there are [`USERS_MAX`].
     pub fn add(&mut self, name: &[u8], password: &[u8]) -> Result<(), &'static str> {
         if name.is_empty() || name.len() > CREDENTIAL_BYTES_MAX {
             return Err("a user name has 1 to 255 bytes");
@@ -80,12 +81,12 @@ impl Users {
         Ok(users)
     }
 
-    /// How many there are, at most [`USERS_MAX`].
+    /// The number of users, at most [`USERS_MAX`].
     pub fn len(&self) -> usize {
         self.users.len()
     }
 
-    /// Whether there is none.
+    /// Returns `true` if there is none.
     pub fn is_empty(&self) -> bool {
         self.users.is_empty()
     }
@@ -107,9 +108,9 @@ impl Users {
 
     /// The user whose name and password these are; empty and over-long ones are nobody's.
     ///
-    /// Takes the same time whatever was sent (P4, P6): every user is compared, name and
-    /// password, both padded to the same length. What is stored is padded on the way, in a time
-    /// that depends on the stored users but is the same for every guess.
+    /// Takes the same time whatever was sent (P4, P6): name and password of every user are
+    /// compared, all padded to the same length. Padding those that are stored takes a time that
+    /// depends on the users, but is the same for every guess.
     pub fn verify(&self, name: &[u8], password: &[u8]) -> Option<UserId> {
         let (name, password) = (Padded::new(name), Padded::new(password));
         let mut found = NOBODY;
@@ -151,19 +152,19 @@ impl fmt::Debug for Users {
     }
 }
 
-/// Beyond every index: [`USERS_MAX`] is less, and it does not fit an index.
+/// No index of a user: [`USERS_MAX`] is less, and it does not fit a [`UserId`].
 const NOBODY: u32 = u32::MAX;
 const _: () = assert!(USERS_MAX <= u16::MAX as usize);
 
-/// What some editors put in front of a text file.
+/// The bytes that some editors put in front of a text file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A credential in its fixed-size form: a length byte and 255 bytes, in machine words because
-/// one comparison per word is a quarter of the work.
+/// A name or a password in a form of fixed size: a byte with its length and 255 bytes, as words of
+/// four bytes, because then there are a quarter of the comparisons.
 struct Padded([u32; (CREDENTIAL_BYTES_MAX + 1) / 4]);
 
 impl Padded {
-    /// Over-long input becomes the empty one, which no user has.
+    /// Too long a text becomes the empty one, which no user has.
     fn new(text: &[u8]) -> Self {
         let mut bytes = [0; CREDENTIAL_BYTES_MAX + 1];
         if let Ok(len) = u8::try_from(text.len()) {
@@ -182,7 +183,7 @@ impl Padded {
     }
 }
 
-/// The bytes that `text` stands for, `%XX` being one byte in hexadecimal.
+/// Decodes `%XX`, one byte in hexadecimal. Other bytes stay as they are.
 fn decoded(text: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -297,7 +298,7 @@ impl<K: Copy + PartialEq, V: Copy> Recent<K, V> {
 #[derive(Debug, Default)]
 pub struct Failures(Recent<ClientKey, Penalty>);
 
-/// Ten minutes without a wrong password and the client starts from the beginning.
+/// After ten minutes without a wrong password a client gets the first penalty again.
 const FAILURE_QUIET_MS: Millis = 600_000;
 
 impl Failures {
@@ -309,7 +310,7 @@ impl Failures {
         penalty
     }
 
-    /// Forgets what `client_key` did wrong, after a right password.
+    /// Forgets the penalty of `client_key`, after a right password.
     pub fn forgive(&mut self, client_key: ClientKey) {
         self.0.forget(client_key);
     }
@@ -319,7 +320,7 @@ impl Failures {
 #[derive(Debug, Default)]
 pub struct Remembered(Recent<IpAddr, UserId>);
 
-/// An hour without a connection, and the address must authenticate again.
+/// After an hour without a connection an address must authenticate again.
 const REMEMBERED_IDLE_MS: Millis = 3_600_000;
 
 impl Remembered {
@@ -336,7 +337,7 @@ impl Remembered {
     }
 
     /// Remembers that `addr` has authenticated as `user`. In a full table it takes the place of
-    /// the one that was idle longest.
+    /// the address that has been idle for the longest time.
     pub fn insert(&mut self, addr: IpAddr, user: UserId, now: Millis) {
         self.0.set(addr.to_canonical(), user, now);
     }
