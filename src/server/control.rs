@@ -29,7 +29,7 @@ impl<N: Net> Server<N> {
         }
     }
 
-    /// Returns `true` if the program is to end now; if so, what still stands is closed.
+    /// Returns `true` if the program is to end now; if so, all sessions are closed.
     pub(super) fn end(&mut self) -> bool {
         if self.stop_at == NEVER || !self.sessions.is_empty() && self.shared.now < self.stop_at {
             return false;

@@ -1,8 +1,8 @@
 //! The loop: dispatch, accept, turns, expiry, reaping.
 //!
-//! One pass ([`Server::turn`]) waits, marks what the events say, accepts, gives every queued
-//! session one bounded turn, expires timers and runs the lookups. Nothing is done in direct
-//! reaction to an event, so one busy socket cannot hold up the others.
+//! One pass ([`Server::turn`]) waits, marks the sessions that events are about, accepts, gives
+//! every queued session one bounded turn, expires timers and runs the lookups. Nothing is done in
+//! direct reaction to an event, so one busy socket cannot hold up the others.
 
 pub mod check;
 mod control;
@@ -25,7 +25,7 @@ use crate::state::slots::{Key, Role, Slots, Token};
 use crate::state::users::Users;
 
 /// Connections taken from one listener in one pass, so that a flood of them leaves time for
-/// the tunnels that stand.
+/// the established tunnels.
 const ACCEPTS_PER_PASS: usize = 32;
 
 /// Events taken from the system at once; more of them wait in the kernel.
@@ -129,7 +129,7 @@ impl<N: Net> Server<N> {
         Some(Duration::from_millis(next.saturating_sub(shared.net.now())))
     }
 
-    /// Remembers what the events say, and queues whom they concern.
+    /// Marks the sockets that the events are about, and queues their sessions.
     fn mark(&mut self) {
         for at in 0..self.events.len() {
             let event = self.events[at];

@@ -90,7 +90,7 @@ impl<L: Listener> Bind<L> {
         L: Listener<Stream = N::Stream>,
     {
         // The listener ends with the control connection, whatever was sent before its end, and
-        // however much: behind a full inbox the end cannot be read, only be heard of (urgent data
+        // however much: behind a full inbox the end cannot be read, only be announced (urgent data
         // behind so much passes for one).
         let unread_end = cx.client.peer.ready.ended && !inbox.has_room();
         if inbox.has_ended() || unread_end {

@@ -41,7 +41,7 @@ impl<N: Net> Opening<N> {
     /// Returns `true` if what the client sends would be read now.
     fn could_read(&self) -> bool {
         match self.step {
-            // Who does not take the answers is not heard.
+            // Nothing is read from a client that does not take the answers.
             Step::Handshake(_) => self.outbox.is_empty(),
             Step::Lookup(..) | Step::Connect(_) | Step::Bind(_) => {
                 !self.inbox.has_ended() && self.inbox.has_room()

@@ -99,7 +99,7 @@ impl Outbox {
         }
     }
 
-    /// Adds a message. There is room for all that one handshake can say.
+    /// Adds a message. There is room for all messages of one handshake.
     pub(super) fn put(&mut self, message: &[u8]) {
         self.bytes[self.end..][..message.len()].copy_from_slice(message);
         self.end += message.len();

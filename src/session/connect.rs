@@ -1,5 +1,5 @@
 //! The connect: a race of attempts at the addresses of the destination, until the first is
-//! established, and which failure tells the most (RFC 8305).
+//! established, and the reply for when all fail (RFC 8305).
 
 use std::net::SocketAddr;
 
@@ -177,7 +177,7 @@ impl<S: Stream> Race<S> {
         None
     }
 
-    /// Remembers a failure, if it tells more than those before.
+    /// Remembers a failure, if it ranks higher than those before.
     pub(super) fn note(&mut self, reason: Reason) {
         // With several addresses tried, the most telling failure: 05 > 06 > 04 > 02 > 03.
         if self.failure.is_none_or(|old| rank(old) < rank(reason)) {
@@ -208,7 +208,8 @@ fn rank(reason: Reason) -> u8 {
         ReplyCode::ConnectionRefused => 5,
         ReplyCode::TtlExpired => 4,
         ReplyCode::HostUnreachable => 3,
-        // Its line says what would open the way; a family that the router lacks says little.
+        // The log line names the option that would permit it. A family that the router lacks is
+        // no news.
         ReplyCode::NotAllowed => 2,
         ReplyCode::NetworkUnreachable => 1,
         _ => 0,

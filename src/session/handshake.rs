@@ -11,7 +11,7 @@ use crate::wire::socks::Request;
 /// How far a handshake has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handshake {
-    /// Nothing has come yet: the first byte tells the dialect.
+    /// Nothing has come yet: the first byte decides the dialect.
     Start,
     /// SOCKS5 or SOCKS4, at that stage.
     Socks(Stage),

@@ -88,8 +88,8 @@ impl HttpRequest {
         self.meter
     }
 
-    /// Drops what lies behind the body, here and in `inbox_bytes`, of which it says how many
-    /// belong to it.
+    /// Drops what lies behind the body. Returns how many of `inbox_bytes`, which follow, belong to
+    /// the body.
     pub(super) fn measure(&mut self, inbox_bytes: &[u8]) -> Result<usize, MalformedBody> {
         let Some(meter) = &mut self.meter else {
             return Ok(inbox_bytes.len());

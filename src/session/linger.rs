@@ -2,8 +2,8 @@
 //!
 //! Closing with unread input makes the kernel send a reset, which can destroy the reply before
 //! the client reads it. So: reply, FIN, then discard for a while (RFC 1928 §6 asks to close
-//! within ten seconds). The same behind an answer that is complete, where the client has more
-//! to say than anybody hears.
+//! within ten seconds). The same behind an answer that is complete, where the client still
+//! sends what nobody reads.
 
 use std::mem;
 use std::net::Ipv4Addr;
@@ -27,7 +27,7 @@ const DISCARD_MAX: usize = 64 * 1024;
 pub(super) struct Linger {
     /// What was said before and is not delivered yet.
     outbox: Outbox,
-    /// What the client is told at last; `None`: nothing more.
+    /// What the last reply says; `None`: there is none.
     refuse: Option<Refuse>,
     reason: Reason,
     /// The penalty for a wrong password is not over: the last reply has to wait.

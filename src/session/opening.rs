@@ -141,7 +141,7 @@ impl<N: Net> Opening<N> {
                 Dialect::Socks5 | Dialect::Socks4 => End::close(Reason::HandshakeTimeout),
             },
             Step::Lookup(..) => Reason::LookupTimeout.into(),
-            // An attempt that was refused tells more than one that is still under way.
+            // A refused attempt is a better reason than one that is still under way.
             Step::Connect(race) => {
                 race.note(Reason::ConnectTimeout);
                 race.failure().into()

@@ -26,7 +26,7 @@ pub enum Wake<'a> {
     Answer(u8, &'a Answer),
 }
 
-/// What a turn says to the server.
+/// What follows a turn, for the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// An event or a timer will wake it.
@@ -117,13 +117,13 @@ impl From<Refuse> for End {
 pub enum Reason {
     /// Both directions have ended.
     Done,
-    /// The client closed before its tunnel stood.
+    /// The client closed before its tunnel was established.
     ClientLeft,
     /// The client's connection broke.
     ClientReset,
     /// The target's connection broke.
     TargetReset,
-    /// Not a protocol that is spoken here.
+    /// Not a protocol that is served here.
     Garbage,
     /// No authentication method in common.
     NoMethod,
@@ -190,7 +190,7 @@ impl Reason {
     }
 }
 
-/// The system has refused what a client has asked for: says so, and what that means.
+/// Logs that the system has refused what a client has asked for. Returns the reason that it is.
 #[cold]
 pub(super) fn refused(client: &SocketAddr, what: &dyn fmt::Display, error: Errno) -> Reason {
     let why = in_words(error);
@@ -215,7 +215,7 @@ impl From<Errno> for Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            // Its line says what would open the way.
+            // With the option that would permit it.
             Self::NotAllowed(refusal) => {
                 return write!(f, "not allowed: {refusal}; {}", refusal.hint());
             }

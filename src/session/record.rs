@@ -1,4 +1,4 @@
-//! What is remembered of a session for its log line, bounded: an idle tunnel carries it.
+//! What is remembered of a session for its log line. Bounded, because every idle tunnel has one.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -1,5 +1,5 @@
-//! The reply: the client is told that its request is granted, and the target gets what the
-//! client has sent too early.
+//! The reply: the client hears that its request is granted, and the target gets what the client
+//! has sent behind the request.
 
 use super::association::Association;
 use super::client::{Client, Outbox};

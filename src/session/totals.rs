@@ -11,7 +11,7 @@ use crate::state::association::DropReason;
 pub enum Total {
     /// Connections taken by accept.
     Accepted,
-    /// Tunnels that stood.
+    /// Tunnels that were established.
     Tunnels,
     /// Bytes from clients to targets.
     UpBytes,
@@ -21,7 +21,7 @@ pub enum Total {
     Strangers,
     /// Clients turned away because they have too many sessions.
     Crowded,
-    /// First bytes that were no protocol spoken here.
+    /// First bytes of no protocol that is served here.
     Garbage,
     /// Logins refused.
     LoginsRefused,

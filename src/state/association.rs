@@ -24,7 +24,7 @@ pub const NAMES_MAX: usize = NUMBERS as usize;
 /// They are numbered below this.
 const NUMBERS: u8 = 4;
 
-/// How long an address stands for its name: long enough for a stream of datagrams not to ask
+/// How long the address of a name is kept: long enough for a stream of datagrams not to ask
 /// for each, short enough for a moved server.
 const FOUND_MS: Millis = 60_000;
 
@@ -160,8 +160,8 @@ impl ClientAddr {
         self.addr.port() != 0
     }
 
-    /// Whom the client's socket is to hear: the address with its port, or with port 0 while any
-    /// port of it may become the client's.
+    /// The address that the client's socket is to be connected to: with port 0 while any port of
+    /// it may become the client's.
     pub fn heard(&self) -> SocketAddr {
         let mut addr = self.addr;
         if self.open {
@@ -197,7 +197,7 @@ impl Contacts {
 /// What is known of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// It stands for this address, or for none.
+    /// It has this address, or none.
     Address(Option<IpAddr>),
     /// It is being looked up, by this number.
     Pending(u8),
@@ -294,7 +294,7 @@ impl Names {
         self.pending(number).is_some()
     }
 
-    /// Name `number` stands for `addr`, or for none; gives what waited for it.
+    /// Name `number` has the address `addr`, or none. Returns the datagram that waited for it.
     pub fn settle(&mut self, number: u8, addr: Option<IpAddr>, now: Millis) -> Option<Held> {
         let held = self.pending(number)?.take();
         let lasts = if addr.is_some() { FOUND_MS } else { UNKNOWN_MS };

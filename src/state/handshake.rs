@@ -18,7 +18,7 @@ use crate::wire::socks::{
 };
 use crate::wire::socks4;
 
-/// What a client speaks, told by its first byte.
+/// The protocol of a client, decided by its first byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// RFC 1928.
@@ -31,8 +31,8 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// What a client that begins with these bytes speaks, among what is switched on. `None`
-    /// while there is none. Anything unknown is a SOCKS5 greeting, and a malformed one.
+    /// The protocol of a client that begins with these bytes, among those that are switched on;
+    /// `None` while there are no bytes. Anything unknown is a SOCKS5 greeting, and a malformed one.
     pub fn of(bytes: &[u8], protocols: Protocols) -> Option<Self> {
         Some(match *bytes.first()? {
             socks4::VERSION if protocols.socks4 => Self::Socks4,
@@ -73,7 +73,7 @@ pub enum Progress {
 /// Why a client gets no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refuse {
-    /// Not a protocol that is spoken here: no answer.
+    /// Not a protocol that is served here: no answer.
     Protocol,
     /// No method in common: `05 FF`.
     Method,

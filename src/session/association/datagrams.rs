@@ -39,7 +39,8 @@ enum Route {
 }
 
 impl<U: UdpSocket> Association<U> {
-    /// Relays datagrams from the client to remotes. Returns `true` if the client was heard of.
+    /// Relays datagrams from the client to remotes. Returns `true` if one of them was
+    /// the client's.
     pub(super) fn relay_up<N: Net<UdpSocket = U>>(&mut self, shared: &mut Shared<N>) -> bool {
         let mut heard = false;
         let is_v6 = self.client_addr.addr().is_ipv6();
@@ -223,8 +224,8 @@ impl<U: UdpSocket> Association<U> {
 }
 
 impl<U: UdpSocket> Socket<U> {
-    /// Receives a batch at most. Returns the number of datagrams. Errors are news of datagrams sent earlier, which
-    /// are lost like others: they are taken away and mean nothing (U13).
+    /// Receives a batch at most. Returns the number of datagrams. Errors are those of datagrams sent
+    /// earlier, which are lost like others: they are taken and change nothing (U13).
     fn receive<N: Net<UdpSocket = U>>(
         &mut self,
         net: &mut N,

@@ -137,7 +137,7 @@ impl<U: UdpSocket> Association<U> {
         shared.resolver.cancel(self.key);
     }
 
-    /// The name with that number, if it is being looked up, stands for `found`, or for none;
+    /// The name with that number, if it is being looked up, has the address `found`, or none;
     /// gives what waited for it.
     fn end_lookup<N: Net>(
         &mut self,

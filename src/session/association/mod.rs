@@ -151,7 +151,7 @@ fn open_inner<N: Net>(
 }
 
 impl<U: UdpSocket> Association<U> {
-    /// One turn: what the TCP connection says, then the datagrams of both directions.
+    /// One turn: the TCP connection, then the datagrams of both directions.
     pub(super) fn turn<N: Net<UdpSocket = U>>(
         &mut self,
         wake: Wake<'_>,
@@ -223,7 +223,7 @@ impl<U: UdpSocket> Association<U> {
         ready
     }
 
-    /// Makes the inner socket hear whom it is to hear.
+    /// Connects the inner socket to the client, with its port where that is settled.
     fn aim(&mut self) {
         let heard = self.client_addr.heard();
         let aimed = self.inner.socket.aim(heard).is_ok();

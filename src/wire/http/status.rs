@@ -7,7 +7,7 @@ const CAUSE_MAX: usize = 80;
 /// How a request ended, as far as the proxy knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// 200: the tunnel stands (RFC 9110 §9.3.6).
+    /// 200: the tunnel is established (RFC 9110 §9.3.6).
     Established,
     /// 400: not a request, or not one that is served here.
     BadRequest,
