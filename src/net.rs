@@ -87,7 +87,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// Whether its addresses are IPv6.
+    /// Returns `true` if its addresses are IPv6.
     pub fn is_v6(self) -> bool {
         match self {
             Self::Inner { client, .. } => client.is_ipv6(),
@@ -119,7 +119,7 @@ pub trait Net: Udp {
 
     /// Accepts the next connection of listener number `listener`. The stream is not registered
     /// yet: its token needs a slot, which is only taken once the client is known.
-    fn accept(&mut self, listener: u16) -> Result<(Self::Stream, SocketAddr), Errno>;
+    fn accept(&mut self, listener: usize) -> Result<(Self::Stream, SocketAddr), Errno>;
 
     /// Registers an accepted stream.
     fn watch(&mut self, stream: &mut Self::Stream, token: Token) -> Result<(), Errno>;

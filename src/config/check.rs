@@ -15,7 +15,7 @@ use crate::state::protocols::Protocols;
 use crate::wire::Shown;
 
 /// Memory of an idle session outside the kernel: 0.4 KiB, rounded up.
-const SESSION_BYTES: u64 = 410;
+const SESSION_OWN_BYTES: u64 = 410;
 
 /// Memory of a session that is being opened: its handshake and its connection attempts.
 const OPENING_BYTES: u64 = 2 << 10;
@@ -232,7 +232,7 @@ fn families(families: Families) -> &'static str {
 
 /// What the limits of what is on come to in memory if all of them are reached.
 fn memory_kib(protocols: Protocols, limits: &Limits) -> u64 {
-    let mut bytes = limits.sessions_max as u64 * SESSION_BYTES
+    let mut bytes = limits.sessions_max as u64 * SESSION_OWN_BYTES
         + limits.openings_max as u64 * OPENING_BYTES
         + (limits.buffers_max + SCRATCH_BUFFERS) as u64 * limits.buffer_bytes as u64;
     if protocols.udp {
@@ -277,8 +277,8 @@ pub fn warnings(config: &Config, interfaces: &[Interface]) -> Vec<String> {
     warnings
 }
 
-/// Whether a network reaches beyond [`SERVED`]: a larger or another prefix, or an interface that
-/// carries a default route.
+/// Returns `true` if a network reaches beyond [`SERVED`]: a larger or another prefix, or an
+/// interface that carries a default route.
 fn is_wide(net: &Destination, interfaces: &[Interface]) -> bool {
     match &net.net {
         Nets::Prefix(prefix) => !SERVED
@@ -290,7 +290,7 @@ fn is_wide(net: &Destination, interfaces: &[Interface]) -> bool {
     }
 }
 
-/// Whether the machine's own programs are in a network.
+/// Returns `true` if the machine's own programs are in a network.
 fn has_loopback(net: &Destination) -> bool {
     match &net.net {
         Nets::Prefix(prefix) => {
@@ -301,7 +301,7 @@ fn has_loopback(net: &Destination) -> bool {
     }
 }
 
-/// Whether an interface leads out by its route and is inside by its address. Every IPv6
+/// Returns `true` if an interface leads out by its route and is inside by its address. Every IPv6
 /// interface has a link-local address, which says nothing.
 fn is_inside(interface: &Interface) -> bool {
     let private = match interface.addr {

@@ -54,7 +54,7 @@ const HEADS_MAX: usize = 32;
 
 /// Memory of one session on the average, the kernel's two sockets included (8 KiB idle, more
 /// under load).
-const SESSION_BYTES: u64 = 16 << 10;
+const SESSION_TOTAL_BYTES: u64 = 16 << 10;
 
 /// Share of the machine's memory that sessions may take: one in 4.
 const SESSION_MEMORY_SHARE: u64 = 4;
@@ -93,7 +93,8 @@ pub fn settle(
 ) -> Result<(Limits, Option<String>), ConfigError> {
     let carriers = carriers(descriptors);
     let carried = carried_by_default(carriers);
-    let afforded = (memory_bytes / SESSION_MEMORY_SHARE / SESSION_BYTES).clamp(1, SESSIONS_MAX);
+    let afforded =
+        (memory_bytes / SESSION_MEMORY_SHARE / SESSION_TOTAL_BYTES).clamp(1, SESSIONS_MAX);
     let possible = to_usize((carriers / SESSION_DESCRIPTORS).min(SESSIONS_MAX));
     if possible == 0 || asked.sessions_max.is_some_and(|asked| asked > possible) {
         let why = format!("{descriptors} descriptors (ulimit -n) carry {possible} sessions");

@@ -120,7 +120,7 @@ impl Net for FakeNet {
         Ok(())
     }
 
-    fn accept(&mut self, _: u16) -> Result<(FakeSocket, SocketAddr), Errno> {
+    fn accept(&mut self, _: usize) -> Result<(FakeSocket, SocketAddr), Errno> {
         unimplemented!()
     }
 

@@ -1,4 +1,4 @@
-//! The real [`Net`]: mio, sockets, the clock, /dev/urandom. The only file that names mio.
+//! The real [`Net`]: mio, sockets, the clock, /dev/urandom. Only this folder names mio.
 
 mod address;
 mod error;
@@ -157,8 +157,8 @@ impl Net for Os {
         }
     }
 
-    fn accept(&mut self, listener: u16) -> Result<(TcpStream, SocketAddr), Errno> {
-        let Some(listener) = self.listeners.get(usize::from(listener)) else {
+    fn accept(&mut self, listener: usize) -> Result<(TcpStream, SocketAddr), Errno> {
+        let Some(listener) = self.listeners.get(listener) else {
             return Err(Errno::EAGAIN);
         };
         listener.accept().map_err(errno)

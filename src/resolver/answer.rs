@@ -16,7 +16,8 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Returns the addresses of both families, which take turns, the preferred one first (RFC 8305 §4).
+    /// Returns the addresses of both families, which take turns, the preferred one first
+    /// (RFC 8305 §4).
     pub(super) fn found(v4: &Addresses, v6: &Addresses, v6_first: bool) -> Self {
         let mut families = [v4.as_slice(), v6.as_slice()];
         if v6_first {

@@ -155,8 +155,8 @@ impl<N: Net> Resolver<N> {
         self.waiters.poll_answer()
     }
 
-    /// Returns when [`Self::run`] or [`Self::poll_answer`] is due, in the unit of [`Net::now`]; 0 means
-    /// that something is left to do at once.
+    /// Returns when [`Self::run`] or [`Self::poll_answer`] is due, in the unit of [`Net::now`]; 0
+    /// means that something is left to do at once.
     pub fn poll_timeout(&self) -> Millis {
         if self.waiters.has_answers() {
             return 0;

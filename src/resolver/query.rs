@@ -159,8 +159,8 @@ impl<E> Half<E> {
 }
 
 impl<E> Query<E> {
-    /// Returns a query that starts with server number `first_server`. [`Query::next_candidate`] is to
-    /// be called first.
+    /// Returns a query that starts with server number `first_server`. [`Query::next_candidate`] is
+    /// to be called first.
     pub(super) fn new(
         client: ClientKey,
         name: Box<[u8]>,
@@ -299,7 +299,8 @@ impl<E> Query<E> {
         expired
     }
 
-    /// Returns the earliest time at which [`Query::expire`] or [`Query::conclude`] has something to do.
+    /// Returns the earliest time at which [`Query::expire`] or [`Query::conclude`] has something to
+    /// do.
     pub(super) fn due(&self) -> Millis {
         let [v4, v6] = &self.halves;
         self.enough_at.min(v4.due()).min(v6.due())

@@ -34,10 +34,8 @@ impl<N: Net> Server<N> {
         if self.stop_at == NEVER || !self.sessions.is_empty() && self.shared.now < self.stop_at {
             return false;
         }
-        for index in 0..=u16::MAX {
-            if let Some(key) = self.sessions.key(index) {
-                self.close(key, Reason::Stopped);
-            }
+        for key in self.sessions.keys() {
+            self.close(key, Reason::Stopped);
         }
         true
     }

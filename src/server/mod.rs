@@ -1,4 +1,4 @@
-//! The loop: dispatch, accept, turns, expiry, reaping.
+//! The loop: dispatch, accept, turns, expiry.
 //!
 //! One pass ([`Server::turn`]) waits, marks the sessions that events are about, accepts, gives
 //! every queued session one bounded turn, expires timers and runs the lookups. Nothing is done in
@@ -80,7 +80,7 @@ impl<N: Net> Server<N> {
         Ok(())
     }
 
-    /// One pass of the loop. `false` once it has ended.
+    /// One pass of the loop. Returns `false` once it has ended.
     ///
     /// # Errors
     /// As [`Server::run`].
@@ -173,9 +173,7 @@ impl<N: Net> Server<N> {
     }
 
     fn accept_one(&mut self, listener: usize) {
-        // Listeners are few: their number comes from the command line.
-        let number = u16::try_from(listener).unwrap_or(u16::MAX);
-        let (stream, addr) = match self.shared.net.accept(number) {
+        let (stream, addr) = match self.shared.net.accept(listener) {
             Ok(accepted) => accepted,
             Err(error) => return self.accept_failed(listener, error),
         };
@@ -249,7 +247,7 @@ impl<N: Net> Server<N> {
         let opened = self
             .sessions
             .insert(|key| Session::new(key, stream, addr, shared));
-        let Some((key, session)) = opened else { return };
+        let (key, session) = opened.expect("accepting stops while the table is full");
         let token = Token::new(key, Role::Client);
         if let Err(error) = self.shared.net.watch(session.client_stream(), token) {
             let why = in_words(error);

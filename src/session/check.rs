@@ -9,7 +9,7 @@ impl<N: Net> Session<N> {
     pub fn buffers_held(&self) -> usize {
         match &self.phase {
             Phase::Relaying(relay) => relay.buffers_held(),
-            _ => 0,
+            Phase::Opening(_) | Phase::Associated(_) | Phase::Lingering(_) | Phase::Over => 0,
         }
     }
 
@@ -43,7 +43,7 @@ impl<N: Net> Opening<N> {
         match self.step {
             // Nothing is read from a client that does not take the answers.
             Step::Handshake(_) => self.outbox.is_empty(),
-            Step::Lookup(..) | Step::Connect(_) | Step::Bind(_) => {
+            Step::Lookup { .. } | Step::Connect(_) | Step::Bind(_) => {
                 !self.inbox.has_ended() && self.inbox.has_room()
             }
             // What comes now goes through the tunnel.

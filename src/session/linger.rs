@@ -22,7 +22,7 @@ use crate::wire::socks4;
 /// way. Behind that nothing is read, and the timer closes.
 const DISCARD_MAX: usize = 64 * 1024;
 
-/// A client's connection that leads nowhere (any more).
+/// A client's connection behind the end of its session, until the client has read its reply.
 #[derive(Debug)]
 pub(super) struct Linger {
     /// What was said before and is not delivered yet.

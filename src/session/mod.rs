@@ -12,9 +12,10 @@
 //! Lingering   a last reply, then input is discarded        linger.rs
 //! ```
 //!
-//! `opening.rs` leads from step to step. At the bottom, knowing no phase: the client's connection
-//! (`client.rs`, `inbox.rs`, `record.rs`), what follows a turn and why a session ends (`outcome.rs`), and what
-//! all sessions share (`shared.rs`, `totals.rs`).
+//! `opening.rs` leads from step to step; what the client sends meanwhile is in `inbox.rs`. At the
+//! bottom, knowing no phase: the client's connection (`client.rs`, `record.rs`), what follows a
+//! turn and why a session ends (`outcome.rs`), and what all sessions share (`shared.rs`,
+//! `totals.rs`).
 
 mod association;
 mod bind;
@@ -146,7 +147,9 @@ impl<N: Net> Session<N> {
         // Who leaves before the refusal has still been refused.
         let reason = match &self.phase {
             Phase::Lingering(linger) => linger.reason(),
-            _ => Reason::ClientReset,
+            Phase::Opening(_) | Phase::Relaying(_) | Phase::Associated(_) | Phase::Over => {
+                Reason::ClientReset
+            }
         };
         self.abort();
         Verdict::Closed(reason)
@@ -201,7 +204,10 @@ impl<N: Net> Session<N> {
         }
         let outbox = match &self.phase {
             Phase::Opening(opening) => opening.outbox,
-            _ => Outbox::new(Dialect::default()),
+            // It has had all its replies: the dialect does not matter any more.
+            Phase::Relaying(_) | Phase::Associated(_) | Phase::Lingering(_) | Phase::Over => {
+                Outbox::new(Dialect::default())
+            }
         };
         let linger = Linger::new(refuse, reason, outbox, self.moved());
         let class = linger.class();

@@ -34,8 +34,11 @@ pub(super) struct Opening<N: Net> {
 /// How far a session has come on its way to a tunnel or an association.
 pub(super) enum Step<N: Net> {
     Handshake(Handshake),
-    /// The name of the destination is being looked up; its port, and what it is asked for.
-    Lookup(Command, u16),
+    /// The name of the destination is being looked up.
+    Lookup {
+        command: Command,
+        port: u16,
+    },
     Connect(Race<N::Stream>),
     Bind(Bind<N::Listener>),
     Reply(Reply<N>),
@@ -64,7 +67,7 @@ impl<N: Net> Opening<N> {
             Step::Bind(bind) => &mut bind.ready,
             Step::Reply(Reply::Tunnel { target, .. }) => &mut target.ready,
             // Of a socket that is no more.
-            Step::Handshake(_) | Step::Lookup(..) | Step::Reply(Reply::Association(_)) => return,
+            Step::Handshake(_) | Step::Lookup { .. } | Step::Reply(Reply::Association(_)) => return,
         };
         ready.mark(event);
     }
@@ -86,7 +89,7 @@ impl<N: Net> Opening<N> {
     /// the target, and its end of stream may mean that it has given up.
     fn reads_ahead(&self) -> bool {
         match self.step {
-            Step::Lookup(..) | Step::Connect(_) | Step::Bind(_) => true,
+            Step::Lookup { .. } | Step::Connect(_) | Step::Bind(_) => true,
             Step::Handshake(_) | Step::Reply(_) => false,
         }
     }
@@ -101,7 +104,7 @@ impl<N: Net> Opening<N> {
                     None => Ok(Next::Wait),
                 }
             }
-            Step::Lookup(..) => Ok(Next::Wait),
+            Step::Lookup { .. } => Ok(Next::Wait),
             Step::Connect(race) => match race.turn(cx)? {
                 Some(winner) => self.connected(winner, cx),
                 None => Ok(Next::Wait),
@@ -123,7 +126,7 @@ impl<N: Net> Opening<N> {
                 Ok(Next::Wait)
             }
             Step::Bind(_) => self.go_on(cx),
-            Step::Handshake(_) | Step::Lookup(..) | Step::Reply(_) => {
+            Step::Handshake(_) | Step::Lookup { .. } | Step::Reply(_) => {
                 unreachable!("only a race and a listener arm an alarm, and disarm it at their end")
             }
         }
@@ -140,7 +143,7 @@ impl<N: Net> Opening<N> {
                 }
                 Dialect::Socks5 | Dialect::Socks4 => End::close(Reason::HandshakeTimeout),
             },
-            Step::Lookup(..) => Reason::LookupTimeout.into(),
+            Step::Lookup { .. } => Reason::LookupTimeout.into(),
             // A refused attempt is a better reason than one that is still under way.
             Step::Connect(race) => {
                 race.note(Reason::ConnectTimeout);
@@ -151,7 +154,7 @@ impl<N: Net> Opening<N> {
         }
     }
 
-    /// The request is there: sets out for its destination.
+    /// The request is there: starts to reach its destination.
     fn begin(&mut self, request: &Request, cx: &mut Context<'_, N>) -> Result<Next, End> {
         cx.client.record.set_asked(request);
         // The method shows as accepted before the target is known to answer.
@@ -172,7 +175,8 @@ impl<N: Net> Opening<N> {
                 if !cx.shared.resolver.start(key, client_key, name.as_bytes()) {
                     return Err(Reason::Failed.into());
                 }
-                self.step = Step::Lookup(request.command, request.port);
+                let (command, port) = (request.command, request.port);
+                self.step = Step::Lookup { command, port };
                 Ok(Next::Go)
             }
         }
@@ -180,7 +184,7 @@ impl<N: Net> Opening<N> {
 
     /// The lookup has come to its end.
     fn resolved(&mut self, answer: &Answer, cx: &mut Context<'_, N>) -> Result<Next, End> {
-        let Step::Lookup(command, port) = self.step else {
+        let Step::Lookup { command, port } = self.step else {
             unreachable!("a lookup is cancelled before its session goes on without it");
         };
         match answer {
@@ -261,7 +265,7 @@ impl<N: Net> Opening<N> {
         Next::Go
     }
 
-    /// The way is behind it: gives back all but what it has led to.
+    /// Gives back all but what it has established, which it returns.
     #[expect(
         clippy::boxed_local,
         reason = "taken apart in its box it is not copied"
@@ -274,7 +278,7 @@ impl<N: Net> Opening<N> {
                 early_bytes,
             }) => Established::Tunnel(Relay::new(target, &self.inbox, early_bytes)),
             Step::Reply(Reply::Association(association)) => Established::Association(association),
-            Step::Handshake(_) | Step::Lookup(..) | Step::Connect(_) | Step::Bind(_) => {
+            Step::Handshake(_) | Step::Lookup { .. } | Step::Connect(_) | Step::Bind(_) => {
                 unreachable!("only a reply establishes anything")
             }
         }
@@ -306,7 +310,7 @@ impl<N: Net> Opening<N> {
         cx.shared.alarms.disarm(cx.client.key);
         match &mut self.step {
             Step::Handshake(_) | Step::Reply(Reply::Tunnel { .. }) => {}
-            Step::Lookup(..) => cx.shared.resolver.cancel(cx.client.key),
+            Step::Lookup { .. } => cx.shared.resolver.cancel(cx.client.key),
             Step::Connect(race) => race.release(&mut cx.shared.spare_attempts),
             Step::Bind(bind) => bind.release(cx),
             Step::Reply(Reply::Association(association)) => association.release(cx.shared),

@@ -66,8 +66,7 @@ impl Record {
             Address::Ip(addr) => self.ip = Some(*addr),
             Address::Name(name) => {
                 let name = name.as_bytes();
-                // 253 bytes at most.
-                self.name_len = u8::try_from(name.len()).unwrap_or(u8::MAX);
+                self.name_len = u8::try_from(name.len()).expect("a name has 253 bytes at most");
                 for (shown, byte) in self.name.iter_mut().zip(name) {
                     *shown = *byte;
                 }

@@ -93,9 +93,14 @@ impl Totals {
         count(&mut self.refused[refusal.index()], 1);
     }
 
-    /// Counts a datagram that was not carried.
+    /// Counts a datagram that was dropped.
     pub(super) fn count_drop(&mut self, reason: DropReason) {
-        count(&mut self.dropped[reason.index()], 1);
+        self.count_drops(reason, 1);
+    }
+
+    /// Counts datagrams that were dropped for the same reason.
+    pub(super) fn count_drops(&mut self, reason: DropReason, by: u64) {
+        count(&mut self.dropped[reason.index()], by);
     }
 }
 

@@ -59,7 +59,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// How many causes there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = Self::Unsendable as usize + 1;
 
     /// All of them, each at its [`Self::index`].
     pub const ALL: [Self; Self::COUNT] = [

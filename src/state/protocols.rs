@@ -1,7 +1,7 @@
 //! Which protocols and commands are on: configuration that the handshake consults.
 //!
 //! It lies here as [`Policy`](super::access::Policy) and
-//! [`Families`](super::resolver::Families) lie beside what they configure: `config` is a layer
+//! `config::Families` lie beside what they configure: `config` is a layer
 //! above, and nothing in this layer may ask it.
 
 /// What clients may use beside SOCKS5 CONNECT, which is always on. A command that is switched off

@@ -44,7 +44,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// The number of causes.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = Self::Rule as usize + 1;
 
     /// All causes, each at its [`Self::index`].
     pub const ALL: [Self; Self::COUNT] = [
@@ -253,7 +253,7 @@ impl Rules {
         }
     }
 
-    /// Adds the addresses that lead back to the proxy. A connection to the unspecified address arrives
+    /// Adds the addresses of the proxy itself. A connection to the unspecified address arrives
     /// at loopback, or at the address that it is sent from; a listener at the unspecified
     /// address is at all of the router's.
     pub(super) fn add_listener(&mut self, listener: &SocketAddr) {

@@ -198,11 +198,12 @@ impl<T> Slots<T> {
         self.entries.iter_mut().flatten()
     }
 
-    /// The key of the entry at that place, if there is one.
-    pub fn key(&self, index: u16) -> Option<Key> {
-        let place = usize::from(index);
-        self.entries.get(place)?.as_ref()?;
-        Some(Key::new(index, self.generations[place]))
+    /// The keys of all entries.
+    pub fn keys(&self) -> Vec<Key> {
+        let entries = self.entries.iter().zip(&self.generations);
+        let places = (0..).zip(entries).filter(|(_, (entry, _))| entry.is_some());
+        let key = |(index, (_, generation)): (u16, (_, &u16))| Key::new(index, *generation);
+        places.map(key).collect()
     }
 }
 
@@ -265,7 +266,7 @@ mod tests {
                 }
                 prop_assert_eq!(slots.len(), model.len());
                 for (key, _) in &model {
-                    prop_assert_eq!(slots.key(key.index), Some(*key));
+                    prop_assert!(slots.keys().contains(key));
                 }
                 for (key, value) in &model {
                     prop_assert_eq!(slots.get_mut(*key).copied(), Some(*value));

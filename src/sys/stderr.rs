@@ -102,7 +102,7 @@ impl Lines {
         }
     }
 
-    /// Whether the real stderr takes a line without waiting.
+    /// Returns `true` if the real stderr takes a line without waiting.
     fn takes(&self) -> bool {
         let mut descriptors = [PollFd::new(self.real.as_fd(), PollFlags::POLLOUT)];
         let polled = poll(&mut descriptors, PollTimeout::ZERO);

@@ -305,7 +305,7 @@ fn name_end(message: &[u8], at: usize) -> Option<usize> {
     Some(labels.end.unwrap_or(labels.at))
 }
 
-/// Whether two names are the same; a malformed one is like none.
+/// Returns `true` if two names are the same; a malformed one is like none.
 fn same_name(message: &[u8], one: usize, other: usize) -> bool {
     let mut one = Labels::new(message, one);
     let mut other = Labels::new(message, other);

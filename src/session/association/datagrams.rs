@@ -224,8 +224,8 @@ impl<U: UdpSocket> Association<U> {
 }
 
 impl<U: UdpSocket> Socket<U> {
-    /// Receives a batch at most. Returns the number of datagrams. Errors are those of datagrams sent
-    /// earlier, which are lost like others: they are taken and change nothing (U13).
+    /// Receives a batch at most. Returns the number of datagrams. Errors are those of datagrams
+    /// sent earlier, which are lost like others: they are taken and change nothing (U13).
     fn receive<N: Net<UdpSocket = U>>(
         &mut self,
         net: &mut N,
@@ -283,10 +283,9 @@ impl<U: UdpSocket> Socket<U> {
                     retried = !retried;
                 }
                 _ => {
-                    count(
-                        &mut shared.totals.dropped[DropReason::Full.index()],
-                        rest.len() as u64,
-                    );
+                    shared
+                        .totals
+                        .count_drops(DropReason::Full, rest.len() as u64);
                     break;
                 }
             }

@@ -90,8 +90,8 @@ impl Net for World {
         Ok(())
     }
 
-    fn accept(&mut self, listener: u16) -> Result<(StreamHandle, SocketAddr), Errno> {
-        let s = self.network().accept(usize::from(listener))?;
+    fn accept(&mut self, listener: usize) -> Result<(StreamHandle, SocketAddr), Errno> {
+        let s = self.network().accept(listener)?;
         let peer = self.network().sockets[s].peer;
         self.network().wake(s, 0);
         Ok((StreamHandle(self.clone(), s), peer))
