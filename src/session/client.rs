@@ -55,14 +55,14 @@ impl<N: Net> Client<N> {
     }
 
     /// Reads once.
-    pub(super) fn read(&mut self, space: &mut [u8]) -> Result<Heard, End> {
+    pub(super) fn read(&mut self, space: &mut [u8]) -> Result<Received, End> {
         if !self.peer.ready.readable {
-            return Ok(Heard::Nothing);
+            return Ok(Received::Nothing);
         }
         match self.peer.read(space) {
-            Ok(None) => Ok(Heard::Nothing),
-            Ok(Some(0)) => Ok(Heard::End),
-            Ok(Some(len)) => Ok(Heard::Bytes(len)),
+            Ok(None) => Ok(Received::Nothing),
+            Ok(Some(0)) => Ok(Received::End),
+            Ok(Some(len)) => Ok(Received::Bytes(len)),
             Err(Gone) => Err(End::close(Reason::ClientReset)),
         }
     }
@@ -70,7 +70,7 @@ impl<N: Net> Client<N> {
 
 /// What a read from the client has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum Received {
     /// So many bytes.
     Bytes(usize),
     /// The end of its stream.

@@ -1,6 +1,6 @@
 //! The handshake: bytes in, answers out, until the request is there.
 
-use super::client::{Client, Heard, Outbox};
+use super::client::{Client, Outbox, Received};
 use super::context::Context;
 use super::inbox::Inbox;
 use super::outcome::{End, Reason};
@@ -101,8 +101,8 @@ fn listen<N: Net>(
         return Ok(false);
     }
     match inbox.read(client)? {
-        Heard::Bytes(_) => Ok(true),
-        Heard::Nothing => Ok(false),
-        Heard::End => Err(End::close(Reason::ClientLeft)),
+        Received::Bytes(_) => Ok(true),
+        Received::Nothing => Ok(false),
+        Received::End => Err(End::close(Reason::ClientLeft)),
     }
 }

@@ -6,7 +6,7 @@
 
 use std::mem;
 
-use super::client::Heard;
+use super::client::Received;
 use super::context::Context;
 use super::outcome::{End, Reason};
 use super::record::Record;
@@ -161,9 +161,9 @@ impl HttpRequest {
             }
             seen = self.end;
             match cx.client.read(&mut self.input[self.end..])? {
-                Heard::Bytes(len) => self.end += len,
-                Heard::End => return Err(End::close(Reason::ClientLeft)),
-                Heard::Nothing => return Ok(None),
+                Received::Bytes(len) => self.end += len,
+                Received::End => return Err(End::close(Reason::ClientLeft)),
+                Received::Nothing => return Ok(None),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What the client has sent before its tunnel is established, and nobody has taken yet.
 
-use super::client::{Client, Heard};
+use super::client::{Client, Received};
 use super::context::Context;
 use super::http::HttpRequest;
 use super::outcome::{End, Reason};
@@ -46,17 +46,17 @@ impl Inbox {
     }
 
     /// Reads once, behind what it holds.
-    pub(super) fn read<N: Net>(&mut self, client: &mut Client<N>) -> Result<Heard, End> {
+    pub(super) fn read<N: Net>(&mut self, client: &mut Client<N>) -> Result<Received, End> {
         self.bytes.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
         if !self.has_room() {
-            return Ok(Heard::Nothing);
+            return Ok(Received::Nothing);
         }
-        let heard = client.read(&mut self.bytes[self.end..])?;
-        if let Heard::Bytes(len) = heard {
+        let received = client.read(&mut self.bytes[self.end..])?;
+        if let Received::Bytes(len) = received {
             self.end += len;
         }
-        Ok(heard)
+        Ok(received)
     }
 
     /// Reads what the client sends while its target is being reached.
@@ -67,9 +67,9 @@ impl Inbox {
     pub(super) fn read_ahead<N: Net>(&mut self, client: &mut Client<N>) -> Result<(), End> {
         while !self.ended {
             match self.read(client)? {
-                Heard::Nothing => return Ok(()),
-                Heard::End => self.ended = true,
-                Heard::Bytes(_) => {}
+                Received::Nothing => return Ok(()),
+                Received::End => self.ended = true,
+                Received::Bytes(_) => {}
             }
         }
         if self.early().is_empty() {

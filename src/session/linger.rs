@@ -12,6 +12,7 @@ use super::client::{Client, Outbox};
 use super::context::Context;
 use super::outcome::{End, Next, Reason, Wake};
 use super::shared::Class;
+use super::totals::Moved;
 use crate::net::{Net, Stream};
 use crate::state::flow::Gone;
 use crate::state::handshake::{self, Dialect, Refuse};
@@ -36,7 +37,7 @@ pub(super) struct Linger {
     sent: usize,
     is_shut: bool,
     discarded: usize,
-    moved: (u64, u64),
+    moved: Moved,
 }
 
 impl Linger {
@@ -46,7 +47,7 @@ impl Linger {
         refuse: Option<Refuse>,
         reason: Reason,
         outbox: Outbox,
-        moved: (u64, u64),
+        moved: Moved,
     ) -> Self {
         Self {
             outbox,
@@ -75,8 +76,8 @@ impl Linger {
         self.reason
     }
 
-    /// Bytes that a tunnel had carried before this, up and down.
-    pub(super) fn moved(&self) -> (u64, u64) {
+    /// What a tunnel had moved before this.
+    pub(super) fn moved(&self) -> Moved {
         self.moved
     }
 
@@ -93,14 +94,18 @@ impl Linger {
             }
             cx.shared.arm(cx.client.key, Class::Linger);
         }
-        match self.part(cx.client, &mut cx.shared.buffers) {
+        match self.deliver(cx.client, &mut cx.shared.buffers) {
             Ok(()) => Ok(Next::Wait),
             Err(Gone) => Err(End::close(self.reason)),
         }
     }
 
     /// Goes as far as that is possible now. An error: the client has gone.
-    fn part<N: Net>(&mut self, client: &mut Client<N>, buffers: &mut Buffers) -> Result<(), Gone> {
+    fn deliver<N: Net>(
+        &mut self,
+        client: &mut Client<N>,
+        buffers: &mut Buffers,
+    ) -> Result<(), Gone> {
         if !self.reply(client)? {
             return Ok(());
         }

@@ -43,11 +43,12 @@ use self::client::{Client, Outbox};
 use self::context::Context;
 use self::linger::Linger;
 use self::opening::{Established, Opening};
-use self::outcome::{Next, Parting};
+use self::outcome::{Closing, Next};
 pub use self::outcome::{Reason, Verdict, Wake};
 use self::relay::Relay;
 use self::shared::Class;
 pub use self::shared::Shared;
+use self::totals::Moved;
 pub use self::totals::{Total, Totals};
 use crate::net::{Event, Millis, Net, Stream};
 use crate::state::handshake::{Dialect, Refuse};
@@ -133,10 +134,10 @@ impl<N: Net> Session<N> {
                 Ok(Next::Wait) => return Verdict::Idle,
                 Ok(Next::Yield) => return Verdict::Again,
                 Ok(Next::Established) => self.establish(shared),
-                Err(end) => match end.parting {
-                    Parting::Close => return self.end(end.reason, shared),
-                    Parting::Discard => self.linger(None, end.reason, shared),
-                    Parting::Refuse(refuse) => self.linger(Some(refuse), end.reason, shared),
+                Err(end) => match end.closing {
+                    Closing::Close => return self.end(end.reason, shared),
+                    Closing::Discard => self.linger(None, end.reason, shared),
+                    Closing::Refuse(refuse) => self.linger(Some(refuse), end.reason, shared),
                 },
             }
         }
@@ -239,8 +240,8 @@ impl<N: Net> Session<N> {
             ..
         } = &self.client;
         shared.timers.disarm(*key);
-        shared.totals.add(Total::UpBytes, moved.0);
-        shared.totals.add(Total::DownBytes, moved.1);
+        shared.totals.add(Total::UpBytes, moved.up_bytes);
+        shared.totals.add(Total::DownBytes, moved.down_bytes);
         shared.clients.leave(*client_key);
         record.log(*key, moved, reason, shared.now, shared.auth.users());
     }
@@ -257,12 +258,12 @@ impl<N: Net> Session<N> {
     }
 
     /// Bytes carried, up and down.
-    fn moved(&self) -> (u64, u64) {
+    fn moved(&self) -> Moved {
         match &self.phase {
             Phase::Relaying(relay) => relay.moved(),
             Phase::Associated(association) => association.moved(),
             Phase::Lingering(linger) => linger.moved(),
-            Phase::Opening(_) | Phase::Over => (0, 0),
+            Phase::Opening(_) | Phase::Over => Moved::default(),
         }
     }
 }

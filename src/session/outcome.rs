@@ -56,12 +56,12 @@ pub(super) struct End {
     /// Why, for the log.
     pub(super) reason: Reason,
     /// What the client still gets.
-    pub(super) parting: Parting,
+    pub(super) closing: Closing,
 }
 
 /// What becomes of the client's connection at the end of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parting {
+pub(super) enum Closing {
     /// It is closed at once.
     Close,
     /// The client has its answer; what it still sends is discarded for a while.
@@ -73,20 +73,20 @@ pub(super) enum Parting {
 impl End {
     /// The connections are closed at once.
     pub(super) fn close(reason: Reason) -> Self {
-        let parting = Parting::Close;
-        Self { reason, parting }
+        let closing = Closing::Close;
+        Self { reason, closing }
     }
 
     /// The client has its answer; what it still sends is discarded for a while.
     pub(super) fn discard(reason: Reason) -> Self {
-        let parting = Parting::Discard;
-        Self { reason, parting }
+        let closing = Closing::Discard;
+        Self { reason, closing }
     }
 
     /// The client is told `refuse`.
     pub(super) fn refuse(refuse: Refuse, reason: Reason) -> Self {
-        let parting = Parting::Refuse(refuse);
-        Self { reason, parting }
+        let closing = Closing::Refuse(refuse);
+        Self { reason, closing }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::outcome::Reason;
+use super::totals::Moved;
 use crate::log::{Level, log};
 use crate::net::Millis;
 use crate::state::slots::Key;
@@ -81,21 +82,14 @@ impl Record {
 
     /// Writes the line of a finished session. Who never got to a request is only worth a
     /// line when debugging, or when a password was wrong.
-    pub(super) fn log(
-        &self,
-        key: Key,
-        moved: (u64, u64),
-        reason: Reason,
-        now: Millis,
-        users: &Users,
-    ) {
+    pub(super) fn log(&self, key: Key, moved: Moved, reason: Reason, now: Millis, users: &Users) {
         let told = self.ip.is_some() || self.name_len != 0 || reason == Reason::BadLogin;
         let level = if told { Level::Info } else { Level::Debug };
         self.line(level, key, moved, &reason, now, users);
     }
 
     /// Writes a line of the report of living sessions.
-    pub(super) fn describe(&self, key: Key, moved: (u64, u64), now: Millis, users: &Users) {
+    pub(super) fn describe(&self, key: Key, moved: Moved, now: Millis, users: &Users) {
         self.line(Level::Info, key, moved, &"open", now, users);
     }
 
@@ -103,7 +97,7 @@ impl Record {
         &self,
         level: Level,
         key: Key,
-        (up, down): (u64, u64),
+        moved: Moved,
         outcome: &dyn fmt::Display,
         now: Millis,
         users: &Users,
@@ -112,13 +106,15 @@ impl Record {
         log(
             level,
             format_args!(
-                "#{}.{} {}{} -> {}{}, {up}/{down} bytes, {}.{} s, {outcome}",
+                "#{}.{} {}{} -> {}{}, {}/{} bytes, {}.{} s, {outcome}",
                 key.index(),
                 key.generation(),
                 self.client,
                 Named(self.user, users),
                 Asked(self),
                 Reached(self.reached),
+                moved.up_bytes,
+                moved.down_bytes,
                 tenths / 10,
                 tenths % 10,
             ),

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::inbox::Inbox;
 use super::outcome::{End, Next, Reason, Wake};
 use super::shared::Class;
+use super::totals::Moved;
 use crate::net::{Event, Net, Stream};
 use crate::state::flow::{Broken, Flow, Peer, Pumped, Ready};
 use crate::state::pool::Buffers;
@@ -131,8 +132,11 @@ impl<S: Stream> Relay<S> {
     }
 
     /// Bytes carried, up and down.
-    pub(super) fn moved(&self) -> (u64, u64) {
-        (self.up.bytes(), self.down.bytes())
+    pub(super) fn moved(&self) -> Moved {
+        Moved {
+            up_bytes: self.up.bytes(),
+            down_bytes: self.down.bytes(),
+        }
     }
 
     /// Returns `true` if one side has ended, and waits for the other. A client whose request is

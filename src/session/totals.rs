@@ -71,6 +71,15 @@ impl fmt::Display for Total {
     }
 }
 
+/// Bytes of payload that a session has moved.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moved {
+    /// From the client to the target, or to remotes.
+    pub(super) up_bytes: u64,
+    /// And back.
+    pub(super) down_bytes: u64,
+}
+
 /// Counters since the start; they wrap never in practice (64 bits).
 #[derive(Debug, Default)]
 pub struct Totals {

@@ -164,7 +164,7 @@ impl<U: UdpSocket> Association<U> {
     ) {
         if let Some(outer) = &mut self.outer[family as usize] {
             let sent = outer.send(numbers, false, shared);
-            count(&mut self.up_bytes, sent.payload_bytes);
+            count(&mut self.moved.up_bytes, sent.payload_bytes);
             shared.totals.add(Total::UpDatagrams, sent.datagrams);
         }
     }
@@ -189,7 +189,7 @@ impl<U: UdpSocket> Association<U> {
                     }
                 }
                 let sent = self.inner.send(indices.as_slice(), self.is_aimed, shared);
-                count(&mut self.down_bytes, sent.payload_bytes);
+                count(&mut self.moved.down_bytes, sent.payload_bytes);
                 shared.totals.add(Total::DownDatagrams, sent.datagrams);
                 delivered |= sent.datagrams > 0;
             }

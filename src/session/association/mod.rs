@@ -10,10 +10,11 @@ mod lookup;
 use std::mem;
 use std::net::SocketAddr;
 
-use super::client::{Client, Heard, Outbox};
+use super::client::{Client, Outbox, Received};
 use super::context::Context;
 use super::outcome::{End, Next, Reason, Wake, refused};
 use super::shared::{Alarm, Class, Shared};
+use super::totals::Moved;
 use crate::net::{Errno, Event, Net, Side, Stream, UdpSocket};
 use crate::state::access::ClientKey;
 use crate::state::association::{ClientAddr, Contacts, Names};
@@ -46,9 +47,7 @@ pub(super) struct Association<U> {
     permitted: Option<SocketAddr>,
     /// The reply, as far as the client has not taken it.
     outbox: Outbox,
-    /// Payload carried, in bytes.
-    up_bytes: u64,
-    down_bytes: u64,
+    moved: Moved,
 }
 
 /// The family of a remote's address: there is a socket for each.
@@ -123,8 +122,7 @@ pub(super) fn open<N: Net>(
         names: Names::default(),
         permitted: None,
         outbox: *outbox,
-        up_bytes: 0,
-        down_bytes: 0,
+        moved: Moved::default(),
     }))
 }
 
@@ -210,8 +208,8 @@ impl<U: UdpSocket> Association<U> {
     }
 
     /// Payload carried, up and down.
-    pub(super) fn moved(&self) -> (u64, u64) {
-        (self.up_bytes, self.down_bytes)
+    pub(super) fn moved(&self) -> Moved {
+        self.moved
     }
 
     /// Returns `true` if a socket may still have datagrams.
@@ -239,9 +237,9 @@ impl<U: UdpSocket> Association<U> {
 fn discard<N: Net>(client: &mut Client<N>, scratch: &mut [u8]) -> Result<(), End> {
     for _ in 0..READS_PER_TURN {
         match client.read(scratch)? {
-            Heard::Bytes(_) => {}
-            Heard::End => return Err(End::close(Reason::Done)),
-            Heard::Nothing => break,
+            Received::Bytes(_) => {}
+            Received::End => return Err(End::close(Reason::Done)),
+            Received::Nothing => break,
         }
     }
     Ok(())
