@@ -25,13 +25,13 @@ const PEER_BACKLOG: i32 = 8;
 
 /// The number of ports of --relay-ports that are tried for one listener: with half of the range
 /// taken, one listener in billions finds none.
-const RELAY_PORTS_TRIED_MAX: u32 = 32;
+const BIND_PORTS_TRIED_MAX: u32 = 32;
 
 /// The time until an address that is not there yet is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// The number of free ports that are tried until one is free on all addresses.
-const PORTS_TRIED_MAX: usize = 16;
+const FREE_PORTS_TRIED_MAX: usize = 16;
 
 /// Opens all listeners, or none. With --retry-listen it waits for what may pass by itself.
 pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener>, OpenError> {
@@ -42,7 +42,7 @@ pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener
     while let Err(failure) = open_once(config, &mut listeners) {
         tried += 1;
         // A free port of the first address was taken on the second: pick another.
-        if config.port == 0 && failure.is(Errno::EADDRINUSE) && tried < PORTS_TRIED_MAX {
+        if config.port == 0 && failure.is(Errno::EADDRINUSE) && tried < FREE_PORTS_TRIED_MAX {
             continue;
         }
         if !config.retry_listen || !failure.is_transient() {
@@ -134,7 +134,7 @@ pub(super) fn for_peer(
     mark: Option<u32>,
     peer_ms: u32,
 ) -> Result<TcpListener, Errno> {
-    at_free_port(ports, random, RELAY_PORTS_TRIED_MAX, |port| {
+    at_free_port(ports, random, BIND_PORTS_TRIED_MAX, |port| {
         let addr = SocketAddr::new(addr, port);
         listen_at(addr, PEER_BACKLOG, false, mark, peer_ms)
     })

@@ -22,7 +22,7 @@ use crate::state::batch::{BATCH_MAX, Batch};
 
 /// The number of ports of a range that are tried: as many as there can be associations, so that a
 /// free one is found in any range that no other program uses.
-const PORTS_TRIED_MAX: u32 = 1024;
+const UDP_PORTS_TRIED_MAX: u32 = 1024;
 
 /// The message headers for the kernel, kept from call to call: 3 KiB each.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub(super) fn inner(
     if local.is_ipv6() {
         setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
     }
-    at_free_port(ports, random, PORTS_TRIED_MAX, |port| {
+    at_free_port(ports, random, UDP_PORTS_TRIED_MAX, |port| {
         address::bind(&socket, &with_port(local, port))
     })?;
     address::connect(&socket, &with_port(client, 0))?;

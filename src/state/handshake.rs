@@ -157,18 +157,18 @@ fn socks4(
     now: Millis,
 ) -> Option<Progress> {
     Some(match socks4::read(reader)? {
-        Err(Malformed::Name) => refused(ReplyCode::GeneralFailure),
+        Err(Malformed::Name) => refuse_with(ReplyCode::GeneralFailure),
         Err(_) => Progress::Refuse(Refuse::Protocol),
         // A user id proves nothing.
-        Ok(_) if auth.trust(client, now) == Trust::No => refused(ReplyCode::NotAllowed),
+        Ok(_) if auth.trust(client, now) == Trust::No => refuse_with(ReplyCode::NotAllowed),
         Ok(request) => judged(request, auth.protocols),
     })
 }
 
 fn request(reader: &mut Reader<'_>, protocols: Protocols) -> Option<Progress> {
     Some(match Request::read(reader)? {
-        Err(Malformed::AddressType) => refused(ReplyCode::AddressTypeNotSupported),
-        Err(_) => refused(ReplyCode::GeneralFailure),
+        Err(Malformed::AddressType) => refuse_with(ReplyCode::AddressTypeNotSupported),
+        Err(_) => refuse_with(ReplyCode::GeneralFailure),
         Ok(request) => judged(request, protocols),
     })
 }
@@ -176,7 +176,7 @@ fn request(reader: &mut Reader<'_>, protocols: Protocols) -> Option<Progress> {
 /// Decides whether a request, in whichever dialect, is one that is served.
 fn judged(request: Request, protocols: Protocols) -> Progress {
     let served = match request.command {
-        Command::Connect if request.port == 0 => return refused(ReplyCode::GeneralFailure),
+        Command::Connect if request.port == 0 => return refuse_with(ReplyCode::GeneralFailure),
         Command::Connect => true,
         Command::Bind => protocols.bind,
         Command::UdpAssociate => protocols.udp,
@@ -185,11 +185,11 @@ fn judged(request: Request, protocols: Protocols) -> Progress {
     if served {
         Progress::Done(request)
     } else {
-        refused(ReplyCode::CommandNotSupported)
+        refuse_with(ReplyCode::CommandNotSupported)
     }
 }
 
-fn refused(code: ReplyCode) -> Progress {
+fn refuse_with(code: ReplyCode) -> Progress {
     Progress::Refuse(Refuse::Reply(code))
 }
 
@@ -373,21 +373,21 @@ mod tests {
             socks4: false,
             ..Protocols::default()
         };
-        let refused = |code| Progress::Refuse(Refuse::Reply(code));
+        let refuse_with = |code| Progress::Refuse(Refuse::Reply(code));
         for (mut auth, command, expected) in [
             (auth(false, ""), 1, None),
             (auth(false, ""), 2, None),
             (auth(true, "10.0.0.0/8"), 1, None),
-            (auth(true, ""), 1, Some(refused(ReplyCode::NotAllowed))),
+            (auth(true, ""), 1, Some(refuse_with(ReplyCode::NotAllowed))),
             (
                 auth(false, ""),
                 3,
-                Some(refused(ReplyCode::CommandNotSupported)),
+                Some(refuse_with(ReplyCode::CommandNotSupported)),
             ),
             (
                 off(no_bind),
                 2,
-                Some(refused(ReplyCode::CommandNotSupported)),
+                Some(refuse_with(ReplyCode::CommandNotSupported)),
             ),
             (off(no_socks4), 1, Some(Progress::Refuse(Refuse::Protocol))),
         ] {

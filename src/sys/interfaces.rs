@@ -38,7 +38,7 @@ const ROUTE_UP: u64 = 0x1;
 const ROUTE_REJECT: u64 = 0x200;
 
 /// Room for one piece of the kernel's answer, which is the size of a page or of the room.
-const ANSWER_BYTES: usize = 8192;
+const NETLINK_BYTES: usize = 8192;
 
 /// The most pieces of an answer: some fifty addresses are in one.
 const ANSWERS_MAX: usize = 64;
@@ -94,7 +94,7 @@ fn v4_addrs() -> Result<Vec<Addr>, Errno> {
     question[16] = AF_INET;
     send(route.as_raw_fd(), &question, MsgFlags::empty())?;
     let mut addrs = Vec::new();
-    let mut room = [0; ANSWER_BYTES];
+    let mut room = [0; NETLINK_BYTES];
     for _ in 0..ANSWERS_MAX {
         let len = recv(route.as_raw_fd(), &mut room, MsgFlags::MSG_DONTWAIT)?;
         let mut rest = &room[..len];

@@ -44,7 +44,7 @@ pub enum Verdict {
 pub const ADDRESSES_MAX: usize = 8;
 
 /// RFC 1035 §3.1, the root's zero included.
-const NAME_MAX: usize = 255;
+const WIRE_NAME_MAX: usize = 255;
 /// RFC 1035 §2.3.4.
 const LABEL_MAX: usize = 63;
 const HEADER_BYTES: usize = 12;
@@ -118,7 +118,7 @@ pub fn wire_name(name: &[u8], domain: &[u8]) -> Option<Vec<u8>> {
         }
     }
     wire.push(0);
-    (wire.len() <= NAME_MAX).then_some(wire)
+    (wire.len() <= WIRE_NAME_MAX).then_some(wire)
 }
 
 /// A query for a [`wire_name`] that asks for recursion; 282 bytes at most: header 12, name 255,
@@ -267,7 +267,7 @@ impl<'a> Labels<'a> {
             at,
             lowest: at,
             end: None,
-            room: NAME_MAX,
+            room: WIRE_NAME_MAX,
         }
     }
 
