@@ -201,9 +201,11 @@ impl<T> Slots<T> {
     /// The keys of all entries.
     pub fn keys(&self) -> Vec<Key> {
         let entries = self.entries.iter().zip(&self.generations);
-        let places = (0..).zip(entries).filter(|(_, (entry, _))| entry.is_some());
+        // Of all indexes there may be: an open range would count on to one more.
+        let places = (0..=u16::MAX).zip(entries);
         let key = |(index, (_, generation)): (u16, (_, &u16))| Key::new(index, *generation);
-        places.map(key).collect()
+        let taken = places.filter(|(_, (entry, _))| entry.is_some());
+        taken.map(key).collect()
     }
 }
 
@@ -211,6 +213,15 @@ impl<T> Slots<T> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_largest_tables_name_all_their_keys() {
+        for max in [SLOTS_MAX - 1, SLOTS_MAX] {
+            let mut slots = Slots::new(max);
+            while slots.insert(|_| ()).is_some() {}
+            assert_eq!(slots.keys().len(), max);
+        }
+    }
 
     #[test]
     fn a_stale_key_finds_nothing_in_the_reused_place() {
