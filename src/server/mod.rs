@@ -107,6 +107,7 @@ impl<N: Net> Server<N> {
         self.shared.clients.quota(table).used()
     }
 
+    /// How long to wait for events: until the next timer, without end if none is armed.
     fn timeout(&self) -> Option<Duration> {
         if !self.ready.is_empty() || self.acceptor.wants_any() {
             return Some(Duration::ZERO);
@@ -119,13 +120,7 @@ impl<N: Net> Server<N> {
             self.acceptor.next(),
             self.stop_at,
         ];
-        let mut next = NEVER;
-        for due in due {
-            next = next.min(due);
-        }
-        if next == NEVER {
-            return None;
-        }
+        let next = due.into_iter().min().filter(|next| *next != NEVER)?;
         Some(Duration::from_millis(next.saturating_sub(shared.net.now())))
     }
 
