@@ -2,6 +2,7 @@
 
 use super::client::{Client, Outbox, Received};
 use super::context::Context;
+use super::http::{self, HttpRequest};
 use super::inbox::Inbox;
 use super::outcome::{End, Reason};
 use crate::net::Net;
@@ -24,6 +25,7 @@ impl Handshake {
     /// while bytes are missing.
     pub(super) fn turn<N: Net>(
         &mut self,
+        http: &mut Option<Box<HttpRequest>>,
         inbox: &mut Inbox,
         outbox: &mut Outbox,
         cx: &mut Context<'_, N>,
@@ -43,13 +45,7 @@ impl Handshake {
                     continue;
                 }
                 Self::Socks(stage) => stage,
-                Self::Http => {
-                    let request = inbox.http(cx)?.turn(cx)?;
-                    if request.is_some() {
-                        inbox.end_head(cx);
-                    }
-                    return Ok(request);
-                }
+                Self::Http => return http::turn(http, inbox, cx),
             };
             let bytes = inbox.unread();
             let (used, progress) = handshake::feed(

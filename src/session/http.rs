@@ -8,6 +8,7 @@ use std::mem;
 
 use super::client::Received;
 use super::context::Context;
+use super::inbox::Inbox;
 use super::outcome::{End, Reason};
 use super::record::Record;
 use crate::net::{Millis, Net};
@@ -43,11 +44,7 @@ impl HttpRequest {
     ///
     /// # Errors
     /// All entries are taken, or the client's share of them.
-    pub(super) fn enter(
-        bytes: &[u8],
-        client_key: ClientKey,
-        clients: &mut Clients,
-    ) -> Result<Self, End> {
+    fn enter(bytes: &[u8], client_key: ClientKey, clients: &mut Clients) -> Result<Self, End> {
         if !clients.take(Table::Heads, client_key) {
             let refuse = Refuse::Status(Status::ServiceUnavailable);
             return Err(End::refuse(refuse, Reason::Failed));
@@ -107,7 +104,7 @@ impl HttpRequest {
 
     /// Keeps no more memory than the bytes for the target need. Returns `true` if these are so few
     /// that they may wait outside of the table.
-    pub(super) fn shrink(&mut self) -> bool {
+    fn shrink(&mut self) -> bool {
         self.input = self.input[self.start..self.end].into();
         (self.start, self.end) = (0, self.input.len());
         self.forwarded.len() + self.input.len() <= WAITING_MAX
@@ -146,7 +143,7 @@ impl HttpRequest {
     }
 
     /// Reads until the head is complete. Returns what it asks for; `None` while bytes are missing.
-    pub(super) fn turn<N: Net>(&mut self, cx: &mut Context<'_, N>) -> Result<Option<Request>, End> {
+    fn read_head<N: Net>(&mut self, cx: &mut Context<'_, N>) -> Result<Option<Request>, End> {
         let mut seen = 0;
         // Bounded: each round reads at least one byte of at most `HEAD_MAX`.
         loop {
@@ -167,4 +164,34 @@ impl HttpRequest {
             }
         }
     }
+}
+
+/// Reads the head of the request in `slot`, which begins with what `inbox` holds. Returns what it
+/// asks for; `None` while bytes are missing.
+pub(super) fn turn<N: Net>(
+    slot: &mut Option<Box<HttpRequest>>,
+    inbox: &mut Inbox,
+    cx: &mut Context<'_, N>,
+) -> Result<Option<Request>, End> {
+    let client_key = cx.client.client_key;
+    let http = match slot {
+        Some(http) => http,
+        None => {
+            let http = HttpRequest::enter(inbox.unread(), client_key, &mut cx.shared.clients)?;
+            inbox.truncate(0);
+            slot.insert(Box::new(http))
+        }
+    };
+    let Some(request) = http.read_head(cx)? else {
+        return Ok(None);
+    };
+    // The way to the target may take long, and others wait for the entry.
+    if http.meter.is_none() && inbox.refill(http.unread()) {
+        // Nothing but the payload is needed any more.
+        http.release(&mut cx.shared.clients, client_key);
+        *slot = None;
+    } else if http.shrink() {
+        http.release(&mut cx.shared.clients, client_key);
+    }
+    Ok(Some(request))
 }

@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 
 use super::association::{self, Association};
 use super::bind::{Accepted, Bind};
-use super::client::Outbox;
+use super::client::{Client, Outbox};
 use super::connect::{Race, Winner};
 use super::context::Context;
 use super::handshake::Handshake;
+use super::http::HttpRequest;
 use super::inbox::Inbox;
 use super::outcome::{End, Next, Reason, Wake};
 use super::relay::Relay;
-use super::reply::Reply;
+use super::reply::{Early, Reply};
 use super::shared::Class;
 use crate::net::{Event, Net, Stream};
 use crate::resolver::Answer;
@@ -21,12 +22,14 @@ use crate::state::flow::{Peer, Ready};
 use crate::state::handshake::{Dialect, Refuse};
 use crate::state::slots::Role;
 use crate::wire::dns::Addresses;
-use crate::wire::http::Status;
+use crate::wire::http::{BodyMeter, Status};
 use crate::wire::socks::{Address, Command, Request};
 
 /// One entry of the table of openings.
 pub(super) struct Opening<N: Net> {
     pub(super) inbox: Inbox,
+    /// An HTTP request, from its first byte until the target has it.
+    http: Option<Box<HttpRequest>>,
     pub(super) outbox: Outbox,
     pub(super) step: Step<N>,
 }
@@ -55,6 +58,7 @@ impl<N: Net> Opening<N> {
     pub(super) fn new() -> Self {
         Self {
             inbox: Inbox::new(),
+            http: None,
             outbox: Outbox::new(Dialect::default()),
             step: Step::Handshake(Handshake::Start),
         }
@@ -75,7 +79,7 @@ impl<N: Net> Opening<N> {
     /// One step on the way to a tunnel.
     pub(super) fn turn(&mut self, wake: Wake<'_>, cx: &mut Context<'_, N>) -> Result<Next, End> {
         if self.reads_ahead() {
-            self.inbox.read_ahead(cx.client)?;
+            self.read_ahead(cx.client)?;
         }
         match wake {
             Wake::Event => self.go_on(cx),
@@ -94,12 +98,33 @@ impl<N: Net> Opening<N> {
         }
     }
 
+    /// Reads what the client sends while its target is being reached.
+    ///
+    /// # Errors
+    /// The client has given up: its end of stream with nothing sent means that nobody waits any
+    /// more. Behind payload it is a half-close.
+    fn read_ahead(&mut self, client: &mut Client<N>) -> Result<(), End> {
+        self.inbox.read_on(client)?;
+        let (http, inbox) = (&mut self.http, &mut self.inbox);
+        let has_ended = inbox.has_ended();
+        let early = Early { http, inbox };
+        if has_ended && early.unread().is_empty() {
+            return Err(End::close(Reason::ClientLeft));
+        }
+        Ok(())
+    }
+
+    /// Where the body of a forwarded request ends; `None` for a tunnel.
+    fn meter(&self) -> Option<BodyMeter> {
+        self.http.as_ref().and_then(|http| http.meter())
+    }
+
     /// Does what can be done in this step.
     fn go_on(&mut self, cx: &mut Context<'_, N>) -> Result<Next, End> {
         match &mut self.step {
             Step::Handshake(handshake) => {
                 let (inbox, outbox) = (&mut self.inbox, &mut self.outbox);
-                match handshake.turn(inbox, outbox, cx)? {
+                match handshake.turn(&mut self.http, inbox, outbox, cx)? {
                     Some(request) => self.begin(&request, cx),
                     None => Ok(Next::Wait),
                 }
@@ -114,7 +139,11 @@ impl<N: Net> Opening<N> {
                 Accepted::Nobody => Ok(Next::Wait),
                 Accepted::Others => Ok(Next::Yield),
             },
-            Step::Reply(reply) => reply.turn(&mut self.inbox, &mut self.outbox, cx.client),
+            Step::Reply(reply) => {
+                let (http, inbox) = (&mut self.http, &mut self.inbox);
+                let early = &mut Early { http, inbox };
+                reply.turn(early, &mut self.outbox, cx.client)
+            }
         }
     }
 
@@ -225,12 +254,15 @@ impl<N: Net> Opening<N> {
         let Winner { target, addr } = winner;
         cx.client.record.set_reached(addr);
         let bound = target.stream.local_addr().map_err(|_| Reason::Failed)?;
-        if self.inbox.drop_behind_body().is_err() {
-            return Err(Refuse::Status(Status::BadRequest).into());
+        if let Some(http) = &mut self.http {
+            // What lies behind the body of a forwarded request is dropped.
+            let body = http.measure(self.inbox.unread());
+            let len = body.map_err(|_| Refuse::Status(Status::BadRequest))?;
+            self.inbox.truncate(len);
         }
         self.release_step(cx);
         // The answer to a forwarded request is the server's.
-        if self.inbox.meter().is_none() {
+        if self.meter().is_none() {
             self.outbox.grant(bound);
         }
         Ok(self.reply_to(target))
@@ -272,11 +304,15 @@ impl<N: Net> Opening<N> {
     )]
     pub(super) fn establish(mut self: Box<Self>, cx: &mut Context<'_, N>) -> Established<N> {
         self.leave(cx);
+        let meter = self.meter();
         match self.step {
             Step::Reply(Reply::Tunnel {
                 target,
                 early_bytes,
-            }) => Established::Tunnel(Relay::new(target, &self.inbox, early_bytes)),
+            }) => {
+                let ended = self.inbox.has_ended();
+                Established::Tunnel(Relay::new(target, meter, ended, early_bytes))
+            }
             Step::Reply(Reply::Association(association)) => Established::Association(association),
             Step::Handshake(_) | Step::Lookup { .. } | Step::Connect(_) | Step::Bind(_) => {
                 unreachable!("only a reply establishes anything")
@@ -299,7 +335,9 @@ impl<N: Net> Opening<N> {
 
     /// Gives back its entry of the table of openings, and what its input holds.
     fn leave(&mut self, cx: &mut Context<'_, N>) {
-        self.inbox.release(cx);
+        if let Some(http) = &mut self.http {
+            http.release(&mut cx.shared.clients, cx.client.client_key);
+        }
         cx.shared
             .clients
             .give(Table::Openings, cx.client.client_key);

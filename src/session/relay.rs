@@ -1,7 +1,6 @@
 //! A tunnel that is established: two flows, until both have ended.
 
 use super::context::Context;
-use super::inbox::Inbox;
 use super::outcome::{End, Next, Reason, Wake};
 use super::shared::Class;
 use super::totals::Moved;
@@ -23,12 +22,17 @@ pub(super) struct Relay<S> {
 }
 
 impl<S: Stream> Relay<S> {
-    /// The tunnel to `target`, which has been sent `early_bytes` already.
-    pub(super) fn new(target: Peer<S>, inbox: &Inbox, early_bytes: u64) -> Self {
-        let meter = inbox.meter();
+    /// The tunnel to `target`, which has been sent `early_bytes` already; the client's end of stream
+    /// may have been read. `meter` is where the body of a forwarded request ends.
+    pub(super) fn new(
+        target: Peer<S>,
+        meter: Option<BodyMeter>,
+        client_ended: bool,
+        early_bytes: u64,
+    ) -> Self {
         Self {
             target,
-            up: Flow::new(meter.as_ref(), inbox.has_ended(), early_bytes),
+            up: Flow::new(meter.as_ref(), client_ended, early_bytes),
             down: Flow::default(),
             meter,
             half: false,

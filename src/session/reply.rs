@@ -3,10 +3,34 @@
 
 use super::association::Association;
 use super::client::{Client, Outbox};
+use super::http::HttpRequest;
 use super::inbox::Inbox;
 use super::outcome::{End, Next, Reason};
 use crate::net::Net;
 use crate::state::flow::{Gone, Peer};
+
+/// What the target is to get first: a forwarded request, then what came behind the handshake.
+pub(super) struct Early<'a> {
+    pub(super) http: &'a mut Option<Box<HttpRequest>>,
+    pub(super) inbox: &'a mut Inbox,
+}
+
+impl Early<'_> {
+    /// The next bytes for the target.
+    pub(super) fn unread(&self) -> &[u8] {
+        let http = self.http.as_ref().map(|http| http.unread());
+        http.filter(|bytes| !bytes.is_empty())
+            .unwrap_or_else(|| self.inbox.unread())
+    }
+
+    /// The target has taken `len` bytes of [`Early::unread`].
+    fn consume(&mut self, len: usize) {
+        match self.http {
+            Some(http) if !http.unread().is_empty() => http.consume(len),
+            Some(_) | None => self.inbox.consume(len),
+        }
+    }
+}
 
 /// What was reached, and is to be replied.
 pub(super) enum Reply<N: Net> {
@@ -24,7 +48,7 @@ impl<N: Net> Reply<N> {
     /// Writes the reply, and the early bytes. The tunnel is established when all have gone.
     pub(super) fn turn(
         &mut self,
-        inbox: &mut Inbox,
+        early: &mut Early<'_>,
         outbox: &mut Outbox,
         client: &mut Client<N>,
     ) -> Result<Next, End> {
@@ -39,14 +63,14 @@ impl<N: Net> Reply<N> {
             return Err(End::close(Reason::TargetReset));
         }
         let is_told = outbox.flush(client)?;
-        while !inbox.early().is_empty() {
+        while !early.unread().is_empty() {
             if !target.ready.writable {
                 return Ok(Next::Wait);
             }
-            let written = target.write(inbox.early());
+            let written = target.write(early.unread());
             let len = written.map_err(|Gone| End::close(Reason::TargetReset))?;
             let len = len.unwrap_or(0);
-            inbox.consume_early(len);
+            early.consume(len);
             *early_bytes += len as u64;
         }
         Ok(if is_told {
