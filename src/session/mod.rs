@@ -12,10 +12,9 @@
 //! Lingering   a last reply, then input is discarded        linger.rs
 //! ```
 //!
-//! `opening.rs` leads from step to step; what the client sends meanwhile is in `inbox.rs`. At the
-//! bottom, knowing no phase: the client's connection (`client.rs`, `record.rs`), what follows a
-//! turn and why a session ends (`outcome.rs`), and what all sessions share (`shared.rs`,
-//! `totals.rs`).
+//! `opening.rs` leads from step to step. At the bottom, knowing no phase: the client's connection
+//! and what it has sent (`client.rs`, `inbox.rs`, `record.rs`), what follows a turn and why a
+//! session ends (`outcome.rs`), and what all sessions share (`shared.rs`, `totals.rs`).
 
 mod association;
 mod bind;
