@@ -1,8 +1,7 @@
 //! Which protocols and commands are on: configuration that the handshake consults.
 //!
-//! It lies here as [`Policy`](super::access::Policy) and
-//! `config::Families` lie beside what they configure: `config` is a layer
-//! above, and nothing in this layer may ask it.
+//! It lies here, beside what reads it, as [`Policy`](super::access::Policy) does: `config` is a
+//! layer above.
 
 /// What clients may use beside SOCKS5 CONNECT, which is always on. A command that is switched off
 /// gets the reply to an unknown one (07, or 91 of SOCKS4); a client whose protocol is switched off
