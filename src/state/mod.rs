@@ -6,6 +6,7 @@ pub mod association;
 pub mod auth;
 pub mod batch;
 pub mod clients;
+pub mod fairness;
 pub mod flow;
 pub mod handshake;
 pub mod pool;

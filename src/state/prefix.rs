@@ -284,6 +284,18 @@ impl fmt::Display for Destination {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClientKey(u64);
 
+impl ClientKey {
+    /// The first and the last key of its site: the /48 around a /64; an IPv4 address is one by
+    /// itself.
+    pub(super) fn site(self) -> (Self, Self) {
+        const NETWORKS: u64 = 0xffff;
+        if self.0 <= u64::from(u32::MAX) {
+            return (self, self);
+        }
+        (Self(self.0 & !NETWORKS), Self(self.0 | NETWORKS))
+    }
+}
+
 impl From<IpAddr> for ClientKey {
     fn from(addr: IpAddr) -> Self {
         match addr.to_canonical() {
