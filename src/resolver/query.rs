@@ -350,7 +350,7 @@ mod tests {
 
     use super::*;
     use crate::resolver::tests::{found, only_v4, settings};
-    use crate::wire::dns::replies::{family_of, name_of, reply};
+    use crate::wire::dns::replies::{family_of, name_of, raw_record, reply};
 
     /// A question on its way.
     struct Sent {
@@ -587,6 +587,31 @@ mod tests {
             bench.reply(&sent, code, &[]);
             assert_eq!(bench.answer, Some(Answer::Failed));
         }
+    }
+
+    #[test]
+    fn a_server_whose_answer_is_too_much_work_is_left_for_the_next() {
+        let mut bench = Bench::new("a.example", only_v4(2));
+        let sent = bench.one();
+        let mut laborious = reply(&sent.message, 0, &[]);
+        // Each pointer leads to the one before it, the first to the question.
+        let start = laborious.len() + 12;
+        let mut pointer = [0xc0, 12];
+        let mut chain = Vec::new();
+        for place in (start..3000).step_by(2) {
+            chain.extend_from_slice(&pointer);
+            pointer = (0xc000 | u16::try_from(place).unwrap()).to_be_bytes();
+        }
+        raw_record(&mut laborious, &[0xc0, 12], 16, &chain);
+        for _ in 0..70 {
+            raw_record(&mut laborious, &pointer, 16, b"");
+        }
+        laborious[7] = 71;
+        assert_eq!(bench.message(&sent, &laborious), Received::Failure);
+        let next = bench.one();
+        assert_eq!(next.server, 2);
+        bench.reply(&next, 0, &["192.0.2.1"]);
+        assert_eq!(bench.answer, Some(found(&["192.0.2.1"])));
     }
 
     #[test]

@@ -53,6 +53,11 @@ const HEADER_BYTES: usize = 12;
 /// pass follows a chain of any length; eight is the depth at which resolvers give up.
 const PASSES_MAX: usize = 8;
 
+/// The most labels and pointers read of an answer section, all records and passes together: one
+/// for each byte of the largest message that is read. Honest names have five labels and records
+/// twenty bytes; pointers that lead from one to the next would cost a thousand times as much.
+const STEPS_MAX: usize = 4096;
+
 const TYPE_A: u8 = 1;
 const TYPE_CNAME: u8 = 5;
 const TYPE_OPT: u8 = 41;
@@ -132,7 +137,8 @@ pub fn query(id: u16, name: &[u8], family: Family, edns: bool) -> Vec<u8> {
 
 /// Judges a message that came to the socket of a query; its addresses are added to `found`.
 /// Everything in front of the answer section must be right, or the message is not ours
-/// (RFC 5452 §9.1). What a cut-off or malformed answer section has before its fault is used.
+/// (RFC 5452 §9.1). What a cut-off or malformed answer section has before its fault is used, and
+/// one whose names are too much work is malformed.
 pub fn answer(
     message: &[u8],
     id: u16,
@@ -184,15 +190,16 @@ fn accept(message: &[u8], id: u16, name: &[u8], family: Family) -> Option<(u16, 
 fn follow(message: &[u8], records: Records, family: Family, found: &mut Addresses) -> Verdict {
     let mut owner = HEADER_BYTES;
     let mut whole = true;
+    let steps = &mut Steps(STEPS_MAX);
     for _ in 0..PASSES_MAX {
         let mut at = records.start;
         let mut moved = false;
         for _ in 0..records.count {
-            let Some(record) = Record::read(message, at) else {
+            let Some(record) = Record::read(message, at, steps) else {
                 whole = false;
                 break;
             };
-            if same_name(message, at, owner) {
+            if same_name(message, at, owner, steps) {
                 if record.kind == family.kind() {
                     if let Some(addr) = family.address(record.data)
                         && found.as_slice().len() < ADDRESSES_MAX
@@ -201,7 +208,7 @@ fn follow(message: &[u8], records: Records, family: Family, found: &mut Addresse
                     }
                 } else if record.kind == [0, TYPE_CNAME, 0, CLASS_IN] {
                     let target = record.end - record.data.len();
-                    if name_end(message, target).is_some() {
+                    if name_end(message, target, steps).is_some() {
                         owner = target;
                         moved = true;
                     }
@@ -233,9 +240,9 @@ struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// Reads the record at `at`; there is a whole name, and a whole record behind it.
-    fn read(message: &'a [u8], at: usize) -> Option<Self> {
+    fn read(message: &'a [u8], at: usize, steps: &mut Steps) -> Option<Self> {
         let mut reader = Reader::new(message);
-        reader.take(name_end(message, at)?)?;
+        reader.take(name_end(message, at, steps)?)?;
         let kind = reader.array()?;
         let _time_to_live: [u8; 4] = reader.array()?;
         let len = reader.u16()?;
@@ -245,6 +252,17 @@ impl<'a> Record<'a> {
             data,
             end: reader.consumed(),
         })
+    }
+}
+
+/// How many labels and pointers may still be read.
+struct Steps(usize);
+
+impl Steps {
+    /// Takes one; `None`: none is left.
+    fn take(&mut self) -> Option<()> {
+        self.0 = self.0.checked_sub(1)?;
+        Some(())
     }
 }
 
@@ -271,10 +289,11 @@ impl<'a> Labels<'a> {
         }
     }
 
-    /// The next label, an empty one at the end; `None`: it is malformed.
-    fn next(&mut self) -> Option<&'a [u8]> {
-        // Bounded: every round goes further back.
+    /// The next label, an empty one at the end; `None`: it is malformed, or too much work.
+    fn next(&mut self, steps: &mut Steps) -> Option<&'a [u8]> {
+        // Bounded: every round takes a step.
         loop {
+            steps.take()?;
             let mut reader = Reader::new(self.message.get(self.at..)?);
             let first = reader.u8()?;
             let len = usize::from(first);
@@ -297,20 +316,20 @@ impl<'a> Labels<'a> {
     }
 }
 
-/// Where the name at `at` ends; `None`: it is malformed.
-fn name_end(message: &[u8], at: usize) -> Option<usize> {
+/// Where the name at `at` ends; `None`: it is malformed, or too much work.
+fn name_end(message: &[u8], at: usize, steps: &mut Steps) -> Option<usize> {
     let mut labels = Labels::new(message, at);
     // Bounded: few labels fit into a name.
-    while !labels.next()?.is_empty() {}
+    while !labels.next(steps)?.is_empty() {}
     Some(labels.end.unwrap_or(labels.at))
 }
 
 /// Returns `true` if two names are the same; a malformed one is like none.
-fn same_name(message: &[u8], one: usize, other: usize) -> bool {
+fn same_name(message: &[u8], one: usize, other: usize, steps: &mut Steps) -> bool {
     let mut one = Labels::new(message, one);
     let mut other = Labels::new(message, other);
     loop {
-        match (one.next(), other.next()) {
+        match (one.next(steps), other.next(steps)) {
             (Some(label), Some(same)) if label.eq_ignore_ascii_case(same) => {
                 if label.is_empty() {
                     return true;
@@ -568,6 +587,63 @@ mod tests {
             message[7] = 1;
             assert_eq!(judged(&message), Verdict::Failed(SERVFAIL));
         }
+    }
+
+    /// Appends pointers, each to the one before it, and records whose owner and data are the last
+    /// of them: as much work as 4 KiB can be.
+    fn labor(message: &mut Vec<u8>) {
+        let mut pointer = [0xc0, 12];
+        let mut chain = Vec::new();
+        for place in (message.len() + 12..2700).step_by(2) {
+            chain.extend_from_slice(&pointer);
+            pointer = (0xc000 | u16::try_from(place).unwrap()).to_be_bytes();
+        }
+        raw_record(message, &[0xc0, 12], 16, &chain);
+        message[7] += 1;
+        while message.len() < 4096 - 14 {
+            raw_record(message, &pointer, TYPE_CNAME.into(), &pointer);
+            message[7] += 1;
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_too_much_work_is_malformed() {
+        let mut message = reply(&asked(Family::A), 0, &[]);
+        let start = message.len();
+        labor(&mut message);
+        assert_eq!(judged(&message), Verdict::Failed(SERVFAIL));
+        // The owners alone, once, are more than what is read of all.
+        let (mut steps, mut at) = (Steps(usize::MAX), start);
+        while let Some(record) = Record::read(&message, at, &mut steps) {
+            at = record.end;
+        }
+        assert!(usize::MAX - steps.0 > 20 * STEPS_MAX);
+    }
+
+    #[test]
+    fn what_stands_before_too_much_work_is_used() {
+        let mut message = reply(&asked(Family::A), 0, &["192.0.2.1"]);
+        labor(&mut message);
+        assert_eq!(found(&message), addresses(&["192.0.2.1"]));
+    }
+
+    #[test]
+    fn the_largest_honest_answer_is_within_the_budget() {
+        // A chain of eight, then addresses up to 4 KiB, no name compressed.
+        let name = |n: u8| [b"\x03cdn\x02", &[b'a', n][..], b"\x07example\x03org\0"].concat();
+        let mut message = reply(&asked(Family::A), 0, &[]);
+        raw_record(&mut message, &[0xc0, 12], 5, &name(b'0'));
+        for n in b'0'..b'7' {
+            raw_record(&mut message, &name(n), 5, &name(n + 1));
+        }
+        let mut records = 8;
+        while message.len() < 4096 - 40 {
+            raw_record(&mut message, &name(b'7'), 16, b"v=1");
+            records += 1;
+        }
+        // Other types: no address, and each pass goes over all of them.
+        message[7] = records;
+        assert_eq!(judged(&message), Verdict::NoData);
     }
 
     #[test]
