@@ -16,7 +16,7 @@ use crate::state::access::ClientKey;
 use crate::state::auth::{Auth, Trust};
 use crate::state::clients::{Clients, Table};
 use crate::state::handshake::Refuse;
-use crate::wire::http::{BodyMeter, HEAD_MAX, Head, LOGIN_MAX, MalformedBody, Status};
+use crate::wire::http::{BodyMeter, HEAD_MAX, HeadReader, LOGIN_MAX, MalformedBody, Status};
 use crate::wire::socks::Request;
 
 /// Bytes for a target that may wait outside of the table of heads until there is a connection:
@@ -32,6 +32,8 @@ pub(super) struct HttpRequest {
     input: Box<[u8]>,
     start: usize,
     end: usize,
+    /// How far the head has been read.
+    head_reader: HeadReader,
     /// The head as the target gets it; empty for CONNECT.
     forwarded: Box<[u8]>,
     forwarded_start: usize,
@@ -56,6 +58,7 @@ impl HttpRequest {
             input: input.into(),
             start: 0,
             end: bytes.len(),
+            head_reader: HeadReader::default(),
             forwarded: Box::default(),
             forwarded_start: 0,
             meter: None,
@@ -118,8 +121,8 @@ impl HttpRequest {
         record: &mut Record,
         now: Millis,
     ) -> Result<Option<Request>, Refuse> {
-        let head = Head::parse(&self.input[..self.end]).map_err(Refuse::Status)?;
-        let Some(head) = head else {
+        let head = self.head_reader.advance(&self.input[..self.end]);
+        let Some(head) = head.map_err(Refuse::Status)? else {
             return Ok(None);
         };
         let client = record.ip();
@@ -144,19 +147,12 @@ impl HttpRequest {
 
     /// Reads until the head is complete. Returns what it asks for; `None` while bytes are missing.
     fn read_head<N: Net>(&mut self, cx: &mut Context<'_, N>) -> Result<Option<Request>, End> {
-        let mut seen = 0;
         // Bounded: each round reads at least one byte of at most `HEAD_MAX`.
         loop {
-            // What a head means changes only with a line's end, or when the room is full.
-            let news = &self.input[seen..self.end];
-            if news.contains(&b'\n') || self.end == HEAD_MAX {
-                let request =
-                    self.parse(&mut cx.shared.auth, &mut cx.client.record, cx.shared.now)?;
-                if request.is_some() {
-                    return Ok(request);
-                }
+            let request = self.parse(&mut cx.shared.auth, &mut cx.client.record, cx.shared.now)?;
+            if request.is_some() {
+                return Ok(request);
             }
-            seen = self.end;
             match cx.client.read(&mut self.input[self.end..])? {
                 Received::Bytes(len) => self.end += len,
                 Received::End => return Err(End::close(Reason::ClientLeft)),

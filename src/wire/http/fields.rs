@@ -38,26 +38,9 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The first member of a comma-separated value (RFC 9110 §5.6.1), which may be empty, and the
-/// list of the others, if a comma follows.
-pub(super) fn first_member(value: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match split_at_byte(value, b',') {
-        Some((member, others)) => (trim(member), Some(others)),
-        None => (trim(value), None),
-    }
-}
-
-/// Returns `true` if `name` is a member of a comma-separated value.
-pub(super) fn is_one_of(name: &[u8], value: &[u8]) -> bool {
-    let mut rest = Some(value);
-    while let Some(list) = rest {
-        let (member, others) = first_member(list);
-        if member.eq_ignore_ascii_case(name) {
-            return true;
-        }
-        rest = others;
-    }
-    false
+/// The members of a comma-separated value (RFC 9110 §5.6.1), which may be empty.
+pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(trim)
 }
 
 /// The fields of a head that has been judged: complete and valid lines up to the empty one.

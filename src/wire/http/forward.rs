@@ -3,7 +3,7 @@
 //! Everything is passed on except what concerns the client's connection alone. Nothing about the
 //! client is added: no Via, no X-Forwarded-For, no Forwarded. Those that it sent itself stay.
 
-use super::fields::{Field, is_one_of};
+use super::fields::{Field, members};
 use super::head::Head;
 
 /// Fields that are not passed on, besides those named `Proxy-…`: Host, which is written anew, and
@@ -30,16 +30,17 @@ impl Head<'_> {
         let first = [self.method, blank, path, b" ", version, b"\r\n"];
         let mut head = first.concat();
         head.extend([b"Host: ", authority, b"\r\n"].concat());
-        // The options of Connection fields name fields of this connection.
+        // The options of Connection fields name fields of this connection. They are taken apart
+        // once: between them may be thousands of blanks.
         let mut options = Vec::new();
         for field in self.fields {
             if field.is(b"Connection") {
-                options.push(field.value);
+                options.extend(members(field.value));
             }
         }
         for field in self.fields {
             let is_removed = REMOVED.iter().any(|name| field.is(name))
-                || options.iter().any(|list| is_one_of(field.name(), list))
+                || options.iter().any(|option| field.is(option))
                 || is_of_proxy(&field);
             if !is_removed {
                 head.extend([field.name(), b": ", field.value, b"\r\n"].concat());

@@ -5,7 +5,7 @@
 //! that it was read from.
 
 use super::body::Body;
-use super::fields::{Field, Fields, first_member, is_token, line, split_at_byte};
+use super::fields::{Field, Fields, is_token, line, members, split_at_byte};
 use super::status::Status;
 use crate::wire::decimal;
 use crate::wire::socks::{Address, Command, Request};
@@ -39,45 +39,89 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Parses the head at the start of `bytes`. Returns `None` while bytes are missing. The result
-    /// for more bytes is the same until an LF is among them, or there are [`HEAD_MAX`].
+    /// Parses the head at the start of `bytes`, as [`HeadReader::advance`] does; for heads that do
+    /// not come in pieces.
+    ///
+    /// Errors: those of [`HeadReader::advance`].
+    pub fn parse(bytes: &'a [u8]) -> Result<Option<Self>, Status> {
+        HeadReader::default().advance(bytes)
+    }
+}
+
+/// Reads a head that comes in pieces. Each byte is looked at as it comes, and each line is judged
+/// once, however small the pieces are.
+#[derive(Debug, Default)]
+pub struct HeadReader {
+    /// The number of bytes that have been searched for a line's end.
+    searched: usize,
+    /// Where the first line starts that is not complete.
+    line_start: usize,
+    /// Where the fields start; 0 before the request line is complete.
+    fields_start: usize,
+    /// The number of fields.
+    fields: usize,
+    facts: Facts,
+}
+
+impl HeadReader {
+    /// Goes on with the head at the start of `bytes`, which are those of the last call with more
+    /// behind them. Returns `None` while bytes are missing.
     ///
     /// Errors: [`Status::HeaderFieldsTooLarge`] if the head is over its limits, otherwise
-    /// [`Status::BadRequest`].
-    pub fn parse(bytes: &'a [u8]) -> Result<Option<Self>, Status> {
+    /// [`Status::BadRequest`]. The reader is not to be used any more.
+    pub fn advance<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Head<'a>>, Status> {
         // What is behind the limit may arrive now or later, so it is not looked at.
         let window = bytes.get(..HEAD_MAX).unwrap_or(bytes);
-        let cut_off = if window.len() == HEAD_MAX {
-            Err(Status::HeaderFieldsTooLarge)
-        } else {
-            Ok(None)
-        };
-        let Some((first, fields)) = line(window)? else {
-            return cut_off;
-        };
-        let request_line = RequestLine::parse(first).ok_or(Status::BadRequest)?;
-        let mut facts = Facts::default();
-        let mut rest = fields;
-        for _ in 0..=FIELDS_MAX {
-            let Some((line, after)) = line(rest)? else {
-                return cut_off;
-            };
-            if line.is_empty() {
-                return Ok(Some(Self {
-                    len: window.len() - after.len(),
-                    body: facts.body(&request_line)?,
-                    request: request_line.request,
-                    path: request_line.path,
-                    method: request_line.method,
-                    version: request_line.version,
-                    authority: request_line.authority,
-                    fields: Fields(fields),
-                }));
+        // Bounded: each round takes a line.
+        while let Some(line) = self.next_line(window)? {
+            if self.fields_start == 0 {
+                RequestLine::parse(line).ok_or(Status::BadRequest)?;
+                self.fields_start = self.line_start;
+            } else if line.is_empty() {
+                return self.head(window).map(Some);
+            } else {
+                self.facts.note(&Field::parse(line)?)?;
+                self.fields += 1;
+                if self.fields > FIELDS_MAX {
+                    return Err(Status::HeaderFieldsTooLarge);
+                }
             }
-            facts.note(&Field::parse(line)?)?;
-            rest = after;
         }
-        Err(Status::HeaderFieldsTooLarge)
+        if window.len() == HEAD_MAX {
+            return Err(Status::HeaderFieldsTooLarge);
+        }
+        Ok(None)
+    }
+
+    /// Returns the next line that is complete, without its end.
+    fn next_line<'a>(&mut self, window: &'a [u8]) -> Result<Option<&'a [u8]>, Status> {
+        let news = window.get(self.searched..).unwrap_or_default();
+        let Some(at) = news.iter().position(|byte| *byte == b'\n') else {
+            self.searched = window.len();
+            return Ok(None);
+        };
+        self.searched += at + 1;
+        let complete = window.get(self.line_start..self.searched);
+        self.line_start = self.searched;
+        Ok(line(complete.unwrap_or_default())?.map(|(line, _)| line))
+    }
+
+    /// Returns the head that has ended. Its first line is parsed a second time, because what it
+    /// says borrows the bytes.
+    fn head<'a>(&self, window: &'a [u8]) -> Result<Head<'a>, Status> {
+        let first = line(window)?.and_then(|(first, _)| RequestLine::parse(first));
+        let request_line = first.ok_or(Status::BadRequest)?;
+        let fields = window.get(self.fields_start..).unwrap_or_default();
+        Ok(Head {
+            len: self.line_start,
+            body: self.facts.body(&request_line)?,
+            request: request_line.request,
+            path: request_line.path,
+            method: request_line.method,
+            version: request_line.version,
+            authority: request_line.authority,
+            fields: Fields(fields),
+        })
     }
 }
 
@@ -183,7 +227,7 @@ fn port_number(digits: &[u8]) -> Option<u16> {
 }
 
 /// What the fields read so far say about the message as a whole.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Facts {
     /// There was a Host field.
     host: bool,
@@ -223,9 +267,7 @@ impl Facts {
             // The fields that it names are removed (RFC 9110 §7.6.1): they must not be those that
             // say where the message goes and where it ends. Options are counted because
             // forwarding compares each of them with every field.
-            let mut rest = Some(field.value);
-            while let Some(list) = rest {
-                let (option, others) = first_member(list);
+            for option in members(field.value) {
                 self.options += 1;
                 if self.options > FIELDS_MAX {
                     return Err(Status::HeaderFieldsTooLarge);
@@ -233,7 +275,6 @@ impl Facts {
                 if FRAMING.iter().any(|name| option.eq_ignore_ascii_case(name)) {
                     return bad;
                 }
-                rest = others;
             }
         }
         Ok(())
@@ -289,18 +330,20 @@ mod tests {
     type Seen<'a> = Result<Option<(Target<'a>, Body, usize)>, Status>;
 
     fn parse(bytes: &[u8]) -> Seen<'_> {
-        Ok(Head::parse(bytes)?.map(|head| {
-            let Request { address, port, .. } = head.request;
-            let target = match head.path {
-                None => Target::Tunnel { address, port },
-                Some(path) => Target::Forward {
-                    address,
-                    port,
-                    path,
-                },
-            };
-            (target, head.body, head.len)
-        }))
+        Ok(Head::parse(bytes)?.map(seen))
+    }
+
+    fn seen(head: Head<'_>) -> (Target<'_>, Body, usize) {
+        let Request { address, port, .. } = head.request;
+        let target = match head.path {
+            None => Target::Tunnel { address, port },
+            Some(path) => Target::Forward {
+                address,
+                port,
+                path,
+            },
+        };
+        (target, head.body, head.len)
     }
 
     fn status(text: &str) -> Status {
@@ -329,10 +372,42 @@ mod tests {
     /// The same verdict, or none yet, at every prefix.
     fn is_the_same_for_every_split(bytes: &[u8]) -> bool {
         let whole = parse(bytes);
-        (0..bytes.len()).all(|len| {
+        let prefixes = (0..bytes.len()).all(|len| {
             let early = parse(&bytes[..len]);
             early == Ok(None) || early == whole
-        })
+        });
+        // The same byte by byte: the first verdict is that of the whole.
+        let mut reader = HeadReader::default();
+        let mut verdicts = (0..=bytes.len()).map(|len| reader.advance(&bytes[..len]));
+        let first = verdicts.find(|verdict| !matches!(verdict, Ok(None)));
+        let bytewise = first.unwrap_or(Ok(None)).map(|head| head.map(seen));
+        prefixes && bytewise == whole
+    }
+
+    #[test]
+    fn what_was_read_is_not_looked_at_again() {
+        let fields: String = (0..99).map(|n| format!("X-{n}: value\r\n")).collect();
+        let text = format!("GET http://a/ HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        let bytes = text.as_bytes();
+        let mut reader = HeadReader::default();
+        let mut line_start = 0;
+        for end in 1..bytes.len() {
+            // All but the news are line ends; where the news end a line, all that is in front of
+            // that line.
+            let mut seen = bytes[..end].to_vec();
+            let is_end = bytes[end - 1] == b'\n';
+            let known = if is_end { line_start } else { end - 1 };
+            seen[..known].fill(b'\n');
+            assert!(
+                reader.advance(&seen).is_ok_and(|head| head.is_none()),
+                "{end}"
+            );
+            if is_end {
+                line_start = end;
+            }
+        }
+        let head = reader.advance(bytes).ok().flatten();
+        assert_eq!(head.expect("it is whole").len, bytes.len());
     }
 
     #[test]

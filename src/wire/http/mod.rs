@@ -15,7 +15,7 @@ mod login;
 mod status;
 
 pub use body::{Body, BodyMeter, MalformedBody};
-pub use head::{FIELDS_MAX, HEAD_MAX, Head};
+pub use head::{FIELDS_MAX, HEAD_MAX, Head, HeadReader};
 pub use login::LOGIN_MAX;
 pub use status::Status;
 
