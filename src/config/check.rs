@@ -7,8 +7,11 @@ use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::dns::{DnsSettings, Families};
+use super::limits::LOOKUPS_MAX;
 use super::settings::{Config, Limits, Listen};
 use crate::state::access::{Destination, Interface, Nets, Policy};
+use crate::state::contacts::CONTACTS_MAX;
+use crate::state::names::{ALL_HELD_BYTES_MAX, NAMES_BYTES_MAX};
 use crate::state::pool::SCRATCH_BUFFERS;
 use crate::state::prefix::SERVED;
 use crate::state::protocols::Protocols;
@@ -20,8 +23,15 @@ const SESSION_OWN_BYTES: u64 = 410;
 /// Memory of a session that is being opened: its handshake and its connection attempts.
 const OPENING_BYTES: u64 = 2 << 10;
 
-/// Memory of a UDP association outside the kernel.
-const ASSOCIATION_BYTES: u64 = 600;
+/// Memory of a UDP association outside the kernel, its names included.
+const ASSOCIATION_BYTES: u64 = 600 + NAMES_BYTES_MAX as u64;
+
+/// Memory of the remotes that an association remembers with `--udp-strict`.
+const CONTACTS_BYTES: u64 = 24 * CONTACTS_MAX as u64;
+
+/// Memory of what all associations have that waits for names: the names, 255 bytes and who asks
+/// for them each, and the datagrams.
+const LOOKUPS_BYTES: u64 = LOOKUPS_MAX as u64 * 336 + ALL_HELD_BYTES_MAX as u64;
 
 /// Memory of the one batch of datagrams: 16 places of 64 KiB, while there are associations.
 const BATCH_BYTES: u64 = 16 * (64 << 10);
@@ -178,7 +188,7 @@ impl Report {
         }
         self.row("buffers", &limits.buffers_max);
         self.row("buffer-size", &limits.buffer_bytes);
-        let memory = memory_kib(protocols, limits);
+        let memory = memory_kib(protocols, config.relay.strict, limits);
         self.row(
             "memory at most",
             &format_args!("{memory} KiB and the kernel's"),
@@ -231,12 +241,14 @@ fn families(families: Families) -> &'static str {
 }
 
 /// What the limits of what is on come to in memory if all of them are reached.
-fn memory_kib(protocols: Protocols, limits: &Limits) -> u64 {
+fn memory_kib(protocols: Protocols, strict: bool, limits: &Limits) -> u64 {
     let mut bytes = limits.sessions_max as u64 * SESSION_OWN_BYTES
         + limits.openings_max as u64 * OPENING_BYTES
         + (limits.buffers_max + SCRATCH_BUFFERS) as u64 * limits.buffer_bytes as u64;
     if protocols.udp {
-        bytes += limits.associations_max as u64 * ASSOCIATION_BYTES + BATCH_BYTES;
+        let contacts = if strict { CONTACTS_BYTES } else { 0 };
+        bytes += limits.associations_max as u64 * (ASSOCIATION_BYTES + contacts);
+        bytes += BATCH_BYTES + LOOKUPS_BYTES;
     }
     if protocols.http {
         bytes += limits.heads_max as u64 * HEAD_BYTES + limits.openings_max as u64 * WAITING_BYTES;
@@ -395,7 +407,7 @@ mod tests {
              HTTP heads at once: 32\n\
              buffers: 128\n\
              buffer-size: 8192\n\
-             memory at most: 5008 KiB and the kernel's\n\
+             memory at most: 7140 KiB and the kernel's\n\
              warning: found before\n"
         );
     }

@@ -21,6 +21,10 @@ const DNS_SOCKETS_MAX: u64 = 64 * 2;
 /// Further connection attempts beside a session's first (RFC 8305), all sessions together.
 pub const SPARE_ATTEMPTS_MAX: usize = 64;
 
+/// Names looked up for UDP associations at once, beside one for each session that is being
+/// opened: what eight BitTorrent clients ask for.
+pub const LOOKUPS_MAX: usize = 256;
+
 /// A session's own descriptors: client and target, or client and the listener of a BIND.
 const SESSION_DESCRIPTORS: u64 = 2;
 

@@ -111,14 +111,11 @@ impl<N: Net> Resolver<N> {
         true
     }
 
-    /// Forgets all that a session asked for; no answer comes for it any more. Ends the queries
-    /// that nobody else waits for.
-    pub fn cancel(&mut self, session: Key) {
-        let left = self.waiters.remove(session);
-        for (number, query) in self.queries.iter_mut().enumerate() {
-            if left >> number & 1 != 0 {
-                *query = None;
-            }
+    /// Forgets what `asker` asked for: no answer comes any more. Ends the query if nobody else
+    /// waits for it.
+    pub fn cancel(&mut self, asker: impl Into<Asker>) {
+        if let Some(query) = self.waiters.remove(asker.into()) {
+            self.queries[query] = None;
         }
         self.admit();
     }

@@ -11,9 +11,6 @@ use crate::state::slots::Key;
 /// Clients that can have their full share while one of the queries is free.
 const FULL_CLIENTS_MAX: usize = (QUERIES_MAX - 1) / QUERIES_PER_CLIENT_MAX;
 
-// `Waiters::remove` has one bit for each query.
-const _: () = assert!(QUERIES_MAX <= u64::BITS as usize);
-
 /// Who asks for a name: a session, which may ask for several at once by numbers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asker {
@@ -110,23 +107,16 @@ impl Waiters {
         }
     }
 
-    /// Takes a session out of the list. Returns the queries, one bit each, that nobody waits for
-    /// any more.
-    pub(super) fn remove(&mut self, session: Key) -> u64 {
-        let mut left = 0;
-        self.list.retain(|waiter| {
-            let leaves = waiter.asker.session == session;
-            if leaves && let Status::Joined(query) = waiter.status {
-                left |= 1 << query;
-            }
-            !leaves
-        });
-        for waiter in &self.list {
-            if let Status::Joined(query) = waiter.status {
-                left &= !(1 << query);
-            }
-        }
-        left
+    /// Takes one out of the list. Returns the query that nobody waits for any more, if there is
+    /// such.
+    pub(super) fn remove(&mut self, asker: Asker) -> Option<usize> {
+        let at = self.list.iter().position(|waiter| waiter.asker == asker)?;
+        let Status::Joined(query) = self.list.remove(at).status else {
+            return None;
+        };
+        let is_waited_for =
+            |waiter: &Waiter| matches!(waiter.status, Status::Joined(joined) if joined == query);
+        (!self.list.iter().any(is_waited_for)).then_some(query)
     }
 
     /// Returns the first name in line whose client has less than its share of the queries, and

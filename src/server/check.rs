@@ -43,7 +43,7 @@ impl<N: Net> Server<N> {
             binds: self.used(Table::Binds),
             associations: self.used(Table::Associations),
             waiting: (
-                self.used(Table::Lookups),
+                self.shared.associations.lookups,
                 self.shared.associations.held_bytes,
             ),
             spare_attempts: self.shared.spare_attempts(),

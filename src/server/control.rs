@@ -120,7 +120,7 @@ impl<N: Net> Server<N> {
                 shared.openings(),
                 shared.resolver.live(),
                 shared.clients.quota(Table::Associations),
-                self.used(Table::Lookups),
+                shared.associations.lookups,
                 shared.associations.held_bytes,
             ),
         );

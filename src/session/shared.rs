@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use super::outcome::Reason;
 use super::totals::Totals;
 use crate::config::dns::DnsSettings;
-use crate::config::limits::SPARE_ATTEMPTS_MAX;
+use crate::config::limits::{LOOKUPS_MAX, SPARE_ATTEMPTS_MAX};
 use crate::config::{Config, Families, RelayOptions, Timeouts};
 use crate::net::{Millis, Net};
-use crate::resolver::{QUERIES_MAX, QUERIES_PER_CLIENT_MAX, Resolver};
+use crate::resolver::Resolver;
 use crate::state::access::Access;
 use crate::state::association::PORT_SILENCE_MS;
 use crate::state::auth::Auth;
@@ -29,10 +29,6 @@ const NEXT_ATTEMPT_MS: u32 = 250;
 
 /// How long a listener that has run out of descriptors is left in peace.
 const ACCEPT_AGAIN_MS: u32 = 250;
-
-/// Names being looked up for associations, all together: as many as the resolver asks for at
-/// once.
-const LOOKUPS_MAX: usize = QUERIES_MAX;
 
 /// Everything but the sessions themselves, which borrow it for a turn.
 pub struct Shared<N: Net> {
@@ -67,6 +63,8 @@ pub struct Shared<N: Net> {
 #[derive(Debug, Default)]
 pub struct Associations {
     pub(super) batch: Batch,
+    /// Names being looked up for them.
+    pub lookups: usize,
     /// Bytes of the datagrams that wait for names.
     pub held_bytes: usize,
 }
@@ -100,7 +98,6 @@ impl<N: Net> Shared<N> {
                     (limits.heads_max, limits.heads_max.div_ceil(4)),
                     (limits.binds_max, limits.per_client_binds_max),
                     (limits.associations_max, limits.per_client_associations_max),
-                    (LOOKUPS_MAX, QUERIES_PER_CLIENT_MAX),
                 ],
             ),
             totals: Totals::default(),

@@ -17,12 +17,10 @@ pub enum Table {
     Binds,
     /// UDP associations.
     Associations,
-    /// Names that are being looked up for these.
-    Lookups,
 }
 
 /// The number of tables.
-const TABLES: usize = Table::Lookups as usize + 1;
+const TABLES: usize = Table::Associations as usize + 1;
 
 /// What one client has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

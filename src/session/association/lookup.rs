@@ -1,8 +1,9 @@
-//! Names in the headers of datagrams (U8): looked up once, with one datagram waiting for each.
+//! Names in the headers of datagrams (U8): looked up once, with the newest datagram for each
+//! waiting.
 //!
-//! Bounds: an association has four names; a client has 16 being looked up, which is its share
-//! of the resolver, and all together 64; the datagrams that wait take 256 KiB at most, those
-//! of one client a quarter of it.
+//! Bounds: an association has 64 names of the usual length, and as many datagrams that wait; all
+//! together 256 names are looked up, which is the resolver's to bound; the datagrams take 256 KiB,
+//! and those of one client never more than what they leave to the others.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,12 +11,9 @@ use super::Association;
 use crate::net::{Net, UdpSocket};
 use crate::resolver::{Answer, Asker};
 use crate::session::shared::Shared;
-use crate::state::association::{DropReason, Held, Known, NAMES_MAX};
-use crate::state::clients::Table;
+use crate::state::association::DropReason;
+use crate::state::names::{ALL_HELD_BYTES_MAX, Held, Known};
 use crate::wire::socks::Name;
-
-/// Bytes of the datagrams that wait for names, all together: 64 of the usual size twice over.
-const HELD_BYTES_MAX: usize = 256 * 1024;
 
 /// What a name in a header has come to.
 pub(super) enum Resolved {
@@ -35,42 +33,40 @@ impl<U: UdpSocket> Association<U> {
         name: &Name,
         shared: &mut Shared<N>,
     ) -> Result<Resolved, DropReason> {
-        match self.names.find(name, shared.now) {
+        let mut known = self.names.find(name, shared.now);
+        if known == Known::NoRoom
+            && let Some(longest) = self.names.longest_pending(shared.now)
+        {
+            self.give_up(longest, shared);
+            known = self.names.find(name, shared.now);
+        }
+        match known {
             Known::Address(addr) => addr.map(Resolved::Addr).ok_or(DropReason::Name),
             Known::Pending(number) => Ok(Resolved::Pending(number)),
-            Known::Nothing(number) if self.look_up(number, name, shared) => {
+            Known::Nothing(number) => {
+                let asker = self.asker(number);
+                let name = name.as_bytes();
+                if !shared.resolver.start(asker, self.client_key, name) {
+                    self.names.forget(number);
+                    return Err(DropReason::Name);
+                }
+                shared.associations.lookups += 1;
                 Ok(Resolved::Pending(number))
             }
-            Known::Nothing(_) | Known::NoRoom => Err(DropReason::Name),
+            Known::NoRoom => Err(DropReason::Name),
         }
     }
 
-    /// Begins to look up `name`, which has that number. Returns `true` if there is room for that.
-    fn look_up<N: Net<UdpSocket = U>>(
-        &mut self,
-        number: u8,
-        name: &Name,
-        shared: &mut Shared<N>,
-    ) -> bool {
-        let asker = Asker {
+    /// Who asks for the name with that number.
+    fn asker(&self, number: u8) -> Asker {
+        Asker {
             session: self.key,
             number,
-        };
-        if shared.clients.take(Table::Lookups, self.client_key) {
-            if shared
-                .resolver
-                .start(asker, self.client_key, name.as_bytes())
-            {
-                return true;
-            }
-            shared.clients.give(Table::Lookups, self.client_key);
         }
-        self.names.forget(number);
-        false
     }
 
     /// Keeps the payload of datagram `number`, which starts at `start` and is for that port,
-    /// until the name of `lookup` has its address. The newest wins.
+    /// until the name of `lookup` has its address. The oldest ones make room for it.
     pub(super) fn hold<N: Net<UdpSocket = U>>(
         &mut self,
         lookup: u8,
@@ -78,27 +74,51 @@ impl<U: UdpSocket> Association<U> {
         port: u16,
         shared: &mut Shared<N>,
     ) -> Result<(), DropReason> {
-        let before = self.names.held_bytes(lookup);
-        let associations = &mut shared.associations;
-        let payload = &associations.batch.bytes(number)[start..];
-        let after = payload.len();
-        let share = shared
-            .clients
-            .share_mut(self.client_key)
-            .ok_or(DropReason::Name)?;
-        let (all, own) = (
-            associations.held_bytes - before + after,
-            share.held_bytes - before + after,
-        );
-        if all > HELD_BYTES_MAX || own > HELD_BYTES_MAX / 4 {
-            return Err(DropReason::Name);
+        let payload_len = shared.associations.batch.bytes(number).len() - start;
+        // Bounded: each round takes a datagram out.
+        while let Some(oldest) = self.names.make_room(payload_len) {
+            self.drop_held(&oldest, shared);
         }
-        let payload = payload.into();
-        (associations.held_bytes, share.held_bytes) = (all, own);
-        if self.names.hold(lookup, Held { port, payload }).is_some() {
-            shared.totals.count_drop(DropReason::Name);
+        while !self.may_hold(Held::bytes_of(payload_len), shared) {
+            let oldest = self.names.take_oldest().ok_or(DropReason::Name)?;
+            self.drop_held(&oldest, shared);
+        }
+        let held = Held {
+            number: lookup,
+            port,
+            payload: shared.associations.batch.bytes(number)[start..].into(),
+        };
+        shared.associations.held_bytes += held.bytes();
+        if let Some(share) = shared.clients.share_mut(self.client_key) {
+            share.held_bytes += held.bytes();
+        }
+        if let Some(replaced) = self.names.hold(held) {
+            self.drop_held(&replaced, shared);
         }
         Ok(())
+    }
+
+    /// Returns `true` if the client may hold so many bytes more: it never has more than it leaves
+    /// to others, so that something is left for whoever comes.
+    fn may_hold<N: Net>(&self, bytes: usize, shared: &mut Shared<N>) -> bool {
+        let all = shared.associations.held_bytes + bytes;
+        let share = shared.clients.share_mut(self.client_key);
+        let own = share.map_or(0, |share| share.held_bytes) + bytes;
+        all + own <= ALL_HELD_BYTES_MAX
+    }
+
+    /// A datagram does not wait any more.
+    fn let_go<N: Net>(&self, held: &Held, shared: &mut Shared<N>) {
+        shared.associations.held_bytes -= held.bytes();
+        if let Some(share) = shared.clients.share_mut(self.client_key) {
+            share.held_bytes -= held.bytes();
+        }
+    }
+
+    /// A datagram that waited is dropped.
+    fn drop_held<N: Net>(&self, held: &Held, shared: &mut Shared<N>) {
+        self.let_go(held, shared);
+        shared.totals.count_drop(DropReason::Name);
     }
 
     /// Takes an answer for a name, if it is pending: what waited for it is sent.
@@ -108,54 +128,57 @@ impl<U: UdpSocket> Association<U> {
         answer: &Answer,
         shared: &mut Shared<N>,
     ) {
+        if !self.names.is_pending(number) {
+            return;
+        }
         let mut found = None;
         if let Answer::Found(addresses) = answer {
             found = first_reachable(addresses.as_slice(), shared);
         }
-        let Some(held) = self.end_lookup(number, found, shared) else {
-            return;
-        };
-        let mut outcome = Err(DropReason::Name);
-        if let Some(ip) = found {
-            let to = SocketAddr::new(ip, held.port);
-            // Rules may have changed since this association's last turn.
-            self.permitted = None;
-            outcome = self.prepare(&to, shared);
-            shared.associations.batch.put(0, to, &held.payload);
+        shared.associations.lookups -= 1;
+        self.names.settle(number, found, shared.now);
+        // Rules may have changed since this association's last turn.
+        self.permitted = None;
+        // Bounded by the datagrams that an association may hold.
+        while let Some(held) = self.names.take_held(number) {
+            self.let_go(&held, shared);
+            if let Err(reason) = self.send_held(&held, found, shared) {
+                shared.totals.count_drop(reason);
+            }
         }
-        match outcome {
-            Ok(family) => self.send_up(family, &[0], shared),
-            Err(reason) => shared.totals.count_drop(reason),
-        }
+    }
+
+    /// Sends what has waited for a name, whose address is `found`.
+    fn send_held<N: Net<UdpSocket = U>>(
+        &mut self,
+        held: &Held,
+        found: Option<IpAddr>,
+        shared: &mut Shared<N>,
+    ) -> Result<(), DropReason> {
+        let to = SocketAddr::new(found.ok_or(DropReason::Name)?, held.port);
+        let family = self.prepare(&to, shared)?;
+        shared.associations.batch.put(0, to, &held.payload);
+        self.send_up(family, &[0], shared);
+        Ok(())
     }
 
     /// Ends all lookups, and drops what waits for them.
     pub(super) fn give_up_lookups<N: Net>(&mut self, shared: &mut Shared<N>) {
-        for number in (0..).take(NAMES_MAX) {
-            self.end_lookup(number, None, shared);
+        for number in self.names.numbers() {
+            if self.names.is_pending(number) {
+                self.give_up(number, shared);
+            }
         }
-        shared.resolver.cancel(self.key);
     }
 
-    /// The name with that number, if it is being looked up, has the address `found`, or none;
-    /// gives what waited for it.
-    fn end_lookup<N: Net>(
-        &mut self,
-        number: u8,
-        found: Option<IpAddr>,
-        shared: &mut Shared<N>,
-    ) -> Option<Held> {
-        if !self.names.is_pending(number) {
-            return None;
+    /// Ends a lookup, and drops what waits for it.
+    fn give_up<N: Net>(&mut self, number: u8, shared: &mut Shared<N>) {
+        shared.resolver.cancel(self.asker(number));
+        shared.associations.lookups -= 1;
+        self.names.forget(number);
+        while let Some(held) = self.names.take_held(number) {
+            self.drop_held(&held, shared);
         }
-        let held = self.names.settle(number, found, shared.now);
-        let bytes = held.as_ref().map_or(0, |held| held.payload.len());
-        shared.clients.give(Table::Lookups, self.client_key);
-        shared.associations.held_bytes -= bytes;
-        if let Some(share) = shared.clients.share_mut(self.client_key) {
-            share.held_bytes -= bytes;
-        }
-        held
     }
 }
 

@@ -17,8 +17,10 @@ use super::shared::{Alarm, Class, Shared};
 use super::totals::Moved;
 use crate::net::{Errno, Event, Net, Side, Stream, UdpSocket};
 use crate::state::access::ClientKey;
-use crate::state::association::{ClientAddr, Contacts, Names};
+use crate::state::association::ClientAddr;
 use crate::state::clients::Table;
+use crate::state::contacts::Contacts;
+use crate::state::names::Names;
 use crate::state::slots::{Key, Role};
 use crate::wire::socks::{Address, Request};
 

@@ -124,7 +124,7 @@ pub(crate) fn hello(hint: SocketAddr) -> Vec<u8> {
 
 /// A socket at `addr`, for port 0 at a free one that the kernel does not give away: no proxy
 /// listens there, whose own port is closed for UDP too, and it stays free once it is given up.
-fn bind(addr: SocketAddr) -> UdpSocket {
+pub(crate) fn bind(addr: SocketAddr) -> UdpSocket {
     if addr.port() != 0 {
         return UdpSocket::bind(addr).unwrap();
     }

@@ -19,10 +19,17 @@ pub(crate) fn check_in_use(network: &Network, census: &Census) -> Result<(), Str
         openings,
         timers,
         queries,
+        waiting: (for_datagrams, _),
         ..
     } = *census;
-    let lookups = openings + 4 * network.associations();
-    if openings > sessions || buffers.max(timers) > 2 * sessions || queries > 4 * lookups {
+    // The names of an association take 7 KiB, which is 88 of the shortest.
+    let too_many = for_datagrams > 88 * network.associations();
+    let lookups = openings + for_datagrams;
+    if too_many
+        || openings > sessions
+        || buffers.max(timers) > 2 * sessions
+        || queries > 4 * lookups
+    {
         let now = network.now;
         return Err(format!(
             "at {now} ms: more is in use than wanted: {census:?}"
