@@ -107,9 +107,10 @@ pub trait Net: Udp {
     /// A UDP socket to a name server.
     type DnsSocket: DnsSocket;
 
-    /// Waits for events, at most `timeout` (`None`: without end). Clears `events` first.
-    /// An interrupted wait is an empty batch.
-    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<(), Errno>;
+    /// Waits for events, at most `timeout` (`None`: without end). Clears `events` first. Returns
+    /// `true` if they are all that there was to report as the wait began; `false` if it was
+    /// interrupted, which gives no events, or if there may be more of them than were taken.
+    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<bool, Errno>;
 
     /// Returns the time. It never goes back.
     fn now(&self) -> Millis;

@@ -103,7 +103,7 @@ impl Net for FakeNet {
     type Listener = FakeSocket;
     type DnsSocket = FakeSocket;
 
-    fn wait(&mut self, _: &mut Vec<Event>, _: Option<Duration>) -> Result<(), Errno> {
+    fn wait(&mut self, _: &mut Vec<Event>, _: Option<Duration>) -> Result<bool, Errno> {
         unimplemented!()
     }
 

@@ -123,11 +123,11 @@ impl Net for Os {
     type Listener = TcpListener;
     type DnsSocket = UdpSocket;
 
-    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<(), Errno> {
+    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<bool, Errno> {
         events.clear();
         // A poll rounds down to milliseconds; waking early would spin until the time has come.
         match self.poll.poll(&mut self.events, timeout).map_err(errno) {
-            Err(Errno::EINTR) => return Ok(()),
+            Err(Errno::EINTR) => return Ok(false),
             result => result?,
         }
         events.extend(self.events.iter().map(|event| Event {
@@ -139,7 +139,7 @@ impl Net for Os {
             ended: event.is_read_closed() || event.is_priority(),
             failed: event.is_error() || event.is_write_closed(),
         }));
-        Ok(())
+        Ok(events.len() < EVENTS_MAX)
     }
 
     fn now(&self) -> Millis {

@@ -127,9 +127,10 @@ impl<N: Net> Resolver<N> {
         }
     }
 
-    /// Does what is to be done now: receives, gives up, sends. Once per pass of the loop, after
-    /// the sessions have had their turns and before the answers are taken.
-    pub fn run(&mut self, net: &mut N) {
+    /// Does what is to be done now: receives, sends, and gives up where an answer was due by
+    /// `until` and no event has told of one. Once per pass of the loop, after the sessions have
+    /// had their turns and before the answers are taken.
+    pub fn run(&mut self, net: &mut N, until: Millis) {
         // Without waiters there are no queries.
         if self.waiters.is_empty() {
             return;
@@ -138,7 +139,7 @@ impl<N: Net> Resolver<N> {
         if self.exchanges().any(Exchange::is_ready) {
             self.receive(now);
         }
-        self.expire(now);
+        self.expire(until);
         for _ in 0..SENDS_MAX {
             let Some(index) = self.next_queued() else {
                 break;

@@ -106,7 +106,13 @@ impl Bench {
 
     /// One pass of the loop.
     fn run(&mut self) {
-        self.resolver.run(&mut self.net);
+        let now = self.net.now;
+        self.run_until(now);
+    }
+
+    /// One pass of the loop, in which events have told of all that came by then.
+    fn run_until(&mut self, until: Millis) {
+        self.resolver.run(&mut self.net, until);
         self.resolver.check();
     }
 
@@ -189,6 +195,22 @@ impl Bench {
         assert!(end.borrow().is_tcp);
         end
     }
+}
+
+#[test]
+fn an_answer_that_no_event_has_told_of_is_not_late() {
+    let mut bench = Bench::new(only_v4(2));
+    bench.start(1, "a.example");
+    let sent = bench.one();
+    push_answer(&sent);
+    // The process was stopped for longer than a server has to answer.
+    let before = bench.net.now;
+    bench.net.now += 60_000;
+    bench.run_until(before);
+    assert_eq!(bench.net.ends.len(), bench.seen, "nobody else is asked");
+    bench.event_and_run(&sent);
+    bench.expect(1, found(&["192.0.2.1"]));
+    assert_eq!(bench.resolver.counters().timed_out, 0);
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! The loop: dispatch, accept, turns, expiry.
 //!
 //! One pass ([`Server::turn`]) waits, marks the sessions that events are about, accepts, gives
-//! every queued session one bounded turn, expires timers and runs the lookups. Nothing is done in
-//! direct reaction to an event, so one busy socket cannot hold up the others.
+//! every queued session one bounded turn, runs the lookups and expires timers. Nothing is done in
+//! direct reaction to an event, so one busy socket cannot hold up the others; and nothing expires
+//! before what had come by then has been read.
 
 pub mod check;
 mod control;
+mod heard;
 mod warnings;
 
 use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use self::heard::Heard;
 use self::warnings::{Cause, Warnings};
 use crate::config::dns::DnsSettings;
 use crate::config::{Config, Families, Sources};
@@ -41,6 +44,7 @@ pub struct Server<N: Net> {
     events: Vec<Event>,
     acceptor: Acceptor,
     warnings: Warnings,
+    heard: Heard,
     /// When to end, once TERM has come.
     stop_at: Millis,
     /// When the interfaces were read last.
@@ -63,6 +67,7 @@ impl<N: Net> Server<N> {
             events: Vec::with_capacity(EVENTS_MAX),
             acceptor: Acceptor::new(listeners),
             warnings: Warnings::default(),
+            heard: Heard::default(),
             stop_at: NEVER,
             surveyed_at: 0,
             sources: config.sources,
@@ -85,8 +90,10 @@ impl<N: Net> Server<N> {
     /// # Errors
     /// As [`Server::run`].
     pub fn turn(&mut self) -> Result<bool, Errno> {
-        let timeout = self.timeout();
-        self.shared.net.wait(&mut self.events, timeout)?;
+        let asked = self.shared.net.now();
+        let timeout = self.timeout(asked);
+        let is_complete = self.shared.net.wait(&mut self.events, timeout)?;
+        self.heard.note(asked, is_complete);
         self.shared.now = self.shared.net.now();
         if self.used(Table::Associations) > 0 {
             // Datagrams are judged as they come, with no accept before them.
@@ -95,8 +102,8 @@ impl<N: Net> Server<N> {
         self.mark();
         self.accept();
         self.turns();
-        self.expire();
         self.lookups();
+        self.expire();
         let room = self.has_room();
         self.acceptor.resume(self.shared.now, room);
         Ok(!self.end())
@@ -108,7 +115,7 @@ impl<N: Net> Server<N> {
     }
 
     /// How long to wait for events: until the next timer, without end if none is armed.
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&self, now: Millis) -> Option<Duration> {
         if !self.ready.is_empty() || self.acceptor.wants_any() {
             return Some(Duration::ZERO);
         }
@@ -121,7 +128,7 @@ impl<N: Net> Server<N> {
             self.stop_at,
         ];
         let next = due.into_iter().min().filter(|next| *next != NEVER)?;
-        Some(Duration::from_millis(next.saturating_sub(shared.net.now())))
+        Some(Duration::from_millis(next.saturating_sub(now)))
     }
 
     /// Marks the sockets that the events are about, and queues their sessions.
@@ -262,17 +269,19 @@ impl<N: Net> Server<N> {
 
     /// Timers that are due. Each either closes its session or arms one that is due later.
     fn expire(&mut self) {
-        while let Some(key) = self.shared.timers.expire(self.shared.now) {
+        let until = self.heard.until();
+        while let Some(key) = self.shared.timers.expire(until) {
             self.wake(key, Wake::Timeout);
         }
-        while let Some(key) = self.shared.alarms.expire(self.shared.now) {
+        while let Some(key) = self.shared.alarms.expire(until) {
             self.wake(key, Wake::Alarm);
         }
     }
 
     /// Lookups: what is to be sent, what has come to its end.
     fn lookups(&mut self) {
-        self.shared.resolver.run(&mut self.shared.net);
+        let until = self.heard.until();
+        self.shared.resolver.run(&mut self.shared.net, until);
         while let Some((asker, answer)) = self.shared.resolver.poll_answer() {
             self.wake(asker.session, Wake::Answer(asker.number, &answer));
         }

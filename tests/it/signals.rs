@@ -2,6 +2,7 @@
 //! (HUP and names: `names.rs`.)
 
 use std::fs;
+use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -66,6 +67,36 @@ fn a_second_term_changes_nothing() {
     }
     assert_eq!(proxy.exit_within(END).code(), Some(0));
     assert!(start.elapsed() < END, "{:?}", start.elapsed());
+}
+
+#[test]
+fn what_comes_while_it_is_stopped_is_passed_on_whatever_the_clock_says_then() {
+    let proxy = Proxy::start(&["--idle-timeout", "2"]);
+    let target = Target::new();
+    let mut tunnels: Vec<_> = (0..8)
+        .map(|_| {
+            let client = proxy.tunnel(target.addr);
+            (client, target.accept())
+        })
+        .collect();
+    proxy.signal(Signal::SIGSTOP);
+    let stat = format!("/proc/{}/stat", proxy.pid());
+    wait_until("it is stopped", || {
+        fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))
+    });
+    let start = Instant::now();
+    for (client, far_end) in &mut tunnels {
+        client.say(Way::Pipelined, b"up");
+        far_end.write_all(b"down").unwrap();
+    }
+    // All of them have been idle for longer than they may.
+    thread::sleep(Duration::from_secs(3).saturating_sub(start.elapsed()));
+    proxy.signal(Signal::SIGCONT);
+    for (client, far_end) in &mut tunnels {
+        let mut word = [0; 2];
+        far_end.read_exact(&mut word).unwrap();
+        assert_eq!((&word, &client.hear(4)[..]), (b"up", &b"down"[..]));
+    }
 }
 
 #[test]

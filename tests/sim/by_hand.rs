@@ -57,6 +57,78 @@ fn a_target_that_breaks_behind_its_end_does_not_reset_the_client() {
     assert!(most_reads > 2, "{most_reads} reads are a tunnel's");
 }
 
+/// The process is stopped for longer than a tunnel may be idle, and bytes come meanwhile: they are
+/// passed on once it goes on, whatever the clock says then.
+#[test]
+fn what_came_while_the_process_was_stopped_is_passed_on() {
+    let world = World::empty();
+    world.network().odds.latency_ms = 1;
+    let end = Behaviour {
+        send: 400,
+        echo: false,
+        waits: false,
+        reads: true,
+        chunk: 100,
+        pace_ms: 20_000,
+        end: End::Fin,
+    };
+    world.network().odds.queue_bytes = (512, 512);
+    start_client(&world, [end, end]);
+    // It takes longer than clients do.
+    world.network().clients[0].faulted = true;
+    let mut server = server(&world);
+    let mut stops = 0;
+    for _ in 0..PASSES_MAX {
+        pass(&world, &mut server).expect("no property is broken");
+        let mut network = world.network();
+        let received = network.sockets[CLIENT].progress.received;
+        if received == 100 * (stops + 1) && stops < 2 {
+            network.stopped_ms = Some(100_000);
+            stops += 1;
+        }
+        let ends = network.clients[0].target.map(|target| [CLIENT, target]);
+        let is_whole = |s: usize| network.sockets[s].progress.received == 400;
+        if ends.is_some_and(|ends| ends.into_iter().all(is_whole)) {
+            assert_eq!(stops, 2);
+            return;
+        }
+    }
+    panic!("the rest does not come");
+}
+
+/// As long as a wait never reports all that there is, timers expire nevertheless, if later.
+#[test]
+fn a_tunnel_ends_though_no_wait_is_ever_complete() {
+    let world = World::empty();
+    world.network().odds.latency_ms = 1;
+    let end = Behaviour {
+        send: 100,
+        echo: false,
+        waits: false,
+        reads: true,
+        chunk: 100,
+        pace_ms: 1,
+        end: End::Never,
+    };
+    start_client(&world, [end, end]);
+    // It takes longer than clients do.
+    world.network().clients[0].faulted = true;
+    world.network().odds.interrupted = 1000;
+    let mut server = server(&world);
+    for _ in 0..PASSES_MAX {
+        // Time passes outside of the waits, too, and each of them may have left something.
+        world.network().now += 10;
+        world.network().checks.note_events();
+        pass(&world, &mut server).expect("no property is broken");
+        if world.network().sockets[CLIENT].dropped {
+            break;
+        }
+    }
+    let network = world.network();
+    assert!(network.sockets[CLIENT].dropped);
+    assert!((60_000..65_000).contains(&network.now), "{}", network.now);
+}
+
 /// Schedules a client that connects to a target by SOCKS5, with that behaviour of both ends.
 fn start_client(world: &World, behaviours: [Behaviour; 2]) {
     let network = &mut *world.network();

@@ -222,6 +222,16 @@ impl Inner {
         }
     }
 
+    /// The process is stopped: the world goes on without it.
+    pub(crate) fn stop_for(&mut self, stopped_ms: Millis) {
+        let until = self.network.now + stopped_ms;
+        while let Some(at) = self.network.next_at().filter(|at| *at <= until) {
+            self.network.now = self.network.now.max(at);
+            self.run_due();
+        }
+        self.network.now = until;
+    }
+
     /// Runs an event of the schedule.
     fn run(&mut self, event: SimEvent) {
         let net = &mut self.network;

@@ -109,6 +109,8 @@ pub(crate) struct Network {
     pub(crate) odds: Odds,
     /// The time since the world began.
     pub(crate) now: Millis,
+    /// For how long the process is stopped instead of the next wait.
+    pub(crate) stopped_ms: Option<Millis>,
     /// Every TCP connection there ever was; the actor at its other end has the same number.
     pub(crate) sockets: Vec<Socket>,
     /// Every UDP socket of a DNS query there ever was.
@@ -142,6 +144,7 @@ impl Network {
             rng,
             odds,
             now: 0,
+            stopped_ms: None,
             sockets: Vec::new(),
             dns_sockets: Vec::new(),
             bind_listeners: Vec::new(),

@@ -33,9 +33,13 @@ impl Net for World {
     type Listener = ListenerHandle;
     type DnsSocket = DnsHandle;
 
-    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<(), Errno> {
+    fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<bool, Errno> {
         events.clear();
         let inner = &mut *self.0.borrow_mut();
+        if let Some(stopped_ms) = inner.network.stopped_ms.take() {
+            inner.stop_for(stopped_ms);
+            return Ok(false);
+        }
         let timeout_ms = timeout
             .map(|timeout| Millis::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(0));
         inner.network.check_pass(timeout_ms);
@@ -78,7 +82,7 @@ impl Net for World {
                 .network
                 .trace(|| format!("server gets the event {}", describe(event)));
         }
-        Ok(())
+        Ok(!interrupted && inner.network.ready.is_empty())
     }
 
     fn now(&self) -> Millis {
