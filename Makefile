@@ -30,6 +30,11 @@ sim: SEEDS ?= 4096
 sim:
 	$(CARGO) test --release --test sim
 
+# a fuzzer looks for inputs that break a target, each for so long: make fuzz SECONDS=600
+fuzz: SECONDS ?= 60
+fuzz:
+	tests/fuzz/run $(SECONDS) $(TARGETS)
+
 # bytes of the routers' binaries that are built, beside the last recorded ones; RECORD=1 records
 size:
 	@cross/check-size
@@ -44,4 +49,4 @@ clean:
 
 include cross/targets.mk
 
-.PHONY: all run test check lint sim size install clean
+.PHONY: all run test check lint sim fuzz size install clean

@@ -137,7 +137,7 @@ fn read_optional(path: &str, warnings: &mut Vec<String>) -> Option<Vec<u8>> {
 /// comments, the last `search` or `domain` counts, unknown words are passed over. Returns at
 /// most 8 lines that are worth a warning. glibc's default search list, the domain of the host
 /// name, and its environment variables are left out: routers have none of them.
-fn parse_resolv_conf(
+pub fn parse_resolv_conf(
     text: &[u8],
     settings: &mut DnsSettings,
     scopes: Scopes,
@@ -244,12 +244,12 @@ fn option(word: &[u8], settings: &mut DnsSettings) {
 }
 
 /// Names with their addresses, as [`DnsSettings`] has them.
-type Hosts = Vec<(Box<[u8]>, IpAddr)>;
+pub type Hosts = Vec<(Box<[u8]>, IpAddr)>;
 
 /// Reads a hosts file: an address and its names on each line. Lines that are something else
 /// are passed over, as in glibc. Returns the names with their addresses, and `false` if there are
 /// more than [`HOSTS_MAX`].
-fn parse_hosts(text: &[u8]) -> (Hosts, bool) {
+pub fn parse_hosts(text: &[u8]) -> (Hosts, bool) {
     let mut hosts = Vec::new();
     for line in lines(text) {
         let mut words = words(line, b'#');

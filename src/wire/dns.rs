@@ -56,7 +56,7 @@ const PASSES_MAX: usize = 8;
 /// The most labels and pointers read of an answer section, all records and passes together: one
 /// for each byte of the largest message that is read. Honest names have five labels and records
 /// twenty bytes; pointers that lead from one to the next would cost a thousand times as much.
-const STEPS_MAX: usize = 4096;
+pub const STEPS_MAX: usize = 4096;
 
 const TYPE_A: u8 = 1;
 const TYPE_CNAME: u8 = 5;
@@ -146,12 +146,24 @@ pub fn answer(
     family: Family,
     found: &mut Addresses,
 ) -> Verdict {
+    answer_within(&mut Steps::default(), message, id, name, family, found)
+}
+
+/// Does the work of [`answer`] within these steps, so that it can be counted.
+pub fn answer_within(
+    steps: &mut Steps,
+    message: &[u8],
+    id: u16,
+    name: &[u8],
+    family: Family,
+    found: &mut Addresses,
+) -> Verdict {
     let Some((flags, records)) = accept(message, id, name, family) else {
         return Verdict::NotOurs;
     };
     match flags & FLAGS_RCODE {
         0 if flags & FLAG_TRUNCATED != 0 => Verdict::Truncated,
-        0 => follow(message, records, family, found),
+        0 => follow(message, records, family, found, steps),
         1 | 4 => Verdict::NoEdns,
         3 => Verdict::NoSuchName,
         code => Verdict::Failed(code.to_be_bytes()[1]),
@@ -187,10 +199,15 @@ fn accept(message: &[u8], id: u16, name: &[u8], family: Family) -> Option<(u16, 
 }
 
 /// Collects the addresses of the name asked for, or of what it is an alias for.
-fn follow(message: &[u8], records: Records, family: Family, found: &mut Addresses) -> Verdict {
+fn follow(
+    message: &[u8],
+    records: Records,
+    family: Family,
+    found: &mut Addresses,
+    steps: &mut Steps,
+) -> Verdict {
     let mut owner = HEADER_BYTES;
     let mut whole = true;
-    let steps = &mut Steps(STEPS_MAX);
     for _ in 0..PASSES_MAX {
         let mut at = records.start;
         let mut moved = false;
@@ -256,9 +273,21 @@ impl<'a> Record<'a> {
 }
 
 /// How many labels and pointers may still be read.
-struct Steps(usize);
+pub struct Steps(usize);
+
+impl Default for Steps {
+    /// Those of one answer.
+    fn default() -> Self {
+        Self(STEPS_MAX)
+    }
+}
 
 impl Steps {
+    /// The number of steps that have been taken of those of one answer.
+    pub fn taken(&self) -> usize {
+        STEPS_MAX - self.0
+    }
+
     /// Takes one; `None`: none is left.
     fn take(&mut self) -> Option<()> {
         self.0 = self.0.checked_sub(1)?;

@@ -29,6 +29,7 @@ mod faults;
 mod network;
 mod properties;
 mod run;
+mod script;
 mod world;
 
 use std::env;

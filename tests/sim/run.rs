@@ -90,7 +90,7 @@ pub(crate) fn pass(world: &World, server: &mut Server<World>) -> Result<(), Stri
 }
 
 /// The server is told to stop, does so in time, and takes its sockets along.
-fn stop(world: &World, mut server: Server<World>) -> Result<(), String> {
+pub(crate) fn stop(world: &World, mut server: Server<World>) -> Result<(), String> {
     world.network().checks.closing = true;
     world.raise(Signal::Stop);
     let by = world.now() + STOP_MS;

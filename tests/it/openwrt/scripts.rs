@@ -8,7 +8,7 @@ use super::router::{packaging, stand_in};
 use crate::support::foreign::output_of;
 use crate::support::is_installed;
 
-/// The scripts of the packaging and of these tests.
+/// The scripts of the packaging and of the tests.
 fn scripts() -> Vec<PathBuf> {
     let folders = [packaging(""), stand_in("")];
     let files = folders
@@ -20,6 +20,7 @@ fn scripts() -> Vec<PathBuf> {
         file.extension().is_none_or(|kind| kind != "rs")
             && fs::read_to_string(file).is_ok_and(|text| is_script(&text))
     });
+    scripts.push(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/run"));
     assert!(scripts.len() >= 10, "{scripts:?}");
     scripts
 }

@@ -125,6 +125,9 @@ pub(crate) struct Network {
     pub(crate) signals: VecDeque<Signal>,
     /// The clients.
     pub(crate) clients: Vec<Client>,
+    /// What the clients and targets do is in a script, not in scenarios: the server may do for a
+    /// client whatever its bytes may have asked for.
+    pub(crate) is_scripted: bool,
     /// What has an event to be delivered.
     pub(crate) ready: Vec<Source>,
     /// What the properties count, and the first one found broken.
@@ -152,6 +155,7 @@ impl Network {
             backlogs: Some([VecDeque::new(), VecDeque::new()]),
             signals: VecDeque::new(),
             clients: Vec::new(),
+            is_scripted: false,
             ready: Vec::new(),
             checks: Checks::new(trace),
             tables: Tables::default(),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use crate::clients::scenario::ConnectOutcome;
 use crate::faults::Odds;
 use crate::network::{Network, SimEvent};
+use crate::script;
 
 /// The name servers. The first one is dead in some worlds.
 pub(crate) const NAME_SERVERS: [SocketAddr; 2] = [
@@ -157,6 +158,13 @@ impl Query {
 
     /// The true answer; `None` for a name that nobody answers for.
     fn answer(&self, net: &mut Network, over_tcp: bool) -> Option<Vec<u8>> {
+        if net.is_scripted {
+            let (rcode, addr) = script::answer(&self.name);
+            let records = addr
+                .filter(|_| self.kind == A)
+                .map(|addr| (A, addr.to_vec()));
+            return Some(self.message(rcode, records.as_slice()));
+        }
         let number = self
             .name
             .strip_suffix(".example")

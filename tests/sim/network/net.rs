@@ -115,6 +115,10 @@ impl Net for World {
         let inner = &mut *self.0.borrow_mut();
         let s = inner.network.connect(to, purpose, token)?;
         inner.actors.push(match inner.network.sockets[s].client {
+            Some(client) if inner.network.is_scripted => {
+                inner.network.clients[client].targets.push(s);
+                Actor::Nobody
+            }
             Some(client) => {
                 inner.network.clients[client].targets.push(s);
                 Actor::Target(TunnelEnd::new(&inner.network, client, 1, s))

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use crate::clients::scenario::ConnectOutcome;
 use crate::network::socket::{DnsSocket, Socket};
 use crate::network::{Direction, Network, SimEvent, Source};
+use crate::script;
 
 /// Linux gives every socket a send buffer of more than 4 KiB, so a new connection takes all of
 /// a handshake's leftover payload (1 KiB at most) at once.
@@ -267,6 +268,9 @@ impl Network {
     /// The client whose target `to` is. If another session than that client's connects, a key was
     /// stale.
     fn addr(&mut self, to: SocketAddr, token: Token) -> Option<(usize, ConnectOutcome)> {
+        if self.is_scripted {
+            return Some((self.owner(token)?, script::connect_outcome(to)));
+        }
         let Some((client, outcome)) =
             self.clients
                 .iter()

@@ -315,6 +315,9 @@ impl Network {
         accepts_from: Option<SocketAddr>,
     ) -> Result<(), Errno> {
         let Some(accepts_from) = accepts_from else {
+            if self.is_scripted {
+                return Ok(());
+            }
             let remote = self
                 .remote_at(datagram.to)
                 .filter(|(owner, _)| *owner == client);

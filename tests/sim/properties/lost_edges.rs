@@ -75,6 +75,8 @@ impl Network {
                 .as_ref()
                 .map(|forward| forward.script.len());
             let whole = script.is_some_and(|len| from == 0 && ends[to].written == len as u64);
+            // A script does not know how long a body is.
+            let whole = whole || self.is_scripted && from == 0 && client.scenario.dialect.is_http();
             let passed_on = whole || (ends[from].to_server.arrived() == 0 && ends[to].shut);
             if readable && writable && !passed_on {
                 let names = [connection, target];
