@@ -42,8 +42,10 @@ fn run(asked: Asked) -> ! {
         .unwrap_or_else(|error| complain(&error, EXIT_USAGE));
     let (dns, mut warnings) = config.sources.load_dns(config.families);
     warnings.extend(warning);
-    let interfaces = sys::interfaces::interfaces();
-    warnings.extend(check::warnings(&config, &interfaces));
+    match sys::interfaces::interfaces() {
+        Ok(interfaces) => warnings.extend(check::warnings(&config, &interfaces)),
+        Err(error) => warnings.push(check::unread_interfaces(&in_words(error))),
+    }
     if config.check {
         print(&check::report(&config, users.len(), &dns, &warnings));
     }

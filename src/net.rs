@@ -159,8 +159,9 @@ pub trait Net: Udp {
     /// Takes the next pending signal.
     fn signal(&mut self) -> Option<Signal>;
 
-    /// Returns the addresses of this machine's interfaces as they are now.
-    fn interfaces(&mut self) -> Vec<Interface>;
+    /// Returns the addresses of this machine's interfaces as they are now. `EOVERFLOW` says that
+    /// they are too many.
+    fn interfaces(&mut self) -> Result<Vec<Interface>, Errno>;
 }
 
 /// What UDP associations need of the operating system: their sockets, and calls that move

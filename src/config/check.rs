@@ -289,6 +289,11 @@ pub fn warnings(config: &Config, interfaces: &[Interface]) -> Vec<String> {
     warnings
 }
 
+/// What follows from interfaces that cannot be read.
+pub fn unread_interfaces(why: &dyn Display) -> String {
+    format!("the interfaces cannot be read ({why}): only loopback and --clients are served")
+}
+
 /// Returns `true` if a network reaches beyond [`SERVED`]: a larger or another prefix, or an
 /// interface that carries a default route.
 fn is_wide(net: &Destination, interfaces: &[Interface]) -> bool {
@@ -342,6 +347,7 @@ mod tests {
     fn router() -> Vec<Interface> {
         let interface = |name: &str, addr: &str, default_route| Interface {
             name: name.to_string(),
+            index: 1,
             addr: addr.parse().unwrap(),
             bits: 24,
             default_route,

@@ -156,7 +156,7 @@ impl Net for FakeNet {
         unimplemented!()
     }
 
-    fn interfaces(&mut self) -> Vec<Interface> {
+    fn interfaces(&mut self) -> Result<Vec<Interface>, Errno> {
         unimplemented!()
     }
 }

@@ -108,7 +108,7 @@ fn addresses(config: &Config) -> Result<Vec<SocketAddr>, OpenError> {
             Listen::Interface(name, port) => (name, *port),
         };
         let others = addrs.len();
-        for interface in sys::interfaces::interfaces() {
+        for interface in sys::interfaces::interfaces().map_err(OpenError::System)? {
             // A link-local address needs a scope, which clients seldom give. The other addresses
             // of the interface are enough.
             if interface.name == *name && !is_link_local(interface.addr) {

@@ -214,7 +214,7 @@ impl Net for Os {
         self.signals.next()
     }
 
-    fn interfaces(&mut self) -> Vec<Interface> {
+    fn interfaces(&mut self) -> Result<Vec<Interface>, Errno> {
         sys::interfaces::interfaces()
     }
 }

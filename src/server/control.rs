@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Server;
 use crate::log::{Level, log};
-use crate::net::{Millis, NEVER, Net, Signal};
+use crate::net::{Errno, Millis, NEVER, Net, Signal};
 use crate::session::{Reason, Total};
 use crate::state::access::Refusal;
 use crate::state::association::DropReason;
@@ -91,16 +91,17 @@ impl<N: Net> Server<N> {
         }
     }
 
-    /// Reads the interfaces. Returns `true` if there were any. Without them the router's own
-    /// addresses would not be known, and not refused: the old ones stay.
+    /// Reads the interfaces. Returns `true` if they could be read; else the old ones stay.
     fn read_interfaces(&mut self) -> bool {
         self.surveyed_at = self.shared.now;
-        let interfaces = self.shared.net.interfaces();
-        let found = !interfaces.is_empty();
-        if found {
-            self.shared.auth.access.set_interfaces(interfaces);
+        let access = &mut self.shared.auth.access;
+        match self.shared.net.interfaces() {
+            Ok(interfaces) => access.set_interfaces(interfaces),
+            // Some of the router's addresses are not known, and would not be refused.
+            Err(Errno::EOVERFLOW) => access.close(),
+            Err(_) => return false,
         }
-        found
+        true
     }
 
     fn report(&self) {

@@ -66,23 +66,26 @@ pub struct Access {
     policy: Policy,
     listeners: Vec<SocketAddr>,
     rules: Vec<Rule>,
+    /// The interfaces are known, all of them.
+    is_known: bool,
 }
 
 impl Access {
-    /// The policy in force on these interfaces. `listeners` are the addresses that the proxy
-    /// is bound to.
+    /// The policy in force on these interfaces; none means that they are not known. `listeners`
+    /// are the addresses that the proxy is bound to.
     pub fn new(policy: Policy, interfaces: Vec<Interface>, listeners: Vec<SocketAddr>) -> Self {
         let mut access = Self {
             policy,
             listeners,
             rules: Vec::new(),
+            is_known: false,
         };
         access.set_interfaces(interfaces);
         access
     }
 
-    /// Follows a change of the interfaces. If there are none, because they could not be read, the
-    /// router's addresses are not known and not refused: the caller keeps the old ones or warns.
+    /// Follows a change of the interfaces. There is always a loopback one: without any they are
+    /// not known, which is as after [`Access::close`].
     pub fn set_interfaces(&mut self, interfaces: Vec<Interface>) {
         let mut rules = Rules::default();
         let policy = &self.policy;
@@ -110,6 +113,13 @@ impl Access {
             rules.add_listener(listener);
         }
         self.rules = rules.0;
+        self.is_known = !interfaces.is_empty();
+    }
+
+    /// Some of the interfaces are not known, so neither who is outside nor all of the router's own
+    /// addresses, which are to be refused: nobody is served but loopback and `--clients`.
+    pub fn close(&mut self) {
+        self.is_known = false;
     }
 
     /// The policy that is in force.
@@ -119,6 +129,9 @@ impl Access {
 
     /// Returns `true` if a client of that address may connect at all.
     pub fn admits(&self, client: IpAddr) -> bool {
+        if !self.is_known && self.policy.clients.is_empty() {
+            return is_loopback(bits_of(client));
+        }
         self.policy.admits_anyone() || self.longest(Kind::Admitted, bits_of(client)).is_some()
     }
 
@@ -219,15 +232,22 @@ mod tests {
         words.map(|word| word.parse().unwrap()).collect()
     }
 
+    /// The number of an interface in these tests: that of its first letter.
+    fn index_of(name: &str) -> u32 {
+        name.as_bytes()[0].into()
+    }
+
     /// Interfaces as `name=addr/bits`, those without and those with a default route.
     fn interfaces(inside: &str, outside: &str) -> Vec<Interface> {
         let read = |words: &str, default_route: bool| -> Vec<Interface> {
             let read = |word: &str| {
                 let (name, prefix) = word.split_once('=').unwrap();
                 let (addr, bits) = prefix.split_once('/').unwrap();
+                let index = index_of(name);
                 let (name, addr, bits) = (name.to_owned(), ip(addr), bits.parse().unwrap());
                 Interface {
                     name,
+                    index,
                     addr,
                     bits,
                     default_route,
@@ -383,6 +403,32 @@ mod tests {
         });
         admitted(&access, false, "192.168.1.50 127.0.0.1");
         trusted(&access, false, "192.168.1.50 127.0.0.1");
+    }
+
+    #[test]
+    fn without_all_interfaces_only_loopback_and_clients_are_served() {
+        let near = "127.0.0.1 ::1";
+        let far = "192.168.1.50 10.0.0.1 fe80::5 81.99.1.1 2a00:1:2:10::50";
+        for credentials in [false, true] {
+            let policy = |clients| Policy {
+                credentials,
+                clients: list(clients),
+                ..Policy::default()
+            };
+            let unread = Access::new(policy(""), Vec::new(), Vec::new());
+            let mut closed = access(policy(""));
+            closed.close();
+            for access in [unread, closed] {
+                admitted(&access, true, near);
+                admitted(&access, false, far);
+            }
+            let told = Access::new(policy("81.99.0.0/16"), Vec::new(), Vec::new());
+            admitted(&told, true, "81.99.1.1");
+            admitted(&told, false, "192.168.1.50");
+        }
+        let mut again = Access::new(Policy::default(), Vec::new(), Vec::new());
+        again.set_interfaces(interfaces(INSIDE, OUTSIDE));
+        admitted(&again, true, LAN);
     }
 
     #[test]
@@ -858,7 +904,7 @@ mod tests {
             let near: Vec<Interface> = near.into_iter().map(|(prefix, host, default_route)| {
                 let same = prefix.addr().is_ipv4() == host.is_ipv4();
                 let addr = if same { host } else { prefix.addr() };
-                Interface { name: String::new(), addr, bits: prefix.bits(), default_route }
+                Interface { name: String::new(), index: 1, addr, bits: prefix.bits(), default_route }
             }).collect();
             let policy = Policy { permit, block, ..Policy::default() };
             let access = Access::new(policy.clone(), near.clone(), Vec::new());

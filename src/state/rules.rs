@@ -13,13 +13,15 @@ use super::prefix::{
 /// One address of one interface of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
-    /// The interface's name.
+    /// The interface's name; empty if it has none that is text.
     pub name: String,
+    /// Its number, which is the scope of link-local addresses on it.
+    pub index: u32,
     /// The address.
     pub addr: IpAddr,
     /// The length of its prefix, 0 to 32 or 0 to 128.
     pub bits: u8,
-    /// Whether the interface carries a default route, of either family.
+    /// Whether the interface carries a default route, of either family and in any table.
     pub default_route: bool,
 }
 

@@ -13,6 +13,7 @@ mod bind;
 mod cli;
 mod clients;
 mod dante;
+mod edges;
 mod http;
 mod http_logins;
 mod http_refusals;

@@ -163,19 +163,20 @@ impl Net for World {
         signal
     }
 
-    fn interfaces(&mut self) -> Vec<Interface> {
-        let interface = |name: &str, addr, bits, default_route| Interface {
+    fn interfaces(&mut self) -> Result<Vec<Interface>, Errno> {
+        let interface = |name: &str, index, addr, bits, default_route| Interface {
             name: name.into(),
+            index,
             addr,
             bits,
             default_route,
         };
-        vec![
-            interface("lo", Ipv4Addr::LOCALHOST.into(), 8, false),
-            interface("br-lan", LAN_V4, 24, false),
-            interface("wan", WAN_V4, 24, true),
-            interface("wan", WAN_V6, 64, true),
-        ]
+        Ok(vec![
+            interface("lo", 1, Ipv4Addr::LOCALHOST.into(), 8, false),
+            interface("br-lan", 2, LAN_V4, 24, false),
+            interface("wan", 3, WAN_V4, 24, true),
+            interface("wan", 3, WAN_V6, 64, true),
+        ])
     }
 }
 

@@ -1,0 +1,730 @@
+//! Messages of rtnetlink(7), as bytes: what the kernel says of links, addresses and routes, and
+//! the questions that make it say so. No socket.
+//!
+//! A [`Dump`] puts its questions one after the other, takes the answers piece by piece, and gives
+//! the interfaces once it is complete. It believes nothing that it does not understand: a
+//! malformed piece, an error and more than there is room for end it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use nix::errno::Errno;
+use nix::libc;
+
+use crate::state::access::Interface;
+
+/// The most addresses: a router has some ten. With seven rules of 24 bytes each they take 250 KiB.
+const ADDRS_MAX: usize = 1024;
+
+/// The most interfaces, with or without addresses, and the most nexthop objects, of up to 50 bytes
+/// each.
+const LINKS_MAX: usize = 4096;
+
+/// The bytes of struct nlmsghdr.
+const HEADER_BYTES: usize = 16;
+
+/// NLM_F_REQUEST and NLM_F_DUMP, NLM_F_MULTI and NLM_F_DUMP_INTR, which have 16 bits in a message.
+const REQUEST_DUMP: u16 = 0x301;
+const MULTI: u16 = 0x2;
+const INTERRUPTED: u16 = 0x10;
+const _: () = assert!(REQUEST_DUMP as i32 == libc::NLM_F_REQUEST | libc::NLM_F_DUMP);
+
+/// NLMSG_ERROR, NLMSG_DONE and NLMSG_OVERRUN.
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
+const OVERRUN: u16 = 4;
+
+/// AF_INET and AF_INET6, which have 8 bits.
+const V4: u8 = 2;
+const V6: u8 = 10;
+const _: () = assert!(V4 as i32 == libc::AF_INET && V6 as i32 == libc::AF_INET6);
+
+/// RTM_NEWNEXTHOP, RTM_DELNEXTHOP and RTM_GETNEXTHOP, and the attributes of such messages
+/// (<linux/nexthop.h>).
+const NEW_NEXTHOP: u16 = 104;
+const DEL_NEXTHOP: u16 = 105;
+const GET_NEXTHOP: u16 = 106;
+const NEXTHOP_ID: u16 = 1;
+const NEXTHOP_GROUP: u16 = 2;
+const NEXTHOP_DEVICE: u16 = 5;
+
+/// IFLA_IFNAME and RTA_NH_ID, which the libc crate does not have for every target.
+const LINK_NAME: u16 = 3;
+const ROUTE_NEXTHOP_ID: u16 = 30;
+
+/// Each question's type, family, and length with its own fixed header, which is zero but for the
+/// family. The last one is put only where a default route names a nexthop object.
+const QUESTIONS: [(u16, u8, u8); 5] = [
+    (libc::RTM_GETLINK, 0, 32),
+    (libc::RTM_GETADDR, 0, 24),
+    (libc::RTM_GETROUTE, V4, 28),
+    (libc::RTM_GETROUTE, V6, 28),
+    (GET_NEXTHOP, 0, 24),
+];
+
+/// The addresses and routes of this machine, as far as the kernel has told them.
+#[derive(Debug, Default)]
+pub struct Dump {
+    /// The number of the question that is open, by which its answers are known.
+    sequence: u32,
+    /// Its place in [`QUESTIONS`]; the first has not been put yet if `None`.
+    question: Option<usize>,
+    /// Something has changed between two answers.
+    interrupted: bool,
+    /// The number and the name of each interface.
+    links: Vec<(u32, String)>,
+    addrs: Vec<Addr>,
+    /// The interfaces that a default route uses.
+    outside: Vec<u32>,
+    /// The nexthop objects that a default route uses.
+    wanted: Vec<u32>,
+    /// Nexthop objects with their interfaces, and groups with each of their members.
+    nexthops: Vec<(u32, u32)>,
+    members: Vec<(u32, u32)>,
+}
+
+/// An address as the kernel tells it.
+#[derive(Debug, PartialEq, Eq)]
+struct Addr {
+    /// The number of its interface.
+    link: u32,
+    addr: IpAddr,
+    /// The length of the prefix.
+    bits: u8,
+}
+
+/// What a piece of the kernel's has told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Links, addresses or default routes have changed.
+    pub is_changed: bool,
+    /// The answer to the open question is complete.
+    pub is_answered: bool,
+}
+
+/// Takes a piece, as one read gives it: of the answer to the question of `dump`, or an
+/// announcement.
+///
+/// # Errors
+/// It is malformed, the kernel cannot answer, or there is more than there is room for.
+pub fn hear(piece: &[u8], mut dump: Option<&mut Dump>) -> Result<Heard, Errno> {
+    let mut heard = Heard::default();
+    let mut rest = piece;
+    while let Some(message) = Message::take(&mut rest) {
+        let is_end = matches!(message.kind, DONE | ERROR);
+        let open = dump.as_deref_mut().filter(|dump| {
+            // Announcements carry the number of whoever has made the change.
+            dump.sequence == message.sequence && (is_end || message.flags & MULTI != 0)
+        });
+        match open {
+            Some(dump) if is_end => {
+                dump.interrupted |= message.flags & INTERRUPTED != 0;
+                message.check_end()?;
+                heard.is_answered = true;
+            }
+            Some(dump) => dump.note(&message)?,
+            None => heard.is_changed |= message.announces(),
+        }
+    }
+    if rest.is_empty() {
+        Ok(heard)
+    } else {
+        Err(Errno::EBADMSG)
+    }
+}
+
+impl Dump {
+    /// A dump whose questions are numbered from `sequence` on.
+    pub fn new(sequence: u32) -> Self {
+        Self {
+            sequence,
+            ..Self::default()
+        }
+    }
+
+    /// Goes on to the next question, which is returned as it is to be sent; `None` once all are
+    /// answered.
+    pub fn next_question(&mut self) -> Option<Vec<u8>> {
+        let next = self.question.map_or(0, |question| question + 1);
+        let &(kind, family, len) = QUESTIONS.get(next)?;
+        if kind == GET_NEXTHOP && self.wanted.is_empty() {
+            return None;
+        }
+        self.question = Some(next);
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut message = vec![0; usize::from(len)];
+        message[..4].copy_from_slice(&u32::from(len).to_ne_bytes());
+        message[4..6].copy_from_slice(&kind.to_ne_bytes());
+        message[6..8].copy_from_slice(&REQUEST_DUMP.to_ne_bytes());
+        message[8..12].copy_from_slice(&self.sequence.to_ne_bytes());
+        message[HEADER_BYTES] = family;
+        Some(message)
+    }
+
+    /// The number of the question put last.
+    pub fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// The interfaces, once all questions are answered.
+    ///
+    /// # Errors
+    /// `EINTR`: something has changed meanwhile, and the answers may not fit together.
+    pub fn interfaces(mut self) -> Result<Vec<Interface>, Errno> {
+        for &wanted in &self.wanted {
+            let group = self.members.iter().filter(|(group, _)| *group == wanted);
+            let parts: Vec<u32> = group.map(|(_, member)| *member).collect();
+            let devices = self.nexthops.iter();
+            let is_used = |id: &u32| *id == wanted || parts.contains(id);
+            self.outside
+                .extend(devices.filter(|(id, _)| is_used(id)).map(|one| one.1));
+            let is_known = |(id, _): &(u32, u32)| *id == wanted;
+            if !self.nexthops.iter().any(is_known) && parts.is_empty() {
+                self.interrupted = true;
+            }
+        }
+        if self.interrupted {
+            return Err(Errno::EINTR);
+        }
+        let interface = |addr: &Addr| {
+            let mut links = self.links.iter();
+            // An interface that has gone since has no name any more.
+            let link = links.find(|(index, _)| *index == addr.link);
+            Interface {
+                name: link.map(|(_, name)| name.clone()).unwrap_or_default(),
+                index: addr.link,
+                addr: addr.addr,
+                bits: addr.bits,
+                default_route: self.outside.contains(&addr.link),
+            }
+        };
+        Ok(self.addrs.iter().map(interface).collect())
+    }
+
+    /// Takes one message of an answer.
+    fn note(&mut self, message: &Message<'_>) -> Result<(), Errno> {
+        self.interrupted |= message.flags & INTERRUPTED != 0;
+        match message.kind {
+            libc::RTM_NEWLINK => self.note_link(message.body),
+            libc::RTM_NEWADDR => self.note_addr(message.body),
+            libc::RTM_NEWROUTE => self.note_route(message.body),
+            NEW_NEXTHOP => self.note_nexthop(message.body),
+            _ => Ok(()),
+        }
+    }
+
+    /// struct ifinfomsg and attributes.
+    fn note_link(&mut self, body: &[u8]) -> Result<(), Errno> {
+        let index = number_at(body, 4)?;
+        let name = attributes(body, 16).find(|(kind, _)| *kind == LINK_NAME);
+        let name = name.and_then(|(_, value)| value.split(|byte| *byte == 0).next());
+        // The kernel takes any bytes; rules and listeners know those that are text.
+        let name = str::from_utf8(name.unwrap_or_default()).unwrap_or_default();
+        push(&mut self.links, (index, name.to_owned()), LINKS_MAX)
+    }
+
+    /// struct ifaddrmsg and attributes. IFA_LOCAL is the own end where there is a peer.
+    fn note_addr(&mut self, body: &[u8]) -> Result<(), Errno> {
+        let [family, bits, ..] = *body else {
+            return Err(Errno::EBADMSG);
+        };
+        if !matches!(family, V4 | V6) {
+            return Ok(());
+        }
+        let (mut local, mut other) = (None, None);
+        for (kind, value) in attributes(body, 8) {
+            match kind {
+                libc::IFA_LOCAL => local = ip(family, value),
+                libc::IFA_ADDRESS => other = ip(family, value),
+                _ => {}
+            }
+        }
+        let addr = Addr {
+            link: number_at(body, 4)?,
+            addr: local.or(other).ok_or(Errno::EBADMSG)?,
+            bits,
+        };
+        push(&mut self.addrs, addr, ADDRS_MAX)
+    }
+
+    /// struct rtmsg and attributes, of all routes in all tables. Only unicast routes lead
+    /// somewhere: a default that is unreachable, or thrown, names no way.
+    fn note_route(&mut self, body: &[u8]) -> Result<(), Errno> {
+        let [_, _, _, _, _, _, _, kind, ..] = *body else {
+            return Err(Errno::EBADMSG);
+        };
+        if kind != libc::RTN_UNICAST || !is_default(body) {
+            return Ok(());
+        }
+        for (kind, value) in attributes(body, 12) {
+            match kind {
+                libc::RTA_OIF => note(&mut self.outside, number_at(value, 0)?)?,
+                libc::RTA_MULTIPATH => self.note_paths(value)?,
+                ROUTE_NEXTHOP_ID => note(&mut self.wanted, number_at(value, 0)?)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The ways of a route that has several: struct rtnexthop and attributes each.
+    fn note_paths(&mut self, mut paths: &[u8]) -> Result<(), Errno> {
+        while let [a, b, ..] = *paths {
+            let path = split(&mut paths, u16::from_ne_bytes([a, b]).into());
+            note(&mut self.outside, number_at(path.unwrap_or_default(), 4)?)?;
+        }
+        Ok(())
+    }
+
+    /// struct nhmsg and attributes: a nexthop object, or a group of them.
+    fn note_nexthop(&mut self, body: &[u8]) -> Result<(), Errno> {
+        let (mut id, mut device, mut group) = (None, None, &[][..]);
+        for (kind, value) in attributes(body, 8) {
+            match kind {
+                NEXTHOP_ID => id = Some(number_at(value, 0)?),
+                NEXTHOP_DEVICE => device = Some(number_at(value, 0)?),
+                NEXTHOP_GROUP => group = value,
+                _ => {}
+            }
+        }
+        let id = id.ok_or(Errno::EBADMSG)?;
+        if let Some(device) = device {
+            push(&mut self.nexthops, (id, device), LINKS_MAX)?;
+        }
+        // struct nexthop_grp: the id of the member, and its weight.
+        for member in group.chunks_exact(8) {
+            push(&mut self.members, (id, number_at(member, 0)?), LINKS_MAX)?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds one to a bounded list.
+fn push<T>(list: &mut Vec<T>, one: T, max: usize) -> Result<(), Errno> {
+    if list.len() >= max {
+        return Err(Errno::EOVERFLOW);
+    }
+    list.push(one);
+    Ok(())
+}
+
+/// Adds a number to a list that has each once.
+fn note(list: &mut Vec<u32>, number: u32) -> Result<(), Errno> {
+    if list.contains(&number) {
+        return Ok(());
+    }
+    push(list, number, LINKS_MAX)
+}
+
+/// Returns `true` if a route, a struct rtmsg, is the default one, for whatever source, or a part
+/// that may be laid instead of it: half of the Internet, or for IPv6 2000::/3, which is all that is
+/// assigned.
+fn is_default(body: &[u8]) -> bool {
+    match *body {
+        [V4, bits, ..] => bits <= 1,
+        [V6, bits, ..] => bits <= 3,
+        _ => false,
+    }
+}
+
+fn ip(family: u8, value: &[u8]) -> Option<IpAddr> {
+    if family == V4 {
+        let octets: [u8; 4] = value.try_into().ok()?;
+        return Some(Ipv4Addr::from(octets).into());
+    }
+    let octets: [u8; 16] = value.try_into().ok()?;
+    Some(Ipv6Addr::from(octets).into())
+}
+
+/// The 32 bits at a place, in the byte order of the machine.
+fn number_at(bytes: &[u8], start: usize) -> Result<u32, Errno> {
+    let number = bytes.get(start..).and_then(|rest| rest.first_chunk());
+    number.map_or(Err(Errno::EBADMSG), |number| {
+        Ok(u32::from_ne_bytes(*number))
+    })
+}
+
+/// The attributes behind a fixed header of `start` bytes, up to a malformed one: emulators leave
+/// those as they were that they do not know. What is needed comes first.
+fn attributes(body: &[u8], start: usize) -> Attributes<'_> {
+    Attributes(body.get(start..).unwrap_or_default())
+}
+
+struct Attributes<'a>(&'a [u8]);
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let [a, b, c, d, ..] = *self.0 else {
+            return None;
+        };
+        let attribute = split(&mut self.0, u16::from_ne_bytes([a, b]).into())?;
+        // NLA_TYPE_MASK: the upper two bits are flags.
+        let kind = u16::from_ne_bytes([c, d]) & 0x3fff;
+        Some((kind, attribute.get(4..)?))
+    }
+}
+
+/// One message: its header, and what follows.
+struct Message<'a> {
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    body: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// Takes the next one; `None` at the end, or where it is malformed.
+    fn take(rest: &mut &'a [u8]) -> Option<Self> {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = **rest else {
+            return None;
+        };
+        let len = u32::from_ne_bytes([a, b, c, d]);
+        let body = rest.get(..len as usize)?.get(HEADER_BYTES..)?;
+        split(rest, len as usize)?;
+        Some(Self {
+            kind: u16::from_ne_bytes([e, f]),
+            flags: u16::from_ne_bytes([g, h]),
+            sequence: u32::from_ne_bytes([i, j, k, l]),
+            body,
+        })
+    }
+
+    /// The end of an answer has the kernel's error, negated, or 0. Not every kernel sends it.
+    fn check_end(&self) -> Result<(), Errno> {
+        match self
+            .body
+            .first_chunk()
+            .map(|code| i32::from_ne_bytes(*code))
+        {
+            Some(code) if code < 0 => Err(Errno::from_raw(code.wrapping_neg())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns `true` if it announces a change that a dump would show. Routes come and go by the
+    /// thousand where a router speaks BGP; only default ones matter.
+    fn announces(&self) -> bool {
+        match self.kind {
+            libc::RTM_NEWROUTE | libc::RTM_DELROUTE => is_default(self.body),
+            libc::RTM_NEWLINK | libc::RTM_DELLINK => true,
+            libc::RTM_NEWADDR | libc::RTM_DELADDR => true,
+            NEW_NEXTHOP | DEL_NEXTHOP | OVERRUN => true,
+            _ => false,
+        }
+    }
+}
+
+/// Takes the first `len` bytes, whose successors start at multiples of four. `None` if there are
+/// fewer, or if `len` is 0.
+fn split<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let piece = rest.get(..len).filter(|piece| !piece.is_empty())?;
+    *rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+    Some(piece)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of an answer, as the kernel would send it.
+    fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(HEADER_BYTES + body.len()).unwrap();
+        let mut message = len.to_ne_bytes().to_vec();
+        message.extend_from_slice(&kind.to_ne_bytes());
+        message.extend_from_slice(&flags.to_ne_bytes());
+        message.extend_from_slice(&sequence.to_ne_bytes());
+        message.extend_from_slice(&[0; 4]);
+        message.extend_from_slice(body);
+        message.resize(message.len().next_multiple_of(4), 0);
+        message
+    }
+
+    /// A fixed header and attributes.
+    fn body(header: &[u8], attributes: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut body = header.to_vec();
+        for (kind, value) in attributes {
+            let len = u16::try_from(4 + value.len()).unwrap();
+            body.extend_from_slice(&len.to_ne_bytes());
+            body.extend_from_slice(&kind.to_ne_bytes());
+            body.extend_from_slice(value);
+            body.resize(body.len().next_multiple_of(4), 0);
+        }
+        body
+    }
+
+    fn link(index: u8, name: &str) -> Vec<u8> {
+        let mut header = [0; 16];
+        header[4..8].copy_from_slice(&u32::from(index).to_ne_bytes());
+        body(&header, &[(LINK_NAME, format!("{name}\0").as_bytes())])
+    }
+
+    fn address(link: u8, bits: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+        let family = if attributes[0].1.len() == 4 { V4 } else { V6 };
+        let mut header = [family, bits, 0, 0, 0, 0, 0, 0];
+        header[4..8].copy_from_slice(&u32::from(link).to_ne_bytes());
+        body(&header, attributes)
+    }
+
+    /// A route to a prefix of `bits` in some table.
+    fn route(family: u8, bits: u8, kind: u8, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+        body(
+            &[family, bits, 0, 0, 99, 0, 0, kind, 0, 0, 0, 0],
+            attributes,
+        )
+    }
+
+    fn nexthop(id: u32, attributes: &[(u16, &[u8])]) -> Vec<u8> {
+        let id = id.to_ne_bytes();
+        let attributes = [&[(NEXTHOP_ID, &id[..])], attributes].concat();
+        body(&[0; 8], &attributes)
+    }
+
+    /// Answers all questions of a dump, each with those of the messages that it asks for, piece by
+    /// piece.
+    fn told(flags: u16, messages: &[(u16, Vec<u8>)]) -> Result<Vec<Interface>, Errno> {
+        let mut dump = Dump::new(41);
+        while let Some(question) = dump.next_question() {
+            let asked = u16::from_ne_bytes([question[4], question[5]]);
+            let family = question[HEADER_BYTES];
+            let number = dump.sequence();
+            for (kind, body) in messages {
+                // RTM_NEW… and RTM_GET… are 2 apart.
+                if *kind + 2 == asked && (family == 0 || family == body[0]) {
+                    let piece = message(*kind, MULTI | flags, number, body);
+                    let heard = hear(&piece, Some(&mut dump))?;
+                    assert_eq!(heard, Heard::default());
+                }
+            }
+            let end = message(DONE, MULTI, number, &[0; 4]);
+            assert!(hear(&end, Some(&mut dump))?.is_answered);
+        }
+        dump.interfaces()
+    }
+
+    const LAN: [u8; 4] = [192, 168, 1, 1];
+    const WAN: [u8; 4] = [81, 2, 69, 142];
+
+    /// A LAN, a WAN, and these routes; the names of the interfaces that are outside.
+    fn outside(more: &[(u16, Vec<u8>)]) -> Result<Vec<String>, Errno> {
+        let site = [
+            (libc::RTM_NEWLINK, link(2, "lan")),
+            (libc::RTM_NEWLINK, link(3, "wan")),
+            (
+                libc::RTM_NEWADDR,
+                address(2, 24, &[(libc::IFA_LOCAL, &LAN)]),
+            ),
+            (
+                libc::RTM_NEWADDR,
+                address(3, 24, &[(libc::IFA_LOCAL, &WAN)]),
+            ),
+        ];
+        let found = told(0, &[&site[..], more].concat())?;
+        let outside = found.into_iter().filter(|one| one.default_route);
+        Ok(outside.map(|one| one.name).collect())
+    }
+
+    #[track_caller]
+    fn leads_out(expected: &[&str], routes: &[Vec<u8>]) {
+        let routes: Vec<_> = routes
+            .iter()
+            .map(|body| (libc::RTM_NEWROUTE, body.clone()))
+            .collect();
+        assert_eq!(outside(&routes).unwrap(), expected);
+    }
+
+    const UNICAST: u8 = libc::RTN_UNICAST;
+    const WAN_INDEX: [u8; 4] = 3u32.to_ne_bytes();
+    const VIA_WAN: &[(u16, &[u8])] = &[(libc::RTA_OIF, &WAN_INDEX)];
+
+    #[test]
+    fn an_interface_has_its_name_its_number_and_its_prefix() {
+        let peer = (libc::IFA_ADDRESS, &[10, 0, 0, 2][..]);
+        let own = (libc::IFA_LOCAL, &[10, 0, 0, 1][..]);
+        let v6 = "2001:db8:1::2".parse::<Ipv6Addr>().unwrap();
+        let octets = v6.octets();
+        let found = told(
+            0,
+            &[
+                (libc::RTM_NEWLINK, link(7, "ppp0")),
+                (libc::RTM_NEWADDR, address(7, 32, &[peer, own])),
+                (
+                    libc::RTM_NEWADDR,
+                    address(8, 64, &[(libc::IFA_ADDRESS, &octets)]),
+                ),
+            ],
+        );
+        let interface = |name: &str, index, addr, bits| Interface {
+            name: name.into(),
+            index,
+            addr,
+            bits,
+            default_route: false,
+        };
+        let expected = vec![
+            interface("ppp0", 7, [10, 0, 0, 1].into(), 32),
+            // It has gone since.
+            interface("", 8, v6.into(), 64),
+        ];
+        assert_eq!(found, Ok(expected));
+    }
+
+    #[test]
+    fn a_default_route_counts_in_any_table_and_of_either_family() {
+        leads_out(&[], &[]);
+        leads_out(&["wan"], &[route(V4, 0, UNICAST, VIA_WAN)]);
+        leads_out(&["wan"], &[route(V6, 0, UNICAST, VIA_WAN)]);
+        // For one source only.
+        let mut from = route(V6, 0, UNICAST, VIA_WAN);
+        from[2] = 56;
+        leads_out(&["wan"], &[from]);
+    }
+
+    #[test]
+    fn parts_of_the_internet_count_as_large_as_tunnels_lay_them() {
+        leads_out(&["wan"], &[route(V4, 1, UNICAST, VIA_WAN)]);
+        leads_out(&["wan"], &[route(V6, 3, UNICAST, VIA_WAN)]);
+        leads_out(&[], &[route(V4, 2, UNICAST, VIA_WAN)]);
+        leads_out(&[], &[route(V6, 4, UNICAST, VIA_WAN)]);
+    }
+
+    #[test]
+    fn a_default_that_leads_nowhere_names_no_interface() {
+        // RTN_LOCAL, RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT, RTN_THROW.
+        for kind in [2, 6, 7, 8, 9] {
+            leads_out(&[], &[route(V4, 0, kind, VIA_WAN)]);
+        }
+        leads_out(&[], &[route(128, 0, UNICAST, VIA_WAN)]);
+    }
+
+    #[test]
+    fn each_way_of_a_default_route_leads_out() {
+        let way = |link: u32| [&[8, 0, 0, 0][..], &link.to_ne_bytes()].concat();
+        let mut ways = [way(2), way(3)].concat();
+        ways[0..2].copy_from_slice(&8u16.to_ne_bytes());
+        ways[8..10].copy_from_slice(&8u16.to_ne_bytes());
+        let paths = [(libc::RTA_MULTIPATH, &ways[..])];
+        leads_out(&["lan", "wan"], &[route(V4, 0, UNICAST, &paths)]);
+        let cut = [(libc::RTA_MULTIPATH, &ways[..12])];
+        let cut = (libc::RTM_NEWROUTE, route(V4, 0, UNICAST, &cut));
+        assert_eq!(outside(&[cut]), Err(Errno::EBADMSG));
+    }
+
+    #[test]
+    fn a_nexthop_object_and_each_member_of_a_group_lead_out() {
+        let via = |id: u32| {
+            let id = id.to_ne_bytes();
+            let body = route(V4, 0, UNICAST, &[(ROUTE_NEXTHOP_ID, &id)]);
+            (libc::RTM_NEWROUTE, body)
+        };
+        let device = |id, link: u32| {
+            let link = link.to_ne_bytes();
+            (NEW_NEXTHOP, nexthop(id, &[(NEXTHOP_DEVICE, &link)]))
+        };
+        let member = |id: u32| [id.to_ne_bytes(), [0; 4]].concat();
+        let members = [member(10), member(11)].concat();
+        let group = (NEW_NEXTHOP, nexthop(12, &[(NEXTHOP_GROUP, &members)]));
+        let all = [device(10, 3), device(11, 2), group];
+        let found = |id| outside(&[&[via(id)], &all[..]].concat());
+        assert_eq!(found(10).unwrap(), ["wan"]);
+        assert_eq!(found(11).unwrap(), ["lan"]);
+        assert_eq!(found(12).unwrap(), ["lan", "wan"]);
+        // One that nobody has told of: asked again.
+        assert_eq!(found(13), Err(Errno::EINTR));
+    }
+
+    #[test]
+    fn an_answer_that_changes_have_interrupted_is_none() {
+        let links = [(libc::RTM_NEWLINK, link(2, "lan"))];
+        assert_eq!(told(INTERRUPTED, &links), Err(Errno::EINTR));
+        let mut dump = Dump::new(0);
+        while dump.next_question().is_some() {
+            let end = message(DONE, MULTI | INTERRUPTED, dump.sequence(), &[]);
+            hear(&end, Some(&mut dump)).unwrap();
+        }
+        assert_eq!(dump.interfaces(), Err(Errno::EINTR));
+    }
+
+    #[test]
+    fn the_kernels_error_ends_a_dump() {
+        for kind in [DONE, ERROR] {
+            let mut dump = Dump::new(0);
+            dump.next_question();
+            let code = (-libc::ENOMEM).to_ne_bytes();
+            let end = message(kind, 0, dump.sequence(), &code);
+            assert_eq!(hear(&end, Some(&mut dump)), Err(Errno::ENOMEM));
+        }
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_is_an_error() {
+        let one = (
+            libc::RTM_NEWADDR,
+            address(2, 24, &[(libc::IFA_LOCAL, &LAN)]),
+        );
+        let mut many = vec![one.clone(); ADDRS_MAX];
+        assert_eq!(told(0, &many).unwrap().len(), ADDRS_MAX);
+        many.push(one);
+        assert_eq!(told(0, &many), Err(Errno::EOVERFLOW));
+    }
+
+    #[test]
+    fn an_announcement_is_no_answer_whatever_its_number() {
+        let mut dump = Dump::new(0);
+        dump.next_question();
+        let route = |bits| route(V4, bits, UNICAST, VIA_WAN);
+        for (kind, body, is_change) in [
+            (libc::RTM_NEWLINK, link(2, "lan"), true),
+            (libc::RTM_DELADDR, vec![], true),
+            (libc::RTM_NEWROUTE, route(0), true),
+            (libc::RTM_DELROUTE, route(1), true),
+            (libc::RTM_NEWROUTE, route(24), false),
+            (DEL_NEXTHOP, vec![], true),
+            (libc::RTM_NEWNEIGH, vec![], false),
+            // The end of an answer to an earlier question.
+            (DONE, vec![], false),
+        ] {
+            let number = if kind == DONE { 9 } else { dump.sequence() };
+            let piece = message(kind, 0, number, &body);
+            let heard = hear(&piece, Some(&mut dump)).unwrap();
+            assert_eq!((heard.is_changed, heard.is_answered), (is_change, false));
+        }
+        assert!(dump.links.is_empty());
+    }
+
+    #[test]
+    fn an_address_without_an_address_is_malformed() {
+        let local = (libc::IFA_LOCAL, &LAN[..3]);
+        let mut header = address(2, 24, &[(libc::IFA_LOCAL, &LAN)]);
+        header.truncate(8);
+        for bad in [header, address(2, 24, &[local]), vec![V4, 24]] {
+            let found = told(0, &[(libc::RTM_NEWADDR, bad)]);
+            assert_eq!(found, Err(Errno::EBADMSG));
+        }
+    }
+
+    #[test]
+    fn a_garbled_attribute_behind_what_is_needed_does_no_harm() {
+        let mut garbled = address(2, 24, &[(libc::IFA_LOCAL, &LAN)]);
+        garbled.extend_from_slice(&[0; 8]);
+        let found = told(0, &[(libc::RTM_NEWADDR, garbled)]).unwrap();
+        assert_eq!(found[0].addr, IpAddr::from(LAN));
+    }
+
+    #[test]
+    fn a_cut_piece_is_malformed_and_ends() {
+        let whole = message(libc::RTM_NEWLINK, MULTI, 1, &link(2, "lan"));
+        for len in 1..whole.len() - 3 {
+            let mut dump = Dump::new(0);
+            dump.next_question();
+            let heard = hear(&whole[..len], Some(&mut dump));
+            assert_eq!(heard, Err(Errno::EBADMSG), "{len}");
+        }
+        // A message of no length, and one of less than its header.
+        for len in [0, 8] {
+            let mut short = whole.clone();
+            short[..4].copy_from_slice(&u32::to_ne_bytes(len));
+            assert_eq!(hear(&short, None), Err(Errno::EBADMSG));
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Inside and outside: which interfaces lead to the Internet, whose neighbours are strangers, and
+//! what becomes of it when addresses and routes change.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+
+use crate::support::namespace::{Router, in_namespace};
+use crate::support::wire::{Client, Way, connect};
+use crate::support::{Folder, Proxy};
+
+/// Whether the client's greeting is answered.
+fn is_served(mut client: Client) -> bool {
+    let mut answer = [0; 2];
+    let said = client.stream.write_all(&[5, 1, 0]);
+    said.is_ok() && client.stream.read_exact(&mut answer).is_ok() && answer == [5, 0]
+}
+
+/// A home whose uplink has these routes instead of a default one in the main table.
+fn home_with(routes: &[&str]) -> (Router, Proxy) {
+    let router = Router::of_a_home();
+    router.run("ip route del default");
+    for route in routes {
+        router.run(route);
+    }
+    let proxy = router.proxy(&["-i", "203.0.113.1", "-p", "0"]);
+    (router, proxy)
+}
+
+/// In such a home a stranger in the subnet of the uplink is not served.
+fn strangers_stay_outside(routes: &[&str]) {
+    in_namespace(|| {
+        let (_router, proxy) = home_with(routes);
+        assert!(!is_served(proxy.client_from("203.0.113.9")));
+    });
+}
+
+#[test]
+fn an_uplink_with_a_routing_table_of_its_own_is_outside() {
+    strangers_stay_outside(&["ip route add default via 203.0.113.9 table 100"]);
+}
+
+#[test]
+fn an_uplink_that_is_routed_in_halves_is_outside() {
+    strangers_stay_outside(&["ip route add 128.0.0.0/1 via 203.0.113.9 table 100"]);
+}
+
+#[test]
+fn an_uplink_among_several_ways_is_outside() {
+    let ways = "ip route add default nexthop via 192.168.77.2 nexthop via 203.0.113.9";
+    strangers_stay_outside(&[ways]);
+}
+
+/// As new routing daemons have it, a route does not name the device itself.
+const NEXTHOPS_ALONE: &str = "sysctl -qw net.ipv4.nexthop_compat_mode=0";
+const NEXTHOP_7: &str = "ip nexthop add id 7 via 203.0.113.9 dev wan";
+
+#[test]
+fn an_uplink_that_is_a_nexthop_object_is_outside() {
+    strangers_stay_outside(&[NEXTHOPS_ALONE, NEXTHOP_7, "ip route add default nhid 7"]);
+}
+
+#[test]
+fn an_uplink_in_a_group_of_nexthop_objects_is_outside() {
+    strangers_stay_outside(&[
+        NEXTHOPS_ALONE,
+        NEXTHOP_7,
+        "ip nexthop add id 8 via 192.168.77.2 dev lan",
+        "ip nexthop add id 9 group 7/8",
+        "ip route add default nhid 9",
+    ]);
+}
+
+#[test]
+fn an_interface_without_a_way_out_is_inside() {
+    in_namespace(|| {
+        let unreachable = "ip route add unreachable default";
+        let quarter = "ip route add 64.0.0.0/2 via 203.0.113.9";
+        let (_router, proxy) = home_with(&[unreachable, quarter]);
+        assert!(is_served(proxy.client_from("203.0.113.9")));
+    });
+}
+
+/// Gives the router so many addresses on a cable of their own; the last one.
+fn add_addresses(router: &Router, count: u8, more: u8) -> String {
+    router.cable("many", "10.0.0.1/32", &[]);
+    let folder = Folder::new("addresses");
+    let mut lines = String::new();
+    let mut last = String::new();
+    for (high, low) in (0..count).flat_map(|high| (0..more).map(move |low| (high, low))) {
+        last = format!("5.6.{high}.{low}");
+        writeln!(lines, "addr add {last}/32 dev many").unwrap();
+    }
+    router.run(&format!("ip -batch {}", folder.write("addresses", &lines)));
+    last
+}
+
+#[test]
+fn each_of_many_addresses_is_the_routers_own() {
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        let last = add_addresses(&router, 3, 200);
+        let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0"]);
+        let own = connect(format!("{last}:80").parse().unwrap());
+        assert_eq!(proxy.refuses(Way::Pipelined, &own), 2);
+    });
+}
+
+#[test]
+fn with_more_addresses_than_can_be_known_only_loopback_and_clients_are_served() {
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        add_addresses(&router, 6, 200);
+        let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0"]);
+        proxy.wait_log("the interfaces cannot be read");
+        assert!(!is_served(proxy.client_from("192.168.77.2")));
+        let options = ["-i", "192.168.77.1", "-p", "0", "--clients", "192.168.77.2"];
+        let told = router.proxy(&options);
+        assert!(is_served(told.client_from("192.168.77.2")));
+    });
+}
