@@ -220,7 +220,7 @@ fn default_clients(policy: &Policy) -> &'static str {
     if policy.credentials {
         "anyone with a password"
     } else {
-        "loopback, link-local and private addresses, links without a default route"
+        "loopback and private addresses, links without a default route"
     }
 }
 
@@ -386,7 +386,7 @@ mod tests {
             "listen: 0.0.0.0:1080 and [::]:1080, whichever there is\n\
              protocols: SOCKS5, SOCKS4, HTTP\n\
              commands: CONNECT, BIND, UDP ASSOCIATE\n\
-             clients: loopback, link-local and private addresses, links without a default route\n\
+             clients: loopback and private addresses, links without a default route\n\
              users: 0\n\
              auth-once: off\n\
              destinations: the Internet and the client's own subnet\n\
@@ -511,20 +511,15 @@ mod tests {
             "8.0.0.0/5",
             "203.0.113.7",
             "100.64.0.0/10",
+            // The neighbours on the uplink too.
+            "fe80::/10",
             "wan",
         ] {
             let meant = format!("anyone in {wide} may use this proxy without a password");
             assert_eq!(warned(&[wide], &[], false), [meant]);
             assert_eq!(warned(&[wide], &[], true), [""; 0]);
         }
-        for local in [
-            "10.1.0.0/16",
-            "192.168.0.0/16",
-            "fd00::/8",
-            "fe80::/10",
-            "br-lan",
-            "::1",
-        ] {
+        for local in ["10.1.0.0/16", "192.168.0.0/16", "fd00::/8", "br-lan", "::1"] {
             assert_eq!(warned(&[local], &[], false), [""; 0], "{local}");
         }
     }

@@ -22,7 +22,7 @@ use crate::log::{Level, log};
 use crate::net::{Errno, Event, Millis, NEVER, Net, in_words};
 use crate::session::{Reason, Session, Shared, Total, Verdict, Wake};
 use crate::state::acceptor::Acceptor;
-use crate::state::access::ClientKey;
+use crate::state::access::{ClientKey, scoped};
 use crate::state::clients::Table;
 use crate::state::slots::{Key, Role, Slots, Token};
 use crate::state::users::Users;
@@ -182,10 +182,11 @@ impl<N: Net> Server<N> {
         self.acceptor.accepted();
         self.shared.totals.add(Total::Accepted, 1);
         self.survey();
-        if !self.shared.auth.access.admits(addr.ip()) {
+        let client = scoped(&addr);
+        if !self.shared.auth.access.admits(client) {
             self.shared.totals.add(Total::Strangers, 1);
             self.warn(Cause::Stranger, Some(addr));
-        } else if !self.shared.clients.enter(ClientKey::from(addr.ip())) {
+        } else if !self.shared.clients.enter(ClientKey::from(client)) {
             self.shared.totals.add(Total::Crowded, 1);
             self.warn(Cause::Crowd, Some(addr));
         } else {

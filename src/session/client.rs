@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::outcome::{End, Reason};
 use super::record::Record;
 use crate::net::{Millis, Net};
-use crate::state::access::ClientKey;
+use crate::state::access::{ClientKey, scoped};
 use crate::state::flow::{Gone, Peer, Ready};
 use crate::state::handshake::Dialect;
 use crate::state::slots::{Key, Role, Token};
@@ -33,7 +33,7 @@ impl<N: Net> Client<N> {
         let ready = Ready::default();
         Self {
             key,
-            client_key: ClientKey::from(addr.ip()),
+            client_key: ClientKey::from(scoped(&addr)),
             peer: Peer { stream, ready },
             record: Record::new(addr, now),
         }
@@ -44,9 +44,9 @@ impl<N: Net> Client<N> {
         self.record.client()
     }
 
-    /// The address that it comes from.
+    /// The address that it comes from, as the rules know it.
     pub(super) fn ip(&self) -> IpAddr {
-        self.addr().ip()
+        self.record.ip()
     }
 
     /// The token of a socket of its session.

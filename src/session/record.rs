@@ -7,6 +7,7 @@ use super::outcome::Reason;
 use super::totals::Moved;
 use crate::log::{Level, log};
 use crate::net::Millis;
+use crate::state::access::scoped;
 use crate::state::slots::Key;
 use crate::state::users::{UserId, Users};
 use crate::wire::Shown;
@@ -49,8 +50,9 @@ impl Record {
         &self.client
     }
 
+    /// The client's address, as the rules know it.
     pub(super) fn ip(&self) -> IpAddr {
-        self.client.ip()
+        scoped(&self.client)
     }
 
     pub(super) fn set_user(&mut self, user: Option<UserId>) {

@@ -10,7 +10,7 @@ use crate::config::limits::{LOOKUPS_MAX, SPARE_ATTEMPTS_MAX};
 use crate::config::{Config, Families, RelayOptions, Timeouts};
 use crate::net::{Millis, Net};
 use crate::resolver::Resolver;
-use crate::state::access::Access;
+use crate::state::access::{Access, scoped};
 use crate::state::association::PORT_SILENCE_MS;
 use crate::state::auth::Auth;
 use crate::state::batch::Batch;
@@ -131,7 +131,7 @@ impl<N: Net> Shared<N> {
 
     /// Returns `Ok` if a client may reach that destination. A refusal is counted.
     pub(super) fn permit(&mut self, client: &SocketAddr, to: &SocketAddr) -> Result<(), Reason> {
-        let verdict = self.auth.access.permits(client.ip(), *to);
+        let verdict = self.auth.access.permits(scoped(client), *to);
         verdict.map_err(|refusal| {
             self.totals.count_refusal(refusal);
             Reason::NotAllowed(refusal)

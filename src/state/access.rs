@@ -30,14 +30,17 @@
 //! forms; a v4-mapped one is plain IPv4 to the kernel, and here. A client is taken by its own
 //! address.
 //!
-//! A link-local IPv6 prefix is the same on every interface, so it does not tell where a client
-//! is: it is no subnet of the router, and not among the prefixes that an interface's name stands
-//! for.
+//! A link-local IPv6 prefix is the same on every interface. A client has the number of its
+//! interface in its address (`scoped` in prefix.rs), so whether it is served or trusted depends on
+//! that; as a destination it has none, so the prefix is no subnet of the router, and not among
+//! those that an interface's name stands for in `--permit` and `--block`.
 
 use std::net::{IpAddr, SocketAddr};
 
-pub use super::prefix::{ClientKey, Destination, Nets, Prefix};
-use super::prefix::{GROUPS, LOOPBACK, RESERVED, SERVED, bits_of, is_loopback, unwrapped};
+pub use super::prefix::{ClientKey, Destination, Nets, Prefix, scoped};
+use super::prefix::{
+    GROUPS, LOOPBACK, RESERVED, SERVED, bits_of, is_loopback, unscoped, unwrapped,
+};
 pub use super::rules::{Interface, Refusal};
 use super::rules::{Kind, Rule, Rules};
 
@@ -127,7 +130,7 @@ impl Access {
         &self.policy
     }
 
-    /// Returns `true` if a client of that address may connect at all.
+    /// Returns `true` if a client may connect at all. It is given as [`scoped`], here and below.
     pub fn admits(&self, client: IpAddr) -> bool {
         if !self.is_known && self.policy.clients.is_empty() {
             return is_loopback(bits_of(client));
@@ -135,7 +138,7 @@ impl Access {
         self.policy.admits_anyone() || self.longest(Kind::Admitted, bits_of(client)).is_some()
     }
 
-    /// Returns `true` if a client of that address needs no password (N4).
+    /// Returns `true` if a client needs no password (N4).
     pub fn trusts(&self, client: IpAddr) -> bool {
         self.longest(Kind::Trusted, bits_of(client)).is_some()
     }
@@ -174,12 +177,14 @@ impl Access {
         verdict
     }
 
-    /// The rule of that kind with the longest prefix that holds `addr`.
-    fn longest(&self, kind: Kind, addr: u128) -> Option<&Rule> {
+    /// The rule of that kind with the longest prefix that holds a client.
+    fn longest(&self, kind: Kind, client: u128) -> Option<&Rule> {
+        // The prefixes of the command line have no scope.
+        let plain = unscoped(client);
         let mut longest: Option<&Rule> = None;
         for rule in &self.rules {
             if rule.kind == kind
-                && rule.prefix.holds(addr)
+                && (rule.prefix.holds(client) || rule.prefix.holds(plain))
                 && longest.is_none_or(|other| rule.prefix.len() > other.prefix.len())
             {
                 longest = Some(rule);
@@ -205,7 +210,7 @@ mod tests {
     use super::Refusal::*;
     use super::*;
     use proptest::prelude::*;
-    use std::net::{Ipv4Addr, Ipv6Addr};
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
     use std::str::FromStr;
 
     const LAN: &str = "192.168.1.50";
@@ -221,6 +226,15 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    /// A client: an address, if it is link-local with its interface.
+    fn client(text: &str) -> IpAddr {
+        let (addr, name) = text.split_once('%').unwrap_or((text, "-"));
+        match ip(addr) {
+            IpAddr::V6(v6) => scoped(&SocketAddrV6::new(v6, 1, 0, index_of(name)).into()),
+            v4 @ IpAddr::V4(_) => v4,
+        }
     }
 
     fn at(text: &str, port: u16) -> SocketAddr {
@@ -279,10 +293,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn judged(access: &Access, client: &str, verdict: Result<(), Refusal>, destinations: &str) {
+    fn judged(access: &Access, from: &str, verdict: Result<(), Refusal>, destinations: &str) {
         for destination in destinations.split_whitespace() {
-            let found = access.permits(ip(client), at(destination, 80));
-            assert_eq!(found, verdict, "{client} to {destination}");
+            let found = access.permits(client(from), at(destination, 80));
+            assert_eq!(found, verdict, "{from} to {destination}");
         }
     }
 
@@ -298,15 +312,15 @@ mod tests {
 
     #[track_caller]
     fn admitted(access: &Access, expected: bool, clients: &str) {
-        for client in clients.split_whitespace() {
-            assert_eq!(access.admits(ip(client)), expected, "{client}");
+        for from in clients.split_whitespace() {
+            assert_eq!(access.admits(client(from)), expected, "{from}");
         }
     }
 
     #[track_caller]
     fn trusted(access: &Access, expected: bool, clients: &str) {
-        for client in clients.split_whitespace() {
-            assert_eq!(access.trusts(ip(client)), expected, "{client}");
+        for from in clients.split_whitespace() {
+            assert_eq!(access.trusts(client(from)), expected, "{from}");
         }
     }
 
@@ -324,7 +338,7 @@ mod tests {
             true,
             "192.168.0.1 192.168.255.255 ::ffff:192.168.1.7",
         );
-        admitted(&access, true, "fc00::1 fdff::1 fe80::5 febf::1 169.254.7.7");
+        admitted(&access, true, "fc00::1 fdff::1 fe80::5%br-lan");
         admitted(
             &access,
             true,
@@ -334,7 +348,7 @@ mod tests {
         admitted(
             &access,
             false,
-            "81.99.1.1 ::ffff:81.99.1.1 0.0.0.0 :: fec0::1 fe00::1",
+            "81.99.1.1 ::ffff:81.99.1.1 0.0.0.0 :: fec0::1 fe00::1 169.254.7.7",
         );
         admitted(
             &access,
@@ -350,6 +364,62 @@ mod tests {
         // A client is its own address, not one that it claims to stand for.
         admitted(&access, false, "::127.0.0.1 ::10.0.0.1 64:ff9b::10.0.0.1");
         admitted(&access, false, "2002:7f00:1::1 2002:c0a8:101::1");
+    }
+
+    #[test]
+    fn a_link_local_client_is_where_its_interface_is() {
+        let access = access(Policy::default());
+        admitted(&access, true, "fe80::5%br-lan fe80::ff:2%br-lan");
+        admitted(
+            &access,
+            false,
+            "fe80::5%wan fe80::1%wan fe80::5%guest fe80::5%x",
+        );
+        // What stands in the bits of the scope on the wire counts for nothing.
+        let lan = index_of("br-lan");
+        let forged = format!("fe80:0:0:{lan:x}::5%wan");
+        admitted(&access, false, &forged);
+        // A prefix that is too short does not reach other interfaces.
+        let short = Interface {
+            bits: 10,
+            ..interfaces("br-lan=fe80::1/64", "").remove(0)
+        };
+        let wan = interfaces("", "wan=fe80::2/64").remove(0);
+        let access = Access::new(Policy::default(), vec![short, wan], Vec::new());
+        admitted(&access, true, "fe80::5%br-lan");
+        admitted(&access, false, "fe80::5%wan fe80::5%guest");
+        // IPv4 has no scope: the prefix says where.
+        let zeroconf = interfaces("lan=169.254.3.1/16", "wan=169.254.4.1/24");
+        let access = Access::new(Policy::default(), zeroconf, Vec::new());
+        admitted(&access, true, "169.254.9.9");
+        let outside = interfaces("lan=10.0.0.1/8", "wan=169.254.4.1/16");
+        admitted(
+            &Access::new(Policy::default(), outside, Vec::new()),
+            false,
+            "169.254.9.9",
+        );
+    }
+
+    #[test]
+    fn an_interface_stands_for_its_link_local_clients_and_a_prefix_for_those_of_all() {
+        for (nets, served, not) in [
+            ("br-lan", "fe80::5%br-lan", "fe80::5%wan fe80::5%guest"),
+            ("wan", "fe80::5%wan", "fe80::5%br-lan"),
+            ("fe80::/10", "fe80::5%wan febf::5%br-lan", "fec0::5"),
+            ("fe80::/64", "fe80::5%wan fe80::5%br-lan", "fe81::5%wan"),
+            ("fe80::5", "fe80::5%wan fe80::5%br-lan", "fe80::6%wan"),
+        ] {
+            let policy = Policy {
+                clients: list(nets),
+                trust: list(nets),
+                ..Policy::default()
+            };
+            let access = access(policy);
+            admitted(&access, true, served);
+            trusted(&access, true, served);
+            admitted(&access, false, not);
+            trusted(&access, false, not);
+        }
     }
 
     #[test]
@@ -442,13 +512,12 @@ mod tests {
         trusted(
             &trusting,
             true,
-            "192.168.1.50 2a00:1:2:10::50 10.7.9.9 ::ffff:10.7.9.9",
+            "192.168.1.50 2a00:1:2:10::50 10.7.9.9 ::ffff:10.7.9.9 fe80::5%br-lan",
         );
-        // A link-local address may be on any link: the name of one does not cover it.
         trusted(
             &trusting,
             false,
-            "192.168.2.50 127.0.0.1 81.99.1.1 fe80::5 2002:a07:909::1",
+            "192.168.2.50 127.0.0.1 81.99.1.1 fe80::5%wan 2002:a07:909::1",
         );
         trusted(&access(Policy::default()), false, "192.168.1.50 127.0.0.1");
     }
@@ -551,7 +620,7 @@ mod tests {
             "2a00:1:2:20::50 192.168.1.77 fd12::9",
         );
         refused(&access, GUEST, OtherSubnet, "192.168.1.50");
-        refused(&access, "fe80::50", Private, "fe80::77");
+        refused(&access, "fe80::50%br-lan", Private, "fe80::77");
         refused(&access, "10.5.0.1", Private, "10.5.0.2");
         refused(
             &access,

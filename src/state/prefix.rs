@@ -6,7 +6,7 @@
 //! could pass the rules by writing `::ffff:192.168.1.1`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use crate::wire::decimal;
@@ -42,6 +42,37 @@ pub(super) fn is_loopback(bits: u128) -> bool {
 pub(super) fn is_unspecified(bits: u128) -> bool {
     bits == 0 || bits == MAPPED
 }
+
+/// Returns a client as rules and tables know it: by its address. The same link-local IPv6 address
+/// is somebody else on each interface, so it has the interface's number, the scope of the
+/// connection, in bits that are zero on the wire: `fe80::5` on interface 3 is `fe80:0:0:3::5`, as
+/// in KAME's kernels.
+pub fn scoped(client: &SocketAddr) -> IpAddr {
+    match client {
+        SocketAddr::V6(v6) if LINK_LOCAL.holds(v6.ip().to_bits()) => {
+            scoped_bits(v6.ip().to_bits(), v6.scope_id()).into()
+        }
+        _ => client.ip(),
+    }
+}
+
+/// A link-local address with the number of its interface.
+pub(super) fn scoped_bits(addr: u128, scope: u32) -> Ipv6Addr {
+    Ipv6Addr::from_bits(addr & !SCOPE_BITS | u128::from(scope) << 64)
+}
+
+/// Takes the number of the interface out of a link-local address, and leaves any other as it is.
+pub(super) fn unscoped(addr: u128) -> u128 {
+    if LINK_LOCAL.holds(addr) {
+        addr & !SCOPE_BITS
+    } else {
+        addr
+    }
+}
+
+/// Between the prefix of a link-local address and its interface identifier: 54 bits of zero
+/// (RFC 4291 §2.5.6), the first six of which tell nothing here.
+const SCOPE_BITS: u128 = 0xffff_ffff_ffff << 64;
 
 /// A CIDR prefix, IPv4 (0 to 32 bits) or IPv6 (0 to 128 bits); the bits behind it are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -339,17 +370,15 @@ pub(super) const LINK_LOCAL: Prefix = v6(0xfe80, 0, 0, 10);
 /// Addresses between a provider's carrier-grade NAT and its customers (RFC 6598 §7).
 pub(super) const SHARED: Prefix = v4(100, 64, 0, 10);
 
-/// The clients that a proxy without credentials serves, beside the router's subnets: loopback,
-/// private (RFC 1918 §3, RFC 4193 §3.1) and link-local (RFC 3927 §2.1) addresses.
-pub const SERVED: [Prefix; 8] = [
+/// The clients that a proxy without credentials serves, beside the router's subnets: loopback and
+/// private (RFC 1918 §3, RFC 4193 §3.1) addresses.
+pub const SERVED: [Prefix; 6] = [
     v4(127, 0, 0, 8),
     v4(10, 0, 0, 8),
     v4(172, 16, 0, 12),
     v4(192, 168, 0, 16),
-    v4(169, 254, 0, 16),
     Prefix::v6(Ipv6Addr::LOCALHOST, 128),
     v6(0xfc00, 0, 0, 7),
-    LINK_LOCAL,
 ];
 
 /// Multicast (RFC 5771 §3, RFC 4291 §2.7) and limited broadcast (RFC 919 §7).

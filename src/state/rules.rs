@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::prefix::{
     Destination, LINK_LOCAL, Nets, Prefix, SHARED, bits_of, is_loopback, is_unspecified, is_v4,
+    scoped_bits,
 };
 
 /// One address of one interface of this machine.
@@ -193,12 +194,14 @@ impl Rules {
     /// Adds the prefixes that a network of the command line stands for on these interfaces.
     pub(super) fn add_net(&mut self, net: &Destination, interfaces: &[Interface], kind: Kind) {
         let ports = (net.first_port, net.last_port);
+        let of_clients = matches!(kind, Kind::Admitted | Kind::Trusted);
+        let prefix_of = if of_clients { neighbours } else { subnet };
         match &net.net {
             Nets::Prefix(prefix) => self.add(*prefix, ports, kind),
             Nets::Interface(name) => {
                 for interface in interfaces {
                     if interface.name == *name
-                        && let Some(prefix) = subnet(interface)
+                        && let Some(prefix) = prefix_of(interface)
                     {
                         self.add(prefix, ports, kind);
                     }
@@ -217,7 +220,7 @@ impl Rules {
             let kind = Kind::Refuse(Refusal::Multicast);
             self.add(Prefix::host(broadcast), ALL_PORTS, kind);
         }
-        if let Some(prefix) = subnet
+        if let Some(prefix) = neighbours(interface)
             && serves_near
             && !interface.default_route
             && is_served(prefix)
@@ -281,6 +284,20 @@ fn subnet(interface: &Interface) -> Option<Prefix> {
     let prefix = Prefix::new(interface.addr, interface.bits)?;
     (prefix.bits() > 0 && !LINK_LOCAL.contains(interface.addr)).then_some(prefix)
 }
+
+/// The prefix of the clients on an interface's link. A link-local one is that of its scope: 64 bits
+/// long at least, so that the scope is in it.
+fn neighbours(interface: &Interface) -> Option<Prefix> {
+    let addr = bits_of(interface.addr);
+    if !LINK_LOCAL.holds(addr) {
+        return subnet(interface);
+    }
+    let addr = scoped_bits(addr, interface.index);
+    Prefix::new(addr.into(), interface.bits.max(SCOPED_BITS))
+}
+
+/// The length of a link-local prefix with its scope.
+const SCOPED_BITS: u8 = 64;
 
 /// Returns `true` if a subnet without a default route may be served without being named. Tunnels
 /// to whole overlay networks (6to4's 2002::/16, 200::/7) have no default route either, and

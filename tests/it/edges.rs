@@ -3,9 +3,11 @@
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::process::Command;
 
-use crate::support::namespace::{Router, in_namespace};
-use crate::support::wire::{Client, Way, connect};
+use crate::support::namespace::{Router, in_namespace, run};
+use crate::support::wire::{Client, GREETING_USER, Way, connect, user_pass};
 use crate::support::{Folder, Proxy};
 
 /// Whether the client's greeting is answered.
@@ -77,6 +79,70 @@ fn an_interface_without_a_way_out_is_inside() {
         let quarter = "ip route add 64.0.0.0/2 via 203.0.113.9";
         let (_router, proxy) = home_with(&[unreachable, quarter]);
         assert!(is_served(proxy.client_from("203.0.113.9")));
+    });
+}
+
+/// The number of an interface of the test's own.
+fn index_of(name: &str) -> u32 {
+    let output = Command::new("ip")
+        .args(["-o", "link", "show", name])
+        .output();
+    let line = String::from_utf8(output.unwrap().stdout).unwrap();
+    line.split(':').next().unwrap().parse().unwrap()
+}
+
+/// A home with link-local addresses, ::1 the router's and ::9 the test's, on both sides.
+fn home_with_link_locals() -> Router {
+    let router = Router::of_a_home();
+    for link in ["lan", "wan"] {
+        run(&format!("ip addr add fe80::9/64 dev {link} nodad"));
+        router.run(&format!("ip addr add fe80::1/64 dev {link} nodad"));
+    }
+    router
+}
+
+/// A connection to the router's link-local address on one side.
+fn neighbour(proxy: &Proxy, link: &str) -> Client {
+    let router = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+    Client::connect(SocketAddrV6::new(router, proxy.addr.port(), 0, index_of(link)).into())
+}
+
+#[test]
+fn link_local_neighbours_are_served_inside_and_strangers_outside() {
+    in_namespace(|| {
+        let router = home_with_link_locals();
+        let proxy = router.proxy(&["-p", "0"]);
+        assert!(is_served(neighbour(&proxy, "lan")));
+        assert!(!is_served(neighbour(&proxy, "wan")));
+    });
+}
+
+#[test]
+fn the_name_of_an_interface_stands_for_its_link_local_neighbours() {
+    in_namespace(|| {
+        let router = home_with_link_locals();
+        let options = ["-p", "0", "-u", "ann", "-P", "secret", "--trust", "lan"];
+        let proxy = router.proxy(&options);
+        assert!(is_served(neighbour(&proxy, "lan")));
+        assert!(!is_served(neighbour(&proxy, "wan")));
+        let told = router.proxy(&["-p", "0", "--clients", "wan"]);
+        assert!(!is_served(neighbour(&told, "lan")));
+        assert!(is_served(neighbour(&told, "wan")));
+    });
+}
+
+#[test]
+fn a_login_is_remembered_for_the_neighbour_on_one_link_alone() {
+    in_namespace(|| {
+        let router = home_with_link_locals();
+        let options = ["-p", "0", "-u", "ann", "-P", "secret", "--auth-once"];
+        let proxy = router.proxy(&options);
+        let mut client = neighbour(&proxy, "lan");
+        let login = user_pass(b"ann", b"secret");
+        client.say(Way::Pipelined, &[&GREETING_USER, &login[..]].concat());
+        assert_eq!(client.hear(4), [5, 2, 1, 0]);
+        assert!(is_served(neighbour(&proxy, "lan")));
+        assert!(!is_served(neighbour(&proxy, "wan")));
     });
 }
 
