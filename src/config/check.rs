@@ -116,6 +116,8 @@ impl Report {
         self.row("auth-once", &on_or_off(policy.auth_once));
         let everybody = "the Internet and the client's own subnet";
         self.row("destinations", &everybody);
+        let loopback = "all, and for others through ssh -L, a container or a web server here";
+        self.row("destinations of loopback clients", &loopback);
         self.rows("permit", &policy.permit);
         self.rows("block", &policy.block);
     }
@@ -390,6 +392,8 @@ mod tests {
              users: 0\n\
              auth-once: off\n\
              destinations: the Internet and the client's own subnet\n\
+             destinations of loopback clients: all, and for others through ssh -L, a container or a \
+             web server here\n\
              name server: 127.0.0.1:53\n\
              search: lan\n\
              names of the hosts file: 0\n\
