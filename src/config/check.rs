@@ -172,18 +172,20 @@ impl Report {
     fn limits(&mut self, config: &Config) {
         let (protocols, limits) = (config.protocols, &config.limits);
         self.row("max-sessions", &limits.sessions_max);
-        self.row("max-per-client", &limits.per_client_max);
+        match limits.per_client_max {
+            Some(max) => self.row("max-per-client", &max),
+            None => self.row("max-per-client", &"no limit"),
+        }
+        self.row("tunnels and associations", &limits.established_max);
         self.row(
             "handshakes, lookups and connects at once",
             &limits.openings_max,
         );
         if protocols.udp {
-            let (all, one) = (limits.associations_max, limits.per_client_associations_max);
-            self.row("associations", &format_args!("{all}, {one} of one client"));
+            self.row("associations", &limits.associations_max);
         }
         if protocols.bind {
-            let (all, one) = (limits.binds_max, limits.per_client_binds_max);
-            self.row("BINDs", &format_args!("{all}, {one} of one client"));
+            self.row("BINDs", &limits.binds_max);
         }
         if protocols.http {
             self.row("HTTP heads at once", &limits.heads_max);
@@ -410,14 +412,15 @@ mod tests {
              bind-timeout: 120 s\n\
              peer-timeout: the kernel's\n\
              max-sessions: 1024\n\
-             max-per-client: 512\n\
-             handshakes, lookups and connects at once: 512\n\
-             associations: 256, 256 of one client\n\
-             BINDs: 64, 16 of one client\n\
+             max-per-client: no limit\n\
+             tunnels and associations: 1008\n\
+             handshakes, lookups and connects at once: 1024\n\
+             associations: 256\n\
+             BINDs: 128\n\
              HTTP heads at once: 32\n\
              buffers: 128\n\
              buffer-size: 8192\n\
-             memory at most: 7140 KiB and the kernel's\n\
+             memory at most: 9188 KiB and the kernel's\n\
              warning: found before\n"
         );
     }
@@ -495,8 +498,8 @@ mod tests {
             "protocols: SOCKS5\ncommands: CONNECT, BIND\n",
             "relay-ports: 5000-5099\npublic: 192.0.2.1\npublic: ::1\nhandshake-timeout: ",
             "half-close-timeout: 60 s\nbind-timeout: 120 s\npeer-timeout: 7 s\n",
-            "at once: 512\nBINDs: 64, 16 of one client\nbuffers: ",
-            "memory at most: 2522 KiB ",
+            "at once: 1024\nBINDs: 128\nbuffers: ",
+            "memory at most: 3546 KiB ",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -60,7 +60,7 @@ Timeouts, in seconds
 
 Limits (as many as descriptors and memory allow; --check prints them)
       --max-sessions N          sessions at once
-      --max-per-client N        sessions at once of one IPv4 address or IPv6 /64 (half of them)
+      --max-per-client N        sessions at once of one IPv4 address or IPv6 /64 (no limit)
       --buffers N               buffers of all sessions together
       --buffer-size BYTES       size of one (8192)
 

@@ -42,14 +42,13 @@ const ASSOCIATIONS_MAX: u64 = 1_024;
 /// leave: 20,000 descriptors carry 9,000 tunnels and these.
 const ASSOCIATIONS_RESERVED: u64 = 512;
 
-/// Associations of one client at most; a program that opens one per flow has hundreds.
-const PER_CLIENT_ASSOCIATIONS_MAX: usize = 256;
+/// BINDs at most that wait for a peer. They are rare, and each leaves a port open to outside; but
+/// one client may want a hundred.
+const BINDS_MAX: usize = 128;
 
-/// BINDs at most that wait for a peer. They are rare, and each leaves a port open to outside.
-const BINDS_MAX: usize = 64;
-
-/// BINDs of one client at most: a quarter of all, more than an FTP client opens.
-const PER_CLIENT_BINDS_MAX: usize = 16;
+/// One session in so many is for clients that have not been granted anything yet: in a house full
+/// of tunnels one of these ends only for a newcomer that has passed login and rules.
+const HANDSHAKES_SHARE: usize = 64;
 
 /// HTTP heads at most that are being read: 8 KiB each. A head comes in one or two segments, so its
 /// place is soon free again, unless it is a long one to be forwarded: that waits in its place for
@@ -79,7 +78,8 @@ const BUFFERS_MIN: u64 = 4;
 /// Buffers at most unless asked for: 32 MiB of the usual size.
 const BUFFERS_DEFAULT_MAX: u64 = 4_096;
 
-/// Sessions being opened at most: their handshake takes the larger part of 2 KiB each.
+/// Sessions being opened at most: their handshake takes the larger part of 2 KiB each. One client
+/// may open a thousand at once.
 const OPENINGS_MAX: usize = 1_024;
 
 /// Fewer sessions than this are worth a warning when descriptors are the reason.
@@ -109,20 +109,19 @@ pub fn settle(
     }
     let by_default = to_usize(carried.min(afforded));
     let sessions_max = asked.sessions_max.unwrap_or(by_default);
-    let half = (sessions_max / 2).max(1);
-    let per_client_max = asked.per_client_max.unwrap_or(half);
+    let for_handshakes = (sessions_max / HANDSHAKES_SHARE).clamp(1, HANDSHAKES_SHARE);
     let buffer_bytes = asked.buffer_bytes.unwrap_or(BUFFER_BYTES_DEFAULT);
     let associations_max = associations(sessions_max, carriers);
     let limits = Limits {
         sessions_max,
-        per_client_max: per_client_max.min(sessions_max),
-        openings_max: (sessions_max / 2).clamp(1, OPENINGS_MAX),
+        // No bound where one client may have all.
+        per_client_max: asked.per_client_max.filter(|max| *max < sessions_max),
+        openings_max: sessions_max.min(OPENINGS_MAX),
+        established_max: (sessions_max - for_handshakes).max(1),
         buffers_max: buffers(asked.buffers_max, sessions_max, buffer_bytes, memory_bytes)?,
         buffer_bytes,
         associations_max,
-        per_client_associations_max: PER_CLIENT_ASSOCIATIONS_MAX.min(associations_max),
         binds_max: BINDS_MAX.min(sessions_max),
-        per_client_binds_max: PER_CLIENT_BINDS_MAX.min(sessions_max),
         heads_max: HEADS_MAX.min(sessions_max),
     };
     let warning = match asked.sessions_max {
@@ -215,12 +214,12 @@ mod tests {
     fn a_router_of_64_mib_has_1024_sessions_and_a_pool_of_1_mib() {
         let (limits, warning) = settle(&NOTHING_ASKED, 4096, 64 * MIB).unwrap();
         assert_eq!(limits.sessions_max, 1024);
-        assert_eq!(limits.per_client_max, 512);
-        assert_eq!(limits.openings_max, 512);
+        assert_eq!(limits.per_client_max, None);
+        assert_eq!(limits.openings_max, 1024);
+        assert_eq!(limits.established_max, 1008);
         assert_eq!((limits.buffers_max, limits.buffer_bytes), (128, 8192));
         assert_eq!(limits.associations_max, 256);
-        assert_eq!(limits.per_client_associations_max, 256);
-        assert_eq!((limits.binds_max, limits.per_client_binds_max), (64, 16));
+        assert_eq!(limits.binds_max, 128);
         assert_eq!(limits.heads_max, 32);
         assert_eq!(warning, None);
     }
@@ -248,16 +247,15 @@ mod tests {
                 sessions_max: Some(sessions_max),
                 ..NOTHING_ASKED
             };
-            let limits = settled(asked, descriptors, 64);
-            (limits.associations_max, limits.per_client_associations_max)
+            settled(asked, descriptors, 64).associations_max
         };
-        assert_eq!(associations(1, 4096), (1, 1));
-        assert_eq!(associations(400, 4096), (100, 100));
-        assert_eq!(associations(1600, 20_000), (400, 256));
-        assert_eq!(associations(8000, 60_000), (1024, 256));
+        assert_eq!(associations(1, 4096), 1);
+        assert_eq!(associations(400, 4096), 100);
+        assert_eq!(associations(1600, 20_000), 400);
+        assert_eq!(associations(8000, 60_000), 1024);
         // 19,788 descriptors to share; 9,000 sessions leave 1,788 of them.
-        assert_eq!(associations(9_000, 20_000), (1 + 596, 256));
-        assert_eq!(associations(9_894, 20_000), (1, 1));
+        assert_eq!(associations(9_000, 20_000), 1 + 596);
+        assert_eq!(associations(9_894, 20_000), 1);
     }
 
     #[test]
@@ -265,7 +263,7 @@ mod tests {
         // 4,096 is the kernel's own hard limit.
         for descriptors in [4096, 2048] {
             let limits = settled(NOTHING_ASKED, descriptors, 64);
-            assert!(limits.per_client_associations_max >= 100);
+            assert!(limits.associations_max >= 100);
         }
     }
 
@@ -273,10 +271,10 @@ mod tests {
     fn few_descriptors_lower_the_default_with_one_warning() {
         let (limits, warning) = settle(&NOTHING_ASKED, 64, 64 * MIB).unwrap();
         assert_eq!(limits.sessions_max, 11);
-        assert_eq!(limits.openings_max, 5);
+        assert_eq!((limits.openings_max, limits.established_max), (11, 10));
         assert_eq!(limits.buffers_max, 6);
         assert_eq!(limits.associations_max, 2);
-        assert_eq!((limits.binds_max, limits.per_client_binds_max), (11, 11));
+        assert_eq!(limits.binds_max, 11);
         assert_eq!(limits.heads_max, 11);
         assert_eq!(
             warning.as_deref(),
@@ -339,14 +337,13 @@ mod tests {
         assert_eq!(
             settled(asked, 1024, 64),
             Limits {
-                openings_max: 50,
+                openings_max: 100,
+                established_max: 99,
                 associations_max: 25,
-                per_client_associations_max: 25,
-                binds_max: 64,
-                per_client_binds_max: 16,
+                binds_max: 100,
                 heads_max: 32,
                 sessions_max: 100,
-                per_client_max: 3,
+                per_client_max: Some(3),
                 buffers_max: 9,
                 buffer_bytes: 256,
             }
@@ -354,12 +351,12 @@ mod tests {
     }
 
     #[test]
-    fn one_client_is_never_given_more_than_all_together() {
+    fn a_bound_above_all_together_is_none() {
         let asked = AskedLimits {
             per_client_max: Some(1000),
             ..NOTHING_ASKED
         };
-        assert_eq!(settled(asked, 64, 64).per_client_max, 11);
+        assert_eq!(settled(asked, 64, 64).per_client_max, None);
     }
 
     #[test]
@@ -398,12 +395,11 @@ mod tests {
                 return Ok(());
             };
             prop_assert!((1..=65_535).contains(&limits.sessions_max));
-            prop_assert!((1..=limits.sessions_max).contains(&limits.per_client_max));
+            prop_assert!(limits.per_client_max.is_none_or(|max| max < limits.sessions_max));
             prop_assert!((1..=limits.sessions_max).contains(&limits.openings_max));
             prop_assert!((4..=4_096).contains(&limits.buffers_max));
             prop_assert!((1..=1_024).contains(&limits.associations_max));
-            prop_assert!(limits.per_client_associations_max <= limits.associations_max);
-            prop_assert!((1..=limits.binds_max).contains(&limits.per_client_binds_max));
+            prop_assert!((1..=limits.sessions_max).contains(&limits.established_max));
             prop_assert!(limits.heads_max >= 1);
             // The fixed share has one association.
             let beside = limits.sessions_max as u64 * 2 + (limits.associations_max as u64 - 1) * 3;

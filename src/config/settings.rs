@@ -140,22 +140,20 @@ pub struct AskedLimits {
 pub struct Limits {
     /// Sessions at once, 65,535 at most.
     pub sessions_max: usize,
-    /// Sessions of one client at once.
-    pub per_client_max: usize,
+    /// Sessions of one client at once, if the user has set a bound.
+    pub per_client_max: Option<usize>,
     /// Sessions that are still being opened (handshake, name, connect) at once.
     pub openings_max: usize,
+    /// Tunnels and associations that are established. The sessions beyond them are for handshakes.
+    pub established_max: usize,
     /// Buffers of the relay, all sessions together.
     pub buffers_max: usize,
     /// Size of one buffer.
     pub buffer_bytes: usize,
     /// UDP associations at once, 1,024 at most.
     pub associations_max: usize,
-    /// UDP associations of one client at once, 256 at most.
-    pub per_client_associations_max: usize,
-    /// BINDs that wait for their peer at once, 64 at most.
+    /// BINDs that wait for their peer at once, 128 at most.
     pub binds_max: usize,
-    /// BINDs of one client that wait for their peer at once, 16 at most.
-    pub per_client_binds_max: usize,
     /// Heads of HTTP requests, 8 KiB each, being read at once, 32 at most.
     pub heads_max: usize,
 }

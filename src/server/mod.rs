@@ -104,8 +104,8 @@ impl<N: Net> Server<N> {
         self.turns();
         self.lookups();
         self.expire();
-        let room = self.has_room();
-        self.acceptor.resume(self.shared.now, room);
+        let has_room = !self.sessions.is_full();
+        self.acceptor.resume(self.shared.now, has_room);
         Ok(!self.end())
     }
 
@@ -164,7 +164,8 @@ impl<N: Net> Server<N> {
                 if !self.acceptor.wants(listener) {
                     break;
                 }
-                if self.sessions.is_full() || self.shared.openings().is_full() {
+                if self.sessions.is_full() && self.sessions.len() == self.used(Table::Established) {
+                    // Of one session, that is: others keep some places for handshakes.
                     self.acceptor.fill();
                     self.warn(Cause::Full, None);
                     break;
@@ -186,11 +187,41 @@ impl<N: Net> Server<N> {
         if !self.shared.auth.access.admits(client) {
             self.shared.totals.add(Total::Strangers, 1);
             self.warn(Cause::Stranger, Some(addr));
-        } else if !self.shared.clients.enter(ClientKey::from(client)) {
+        } else if self.shared.clients.is_crowd(ClientKey::from(client)) {
             self.shared.totals.add(Total::Crowded, 1);
             self.warn(Cause::Crowd, Some(addr));
-        } else {
+        } else if self.make_room(ClientKey::from(client)) {
             self.open(stream, addr);
+        }
+    }
+
+    /// Makes room for a session of a new client, if there is none. Returns `false` if that cannot
+    /// be: all are being connected, of many clients.
+    fn make_room(&mut self, client_key: ClientKey) -> bool {
+        if self.shared.openings().is_full() {
+            self.shared.displace(Table::Openings, client_key);
+            self.end_displaced();
+        }
+        if self.sessions.is_full() {
+            self.warn(Cause::Full, None);
+            self.shared.displace_session(client_key);
+            self.end_displaced();
+        }
+        !self.sessions.is_full() && !self.shared.openings().is_full()
+    }
+
+    /// Ends the sessions that have lost their places.
+    fn end_displaced(&mut self) {
+        while let Some((key, table)) = self.shared.displaced.pop() {
+            let Some(session) = self.sessions.get_mut(key) else {
+                continue;
+            };
+            match session.displace(table, &mut self.shared) {
+                Verdict::Closed(reason) => self.close(key, reason),
+                // It could read its reply in peace, if there were room.
+                _ if self.sessions.is_full() => self.close(key, Reason::Displaced(table)),
+                _ => {}
+            }
         }
     }
 
@@ -233,7 +264,9 @@ impl<N: Net> Server<N> {
             return;
         }
         let text = match cause {
-            Cause::Full => "all sessions are in use (--max-sessions): new clients wait",
+            Cause::Full => {
+                "all sessions are in use (--max-sessions): newcomers take the places of others"
+            }
             Cause::Paused => "accepting pauses",
             Cause::Stranger => "may not connect (--clients would let it)",
             Cause::Crowd => "has too many sessions (--max-per-client)",
@@ -250,7 +283,7 @@ impl<N: Net> Server<N> {
         let opened = self
             .sessions
             .insert(|key| Session::new(key, stream, addr, shared));
-        let (key, session) = opened.expect("accepting stops while the table is full");
+        let (key, session) = opened.expect("room has been made before");
         let token = Token::new(key, Role::Client);
         if let Err(error) = self.shared.net.watch(session.client_stream(), token) {
             let why = in_words(error);
@@ -302,6 +335,7 @@ impl<N: Net> Server<N> {
             }
             Verdict::Closed(reason) => self.close(key, reason),
         }
+        self.end_displaced();
     }
 
     /// The end of a session.
@@ -310,12 +344,5 @@ impl<N: Net> Server<N> {
             session.close(reason, &mut self.shared);
             self.sessions.remove(key);
         }
-    }
-
-    /// Returns `true` if a full house has emptied below 90 %, so that accepting does not flap.
-    fn has_room(&self) -> bool {
-        let below = |used: usize, max: usize| used < max - max / 10;
-        let openings = self.shared.openings();
-        below(self.sessions.len(), self.sessions.max()) && below(openings.used(), openings.max())
     }
 }

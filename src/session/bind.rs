@@ -62,12 +62,10 @@ impl<L: Listener> Bind<L> {
             cx.shared
                 .permit(cx.client.addr(), &SocketAddr::new(peer, port))?;
         }
-        if !cx.shared.clients.take(Table::Binds, cx.client.client_key) {
-            return Err(Reason::Failed);
-        }
+        cx.shared.take(Table::Binds, cx.client.key)?;
         let opened = open_listener(peer, cx);
         let (listener, bound) = opened.map_err(|error| {
-            cx.shared.clients.give(Table::Binds, cx.client.client_key);
+            cx.shared.give(Table::Binds, cx.client.key);
             refused(cx.client.addr(), &"BIND", error)
         })?;
         outbox.grant(bound);
@@ -130,7 +128,7 @@ impl<L: Listener> Bind<L> {
 
     /// Gives back its place in the table of BINDs.
     pub(super) fn release<N: Net>(&self, cx: &mut Context<'_, N>) {
-        cx.shared.clients.give(Table::Binds, cx.client.client_key);
+        cx.shared.give(Table::Binds, cx.client.key);
     }
 }
 

@@ -4,17 +4,14 @@
 //! large as a SOCKS handshake. Once it is read it waits for its target outside of that table, with
 //! what lies behind it, unless that is much.
 
-use std::mem;
-
 use super::client::Received;
 use super::context::Context;
 use super::inbox::Inbox;
 use super::outcome::{End, Reason};
 use super::record::Record;
 use crate::net::{Millis, Net};
-use crate::state::access::ClientKey;
 use crate::state::auth::{Auth, Trust};
-use crate::state::clients::{Clients, Table};
+use crate::state::clients::Table;
 use crate::state::handshake::Refuse;
 use crate::wire::http::{BodyMeter, HEAD_MAX, HeadReader, LOGIN_MAX, MalformedBody, Status};
 use crate::wire::socks::Request;
@@ -26,8 +23,6 @@ const WAITING_MAX: usize = 2048;
 /// One HTTP request while it is read and until the target has it.
 #[derive(Debug)]
 pub(super) struct HttpRequest {
-    /// It has an entry of the table of heads.
-    has_entry: bool,
     /// What the client sends: room for a whole head while that is read.
     input: Box<[u8]>,
     start: usize,
@@ -45,16 +40,12 @@ impl HttpRequest {
     /// A request that begins with `bytes`. It takes an entry of the table of heads.
     ///
     /// # Errors
-    /// All entries are taken, or the client's share of them.
-    fn enter(bytes: &[u8], client_key: ClientKey, clients: &mut Clients) -> Result<Self, End> {
-        if !clients.take(Table::Heads, client_key) {
-            let refuse = Refuse::Status(Status::ServiceUnavailable);
-            return Err(End::refuse(refuse, Reason::Failed));
-        }
+    /// All entries are taken, and nobody has to give one.
+    fn enter<N: Net>(bytes: &[u8], cx: &mut Context<'_, N>) -> Result<Self, End> {
+        cx.shared.take(Table::Heads, cx.client.key)?;
         let mut input = vec![0; HEAD_MAX];
         input[..bytes.len()].copy_from_slice(bytes);
         Ok(Self {
-            has_entry: true,
             input: input.into(),
             start: 0,
             end: bytes.len(),
@@ -99,10 +90,8 @@ impl HttpRequest {
     }
 
     /// Gives back its entry of the table of heads, if it has one.
-    pub(super) fn release(&mut self, clients: &mut Clients, client_key: ClientKey) {
-        if mem::take(&mut self.has_entry) {
-            clients.give(Table::Heads, client_key);
-        }
+    pub(super) fn release<N: Net>(&self, cx: &mut Context<'_, N>) {
+        cx.shared.give(Table::Heads, cx.client.key);
     }
 
     /// Keeps no more memory than the bytes for the target need. Returns `true` if these are so few
@@ -169,11 +158,10 @@ pub(super) fn turn<N: Net>(
     inbox: &mut Inbox,
     cx: &mut Context<'_, N>,
 ) -> Result<Option<Request>, End> {
-    let client_key = cx.client.client_key;
     let http = match slot {
         Some(http) => http,
         None => {
-            let http = HttpRequest::enter(inbox.unread(), client_key, &mut cx.shared.clients)?;
+            let http = HttpRequest::enter(inbox.unread(), cx)?;
             inbox.truncate(0);
             slot.insert(Box::new(http))
         }
@@ -184,10 +172,10 @@ pub(super) fn turn<N: Net>(
     // The way to the target may take long, and others wait for the entry.
     if http.meter.is_none() && inbox.refill(http.unread()) {
         // Nothing but the payload is needed any more.
-        http.release(&mut cx.shared.clients, client_key);
+        http.release(cx);
         *slot = None;
     } else if http.shrink() {
-        http.release(&mut cx.shared.clients, client_key);
+        http.release(cx);
     }
     Ok(Some(request))
 }

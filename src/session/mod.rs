@@ -28,6 +28,7 @@ mod inbox;
 mod linger;
 mod opening;
 mod outcome;
+mod places;
 mod record;
 mod relay;
 mod reply;
@@ -42,7 +43,7 @@ use self::client::{Client, Outbox};
 use self::context::Context;
 use self::linger::Linger;
 use self::opening::{Established, Opening};
-use self::outcome::{Closing, Next};
+use self::outcome::{Closing, End, Next};
 pub use self::outcome::{Reason, Verdict, Wake};
 use self::relay::Relay;
 use self::shared::Class;
@@ -50,6 +51,7 @@ pub use self::shared::Shared;
 use self::totals::Moved;
 pub use self::totals::{Total, Totals};
 use crate::net::{Event, Millis, Net, Stream};
+use crate::state::clients::Table;
 use crate::state::handshake::{Dialect, Refuse};
 use crate::state::slots::{Key, Role};
 use crate::state::users::Users;
@@ -75,12 +77,17 @@ enum Phase<N: Net> {
 }
 
 impl<N: Net> Session<N> {
-    /// A session for an accepted client, which has entered the list of clients.
+    /// A session for an accepted client. There is a place for it in the table of openings.
     pub fn new(key: Key, stream: N::Stream, addr: SocketAddr, shared: &mut Shared<N>) -> Self {
         const { assert!(size_of::<Self>() <= SESSION_BYTES_MAX || size_of::<N::Stream>() > 4) };
+        let client = Client::new(key, stream, addr, shared.now);
+        shared.clients.enter(client.client_key);
+        shared.places.enter(key, client.client_key, shared.now);
+        let place = shared.take(Table::Openings, key);
+        assert_eq!(place, Ok(()), "room has been made before");
         shared.arm(key, Class::Handshake);
         Self {
-            client: Client::new(key, stream, addr, shared.now),
+            client,
             queued: false,
             phase: Phase::Opening(Box::new(Opening::new())),
         }
@@ -109,13 +116,18 @@ impl<N: Net> Session<N> {
     }
 
     /// Does what can be done, within a budget of one buffer per direction.
-    pub fn turn(&mut self, mut wake: Wake<'_>, shared: &mut Shared<N>) -> Verdict {
+    pub fn turn(&mut self, wake: Wake<'_>, shared: &mut Shared<N>) -> Verdict {
         if let Wake::Event = wake {
             self.queued = false;
         }
         if self.client.peer.is_broken() {
             return self.broken();
         }
+        self.go_on(wake, shared)
+    }
+
+    /// One phase after the other, as far as they go.
+    fn go_on(&mut self, mut wake: Wake<'_>, shared: &mut Shared<N>) -> Verdict {
         // Bounded: phases and steps only lead forwards.
         loop {
             let client = &mut self.client;
@@ -142,6 +154,23 @@ impl<N: Net> Session<N> {
         }
     }
 
+    /// Another session has taken its place in that table: it ends, as its phase allows. What a
+    /// tunnel has carried must not pass for the whole.
+    pub fn displace(&mut self, table: Table, shared: &mut Shared<N>) -> Verdict {
+        let reason = Reason::Displaced(table);
+        let end = match &self.phase {
+            Phase::Opening(opening) => opening.displaced(reason),
+            Phase::Relaying(_) | Phase::Associated(_) | Phase::Over => End::close(reason),
+            // The place was that of its connection.
+            Phase::Lingering(linger) => End::close(linger.reason()),
+        };
+        let Closing::Refuse(refuse) = end.closing else {
+            return self.end(end.reason, shared);
+        };
+        self.linger(Some(refuse), reason, shared);
+        self.go_on(Wake::Event, shared)
+    }
+
     /// The client's connection has broken.
     fn broken(&mut self) -> Verdict {
         // Who leaves before the refusal has still been refused.
@@ -158,7 +187,7 @@ impl<N: Net> Session<N> {
     /// The connections are to be closed at once.
     fn end(&mut self, reason: Reason, shared: &mut Shared<N>) -> Verdict {
         match reason {
-            Reason::ClientReset | Reason::TargetReset => self.abort(),
+            Reason::ClientReset | Reason::TargetReset | Reason::Displaced(_) => self.abort(),
             Reason::Garbage => shared.totals.add(Total::Garbage, 1),
             _ => {}
         }
@@ -188,6 +217,7 @@ impl<N: Net> Session<N> {
         let (phase, class) = match opening.establish(&mut Context { client, shared }) {
             Established::Tunnel(relay) => {
                 shared.totals.add(Total::Tunnels, 1);
+                shared.places.start(client.key, shared.now);
                 (Phase::Relaying(relay), Class::Idle)
             }
             Established::Association(association) => (Phase::Associated(association), Class::Udp),
@@ -239,6 +269,7 @@ impl<N: Net> Session<N> {
             ..
         } = &self.client;
         shared.timers.disarm(*key);
+        shared.give(Table::Established, *key);
         shared.totals.add(Total::UpBytes, moved.up_bytes);
         shared.totals.add(Total::DownBytes, moved.down_bytes);
         shared.clients.leave(*client_key);

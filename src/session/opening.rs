@@ -183,6 +183,17 @@ impl<N: Net> Opening<N> {
         }
     }
 
+    /// Another session has taken its place, in whatever table.
+    pub(super) fn displaced(&self, reason: Reason) -> End {
+        match (&self.step, self.outbox.dialect) {
+            (Step::Handshake(_), Dialect::Socks5 | Dialect::Socks4) | (Step::Reply(_), _) => {
+                End::close(reason)
+            }
+            (Step::Handshake(_), Dialect::Http)
+            | (Step::Lookup { .. } | Step::Connect(_) | Step::Bind(_), _) => reason.into(),
+        }
+    }
+
     /// The request is there: starts to reach its destination.
     fn begin(&mut self, request: &Request, cx: &mut Context<'_, N>) -> Result<Next, End> {
         cx.client.record.set_asked(request);
@@ -254,6 +265,7 @@ impl<N: Net> Opening<N> {
         let Winner { target, addr } = winner;
         cx.client.record.set_reached(addr);
         let bound = target.stream.local_addr().map_err(|_| Reason::Failed)?;
+        cx.shared.take(Table::Established, cx.client.key)?;
         if let Some(http) = &mut self.http {
             // What lies behind the body of a forwarded request is dropped.
             let body = http.measure(self.inbox.unread());
@@ -281,6 +293,7 @@ impl<N: Net> Opening<N> {
             .net
             .watch(&mut stream, cx.client.token(Role::Target));
         watched.map_err(|_| Reason::Failed)?;
+        cx.shared.take(Table::Established, cx.client.key)?;
         self.release_step(cx);
         self.outbox.grant(peer);
         let ready = Ready::default();
@@ -336,11 +349,9 @@ impl<N: Net> Opening<N> {
     /// Gives back its entry of the table of openings, and what its input holds.
     fn leave(&mut self, cx: &mut Context<'_, N>) {
         if let Some(http) = &mut self.http {
-            http.release(&mut cx.shared.clients, cx.client.client_key);
+            http.release(cx);
         }
-        cx.shared
-            .clients
-            .give(Table::Openings, cx.client.client_key);
+        cx.shared.give(Table::Openings, cx.client.key);
     }
 
     /// Gives back what the step holds of the shared tables.

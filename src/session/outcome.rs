@@ -8,6 +8,7 @@ use crate::log::{Level, log};
 use crate::net::{Errno, in_words};
 use crate::resolver::Answer;
 use crate::state::access::Refusal;
+use crate::state::clients::Table;
 use crate::state::handshake::Refuse;
 use crate::wire::http::Status;
 use crate::wire::socks::ReplyCode;
@@ -151,7 +152,11 @@ pub enum Reason {
     ConnectTimeout,
     /// Nobody has come to a BIND listener.
     BindTimeout,
-    /// Out of descriptors or table entries, or an error of the system without a code of its own.
+    /// All places of a table are taken, and nobody has to give one.
+    Full(Table),
+    /// Another session has taken its place in a table that is full.
+    Displaced(Table),
+    /// Out of descriptors, or an error of the system without a code of its own.
     Failed,
     /// Nothing moved for the idle timeout.
     IdleTimeout,
@@ -169,7 +174,7 @@ impl Reason {
             (Refuse::Login(_), _) => Status::ProxyAuthenticationRequired,
             (_, Self::NotAllowed(_) | Self::Forbidden) => Status::Forbidden,
             (_, Self::LookupTimeout | Self::ConnectTimeout) => Status::GatewayTimeout,
-            (_, Self::Failed) => Status::ServiceUnavailable,
+            (_, Self::Failed | Self::Full(_) | Self::Displaced(_)) => Status::ServiceUnavailable,
             (_, Self::BadRequest) => Status::BadRequest,
             _ => Status::BadGateway,
         }
@@ -218,6 +223,10 @@ impl fmt::Display for Reason {
             // With the option that would permit it.
             Self::NotAllowed(refusal) => {
                 return write!(f, "not allowed: {refusal}; {}", refusal.hint());
+            }
+            Self::Full(table) => return write!(f, "no place left: all {table} are in use"),
+            Self::Displaced(table) => {
+                return write!(f, "gave its place to a newcomer: all {table} are in use");
             }
             Self::Done => "done",
             Self::ClientLeft => "client left",

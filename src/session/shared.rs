@@ -15,6 +15,7 @@ use crate::state::association::PORT_SILENCE_MS;
 use crate::state::auth::Auth;
 use crate::state::batch::Batch;
 use crate::state::clients::{Clients, Table};
+use crate::state::places::Places;
 use crate::state::pool::{Buffers, Quota};
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
@@ -49,6 +50,10 @@ pub struct Shared<N: Net> {
     pub auth: Auth,
     /// What each client has taken.
     pub clients: Clients,
+    /// What each session has taken.
+    pub(super) places: Places,
+    /// Sessions that have lost a place of that table to another one, and have to end.
+    pub displaced: Vec<(Key, Table)>,
     /// Counters since the start.
     pub totals: Totals,
     /// What all associations share.
@@ -94,13 +99,15 @@ impl<N: Net> Shared<N> {
             clients: Clients::new(
                 limits.per_client_max,
                 [
-                    // Half, so that one client's unfinished handshakes do not keep out the others.
-                    (limits.openings_max, limits.openings_max.div_ceil(2)),
-                    (limits.heads_max, limits.heads_max.div_ceil(4)),
-                    (limits.binds_max, limits.per_client_binds_max),
-                    (limits.associations_max, limits.per_client_associations_max),
+                    limits.openings_max,
+                    limits.established_max,
+                    limits.heads_max,
+                    limits.binds_max,
+                    limits.associations_max,
                 ],
             ),
+            places: Places::default(),
+            displaced: Vec::new(),
             totals: Totals::default(),
             associations: Associations::default(),
             families: config.families,
@@ -180,7 +187,7 @@ pub(super) enum Class {
 
 impl Class {
     /// Its place in [`Class::durations`].
-    fn number(self) -> u8 {
+    pub(super) fn number(self) -> u8 {
         match self {
             Self::Handshake => 0,
             Self::Connect => 1,

@@ -3,14 +3,18 @@
 //! A sorted list, which is as long as the session table at most. A client is found in a dozen
 //! comparisons, where a walk over all sessions would cost milliseconds.
 
+use std::fmt;
+
 use super::access::ClientKey;
 use super::pool::Quota;
 
-/// A table of which no client may have all places.
-#[derive(Clone, Copy, Debug)]
+/// A table with a bounded number of places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
     /// Sessions that are being opened.
     Openings,
+    /// Tunnels and associations that are established.
+    Established,
     /// Heads of HTTP requests that are being read.
     Heads,
     /// BINDs that wait for their peer.
@@ -22,15 +26,28 @@ pub enum Table {
 /// The number of tables.
 const TABLES: usize = Table::Associations as usize + 1;
 
+impl fmt::Display for Table {
+    /// With the option that sets the bound, where that follows from one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Openings => "handshakes and connects (--max-sessions)",
+            Self::Established => "sessions (--max-sessions)",
+            Self::Heads => "places for HTTP heads",
+            Self::Binds => "BINDs",
+            Self::Associations => "UDP associations (--max-sessions)",
+        })
+    }
+}
+
 /// What one client has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
     /// The number of its sessions.
-    pub sessions: usize,
+    pub sessions: u16,
     /// The bytes of its datagrams that wait for names.
     pub held_bytes: usize,
     /// The number of its places in each table.
-    taken: [usize; TABLES],
+    taken: [u16; TABLES],
 }
 
 /// The clients that have sessions.
@@ -39,19 +56,17 @@ pub struct Clients {
     shares: Vec<(ClientKey, Share)>,
     /// The places of each table, for all clients.
     quotas: [Quota; TABLES],
-    /// How many of them one client may take.
-    own_max: [usize; TABLES],
-    sessions_max: usize,
+    /// How many sessions one client may have, if that is bounded.
+    sessions_max: Option<usize>,
 }
 
 impl Clients {
-    /// No client yet. Each may have `sessions_max` sessions. `tables` has, for each [`Table`] in
-    /// its order, the number of its places and how many of them one client may take.
-    pub fn new(sessions_max: usize, tables: [(usize, usize); TABLES]) -> Self {
+    /// No client yet. Each may have `sessions_max` sessions, if that is bounded. `tables` has the
+    /// number of places of each [`Table`], in its order.
+    pub fn new(sessions_max: Option<usize>, tables: [usize; TABLES]) -> Self {
         Self {
             shares: Vec::new(),
-            quotas: tables.map(|(max, _)| Quota::new(max)),
-            own_max: tables.map(|(_, own_max)| own_max),
+            quotas: tables.map(Quota::new),
             sessions_max,
         }
     }
@@ -67,18 +82,14 @@ impl Clients {
         &self.quotas[table as usize]
     }
 
-    /// Takes a place of a table. Returns `false` if all are taken, or all that the client may
-    /// have, or if the client has no session.
+    /// Takes a place of a table. Returns `false` if all are taken, or if the client has no session.
     pub fn take(&mut self, table: Table, client_key: ClientKey) -> bool {
         let Ok(at) = self.position(client_key) else {
             return false;
         };
         let table = table as usize;
-        let own = &mut self.shares[at].1.taken[table];
-        let taken = *own < self.own_max[table] && self.quotas[table].take();
-        if taken {
-            *own += 1;
-        }
+        let taken = self.quotas[table].take();
+        self.shares[at].1.taken[table] += u16::from(taken);
         taken
     }
 
@@ -90,9 +101,22 @@ impl Clients {
         }
     }
 
-    /// Counts a new session of `client_key`, with a place among those that are being opened.
-    /// Returns `false`, and counts nothing, if the client may not have it.
-    pub fn enter(&mut self, client_key: ClientKey) -> bool {
+    /// The places of each client in a table, in the order of their keys.
+    pub fn taken(&self, table: Table) -> impl Iterator<Item = (ClientKey, usize)> {
+        let shares = self.shares.iter();
+        shares.map(move |(key, share)| (*key, usize::from(share.taken[table as usize])))
+    }
+
+    /// Returns `true` if that client has as many sessions as it may have.
+    pub fn is_crowd(&self, client_key: ClientKey) -> bool {
+        let (Some(max), Ok(at)) = (self.sessions_max, self.position(client_key)) else {
+            return false;
+        };
+        usize::from(self.shares[at].1.sessions) >= max
+    }
+
+    /// Counts a new session of `client_key`.
+    pub fn enter(&mut self, client_key: ClientKey) {
         let at = match self.position(client_key) {
             Ok(at) => at,
             Err(at) => {
@@ -100,13 +124,7 @@ impl Clients {
                 at
             }
         };
-        let sessions = &mut self.shares[at].1.sessions;
-        *sessions += 1;
-        let may = *sessions <= self.sessions_max && self.take(Table::Openings, client_key);
-        if !may {
-            self.leave(client_key);
-        }
-        may
+        self.shares[at].1.sessions += 1;
     }
 
     /// A session of `client_key` has ended.
@@ -146,16 +164,19 @@ mod tests {
     fn shares_follow_the_sessions_and_vanish_with_the_last() {
         let client_key = |text: &str| ClientKey::from(text.parse::<IpAddr>().unwrap());
         let (a, b) = (client_key("10.0.0.1"), client_key("10.0.0.2"));
-        let mut clients = Clients::new(3, [(5, 2); TABLES]);
-        let used = |clients: &Clients| clients.quota(Table::Openings).used();
-        assert!(clients.enter(b) && clients.enter(a) && clients.enter(a));
-        assert_eq!(used(&clients), 3);
-        assert!(!clients.enter(a), "its share of the openings");
+        let mut clients = Clients::new(Some(3), [5; TABLES]);
+        for client_key in [b, a, a] {
+            clients.enter(client_key);
+            assert!(!clients.is_crowd(client_key));
+            assert!(clients.take(Table::Openings, client_key));
+        }
+        let taken: Vec<_> = clients.taken(Table::Openings).collect();
+        assert_eq!(taken, [(a, 2), (b, 1)]);
+        assert_eq!(clients.taken(Table::Binds).next(), Some((a, 0)));
+        clients.enter(a);
+        assert!(clients.is_crowd(a), "its sessions");
         clients.give(Table::Openings, a);
-        assert!(clients.enter(a));
-        clients.give(Table::Openings, a);
-        assert!(!clients.enter(a), "its sessions");
-        assert_eq!((clients.len(), used(&clients)), (2, 2));
+        assert_eq!(clients.quota(Table::Openings).used(), 2);
         clients.give(Table::Openings, a);
         for _ in 0..3 {
             assert!(clients.share_mut(a).is_some());
@@ -163,21 +184,26 @@ mod tests {
         }
         assert!(clients.share_mut(a).is_none());
         assert!(!clients.take(Table::Heads, a), "it has no session");
-        assert_eq!((clients.len(), used(&clients)), (1, 1));
+        assert_eq!(clients.len(), 1);
     }
 
     #[test]
-    fn a_table_has_an_end_for_all_and_one_for_each() {
+    fn a_table_has_an_end() {
         let client_key = |last: u8| ClientKey::from(IpAddr::from([10, 0, 0, last]));
-        let mut clients = Clients::new(9, [(3, 2); TABLES]);
-        assert!(clients.enter(client_key(1)) && clients.enter(client_key(2)));
-        for (last, taken) in [(1, true), (1, true), (1, false), (2, true), (2, false)] {
+        let mut clients = Clients::new(None, [3; TABLES]);
+        for last in [1, 2] {
+            clients.enter(client_key(last));
+        }
+        for (last, taken) in [(1, true), (1, true), (2, true), (1, false), (2, false)] {
             assert_eq!(clients.take(Table::Binds, client_key(last)), taken);
         }
         clients.give(Table::Binds, client_key(1));
-        for (last, taken) in [(2, true), (2, false), (1, false)] {
-            assert_eq!(clients.take(Table::Binds, client_key(last)), taken);
-        }
+        assert!(clients.take(Table::Binds, client_key(2)));
         assert_eq!(clients.quota(Table::Binds).used(), 3);
+        let taken: Vec<_> = clients
+            .taken(Table::Binds)
+            .map(|(_, taken)| taken)
+            .collect();
+        assert_eq!(taken, [1, 2]);
     }
 }

@@ -11,6 +11,7 @@ pub mod fairness;
 pub mod flow;
 pub mod handshake;
 pub mod names;
+pub mod places;
 pub mod pool;
 pub mod prefix;
 pub mod protocols;

@@ -4,6 +4,8 @@
 //! disarming and looking at the next are a few writes each, and nothing is allocated but the
 //! links, which grow to the highest slot ever used. (libevent's common timeouts.)
 
+use std::iter;
+
 use super::slots::Key;
 use crate::net::{Millis, NEVER};
 
@@ -103,6 +105,14 @@ impl Timers {
         Some(key)
     }
 
+    /// The timers of a class, each with the time at which it was armed; the first of them first.
+    pub fn armed_in(&self, class: u8) -> impl Iterator<Item = (Key, Millis)> {
+        let queue = &self.queues[usize::from(class)];
+        let duration_ms = Millis::from(queue.duration_ms);
+        let keys = iter::successors(queue.head, |key| self.links[key.index()].next);
+        keys.map(move |key| (key, self.due(key) - duration_ms))
+    }
+
     /// The number of timers that are armed.
     pub fn armed(&self) -> usize {
         self.armed
@@ -164,6 +174,16 @@ mod tests {
                     model.push((index, now + u64::from(durations[usize::from(class)])));
                 }
                 prop_assert_eq!(timers.armed(), model.len());
+                for (class, duration_ms) in (0..3).zip(durations) {
+                    let armed: Vec<_> = timers.armed_in(class).collect();
+                    prop_assert!(armed.is_sorted_by_key(|(_, since)| *since));
+                    for (key, since) in armed {
+                        let due = since + u64::from(duration_ms);
+                        prop_assert!(model.contains(&(u16::try_from(key.index()).unwrap(), due)));
+                    }
+                }
+                let armed = (0..3).map(|class| timers.armed_in(class).count());
+                prop_assert_eq!(armed.sum::<usize>(), model.len());
                 let next = model.iter().map(|entry| entry.1).min();
                 prop_assert_eq!(timers.next(), next.unwrap_or(NEVER));
             }

@@ -397,7 +397,7 @@ fn listeners_stay_within_the_relay_ports_and_these_can_be_used_up() {
 }
 
 #[test]
-fn a_client_has_sixteen_listeners_at_most_and_all_together_sixty_four() {
+fn b7_a_client_alone_has_a_hundred_listeners_and_a_newcomer_one_of_them() {
     let proxy = Proxy::start(&[]);
     let dialect = |n: usize| Dialect::BOTH[n % 2];
     let from = |host: u8, n: usize| {
@@ -406,31 +406,22 @@ fn a_client_has_sixteen_listeners_at_most_and_all_together_sixty_four() {
         let bound = dialect(n).ask(&mut client, Way::Pipelined, &request);
         (client, bound)
     };
-    let refused = |host: u8| {
-        for n in 0..2 {
-            let mut client = proxy.client_from(&format!("127.0.0.{host}"));
-            let request = dialect(n).bind_request(loopback(1, 21));
-            dialect(n).ask_in_vain(&mut client, Way::Pipelined, &request, 1);
+    // One client has nearly all of them, and another some.
+    let mut crowd: Vec<(Client, SocketAddr)> = (0..108).map(|n| from(1, n)).collect();
+    let mut others: Vec<(Client, SocketAddr)> = (0..20).map(|n| from(2, n)).collect();
+    // All of them wait.
+    for (n, newcomer) in (0..4).map(|n| from(3, n)).enumerate() {
+        let (client, bound) = crowd.remove(0);
+        dialect(n).refused(&client, 1);
+        wait_until("the oldest listener's end", || is_closed(bound));
+        others.push(newcomer);
+    }
+    others.extend(crowd);
+    for (n, (mut client, bound)) in others.into_iter().enumerate() {
+        if n % 16 == 0 {
+            assert_tunnel(dialect(n), &mut client, &mut peer(1, bound));
         }
-    };
-    let mut waiting: Vec<(Client, SocketAddr)> = (0..16).map(|n| from(1, n)).collect();
-    refused(1);
-    waiting.extend(
-        (2..5)
-            .flat_map(|host| (0..16).map(move |n| (host, n)))
-            .map(|(host, n)| from(host, n)),
-    );
-    refused(5);
-    // One gives up, one finds its peer: there is room for two.
-    let (left, bound) = waiting.remove(0);
-    drop(left);
-    wait_until("the listener's end", || is_closed(bound));
-    waiting.push(from(5, 0));
-    refused(5);
-    let (mut client, bound) = waiting.remove(0);
-    assert_tunnel(dialect(1), &mut client, &mut peer(1, bound));
-    waiting.push(from(1, 1));
-    refused(1);
+    }
 }
 
 #[test]

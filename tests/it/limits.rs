@@ -5,7 +5,7 @@
 //! beside them. What they measure is the proxy's process alone (its memory, its descriptors, its
 //! processor time), and times have room for what else runs.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rlimit::{Resource, getrlimit};
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 
 use crate::support::again::in_own_process;
 use crate::support::namespace::run;
@@ -159,6 +159,12 @@ fn twenty_thousand_connections_leave_nothing_behind() {
     assert!(late - early <= 64, "{} KiB more", late - early);
 }
 
+/// Returns `true` until the kernel has taken the connection, however it has ended since.
+fn is_connecting(socket: &Socket) -> bool {
+    let sent = socket.send(&[]);
+    sent.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
 /// Two hundred clients come, wait and leave: the proxy rests meanwhile, and `back` after they
 /// have left a client is served.
 fn stand_a_crowd(proxy: &Proxy, back: Duration) {
@@ -170,7 +176,7 @@ fn stand_a_crowd(proxy: &Proxy, back: Duration) {
     wait_until("the kernel to take the clients", || {
         sockets
             .iter()
-            .filter(|socket| socket.peer_addr().is_ok())
+            .filter(|socket| !is_connecting(socket))
             .count()
             >= 128
     });
@@ -335,16 +341,32 @@ fn one_client_has_its_limit_and_others_are_served_beside() {
 }
 
 #[test]
-fn clients_beyond_the_session_limit_wait_until_one_leaves() {
+fn a_client_beyond_the_session_limit_is_told_so() {
     let _alone = alone();
-    let proxy = Proxy::start(&["--max-sessions", "10", "--max-per-client", "10"]);
+    let proxy = Proxy::start(&["--max-sessions", "10"]);
     let target = echo();
-    let mut tunnels: Vec<Client> = (0..10).map(|_| proxy.tunnel(target)).collect();
+    // One place is for handshakes.
+    let mut tunnels: Vec<Client> = (0..9).map(|_| proxy.tunnel(target)).collect();
+    assert_eq!(proxy.refuses(Way::Pipelined, &connect(target)), 1);
+    tunnels.truncate(8);
+    wait_until("room", || {
+        let mut client = proxy.client();
+        client.say(Way::Pipelined, &[&GREETING[..], &connect(target)].concat());
+        client.hear_at_most(4)[3] == 0
+    });
+    tunnels[0].echo(b"still here");
+}
+
+#[test]
+fn a_house_of_one_is_waited_for() {
+    let _alone = alone();
+    let proxy = Proxy::start(&["--max-sessions", "1"]);
+    let target = echo();
+    let tunnel = proxy.tunnel(target);
     let mut waiting = proxy.client_from("127.0.0.2");
     waiting.say(Way::Pipelined, &[&GREETING[..], &connect(target)].concat());
     assert!(waiting.is_silent_for(Duration::from_millis(300)));
-    tunnels[0].echo(b"still here");
-    tunnels.truncate(7);
+    drop(tunnel);
     assert_eq!(waiting.hear(2), [5, 0]);
     assert_eq!(waiting.reply().code, 0);
     waiting.echo(b"served");
@@ -355,7 +377,7 @@ fn half_open_clients_do_not_keep_out_the_rest() {
     let _alone = alone();
     let proxy = Proxy::start(&["--max-sessions", "600"]);
     let target = echo();
-    let _half_open: Vec<Client> = (0..290)
+    let _half_open: Vec<Client> = (0..590)
         .map(|_| {
             let mut client = proxy.client_from("127.0.0.2");
             client.say(Way::Pipelined, &[5]);

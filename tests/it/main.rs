@@ -14,6 +14,7 @@ mod cli;
 mod clients;
 mod dante;
 mod edges;
+mod fairness;
 mod http;
 mod http_logins;
 mod http_refusals;

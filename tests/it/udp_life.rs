@@ -8,7 +8,7 @@ use crate::support::name_server::{Answer, NameServer};
 use crate::support::udp::{
     Association, echo, hello, is_silent, loopback_any, receive, remote, socket_at, unwrap, wrap,
 };
-use crate::support::wire::{Way, loopback, loopback6, pattern};
+use crate::support::wire::{Way, loopback, loopback6, pattern, request};
 use crate::support::{DEADLINE, Proxy, command, is_emulated, note, wait_until};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -77,14 +77,24 @@ fn u10_an_idle_association_ends() {
 }
 
 #[test]
-fn u10_a_full_table_refuses_and_has_a_place_again() {
-    let proxy = Proxy::start(&["--max-sessions", "8", "--max-per-client", "8"]);
-    let idle = proxy.idle_descriptors();
-    let held: Vec<Association> = (0..2).map(|_| Association::new(&proxy)).collect();
-    assert_eq!(proxy.refuses_udp(), 1);
-    drop(held);
-    proxy.wait_descriptors(idle);
-    Association::new(&proxy).echo(echo(loopback(1, 0)), b"hello");
+fn u10_in_a_full_table_the_association_idle_longest_gives_way() {
+    let proxy = Proxy::start(&["--max-sessions", "8"]);
+    let target = echo(loopback(1, 0));
+    // Two is all there is.
+    let [first, second] = [0, 1].map(|_| Association::new(&proxy));
+    first.echo(target, b"hello");
+    let third = Association::new(&proxy);
+    second.tcp.time_to_end();
+    first.echo(target, b"hello");
+    third.echo(target, b"hello");
+    // Of two clients with equal shares neither has to.
+    let other = Association::over(proxy.client_from("127.0.0.2"));
+    first.tcp.time_to_end();
+    let mut stranger = proxy.client_from("127.0.0.3");
+    let refused = stranger.ask_in_vain(Way::Pipelined, &request(3, loopback_any()));
+    assert_eq!(refused, 1);
+    other.echo(target, b"hello");
+    third.echo(target, b"hello");
 }
 
 #[test]

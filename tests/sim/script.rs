@@ -144,7 +144,6 @@ impl Script {
             network.is_scripted = true;
             network.checks.strict = drawn.checks.strict;
             network.checks.small_tables = drawn.checks.small_tables;
-            network.checks.sessions_full = drawn.checks.sessions_full;
             network.checks.timeouts = drawn.checks.timeouts;
             network.tables.limits = drawn.tables.limits;
         }

@@ -101,7 +101,6 @@ impl World {
         network.schedule(LEAVE_MS, SimEvent::Leave);
         network.checks.small_tables = small_tables;
         network.tables.limits = limits;
-        network.checks.sessions_full = (limits.sessions_max * 9 / 10).min(limits.openings_max);
         let world = Inner {
             network,
             actors: Vec::new(),
@@ -200,16 +199,16 @@ fn limits(rng: &mut Rng, small: bool) -> Limits {
         true => rng.usize(least..=most),
         false => 64,
     };
+    let sessions_max = few(rng, 4, 24);
     Limits {
-        sessions_max: few(rng, 4, 24),
-        per_client_max: few(rng, 2, 16),
+        sessions_max,
+        per_client_max: Some(few(rng, 2, 16)),
         openings_max: few(rng, 2, 12),
+        established_max: few(rng, 2, 23).min(sessions_max - 1),
         buffers_max: rng.usize(1..=5),
         buffer_bytes: rng.usize(64..=512),
         associations_max: few(rng, 1, 3),
-        per_client_associations_max: few(rng, 1, 3),
         binds_max: few(rng, 1, 3),
-        per_client_binds_max: few(rng, 1, 3),
         heads_max: few(rng, 1, 3),
     }
 }

@@ -96,9 +96,7 @@ pub(super) fn open<N: Net>(
     cx: &mut Context<'_, N>,
 ) -> Result<Box<Association<N::UdpSocket>>, Reason> {
     let client_key = cx.client.client_key;
-    if !cx.shared.clients.take(Table::Associations, client_key) {
-        return Err(refused(cx.client.addr(), &"UDP", Errno::EDQUOT));
-    }
+    cx.shared.take(Table::Associations, cx.client.key)?;
     let hint = match &request.address {
         Address::Ip(addr) => Some(SocketAddr::new(*addr, request.port)),
         Address::Name(_) => None,
@@ -107,9 +105,13 @@ pub(super) fn open<N: Net>(
     let is_aimed = client_addr.is_known();
     let opened = open_inner(&client_addr, cx);
     let (inner, bound) = opened.map_err(|error| {
-        cx.shared.clients.give(Table::Associations, client_key);
+        cx.shared.give(Table::Associations, cx.client.key);
         refused(cx.client.addr(), &"UDP", error)
     })?;
+    if let Err(full) = cx.shared.take(Table::Established, cx.client.key) {
+        cx.shared.give(Table::Associations, cx.client.key);
+        return Err(full);
+    }
     outbox.grant(bound);
     cx.client.record.set_reached(bound);
     Ok(Box::new(Association {
@@ -189,7 +191,7 @@ impl<U: UdpSocket> Association<U> {
     /// Gives back what the association has beside its sockets, which close with it.
     pub(super) fn release<N: Net>(&mut self, shared: &mut Shared<N>) {
         self.give_up_lookups(shared);
-        shared.clients.give(Table::Associations, self.client_key);
+        shared.give(Table::Associations, self.key);
         if shared.clients.quota(Table::Associations).used() == 0 {
             shared.associations.batch.release();
         }

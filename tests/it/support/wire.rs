@@ -67,7 +67,8 @@ impl Client {
         Self::over(socket.into())
     }
 
-    fn over(stream: TcpStream) -> Self {
+    /// A connection that is there.
+    pub(crate) fn over(stream: TcpStream) -> Self {
         prepare(&stream);
         let addr = stream.local_addr().unwrap();
         Self { stream, addr }

@@ -48,6 +48,10 @@ impl Net for World {
         inner.network.now += u64::from(inner.network.chance(125));
         inner.run_due();
         let interrupted = inner.network.chance(inner.network.odds.interrupted);
+        if interrupted {
+            // No fault of the server: it has to wait once more.
+            inner.network.checks.progress();
+        }
         let mut waiting = inner.network.ready.is_empty() && timeout_ms != Some(0) && !interrupted;
         if waiting {
             let next = inner.network.next_at();

@@ -18,7 +18,7 @@ impl Network {
         let client = &self.clients[number];
         let (kind, dialect) = (client.scenario.kind, client.scenario.dialect);
         let granted = code == dialect.success();
-        let full = code == dialect.failure() && self.was_full(number);
+        let full = code == dialect.failure() && self.was_crowded(number);
         let client = &self.clients[number];
         let late = kind == Kind::Unfinished && dialect.is_http() && code == 408;
         let faulted = !granted && (client.faulted || full);
@@ -68,6 +68,7 @@ impl ClientActor {
 
     /// The server has closed, by a `reset` or in order, and there is no tunnel.
     pub(crate) fn check_close(&self, net: &mut Network, reset: bool) {
+        let was_crowded = net.was_crowded(self.client);
         let (client, sockets) = (&net.clients[self.client], &net.sockets);
         let scenario = &client.scenario;
         let idle_ms = net.now - client.moved_ms + LATE_MS / 5;
@@ -80,7 +81,7 @@ impl ClientActor {
             || client.targets.iter().any(|s| sockets[*s].progress.left);
         // With small tables a connection may be closed as it is accepted.
         let turned_away = net.checks.small_tables && sockets[self.s].token.is_none();
-        let faulted = client.faulted || net.checks.closing || turned_away;
+        let faulted = client.faulted || net.checks.closing || turned_away || was_crowded;
         let (kind, number, stage) = (scenario.kind, self.client, self.stage);
         if !planned && !faulted {
             net.fail(format!(

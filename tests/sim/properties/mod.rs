@@ -37,8 +37,6 @@ pub(crate) struct Checks {
     pub(crate) closing: bool,
     /// Tables are small: a connection may be closed before the first answer.
     pub(crate) small_tables: bool,
-    /// The number of sessions from which on the server need not accept.
-    pub(crate) sessions_full: usize,
     /// The server's timeouts.
     pub(crate) timeouts: Timeouts,
     /// Only remotes that were sent to may send to a client.
@@ -65,7 +63,6 @@ impl Checks {
             failure: None,
             closing: false,
             small_tables: false,
-            sessions_full: 0,
             operations: 0,
             only_stale_events: false,
             timeouts: Timeouts::default(),

@@ -49,13 +49,10 @@ impl TunnelEnd {
     /// Checks a reset: it is right only if the other end was reset, or a timeout of the tunnel has
     /// passed (T2, T6).
     pub(crate) fn check_reset(&self, net: &mut Network) {
+        let excused = net.was_crowded(self.client) || self.is_unused_attempt(net);
         let client = &net.clients[self.client];
-        let cause = client.faulted || self.other(net).left || net.checks.closing;
-        if !cause
-            && !self.is_unused_attempt(net)
-            && client.scenario.must_not_be_cut()
-            && !self.is_timed_out(net)
-        {
+        let cause = client.faulted || excused || self.other(net).left || net.checks.closing;
+        if !cause && client.scenario.must_not_be_cut() && !self.is_timed_out(net) {
             net.fail(format!(
                 "client {} side {}: reset without a cause",
                 self.client, self.side
@@ -75,14 +72,16 @@ impl TunnelEnd {
     }
 
     /// Returns `true` if it is the target of an attempt that has lost the race, or for which there
-    /// was no client any more when it was connected.
-    fn is_unused_attempt(&self, net: &Network) -> bool {
+    /// was no client any more, or no place, when it was connected.
+    fn is_unused_attempt(&self, net: &mut Network) -> bool {
+        let was_crowded = net.was_crowded(self.client);
         let client = &net.clients[self.client];
         let unused = net.sockets[self.s].progress.received == 0 && client.target != Some(self.s);
         let socket = &net.sockets[self.s];
         // A peer of a BIND may find the listener closed.
         let peer = client.bind_listener.is_some() && socket.accepted_at.is_none();
         let late = peer || client.targets.len() > 1 || client.faulted || self.other(net).left;
+        let late = late || was_crowded;
         self.side == 1 && unused && late
     }
 

@@ -1,0 +1,136 @@
+//! Places in the tables, and who loses one where all are taken.
+//!
+//! The giver is found in one pass over the clients that have sessions, its worst entry in the
+//! timers' queues, which are sorted by age: a few nanoseconds for each client and for each older
+//! session. A tunnel is looked for among all of them, and only for a request that has passed login
+//! and rules and is about to be granted.
+
+use super::outcome::Reason;
+use super::shared::{Class, Shared};
+use crate::net::{Millis, Net};
+use crate::state::access::ClientKey;
+use crate::state::clients::Table;
+use crate::state::fairness::{Giver, Source, giver};
+use crate::state::slots::Key;
+
+/// A handshake is not taken before it is that old, as long as something else can be: it would be
+/// over by then, from a client far away too.
+const HANDSHAKE_MS: Millis = 1_000;
+
+/// A tunnel that has not moved for so long is taken before all others.
+const STILL_MS: Millis = 120_000;
+
+impl<N: Net> Shared<N> {
+    /// Takes a place of a table for a session, that of another one if all are taken: that has to end.
+    ///
+    /// # Errors
+    /// All are taken, and nobody has to give one.
+    pub(super) fn take(&mut self, table: Table, key: Key) -> Result<(), Reason> {
+        let owner = self.places.owner(key);
+        if self.clients.quota(table).is_full() {
+            self.displace(table, owner);
+        }
+        if !self.clients.take(table, owner) {
+            return Err(Reason::Full(table));
+        }
+        self.places.take(key, table);
+        Ok(())
+    }
+
+    /// Gives back the place of a session in a table, if it has one.
+    pub(super) fn give(&mut self, table: Table, key: Key) {
+        if self.places.give(key, table) {
+            self.clients.give(table, self.places.owner(key));
+        }
+    }
+
+    /// Frees a place of a full table for a client, if one can be freed: its session is noted among
+    /// those that have to end.
+    pub fn displace(&mut self, table: Table, newcomer: ClientKey) {
+        if let Some(key) = self.worst(table, newcomer) {
+            self.give(table, key);
+            self.displaced.push((key, table));
+        }
+    }
+
+    /// The same of the table of sessions, for one that begins.
+    pub fn displace_session(&mut self, newcomer: ClientKey) {
+        match self.oldest(Class::Linger, None, None) {
+            // It has had all that was for it.
+            Some((key, _)) => self.displaced.push((key, Table::Openings)),
+            None => self.displace(Table::Openings, newcomer),
+        }
+    }
+
+    /// The session that has to give its place of a full table to a client.
+    fn worst(&self, table: Table, newcomer: ClientKey) -> Option<Key> {
+        let places = self.clients.quota(table).used();
+        let giver = giver(self.clients.taken(table), newcomer, places);
+        let source = giver.map(|giver| giver.source);
+        let classes: &[Class] = match table {
+            Table::Openings => return self.worst_opening(source),
+            Table::Established => {
+                return self.stillest(giver.filter(|giver| giver.is_above_share)?);
+            }
+            // A long head waits for its target in its place.
+            Table::Heads => &[Class::Handshake, Class::Connect],
+            Table::Binds => &[Class::Bind],
+            Table::Associations => &[Class::Udp],
+        };
+        let oldest = |class: &Class| self.oldest(*class, Some(table), Some(source?));
+        classes.iter().find_map(oldest).map(|(key, _)| key)
+    }
+
+    /// The worst opening of a source: a handshake that takes long, or else what has been connecting
+    /// longest. Without a source it is the oldest handshake of all: who comes from a thousand
+    /// addresses has hardly anything at each.
+    fn worst_opening(&self, source: Option<Source>) -> Option<Key> {
+        let openings = Some(Table::Openings);
+        let handshake = self.oldest(Class::Handshake, openings, source);
+        let old = handshake.filter(|(_, since)| since + HANDSHAKE_MS <= self.now);
+        let connect = || self.oldest(Class::Connect, openings, Some(source?));
+        let worst = old.or_else(connect).or(handshake);
+        worst.map(|(key, _)| key)
+    }
+
+    /// The tunnel or association of a source that has not moved for longest, or else the one that
+    /// moves least.
+    fn stillest(&self, giver: Giver) -> Option<Key> {
+        let (established, source) = (Some(Table::Established), Some(giver.source));
+        let classes = [Class::Idle, Class::HalfClosed, Class::Udp];
+        let oldest = classes.map(|class| self.oldest(class, established, source));
+        let still = oldest.into_iter().flatten().min_by_key(|(_, since)| *since);
+        if let Some((key, _)) = still.filter(|(_, since)| since + STILL_MS <= self.now) {
+            return Some(key);
+        }
+        let all = classes.into_iter();
+        let all = all.flat_map(|class| self.of(class, established, source));
+        let slowest = all.min_by_key(|(key, since)| (self.places.pace(*key, self.now), *since));
+        slowest.map(|(key, _)| key)
+    }
+
+    /// The session whose timer was armed first among those of a class.
+    fn oldest(
+        &self,
+        class: Class,
+        table: Option<Table>,
+        source: Option<Source>,
+    ) -> Option<(Key, Millis)> {
+        self.of(class, table, source).next()
+    }
+
+    /// The sessions with a timer of that class and a place in that table, which belong to that
+    /// source, each with the time at which the timer was armed, that of the first one first.
+    fn of(
+        &self,
+        class: Class,
+        table: Option<Table>,
+        source: Option<Source>,
+    ) -> impl Iterator<Item = (Key, Millis)> {
+        let armed = self.timers.armed_in(class.number());
+        armed.filter(move |(key, _)| {
+            table.is_none_or(|table| self.places.has(*key, table))
+                && source.is_none_or(|source| source.holds(self.places.owner(*key)))
+        })
+    }
+}
