@@ -8,7 +8,7 @@ use std::process::exit;
 use anklet::config::dns::DnsSettings;
 use anklet::config::{self, Asked, Command, Config, check, files, limits};
 use anklet::log::{Level, log};
-use anklet::net::in_words;
+use anklet::net::{Errno, in_words};
 use anklet::os::{OpenError, Os};
 use anklet::server::Server;
 use anklet::state::users::Users;
@@ -82,8 +82,14 @@ fn serve(config: Config, users: Users, dns: DnsSettings, mut warnings: Vec<Strin
 /// stdout: its lock and its line buffer are 800 bytes of a router's binary, for one write.
 fn print(text: &str) -> ! {
     let mut rest = text.as_bytes();
-    while let Ok(written @ 1..) = nix::unistd::write(io::stdout(), rest) {
-        rest = &rest[written..];
+    while !rest.is_empty() {
+        match nix::unistd::write(io::stdout(), rest) {
+            Ok(written @ 1..) => rest = &rest[written..],
+            Err(Errno::EINTR) => {}
+            Err(Errno::EPIPE) => break,
+            Ok(0) => complain(&"stdout takes nothing", EXIT_FAILURE),
+            Err(error) => complain(&in_words(error), EXIT_FAILURE),
+        }
     }
     exit(0)
 }

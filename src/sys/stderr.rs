@@ -1,11 +1,11 @@
 //! The log: to stderr, one write per line, and never at the price of the service.
 //!
-//! `simple_logger` formats and prints with `eprintln!`, which waits on a stalled pipe and ends
-//! the process on a full disk or a closed pipe. So descriptor 2 becomes a pipe of our own that
-//! always has room, and each line goes from there to the real stderr only where that takes it;
-//! where not, it is dropped and counted.
+//! `simple_logger` says what is logged, and its form of a line is ours. The write is not its own:
+//! `eprintln!` waits on a stalled pipe or terminal, and ends the process when the write fails. A
+//! line that stderr does not take at once is lost and counted, whatever the reason.
 
-use std::io;
+use std::io::{self, Write};
+use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Mutex;
 
@@ -13,50 +13,46 @@ use log::{LevelFilter, Log, Metadata, Record};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::{dup, dup2_stderr, pipe2, read, write};
+use nix::sys::stat::{SFlag, fstat};
+use nix::unistd;
 use simple_logger::SimpleLogger;
 
-/// The longest line. A pipe takes so much in one piece (PIPE_BUF), and stderr, once it polls
-/// writable, takes it without waiting.
+use super::file;
+
+/// The longest line. A pipe takes so much in one piece or not at all (PIPE_BUF), and what polls
+/// writable takes it without waiting.
 const LINE_MAX: usize = 4096;
 
 /// Sends everything that is logged to stderr from now on.
 ///
 /// # Errors
-/// Descriptors have run out, or a logger is installed already.
+/// A logger is installed already.
 pub fn start(level: LevelFilter) -> Result<(), Errno> {
-    let real = dup(io::stderr())?;
-    let (inner, outer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-    dup2_stderr(&outer)?;
     let printer = SimpleLogger::new().with_level(level);
-    let lines = Lines {
-        real,
-        inner,
-        dropped: 0,
-    };
     log::set_max_level(printer.max_level());
     let logger = Logger {
         printer,
-        lines: Mutex::new(lines),
+        stderr: Mutex::new(Stderr {
+            unwaiting: opened_again(),
+            rest: Vec::new(),
+            lost: 0,
+        }),
     };
-    log::set_boxed_logger(Box::new(logger)).map_err(|_| Errno::EEXIST)?;
-    // A panic's last words would stay in the pipe. A router's program ends without any.
-    #[cfg(not(panic = "immediate-abort"))]
-    std::panic::set_hook(Box::new(|info| {
-        crate::log::log(log::Level::Error, format_args!("{info}"));
-    }));
-    Ok(())
+    log::set_boxed_logger(Box::new(logger)).map_err(|_| Errno::EEXIST)
 }
 
 struct Logger {
     printer: SimpleLogger,
-    lines: Mutex<Lines>,
+    stderr: Mutex<Stderr>,
 }
 
-struct Lines {
-    real: OwnedFd,
-    inner: OwnedFd,
-    dropped: u32,
+struct Stderr {
+    /// A pipe or a terminal, opened again.
+    unwaiting: Option<OwnedFd>,
+    /// What a terminal or a full disk has not taken yet of a line that it has begun.
+    rest: Vec<u8>,
+    /// Lines lost since the last one that got through.
+    lost: u32,
 }
 
 impl Log for Logger {
@@ -69,43 +65,83 @@ impl Log for Logger {
             return;
         }
         // One thread: nobody else ever holds it.
-        let Ok(mut lines) = self.lines.try_lock() else {
+        let Ok(mut stderr) = self.stderr.try_lock() else {
             return;
         };
-        self.printer.log(record);
-        lines.pass_on();
+        let (level, target) = (record.level(), record.target());
+        stderr.say(format_args!("{level:<5} [{target}] {}", record.args()));
     }
 
     fn flush(&self) {}
 }
 
-impl Lines {
-    /// Takes the line out of the pipe, and writes it where that does not wait.
-    fn pass_on(&mut self) {
-        let mut line = [0; LINE_MAX];
-        let Ok(len) = read(&self.inner, &mut line) else {
-            return;
-        };
-        if !self.takes() || write(&self.real, &line[..len]).is_err() {
-            self.dropped = self.dropped.saturating_add(1);
-            return;
-        }
-        if self.dropped > 0 {
-            let note = format!(
-                "WARN  [anklet] {} lines of this log were lost\n",
-                self.dropped
-            );
-            self.dropped = 0;
-            if self.takes() {
-                let _ = write(&self.real, note.as_bytes());
+impl Stderr {
+    /// Writes a line, and before it how many were lost.
+    fn say(&mut self, line: std::fmt::Arguments<'_>) {
+        if self.lost > 0 {
+            let lost = self.lost;
+            let note = format_args!("WARN  [anklet] {lost} lines of this log were lost");
+            if self.takes(note) {
+                self.lost = 0;
             }
+        }
+        if self.lost > 0 || !self.takes(line) {
+            self.lost = self.lost.saturating_add(1);
         }
     }
 
-    /// Returns `true` if the real stderr takes a line without waiting.
-    fn takes(&self) -> bool {
-        let mut descriptors = [PollFd::new(self.real.as_fd(), PollFlags::POLLOUT)];
-        let polled = poll(&mut descriptors, PollTimeout::ZERO);
-        polled == Ok(1) && descriptors[0].revents() == Some(PollFlags::POLLOUT)
+    /// Returns `true` if the line got through, or its beginning, whose rest is kept.
+    fn takes(&mut self, line: std::fmt::Arguments<'_>) -> bool {
+        let rest = mem::take(&mut self.rest);
+        self.rest = self.write(rest);
+        if !self.rest.is_empty() {
+            return false;
+        }
+        let mut bytes = Vec::new();
+        // Into memory it never fails.
+        let _ = write!(bytes, "{line}");
+        bytes.truncate(LINE_MAX - 1);
+        bytes.push(b'\n');
+        let len = bytes.len();
+        let rest = self.write(bytes);
+        if rest.len() == len {
+            return false;
+        }
+        self.rest = rest;
+        true
     }
+
+    /// Writes what is taken without waiting, and returns the rest.
+    fn write(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let written = match &self.unwaiting {
+            _ if bytes.is_empty() => Ok(0),
+            Some(unwaiting) => unistd::write(unwaiting, &bytes),
+            None if is_writable() => unistd::write(io::stderr(), &bytes),
+            None => Err(Errno::EAGAIN),
+        };
+        bytes.drain(..written.unwrap_or(0));
+        bytes
+    }
+}
+
+/// Opens a pipe or a terminal again, so that it never waits: it would share the flag for that
+/// with every other program that has it. A terminal that has room for a byte polls writable, and
+/// then waits for the rest of a line.
+fn opened_again() -> Option<OwnedFd> {
+    let mode = SFlag::from_bits_truncate(fstat(io::stderr()).ok()?.st_mode);
+    match mode & SFlag::S_IFMT {
+        SFlag::S_IFIFO | SFlag::S_IFCHR => {
+            let flags = OFlag::O_WRONLY | OFlag::O_NOCTTY;
+            file::open("/proc/self/fd/2", flags).ok()
+        }
+        _ => None,
+    }
+}
+
+/// Returns `true` if stderr takes a line without waiting.
+fn is_writable() -> bool {
+    let stderr = io::stderr();
+    let mut descriptors = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    let polled = poll(&mut descriptors, PollTimeout::ZERO);
+    polled == Ok(1) && descriptors[0].revents() == Some(PollFlags::POLLOUT)
 }

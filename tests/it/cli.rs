@@ -93,6 +93,32 @@ impl Drop for Running {
     }
 }
 
+/// How it ends when what it prints goes to `stdout`, and what it complains of.
+#[track_caller]
+fn printing_to(stdout: Stdio, option: &str) -> (Option<i32>, String) {
+    let mut program = program();
+    program.arg(option).stdout(stdout).stderr(Stdio::piped());
+    let output = program.spawn().unwrap().wait_with_output().unwrap();
+    (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+fn what_cannot_be_printed_is_an_error_and_a_reader_that_has_left_is_none() {
+    for option in ["--help", "--version", "--check"] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let (status, complaint) = printing_to(full.into(), option);
+        assert_eq!(status, Some(1), "{option}: {complaint}");
+        assert!(
+            complaint.starts_with("anklet: No space left"),
+            "{complaint}"
+        );
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = printing_to(writer.into(), option);
+        assert_eq!(ended, (Some(0), String::new()), "{option}");
+    }
+}
+
 #[test]
 fn help_goes_to_the_standard_output() {
     let help = prints(&["-h"]);

@@ -7,15 +7,16 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::pty::openpty;
 use nix::sys::signal::Signal;
 
 use crate::support::name_server::NameServer;
 use crate::support::targets::{Refusing, Target, echo};
 use crate::support::wire::{Way, abort, connect, connect_name};
-use crate::support::{Proxy, is_error_lost, on_loopback};
+use crate::support::{Proxy, is_emulated, is_error_lost, is_installed, on_loopback};
 
-/// A pipe holds 64 KiB, and a line of a session is some 90 bytes long.
-const SESSIONS_THAT_FILL_A_PIPE: usize = 1200;
+/// Reports of twenty tunnels that are more than a pipe holds, or a terminal: 64 KiB.
+const REPORTS_THAT_FILL_A_PIPE: usize = 60;
 
 /// Opens, uses and ends a tunnel.
 fn use_tunnel(proxy: &Proxy, target: SocketAddr) {
@@ -158,22 +159,85 @@ fn a_full_device_as_standard_error_stops_no_service() {
     goes_on(&mut proxy);
 }
 
-#[test]
-fn a_pipe_that_nobody_reads_stops_no_service() {
-    let mut proxy = Proxy::unread(on_loopback(&[], &["-v"]), Stdio::piped());
+/// Writes more to its log than a pipe or a terminal holds, and serves on.
+fn fills_its_log(proxy: &mut Proxy) {
     let target = echo();
-    for _ in 0..SESSIONS_THAT_FILL_A_PIPE {
-        use_tunnel(&proxy, target);
+    let mut tunnels: Vec<_> = (0..20).map(|_| proxy.tunnel(target)).collect();
+    for _ in 0..REPORTS_THAT_FILL_A_PIPE {
+        proxy.signal(Signal::SIGUSR1);
+        // Signals of one kind are one while they are pending.
+        use_tunnel(proxy, target);
+    }
+    for tunnel in &mut tunnels {
+        tunnel.echo(b"service goes on");
     }
     proxy.signal(Signal::SIGTERM);
     assert_eq!(proxy.exit_within(Duration::from_secs(1)).code(), Some(0));
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_stops_no_service() {
+    let mut proxy = Proxy::unread(on_loopback(&[], &["-v"]), Stdio::piped());
+    fills_its_log(&mut proxy);
     let mut text = String::new();
     proxy.take_stderr().read_to_string(&mut text).unwrap();
     // It was full all that time: lines are missing, and those that came are whole.
     assert!(text.len() > 60_000, "{} bytes fill no pipe", text.len());
-    let lines = text.matches(" bytes, ").count();
+    let reports = text.matches(" accepted\n").count();
     assert!(
-        lines < SESSIONS_THAT_FILL_A_PIPE,
-        "all {lines} lines came through"
+        reports < REPORTS_THAT_FILL_A_PIPE,
+        "all {reports} reports came through"
     );
+    assert!(text.lines().all(|line| line.contains(" [anklet] ")));
+}
+
+#[test]
+fn a_terminal_that_nobody_reads_stops_no_service() {
+    let pty = openpty(None, None).unwrap();
+    let mut proxy = Proxy::unread(on_loopback(&[], &["-v"]), pty.slave.into());
+    fills_its_log(&mut proxy);
+}
+
+#[test]
+fn a_terminal_that_is_gone_stops_no_service() {
+    let pty = openpty(None, None).unwrap();
+    let mut proxy = Proxy::unread(on_loopback(&[], &["-v"]), pty.slave.into());
+    drop(pty.master);
+    goes_on(&mut proxy);
+}
+
+#[test]
+fn lines_that_were_lost_are_counted_once_there_is_room() {
+    let mut proxy = Proxy::unread(on_loopback(&[], &[]), Stdio::piped());
+    let mut log = BufReader::new(proxy.take_stderr());
+    let target = echo();
+    let _tunnels: Vec<_> = (0..20).map(|_| proxy.tunnel(target)).collect();
+    for _ in 0..REPORTS_THAT_FILL_A_PIPE {
+        proxy.signal(Signal::SIGUSR1);
+        use_tunnel(&proxy, target);
+    }
+    let mut line = String::new();
+    while !line.contains(" lines of this log were lost") {
+        proxy.signal(Signal::SIGUSR1);
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0);
+    }
+    let count = line.strip_prefix("WARN  [anklet] ").unwrap();
+    let count = count.split_whitespace().next().unwrap();
+    assert!(count.parse::<u32>().unwrap() > 0, "{line}");
+}
+
+/// What a write can fail with: strace puts it in the place of each that the program makes.
+#[test]
+fn a_write_that_fails_loses_a_line_and_nothing_else() {
+    if is_emulated() || !is_installed("strace") {
+        return;
+    }
+    for error in ["ENOMEM", "EIO", "EAGAIN", "EINTR", "ENOSPC", "EPIPE"] {
+        // The first lines say where it listens.
+        let inject = format!("inject=write:error={error}:when=4+");
+        let tracer = ["strace", "-D", "-qq", "-o", "/dev/null", "-e", &inject];
+        let mut proxy = Proxy::launch(on_loopback(&tracer, &["-v"]));
+        goes_on(&mut proxy);
+    }
 }
