@@ -15,6 +15,7 @@ pub use nix::errno::Errno;
 
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
+use crate::state::memory::Memory;
 use crate::state::slots::Token;
 
 /// Milliseconds since the program started. All deadlines are in this unit.
@@ -162,6 +163,9 @@ pub trait Net: Udp {
     /// Returns the addresses of this machine's interfaces as they are now. `EOVERFLOW` says that
     /// they are too many.
     fn interfaces(&mut self) -> Result<Vec<Interface>, Errno>;
+
+    /// Returns what the system says of its memory now.
+    fn memory(&mut self) -> Memory;
 }
 
 /// What UDP associations need of the operating system: their sockets, and calls that move

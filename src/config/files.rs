@@ -13,6 +13,7 @@ use super::values::{self, Scopes};
 use crate::net::{Errno, in_words};
 use crate::state::users::Users;
 use crate::sys::file::{self, Words, lines};
+use crate::sys::memory;
 use crate::sys::scope::interface_index;
 use crate::wire::decimal;
 
@@ -92,13 +93,13 @@ impl Sources {
     }
 }
 
-/// The machine's memory in bytes, less what the kernel keeps for itself; 64 MiB where
-/// /proc/meminfo does not tell.
+/// The memory in bytes that the machine has, less what the kernel keeps for itself, or that a
+/// control group leaves of it; 64 MiB where neither is told.
 pub fn memory_bytes() -> u64 {
-    let text = file::read("/proc/meminfo", FILE_BYTES_MAX);
-    text.ok()
-        .and_then(|(text, _)| parse_memory(&text))
-        .unwrap_or(MEMORY_BYTES_FALLBACK)
+    let memory = memory::Source::find().read();
+    let rooms = [memory.machine, memory.cgroup].into_iter().flatten();
+    let least = rooms.map(|room| room.bytes).min();
+    least.unwrap_or(MEMORY_BYTES_FALLBACK)
 }
 
 /// Reads and parses the users file.
@@ -275,12 +276,6 @@ fn name(word: &[u8]) -> Option<Box<[u8]>> {
     sound.then(|| word.to_ascii_lowercase().into_boxed_slice())
 }
 
-/// `MemTotal` of /proc/meminfo, in bytes.
-fn parse_memory(text: &[u8]) -> Option<u64> {
-    let figure = lines(text).find_map(|line| line.strip_prefix(b"MemTotal:"))?;
-    decimal(Words(figure).next()?)?.checked_mul(1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -441,11 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_figure_is_read_in_bytes() {
-        let text = b"MemFree: 1 kB\nMemTotal:       58604 kB\nMemTotal: 2 kB\n";
-        assert_eq!(parse_memory(text), Some(58_604 * 1024));
-        assert_eq!(parse_memory(b"MemTotal:\n"), None);
-        assert_eq!(parse_memory(b""), None);
+    fn the_memory_figure_is_there() {
         assert!(memory_bytes() > 1 << 20);
     }
 
@@ -558,7 +549,6 @@ mod tests {
                 let mut settings = DnsSettings::default();
                 parse_resolv_conf(text, &mut settings, scopes);
                 parse_hosts(text);
-                parse_memory(text);
                 prop_assert!(settings.search.len() <= SEARCH_MAX);
                 prop_assert!(settings.servers.len() <= NAME_SERVERS_MAX);
             }

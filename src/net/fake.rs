@@ -12,6 +12,7 @@ use super::{
 };
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
+use crate::state::memory::Memory;
 use crate::state::slots::Token;
 
 /// The network, and what goes wrong in it.
@@ -157,6 +158,10 @@ impl Net for FakeNet {
     }
 
     fn interfaces(&mut self) -> Result<Vec<Interface>, Errno> {
+        unimplemented!()
+    }
+
+    fn memory(&mut self) -> Memory {
         unimplemented!()
     }
 }

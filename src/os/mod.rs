@@ -29,6 +29,7 @@ use crate::net::{
 };
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
+use crate::state::memory::Memory;
 use crate::state::slots::{Key, Role, Token};
 use crate::sys;
 
@@ -55,6 +56,7 @@ pub struct Os {
     /// The ports of the sockets that clients of UDP associations send to.
     relay_ports: Option<(u16, u16)>,
     headers: udp::Headers,
+    memory: sys::memory::Source,
 }
 
 impl Os {
@@ -85,6 +87,7 @@ impl Os {
             peer_ms: config.timeouts.peer_ms,
             relay_ports: config.relay.ports,
             headers: udp::Headers::new(),
+            memory: sys::memory::Source::find(),
         };
         for (number, listener) in (0..).zip(&os.listeners) {
             let token = Token::new(Key::new(number, 0), Role::Listener);
@@ -216,6 +219,10 @@ impl Net for Os {
 
     fn interfaces(&mut self) -> Result<Vec<Interface>, Errno> {
         sys::interfaces::interfaces()
+    }
+
+    fn memory(&mut self) -> Memory {
+        self.memory.read()
     }
 }
 

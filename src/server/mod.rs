@@ -8,6 +8,7 @@
 pub mod check;
 mod control;
 mod heard;
+mod memory;
 mod warnings;
 
 use std::mem;
@@ -24,6 +25,7 @@ use crate::session::{Reason, Session, Shared, Total, Verdict, Wake};
 use crate::state::acceptor::Acceptor;
 use crate::state::access::{ClientKey, scoped};
 use crate::state::clients::Table;
+use crate::state::memory::Watch;
 use crate::state::slots::{Key, Role, Slots, Token};
 use crate::state::users::Users;
 
@@ -49,6 +51,7 @@ pub struct Server<N: Net> {
     stop_at: Millis,
     /// When the interfaces were read last.
     surveyed_at: Millis,
+    watch: Watch,
     sources: Sources,
     families: Families,
     shared: Shared<N>,
@@ -70,6 +73,7 @@ impl<N: Net> Server<N> {
             heard: Heard::default(),
             stop_at: NEVER,
             surveyed_at: 0,
+            watch: Watch::default(),
             sources: config.sources,
             families: config.families,
             shared,
@@ -104,6 +108,7 @@ impl<N: Net> Server<N> {
         self.turns();
         self.lookups();
         self.expire();
+        self.watch_memory();
         let has_room = !self.sessions.is_full();
         self.acceptor.resume(self.shared.now, has_room);
         Ok(!self.end())
@@ -126,6 +131,7 @@ impl<N: Net> Server<N> {
             shared.resolver.poll_timeout(),
             self.acceptor.next(),
             self.stop_at,
+            self.next_look(),
         ];
         let next = due.into_iter().min().filter(|next| *next != NEVER)?;
         Some(Duration::from_millis(next.saturating_sub(now)))
@@ -268,6 +274,7 @@ impl<N: Net> Server<N> {
                 "all sessions are in use (--max-sessions): newcomers take the places of others"
             }
             Cause::Paused => "accepting pauses",
+            Cause::Memory => "memory is short",
             Cause::Stranger => "may not connect (--clients would let it)",
             Cause::Crowd => "has too many sessions (--max-per-client)",
         };

@@ -17,12 +17,14 @@ pub(super) enum Cause {
     Stranger,
     /// A client with too many sessions.
     Crowd,
+    /// Tunnels that stand still end because memory is short.
+    Memory,
 }
 
 /// When each cause may be warned of again.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
-    next: [Millis; Cause::Crowd as usize + 1],
+    next: [Millis; Cause::Memory as usize + 1],
 }
 
 impl Warnings {

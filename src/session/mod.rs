@@ -51,9 +51,11 @@ pub use self::shared::Shared;
 use self::totals::Moved;
 pub use self::totals::{Total, Totals};
 use crate::net::{Event, Millis, Net, Stream};
+use crate::state::access::ClientKey;
 use crate::state::clients::Table;
 use crate::state::handshake::{Dialect, Refuse};
 use crate::state::slots::{Key, Role};
+use crate::state::timers::Timers;
 use crate::state::users::Users;
 
 /// An idle tunnel may cost 0.4 KiB in all: this, a timer, and its places in queue and tables.
@@ -182,6 +184,33 @@ impl<N: Net> Session<N> {
         };
         self.abort();
         Verdict::Closed(reason)
+    }
+
+    /// Since when nothing has moved in its tunnel, if bytes wait there that one end does not take.
+    pub fn still_since(&self, timers: &Timers) -> Option<Millis> {
+        let Client { key, peer, .. } = &self.client;
+        match &self.phase {
+            // A tunnel's timer is armed anew whenever something moves.
+            Phase::Relaying(relay) if relay.stands_still(&peer.ready) => timers.armed_at(*key),
+            _ => None,
+        }
+    }
+
+    /// Its key in the table of sessions.
+    pub fn key(&self) -> Key {
+        self.client.key
+    }
+
+    /// Whose it is.
+    pub fn client_key(&self) -> ClientKey {
+        self.client.client_key
+    }
+
+    /// Gives back everything, as [`Session::close`] does, but both ends are reset: a part of what
+    /// was on its way does not pass for the whole.
+    pub fn reset(&mut self, reason: Reason, shared: &mut Shared<N>) {
+        self.abort();
+        self.close(reason, shared);
     }
 
     /// The connections are to be closed at once.

@@ -162,6 +162,8 @@ pub enum Reason {
     IdleTimeout,
     /// The same after one direction had ended.
     HalfCloseTimeout,
+    /// Bytes waited for an end that does not take them while memory was short.
+    MemoryShort,
     /// The program is ending.
     Stopped,
 }
@@ -248,6 +250,7 @@ impl fmt::Display for Reason {
             Self::Failed => "failed (see -v)",
             Self::IdleTimeout => "idle timeout",
             Self::HalfCloseTimeout => "half-close timeout",
+            Self::MemoryShort => "memory is short",
             Self::Stopped => "stopped",
         })
     }

@@ -99,6 +99,12 @@ impl<S: Stream> Relay<S> {
         up || down
     }
 
+    /// Returns `true` if bytes wait that their sink does not take.
+    pub(super) fn stands_still(&self, client: &Ready) -> bool {
+        let target = &self.target.ready;
+        self.up.waits(client, target) || self.down.waits(target, client)
+    }
+
     /// Remembers an event of the target.
     pub(super) fn mark(&mut self, event: &Event) {
         self.target.ready.mark(event);

@@ -46,6 +46,8 @@ pub struct Share {
     pub sessions: u16,
     /// The bytes of its datagrams that wait for names.
     pub held_bytes: usize,
+    /// The number of its tunnels that stood still at the last look ([`Clients::most_still`]).
+    still: u16,
     /// The number of its places in each table.
     taken: [u16; TABLES],
 }
@@ -138,6 +140,27 @@ impl Clients {
         }
     }
 
+    /// The client that has most of the tunnels that stand still, and their number. `still` are the
+    /// clients of all these tunnels, in any order.
+    pub fn most_still(
+        &mut self,
+        still: impl Iterator<Item = ClientKey>,
+    ) -> Option<(ClientKey, usize)> {
+        for (_, share) in &mut self.shares {
+            share.still = 0;
+        }
+        for client_key in still {
+            if let Some(share) = self.share_mut(client_key) {
+                share.still += 1;
+            }
+        }
+        let counts = self.shares.iter();
+        let counts = counts.map(|(key, share)| (*key, usize::from(share.still)));
+        counts
+            .filter(|(_, still)| *still > 0)
+            .max_by_key(|(_, still)| *still)
+    }
+
     /// The number of clients that have sessions.
     pub fn len(&self) -> usize {
         self.shares.len()
@@ -185,6 +208,20 @@ mod tests {
         assert!(clients.share_mut(a).is_none());
         assert!(!clients.take(Table::Heads, a), "it has no session");
         assert_eq!(clients.len(), 1);
+    }
+
+    #[test]
+    fn the_client_with_most_tunnels_that_stand_still_is_found() {
+        let client_key = |last: u8| ClientKey::from(IpAddr::from([10, 0, 0, last]));
+        let mut clients = Clients::new(None, [9; TABLES]);
+        for last in [1, 2, 2, 3] {
+            clients.enter(client_key(last));
+        }
+        let mut most =
+            |still: &[u8]| clients.most_still(still.iter().map(|last| client_key(*last)));
+        assert_eq!(most(&[]), None);
+        assert_eq!(most(&[2, 1, 2]), Some((client_key(2), 2)));
+        assert_eq!(most(&[3, 9, 9]), Some((client_key(3), 1)), "9 has gone");
     }
 
     #[test]

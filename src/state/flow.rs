@@ -198,6 +198,11 @@ impl Flow {
         self.held.is_some()
     }
 
+    /// Returns `true` if bytes, or an end of stream, wait for a sink that takes nothing.
+    pub fn waits(&self, from: &Ready, to: &Ready) -> bool {
+        !self.done && !to.writable && (self.holds() || from.readable)
+    }
+
     /// Gives its buffer back, with the bytes in it.
     pub fn release(&mut self, buffers: &mut Buffers) {
         if let Some(buffer) = self.held.take() {

@@ -113,6 +113,13 @@ impl Timers {
         keys.map(move |key| (key, self.due(key) - duration_ms))
     }
 
+    /// When the timer of `key` was armed; `None` if it is not.
+    pub fn armed_at(&self, key: Key) -> Option<Millis> {
+        let link = self.links.get(key.index())?;
+        let queue = &self.queues[usize::from(link.class?)];
+        Some(link.due - Millis::from(queue.duration_ms))
+    }
+
     /// The number of timers that are armed.
     pub fn armed(&self) -> usize {
         self.armed
@@ -141,10 +148,11 @@ mod tests {
         timers.arm(b, 0, 1);
         timers.arm(a, 0, 2);
         assert_eq!(timers.next(), 11);
+        assert_eq!((timers.armed_at(a), timers.armed_at(b)), (Some(2), Some(1)));
         assert_eq!(timers.expire(10), None);
         assert_eq!(timers.expire(20), Some(b));
         assert_eq!(timers.expire(20), Some(a));
-        assert_eq!(timers.armed(), 0);
+        assert_eq!((timers.armed(), timers.armed_at(a)), (0, None));
     }
 
     proptest! {

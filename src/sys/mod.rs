@@ -4,6 +4,7 @@ pub mod cmdline;
 pub mod file;
 pub mod interfaces;
 pub mod limits;
+pub mod memory;
 pub mod netlink;
 pub mod scope;
 pub mod stderr;

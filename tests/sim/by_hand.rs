@@ -33,7 +33,8 @@ fn a_target_that_breaks_behind_its_end_does_not_reset_the_client() {
         pace_ms: 5,
         end: End::Fin,
     };
-    start_client(&world, [end(2_000), end(100)]);
+    add_client(&world, 0, 10, [end(2_000), end(100)]);
+    world.network().schedule(0, SimEvent::Start(0));
     let mut server = server(&world);
     let mut pass_until = |holds: &dyn Fn(&World) -> bool| {
         let mut most_reads = 0;
@@ -73,7 +74,8 @@ fn what_came_while_the_process_was_stopped_is_passed_on() {
         end: End::Fin,
     };
     world.network().odds.queue_bytes = (512, 512);
-    start_client(&world, [end, end]);
+    add_client(&world, 0, 10, [end, end]);
+    world.network().schedule(0, SimEvent::Start(0));
     // It takes longer than clients do.
     world.network().clients[0].faulted = true;
     let mut server = server(&world);
@@ -110,7 +112,8 @@ fn a_tunnel_ends_though_no_wait_is_ever_complete() {
         pace_ms: 1,
         end: End::Never,
     };
-    start_client(&world, [end, end]);
+    add_client(&world, 0, 10, [end, end]);
+    world.network().schedule(0, SimEvent::Start(0));
     // It takes longer than clients do.
     world.network().clients[0].faulted = true;
     world.network().odds.interrupted = 1000;
@@ -129,21 +132,89 @@ fn a_tunnel_ends_though_no_wait_is_ever_complete() {
     assert!((60_000..65_000).contains(&network.now), "{}", network.now);
 }
 
-/// Schedules a client that connects to a target by SOCKS5, with that behaviour of both ends.
-fn start_client(world: &World, behaviours: [Behaviour; 2]) {
+/// While memory is short, tunnels end in which bytes wait that an end does not take: first those
+/// of the client that has most of them, and of these the one that stood still longest. Tunnels that
+/// move, or have nothing to move, live.
+#[test]
+fn while_memory_is_short_those_end_that_stood_still_longest() {
+    let world = World::empty();
+    world.network().odds.latency_ms = 1;
+    world.network().odds.short.push((20_000, 21_200));
+    let end = |send, reads| Behaviour {
+        send,
+        echo: false,
+        waits: false,
+        reads,
+        chunk: 50,
+        pace_ms: 20,
+        end: End::Never,
+    };
+    let stalled = [end(0, false), end(10_000, true)];
+    let up = [end(10_000, true), end(0, false)];
+    let idle = [end(0, true), end(30, true)];
+    let moving = [end(0, true), end(100_000, true)];
+    // The last of them is that of another client. It stood still longer, but has one such tunnel.
+    let tunnels = [
+        stalled, up, stalled, stalled, stalled, idle, moving, stalled,
+    ];
+    let clients = [10, 10, 10, 10, 10, 10, 10, 11];
+    let starts = [3_000, 4_000, 2_000, 5_000, 6_000, 100, 1_000, 0];
+    for (number, behaviours) in tunnels.into_iter().enumerate() {
+        add_client(&world, number, clients[number], behaviours);
+        world.network().clients[number].scenario.kind = Kind::Idler;
+        world
+            .network()
+            .schedule(starts[number], SimEvent::Start(number));
+    }
+    let mut server = server(&world);
+    let mut cut = Vec::new();
+    while world.network().now < 30_000 {
+        pass(&world, &mut server).expect("no property is broken");
+        let network = world.network();
+        for number in 0..tunnels.len() {
+            let client = &network.clients[number];
+            if client.cut && !cut.contains(&number) {
+                cut.push(number);
+            }
+        }
+    }
+    // One at each look, which are 250 ms apart.
+    assert!(cut.len() >= 3 && cut.len() <= 5, "{cut:?}");
+    assert_eq!(cut[..3], [2, 0, 1], "the oldest first");
+    let network = world.network();
+    for number in [5, 6] {
+        let s = network.clients[number]
+            .connection
+            .expect("it has connected");
+        assert!(!network.sockets[s].dropped, "client {number}");
+    }
+    for number in &cut {
+        let s = network.clients[*number]
+            .connection
+            .expect("it has connected");
+        assert!(network.peer_sees_reset(s), "client {number} sees an end");
+    }
+    assert_eq!(server.census().sessions, tunnels.len() - cut.len());
+}
+
+/// Adds client `number` with that last byte of its address, which connects to a target of its own by
+/// SOCKS5, with that behaviour of both ends.
+fn add_client(world: &World, number: usize, address: u8, behaviours: [Behaviour; 2]) {
     let network = &mut *world.network();
-    let target = SocketAddr::from(([45, 67, 0, 1], 2000));
+    let port = 2000 + u16::try_from(number).expect("a few clients");
+    let target = SocketAddr::from(([45, 67, 0, 1], port));
+    let [high, low] = port.to_be_bytes();
     let mut client = Client::new(&mut Rng::with_seed(0), 0, false, &network.odds);
     client.scenario = Scenario {
         kind: Kind::Transfer,
         start_ms: 0,
-        from: SocketAddr::from(([192, 168, 1, 10], 1024)),
+        from: SocketAddr::from(([192, 168, 1, address], port)),
         dialect: Dialect::Socks5,
         bind_peers: None,
         any_peer: false,
         udp: None,
         forward: None,
-        handshake: vec![vec![5, 1, 0], vec![5, 1, 0, 1, 45, 67, 0, 1, 7, 208]],
+        handshake: vec![vec![5, 1, 0], vec![5, 1, 0, 1, 45, 67, 0, 1, high, low]],
         pace: Pace::Stepwise,
         stop: None,
         behaviours,
@@ -152,5 +223,4 @@ fn start_client(world: &World, behaviours: [Behaviour; 2]) {
         codes: vec![0],
     };
     network.clients.push(client);
-    network.schedule(0, SimEvent::Start(0));
 }

@@ -77,7 +77,9 @@ impl World {
     /// The world of a seed.
     pub(crate) fn new(seed: u64, trace: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let odds = Odds::new(&mut rng);
+        let mut odds = Odds::new(&mut rng);
+        // From numbers of their own, so that the rest of the world is what it would be without.
+        odds.draw_shortages(&mut Rng::with_seed(!seed));
         let needs_password = rng.bool();
         let clients = rng.u8(CLIENTS.0..=CLIENTS.1);
         let small_tables = rng.u8(..4) > 0;

@@ -285,6 +285,8 @@ pub(crate) struct Client {
     pub(crate) bind_listener: Option<usize>,
     /// A fault has struck that may keep it from succeeding.
     pub(crate) faulted: bool,
+    /// Its tunnel stood still while memory was short, and was reset for that.
+    pub(crate) cut: bool,
     /// When the server last passed on a byte or a datagram of it.
     pub(crate) moved_ms: Millis,
     /// It will do nothing more.

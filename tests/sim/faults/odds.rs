@@ -4,6 +4,7 @@
 //! without the others, and so that the strictest checks apply where no fault has struck.
 
 use anklet::net::Millis;
+use anklet::state::memory::{Memory, Room};
 use fastrand::Rng;
 
 /// The odds of one world. Those of faults are out of 1,000 occasions.
@@ -26,6 +27,8 @@ pub(crate) struct Odds {
     pub(crate) aborted: u32,
     /// The times without a free descriptor, from and until.
     pub(crate) exhausted: Vec<(Millis, Millis)>,
+    /// The times when memory is short, from and until.
+    pub(crate) short: Vec<(Millis, Millis)>,
     /// A DNS message is lost, each way.
     pub(crate) dns_loss: u32,
     /// A DNS answer takes seconds.
@@ -81,6 +84,7 @@ impl Odds {
             reset: often(4),
             aborted: often(150),
             exhausted: Vec::new(),
+            short: Vec::new(),
             dns_loss: often(400),
             dns_slow: often(200),
             dns_twice: often(300),
@@ -116,6 +120,38 @@ impl Odds {
         self.exhausted
             .iter()
             .any(|(from, until)| (*from..*until).contains(&now))
+    }
+
+    /// Makes memory short for some time in a third of the worlds.
+    pub(crate) fn draw_shortages(&mut self, rng: &mut Rng) {
+        if rng.u8(..3) == 0 {
+            for _ in 0..3 {
+                let from = rng.u64(..60_000);
+                self.short.push((from, from + rng.u64(1..20_000)));
+            }
+        }
+    }
+
+    /// Returns `true` if memory is short at that time.
+    pub(crate) fn is_short(&self, now: Millis) -> bool {
+        let during = |(from, until): &(Millis, Millis)| (*from..*until).contains(&now);
+        self.short.iter().any(during)
+    }
+
+    /// What the system says of its memory: one of the three kinds is short, or none.
+    pub(crate) fn memory(&self, now: Millis) -> Memory {
+        let room = |kind| {
+            let short = self.is_short(now) && now % 3 == kind;
+            Some(Room {
+                free_bytes: if short { 1_000 } else { 60_000 },
+                bytes: 64_000,
+            })
+        };
+        Memory {
+            machine: room(0),
+            cgroup: room(1),
+            is_tcp_pressed: self.is_short(now) && now % 3 == 2,
+        }
     }
 
     /// All odds that are out of 1,000 occasions.

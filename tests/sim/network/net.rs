@@ -12,6 +12,7 @@ use anklet::net::{
 };
 use anklet::state::access::Interface;
 use anklet::state::batch::Batch;
+use anklet::state::memory::Memory;
 use anklet::state::slots::Token;
 
 use crate::clients::tunnel_end::TunnelEnd;
@@ -181,6 +182,12 @@ impl Net for World {
             interface("wan", 3, WAN_V4, 24, true),
             interface("wan", 3, WAN_V6, 64, true),
         ])
+    }
+
+    fn memory(&mut self) -> Memory {
+        let network = &mut *self.network();
+        network.count_look();
+        network.odds.memory(network.now)
     }
 }
 

@@ -159,6 +159,10 @@ impl Network {
         self.note_full();
         let socket = &mut self.sockets[s];
         socket.dropped = true;
+        if socket.abort {
+            self.note_cut(s);
+        }
+        let socket = &mut self.sockets[s];
         if let Some(token) = socket.token {
             self.remember_stale(token);
         }

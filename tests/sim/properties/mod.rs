@@ -24,6 +24,7 @@ pub(crate) mod tables;
 mod tunnels;
 
 use anklet::config::Timeouts;
+use anklet::net::Millis;
 
 use crate::network::Network;
 
@@ -39,6 +40,8 @@ pub(crate) struct Checks {
     pub(crate) small_tables: bool,
     /// The server's timeouts.
     pub(crate) timeouts: Timeouts,
+    /// When the server last looked at the memory.
+    pub(crate) looked_ms: Option<Millis>,
     /// Only remotes that were sent to may send to a client.
     pub(crate) strict: bool,
     /// The number of passes so far.
@@ -66,6 +69,7 @@ impl Checks {
             operations: 0,
             only_stale_events: false,
             timeouts: Timeouts::default(),
+            looked_ms: None,
             strict: false,
             passes: 0,
             accepts: 0,

@@ -22,8 +22,9 @@ const OPERATIONS_ENDLESS: u32 = 10_000;
 const ACCEPTS_MAX: u32 = 68;
 
 /// The number of passes in a row without an event, without a wait and without progress, at most.
-/// One is a timer that is due at once; more than a few are a busy loop.
-const IDLE_PASSES_MAX: u32 = 3;
+/// A timer takes two: the wait in which its time comes, and one that reports nothing more. A few
+/// timers may follow each other within milliseconds; more passes are a busy loop.
+const IDLE_PASSES_MAX: u32 = 6;
 
 /// The number of batches received from one UDP socket in one pass, at most: four in a turn.
 const RECEIVES_MAX: usize = 4;
@@ -34,6 +35,9 @@ const SENDS_MAX: usize = 2 * 4 * 2 * BATCH_MAX;
 
 /// The number of calls of accept on the listener of a BIND in one pass, at most: eight in a turn.
 const BIND_ACCEPTS_MAX: usize = 8;
+
+/// The time between two looks at the memory, at least.
+const LOOKS_APART_MS: Millis = 250;
 
 /// The number of calls of one kind on one socket in one pass.
 #[derive(Default)]
@@ -97,6 +101,15 @@ impl Network {
         if let Some(client) = self.sockets[s].client {
             self.clients[client].moved_ms = self.now;
         }
+    }
+
+    /// Counts a look at the memory.
+    pub(crate) fn count_look(&mut self) {
+        let before = self.checks.looked_ms.replace(self.now);
+        if before.is_some_and(|before| self.now - before < LOOKS_APART_MS) {
+            self.fail("memory is looked at too often".into());
+        }
+        self.checks.progress();
     }
 
     /// Counts a call to receive from a UDP socket of an association.

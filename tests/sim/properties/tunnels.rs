@@ -2,13 +2,34 @@
 //! That its bytes are right is checked where they arrive, in `clients/tunnel_end.rs`.
 
 use anklet::net::Millis;
+use anklet::state::memory::STILL_MS;
 
 use crate::clients::scenario::TunnelProgress;
 use crate::clients::tunnel_end::TunnelEnd;
-use crate::network::Network;
+use crate::network::{Network, Source};
 
 /// How much the server may round off its timeouts.
 const SLACK_MS: Millis = 1_000;
+
+impl Network {
+    /// The server resets a connection. If it has just seen that memory is short, and nothing has
+    /// moved in the tunnel while an end takes nothing, that is the cause.
+    pub(crate) fn note_cut(&mut self, s: usize) {
+        let Some(number) = self.sockets[s].client else {
+            return;
+        };
+        let client = &self.clients[number];
+        let short = self.checks.looked_ms == Some(self.now) && self.odds.is_short(self.now);
+        let still = self.now - client.moved_ms >= STILL_MS;
+        let ends = client.connection.iter().chain(&client.winner);
+        let takes_nothing =
+            |s: &usize| !self.sockets[*s].is_writable() || self.ready.contains(&Source::Socket(*s));
+        if short && still && ends.copied().any(|s| takes_nothing(&s)) {
+            let client = &mut self.clients[number];
+            (client.faulted, client.cut) = (true, true);
+        }
+    }
+}
 
 impl TunnelEnd {
     /// Checks an end of stream: it is right only behind the last byte of the other end, which has

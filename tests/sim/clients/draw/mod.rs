@@ -101,6 +101,7 @@ impl Client {
             inner: None,
             bind_listener: None,
             faulted,
+            cut: false,
             moved_ms: 0,
             done: false,
             complete: false,

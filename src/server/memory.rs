@@ -1,0 +1,73 @@
+//! While memory is short, tunnels end that hold it: in which bytes wait that one end does not take.
+
+use super::Server;
+use super::warnings::Cause;
+use crate::log::{Level, log};
+use crate::net::{Millis, NEVER, Net};
+use crate::session::{Reason, Session};
+use crate::state::memory::{STILL_MS, ends};
+use crate::state::prefix::ClientKey;
+use crate::state::slots::Key;
+use crate::state::timers::Timers;
+
+impl<N: Net> Server<N> {
+    /// When memory is looked at next. Without sessions there is nothing to end.
+    pub(super) fn next_look(&self) -> Millis {
+        if self.sessions.is_empty() {
+            NEVER
+        } else {
+            self.watch.next()
+        }
+    }
+
+    /// Looks at the memory now and then. While it is short, those tunnels end that stood still
+    /// longest, a few at each look, of the client that has most of them.
+    pub(super) fn watch_memory(&mut self) {
+        if self.next_look() > self.shared.now {
+            return;
+        }
+        let memory = self.shared.net.memory();
+        let Some(shortage) = self.watch.look(&memory, self.shared.now) else {
+            return;
+        };
+        let timers = &self.shared.timers;
+        let still = still(self.sessions.iter(), timers, self.heard.until());
+        let keys = still.map(|(_, session)| session.client_key());
+        let Some((client_key, still)) = self.shared.clients.most_still(keys) else {
+            return;
+        };
+        if self.warnings.is_due(Cause::Memory, self.shared.now) {
+            let line = format_args!("{shortage} is short: tunnels that stand still are reset");
+            log(Level::Warn, line);
+        }
+        for _ in 0..ends(still) {
+            if let Some(key) = self.longest_still(client_key)
+                && let Some(session) = self.sessions.get_mut(key)
+            {
+                session.reset(Reason::MemoryShort, &mut self.shared);
+                self.sessions.remove(key);
+            }
+        }
+    }
+
+    /// The tunnel of that client which stood still longest.
+    fn longest_still(&self, client_key: ClientKey) -> Option<Key> {
+        let shared = &self.shared;
+        let still = still(self.sessions.iter(), &shared.timers, self.heard.until());
+        let own = still.filter(|(_, session)| session.client_key() == client_key);
+        let longest = own.min_by_key(|(since, _)| *since);
+        longest.map(|(_, session)| session.key())
+    }
+}
+
+/// The sessions whose tunnel stands still, and since when, if all is known that came up to `heard`.
+fn still<'a, N: Net + 'a>(
+    sessions: impl Iterator<Item = &'a Session<N>>,
+    timers: &Timers,
+    heard: Millis,
+) -> impl Iterator<Item = (Millis, &'a Session<N>)> {
+    sessions.filter_map(move |session| {
+        let since = session.still_since(timers)?;
+        (since + STILL_MS <= heard).then_some((since, session))
+    })
+}
