@@ -21,6 +21,7 @@ mod http_refusals;
 mod interop;
 mod limits;
 mod logging;
+mod memory;
 mod names;
 mod negotiation;
 mod openwrt;
