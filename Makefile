@@ -35,6 +35,12 @@ fuzz: SECONDS ?= 60
 fuzz:
 	tests/fuzz/run $(SECONDS) $(TARGETS)
 
+# all protocols mixed for so long, every byte compared, and nothing left: make soak MINUTES=60
+soak: MINUTES ?= 5
+soak: all
+	ANKLET_BINARY=target/release/anklet ANKLET_SOAK_MINUTES=$(MINUTES) \
+		$(CARGO) test --test it soak::hours -- --ignored --nocapture
+
 # bytes of the routers' binaries that are built, beside the last recorded ones; RECORD=1 records
 size:
 	@cross/check-size
@@ -49,4 +55,4 @@ clean:
 
 include cross/targets.mk
 
-.PHONY: all run test check lint sim fuzz size install clean
+.PHONY: all run test check lint sim fuzz soak size install clean

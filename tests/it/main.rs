@@ -31,6 +31,7 @@ mod relay;
 mod replies;
 mod router;
 mod signals;
+mod soak;
 mod socks4;
 mod support;
 mod udp;
