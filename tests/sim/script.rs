@@ -7,6 +7,7 @@
 //! of each pass, that each byte of a tunnel is one that was sent, in its place, and that nothing
 //! is left in the end. Recorded scripts are in `tests/fuzz/corpus/session`.
 
+use std::env;
 #[cfg(test)]
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,6 +28,9 @@ use crate::network::{Network, SimEvent};
 use crate::properties::resources;
 use crate::run::{pass, server, stop};
 use crate::world::{Actor, LISTENERS, World};
+
+/// If this variable of the environment is set, all that happens is printed.
+const TRACE: &str = "ANKLET_SIM_TRACE";
 
 /// The number of clients at most.
 const CLIENTS_MAX: usize = 12;
@@ -137,7 +141,7 @@ impl Script {
             },
             _ => Odds::new(&mut rng),
         };
-        let network = Network::new(rng, odds, false);
+        let network = Network::new(rng, odds, env::var_os(TRACE).is_some());
         let drawn = std::mem::replace(&mut *world.network(), network);
         {
             let mut network = world.network();

@@ -18,6 +18,7 @@ pub mod handshake;
 pub mod hosts;
 pub mod http_body;
 pub mod http_head;
+pub mod netlink;
 pub mod options;
 pub mod resolv_conf;
 pub mod socks4;
@@ -28,12 +29,13 @@ pub mod users;
 pub type Target = fn(&[u8]);
 
 /// Every target with its name, which is that of its corpus.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("dns", dns::target),
     ("handshake", handshake::target),
     ("hosts", hosts::target),
     ("http_body", http_body::target),
     ("http_head", http_head::target),
+    ("netlink", netlink::target),
     ("options", options::target),
     ("resolv_conf", resolv_conf::target),
     ("socks4", socks4::target),

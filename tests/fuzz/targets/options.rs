@@ -22,9 +22,13 @@ pub fn target(data: &[u8]) {
         return;
     };
     let mut words: Vec<OsString> = Vec::new();
-    if choice & 1 == 1 {
-        words.extend(USER.map(OsString::from));
-    }
+    // With a user, with a password that has none, or without both.
+    let front = match choice & 3 {
+        1 => &USER[..],
+        2 => &USER[2..],
+        _ => &[],
+    };
+    words.extend(front.iter().map(OsString::from));
     let split = text.split(|byte| *byte == 0);
     words.extend(split.map(|word| OsString::from_vec(word.to_vec())));
     // What stands there a second time is no secret.

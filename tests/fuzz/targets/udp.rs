@@ -14,6 +14,7 @@ pub fn target(data: &[u8]) {
     };
     assert!(start <= data.len().min(HEADER_MAX));
     assert_eq!(data[..3], [0, 0, 0]);
+    assert_ne!(parsed.port, 0);
     // The payload says nothing about the header, and a header that is cut off is none.
     assert_eq!(
         Header::parse(&data[..start]),

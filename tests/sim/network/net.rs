@@ -43,6 +43,9 @@ impl Net for World {
         }
         let timeout_ms = timeout
             .map(|timeout| Millis::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(0));
+        inner
+            .network
+            .trace(|| format!("server waits {timeout_ms:?} ms"));
         inner.network.check_pass(timeout_ms);
         let until = timeout_ms.map(|timeout_ms| inner.network.now + timeout_ms);
         // The work of a pass takes time, now and then a whole millisecond.

@@ -33,8 +33,9 @@ const RECEIVES_MAX: usize = 4;
 /// two per datagram, and as many again for answers to lookups.
 const SENDS_MAX: usize = 2 * 4 * 2 * BATCH_MAX;
 
-/// The number of calls of accept on the listener of a BIND in one pass, at most: eight in a turn.
-const BIND_ACCEPTS_MAX: usize = 8;
+/// The number of calls of accept on the listener of a BIND in one pass, at most: eight in a turn,
+/// and one turn each for an event and an alarm.
+const BIND_ACCEPTS_MAX: usize = 16;
 
 /// The time between two looks at the memory, at least.
 const LOOKS_APART_MS: Millis = 250;
