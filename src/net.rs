@@ -62,6 +62,17 @@ pub enum Signal {
     Report,
 }
 
+/// What a look at the interfaces has brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Survey {
+    /// A piece, with more to come.
+    Piece,
+    /// Addresses or routes have changed.
+    Changed,
+    /// The last piece: the addresses of all interfaces.
+    Whole(Vec<Interface>),
+}
+
 /// What an outgoing TCP connection is for: name servers are not reached through `--bind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -160,9 +171,15 @@ pub trait Net: Udp {
     /// Takes the next pending signal.
     fn signal(&mut self) -> Option<Signal>;
 
-    /// Returns the addresses of this machine's interfaces as they are now. `EOVERFLOW` says that
-    /// they are too many.
-    fn interfaces(&mut self) -> Result<Vec<Interface>, Errno>;
+    /// Begins to read this machine's interfaces anew. [`Net::survey`] gives them piece by piece.
+    /// Returns `true` if changes are announced from now on, by an event of `Role::System` with the
+    /// index 1.
+    fn begin_survey(&mut self) -> Result<bool, Errno>;
+
+    /// Reads a piece of the interfaces, or an announcement. `EAGAIN`: there is none. `EINTR`:
+    /// something has changed meanwhile, and they have to be read anew. `EOVERFLOW`: they are too
+    /// many. A reading that is under way ends with every error.
+    fn survey(&mut self) -> Result<Survey, Errno>;
 
     /// Returns what the system says of its memory now.
     fn memory(&mut self) -> Memory;

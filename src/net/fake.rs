@@ -8,9 +8,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{
-    DnsSocket, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, Udp, UdpSocket,
+    DnsSocket, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, Survey, Udp,
+    UdpSocket,
 };
-use crate::state::access::Interface;
 use crate::state::batch::Batch;
 use crate::state::memory::Memory;
 use crate::state::slots::Token;
@@ -157,7 +157,11 @@ impl Net for FakeNet {
         unimplemented!()
     }
 
-    fn interfaces(&mut self) -> Result<Vec<Interface>, Errno> {
+    fn begin_survey(&mut self) -> Result<bool, Errno> {
+        unimplemented!()
+    }
+
+    fn survey(&mut self) -> Result<Survey, Errno> {
         unimplemented!()
     }
 

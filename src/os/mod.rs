@@ -25,13 +25,14 @@ use self::error::errno;
 use crate::config::{Config, Outgoing};
 use crate::log::{Level, log};
 use crate::net::{
-    self, DnsSocket, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, Udp,
+    self, DnsSocket, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, Survey,
+    Udp,
 };
-use crate::state::access::Interface;
 use crate::state::batch::Batch;
 use crate::state::memory::Memory;
 use crate::state::slots::{Key, Role, Token};
 use crate::sys;
+use crate::sys::interfaces::Watch;
 
 /// The most events that one wait returns: 12 KiB on 64-bit machines, 16 KiB elsewhere.
 const EVENTS_MAX: usize = 1024;
@@ -49,6 +50,8 @@ pub struct Os {
     started: Instant,
     random: OwnedFd,
     signals: sys::Signals,
+    /// Addresses and routes; none before they are read, and after a failure.
+    watch: Option<Watch>,
     listeners: Vec<TcpListener>,
     addrs: Vec<SocketAddr>,
     outgoing: Outgoing,
@@ -81,6 +84,7 @@ impl Os {
             started: Instant::now(),
             random: sys::file::open("/dev/urandom", OFlag::O_RDONLY)?,
             signals,
+            watch: None,
             listeners,
             addrs: Vec::new(),
             outgoing: config.outgoing.clone(),
@@ -96,7 +100,7 @@ impl Os {
             log(Level::Info, format_args!("listening on {addr}"));
             os.addrs.push(addr);
         }
-        let token = Token::new(Key::new(0, 0), Role::Signal);
+        let token = Token::new(Key::new(0, 0), Role::System);
         os.register(&os.signals, token, Interest::READABLE)?;
         Ok(os)
     }
@@ -217,8 +221,34 @@ impl Net for Os {
         self.signals.next()
     }
 
-    fn interfaces(&mut self) -> Result<Vec<Interface>, Errno> {
-        sys::interfaces::interfaces()
+    fn begin_survey(&mut self) -> Result<bool, Errno> {
+        let mut watch = match self.watch.take() {
+            Some(watch) => watch,
+            None => {
+                let watch = Watch::open()?;
+                let token = Token::new(Key::new(1, 0), Role::System);
+                self.register(&watch, token, Interest::READABLE)?;
+                watch
+            }
+        };
+        watch.begin()?;
+        let is_announced = watch.is_announced();
+        self.watch = Some(watch);
+        Ok(is_announced)
+    }
+
+    fn survey(&mut self) -> Result<Survey, Errno> {
+        let Some(watch) = &mut self.watch else {
+            return Err(Errno::EAGAIN);
+        };
+        let outcome = watch.read();
+        if let Err(error) = outcome
+            && !matches!(error, Errno::EAGAIN | Errno::EINTR)
+        {
+            // What is left of an answer ends with the socket.
+            self.watch = None;
+        }
+        outcome
     }
 
     fn memory(&mut self) -> Memory {

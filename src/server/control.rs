@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::Server;
+use super::survey::RELOAD_PIECES_MAX;
 use crate::log::{Level, log};
-use crate::net::{Errno, Millis, NEVER, Net, Signal};
+use crate::net::{Millis, NEVER, Net, Signal};
 use crate::session::{Reason, Total};
 use crate::state::access::Refusal;
 use crate::state::association::DropReason;
@@ -12,10 +13,6 @@ use crate::state::clients::Table;
 
 /// How long tunnels may go on after TERM. The promise is "within a second".
 const GRACE_MS: Millis = 500;
-
-/// How long a change of the interfaces may go unnoticed. Reading them costs about as much as
-/// three connections.
-const SURVEY_EVERY_MS: Millis = 5_000;
 
 impl<N: Net> Server<N> {
     /// Takes the pending signals; the system keeps at most one of each kind.
@@ -74,34 +71,9 @@ impl<N: Net> Server<N> {
             log(Level::Warn, format_args!("{warning}"));
         }
         self.shared.resolver.set_settings(dns);
-        if !self.read_interfaces() {
-            log(
-                Level::Warn,
-                format_args!("the interfaces cannot be read; they stay as they were"),
-            );
-        }
+        self.survey_now(RELOAD_PIECES_MAX);
         let users = self.shared.auth.users().len();
         log(Level::Info, format_args!("reloaded: {users} users"));
-    }
-
-    /// Follows the interfaces: called for every client, reads them now and then.
-    pub(super) fn survey(&mut self) {
-        if self.surveyed_at + SURVEY_EVERY_MS <= self.shared.now {
-            self.read_interfaces();
-        }
-    }
-
-    /// Reads the interfaces. Returns `true` if they could be read; else the old ones stay.
-    fn read_interfaces(&mut self) -> bool {
-        self.surveyed_at = self.shared.now;
-        let access = &mut self.shared.auth.access;
-        match self.shared.net.interfaces() {
-            Ok(interfaces) => access.set_interfaces(interfaces),
-            // Some of the router's addresses are not known, and would not be refused.
-            Err(Errno::EOVERFLOW) => access.close(),
-            Err(_) => return false,
-        }
-        true
     }
 
     fn report(&self) {

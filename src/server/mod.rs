@@ -9,6 +9,7 @@ pub mod check;
 mod control;
 mod heard;
 mod memory;
+mod survey;
 mod warnings;
 
 use std::mem;
@@ -16,6 +17,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::heard::Heard;
+use self::survey::Surveyor;
 use self::warnings::{Cause, Warnings};
 use crate::config::dns::DnsSettings;
 use crate::config::{Config, Families, Sources};
@@ -49,9 +51,8 @@ pub struct Server<N: Net> {
     heard: Heard,
     /// When to end, once TERM has come.
     stop_at: Millis,
-    /// When the interfaces were read last.
-    surveyed_at: Millis,
     watch: Watch,
+    surveyor: Surveyor,
     sources: Sources,
     families: Families,
     shared: Shared<N>,
@@ -63,7 +64,7 @@ impl<N: Net> Server<N> {
         let listeners = net.listeners().len();
         let limits = config.limits;
         let shared = Shared::new(&mut config, users, dns, net);
-        Self {
+        let mut server = Self {
             sessions: Slots::new(limits.sessions_max),
             ready: Vec::with_capacity(limits.sessions_max),
             turns: Vec::with_capacity(limits.sessions_max),
@@ -72,12 +73,14 @@ impl<N: Net> Server<N> {
             warnings: Warnings::default(),
             heard: Heard::default(),
             stop_at: NEVER,
-            surveyed_at: 0,
             watch: Watch::default(),
+            surveyor: Surveyor::default(),
             sources: config.sources,
             families: config.families,
             shared,
-        }
+        };
+        server.survey_first();
+        server
     }
 
     /// Runs until a signal ends it.
@@ -99,11 +102,8 @@ impl<N: Net> Server<N> {
         let is_complete = self.shared.net.wait(&mut self.events, timeout)?;
         self.heard.note(asked, is_complete);
         self.shared.now = self.shared.net.now();
-        if self.used(Table::Associations) > 0 {
-            // Datagrams are judged as they come, with no accept before them.
-            self.survey();
-        }
         self.mark();
+        self.survey();
         self.accept();
         self.turns();
         self.lookups();
@@ -130,6 +130,7 @@ impl<N: Net> Server<N> {
             shared.alarms.next(),
             shared.resolver.poll_timeout(),
             self.acceptor.next(),
+            self.surveyor.next(),
             self.stop_at,
             self.next_look(),
         ];
@@ -157,7 +158,8 @@ impl<N: Net> Server<N> {
                 }
                 Some(Role::Listener) => self.acceptor.mark(key.index()),
                 Some(Role::Dns) => self.shared.resolver.handle_event(&event),
-                Some(Role::Signal) => self.signals(),
+                Some(Role::System) if key.index() == 0 => self.signals(),
+                Some(Role::System) => self.surveyor.mark(),
                 None => {}
             }
         }
@@ -188,7 +190,6 @@ impl<N: Net> Server<N> {
         };
         self.acceptor.accepted();
         self.shared.totals.add(Total::Accepted, 1);
-        self.survey();
         let client = scoped(&addr);
         if !self.shared.auth.access.admits(client) {
             self.shared.totals.add(Total::Strangers, 1);

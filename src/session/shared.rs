@@ -76,14 +76,13 @@ pub struct Associations {
 
 impl<N: Net> Shared<N> {
     /// What a server with this configuration shares.
-    pub fn new(config: &mut Config, users: Users, dns: DnsSettings, mut net: N) -> Self {
+    pub fn new(config: &mut Config, users: Users, dns: DnsSettings, net: N) -> Self {
         let (credentials, auth_once) = (config.policy.credentials, config.policy.auth_once);
-        // Without them the rules are as narrow as they can be; `main` has warned.
-        let interfaces = net.interfaces().unwrap_or_default();
         let listeners = net.listeners().to_vec();
         let policy = mem::take(&mut config.policy);
         let limits = &config.limits;
-        let access = Access::new(policy, interfaces, listeners);
+        // The rules are as narrow as they can be until the interfaces are known.
+        let access = Access::new(policy, Vec::new(), listeners);
         Self {
             now: net.now(),
             net,

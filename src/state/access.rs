@@ -125,6 +125,11 @@ impl Access {
         self.is_known = false;
     }
 
+    /// Returns `true` if the interfaces are known, all of them.
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
+
     /// The policy that is in force.
     pub fn policy(&self) -> &Policy {
         &self.policy

@@ -53,8 +53,8 @@ pub enum Role {
     Target = 1,
     /// A listener (the key's index is its number).
     Listener = 2,
-    /// The signal descriptor.
-    Signal = 3,
+    /// What the system tells: signals (the key's index is 0), changes of interfaces (1).
+    System = 3,
     /// A DNS socket (the key's index is its number).
     Dns = 4,
     /// The socket of a UDP association that its client sends to.
@@ -92,7 +92,7 @@ impl Token {
             0 => Some(Role::Client),
             1 => Some(Role::Target),
             2 => Some(Role::Listener),
-            3 => Some(Role::Signal),
+            3 => Some(Role::System),
             4 => Some(Role::Dns),
             5 => Some(Role::Inner),
             6 => Some(Role::Outer4),
@@ -247,7 +247,7 @@ mod tests {
         #[test]
         fn tokens_keep_what_was_packed(index: u16, generation in 0u16..8192, role in 0u8..8) {
             let role = [
-                Role::Client, Role::Target, Role::Listener, Role::Signal,
+                Role::Client, Role::Target, Role::Listener, Role::System,
                 Role::Dns, Role::Inner, Role::Outer4, Role::Outer6,
             ][usize::from(role)];
             let key = Key::new(index, generation);

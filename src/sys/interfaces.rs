@@ -15,14 +15,16 @@
 //! The price: a subnet taken for the outside is not refused as a destination by
 //! that reason. The router's own addresses and the private ranges are refused all the same.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
+    socket,
 };
 
 use super::netlink::{Dump, hear};
+use crate::net::Survey;
 use crate::state::access::Interface;
 
 /// Room for one piece of the kernel's answer, which is the size of a page or of the room.
@@ -69,6 +71,93 @@ fn read_all() -> Result<Vec<Interface>, Errno> {
         }
     }
     dump.interfaces()
+}
+
+/// A socket on which the kernel announces changes, and answers piece by piece.
+#[derive(Debug)]
+pub struct Watch {
+    socket: OwnedFd,
+    is_announced: bool,
+    /// The number of the question put last: no answer is taken for that to another one.
+    sequence: u32,
+    dump: Option<Dump>,
+}
+
+/// The groups of announcements that are heard, a bit for each: RTNLGRP_LINK, _IPV4_IFADDR,
+/// _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE and _NEXTHOP. A kernel ignores those that it has not.
+const GROUPS: u32 = 1 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 31;
+
+impl Watch {
+    /// Opens it. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// The system has no such socket for this program.
+    pub fn open() -> Result<Self, Errno> {
+        let socket = open()?;
+        let bound = bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUPS));
+        Ok(Self {
+            socket,
+            is_announced: bound.is_ok(),
+            sequence: 0,
+            dump: None,
+        })
+    }
+
+    /// Returns `true` if changes are announced.
+    pub fn is_announced(&self) -> bool {
+        self.is_announced
+    }
+
+    /// Puts the first question.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn begin(&mut self) -> Result<(), Errno> {
+        self.dump = Some(Dump::new(self.sequence));
+        self.ask().map(drop)
+    }
+
+    /// Reads one piece.
+    ///
+    /// # Errors
+    /// As `Net::survey`. After any but `EAGAIN` and `EINTR` the socket is of no use.
+    pub fn read(&mut self) -> Result<Survey, Errno> {
+        let mut room = [0; PIECE_BYTES];
+        let piece = match receive(&self.socket, &mut room) {
+            // More was announced than there is room for.
+            Err(Errno::ENOBUFS) => return Ok(Survey::Changed),
+            piece => piece?,
+        };
+        let heard = hear(piece, self.dump.as_mut())?;
+        if heard.is_answered && !self.ask()? {
+            let dump = self.dump.take().unwrap_or_default();
+            return dump.interfaces().map(Survey::Whole);
+        }
+        Ok(if heard.is_changed {
+            Survey::Changed
+        } else {
+            Survey::Piece
+        })
+    }
+
+    /// Puts the next question. Returns `false` if there is none left.
+    fn ask(&mut self) -> Result<bool, Errno> {
+        let Some(dump) = &mut self.dump else {
+            return Ok(false);
+        };
+        let Some(question) = dump.next_question() else {
+            return Ok(false);
+        };
+        self.sequence = dump.sequence();
+        send(self.socket.as_raw_fd(), &question, MsgFlags::empty())?;
+        Ok(true)
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 fn open() -> Result<OwnedFd, Errno> {

@@ -5,10 +5,13 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::namespace::{Router, in_namespace, run};
-use crate::support::wire::{Client, GREETING_USER, Way, connect, user_pass};
-use crate::support::{Folder, Proxy};
+use crate::support::targets::echo_at;
+use crate::support::wire::{Client, GREETING, GREETING_USER, Way, connect, user_pass};
+use crate::support::{Folder, Proxy, note, wait_until};
 
 /// Whether the client's greeting is answered.
 fn is_served(mut client: Client) -> bool {
@@ -143,6 +146,83 @@ fn a_login_is_remembered_for_the_neighbour_on_one_link_alone() {
         assert_eq!(client.hear(4), [5, 2, 1, 0]);
         assert!(is_served(neighbour(&proxy, "lan")));
         assert!(!is_served(neighbour(&proxy, "wan")));
+    });
+}
+
+#[test]
+fn an_address_added_during_a_handshake_is_refused_soon() {
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0"]);
+        // No client comes later, at whose arrival the proxy would look again.
+        let mut clients: Vec<Client> = (0..20).map(|_| proxy.client()).collect();
+        for client in &mut clients {
+            client.say(Way::Pipelined, &GREETING);
+            assert_eq!(client.hear(2), [5, 0]);
+        }
+        router.run("ip addr add 5.6.7.8/32 dev wan");
+        let own = connect("5.6.7.8:80".parse().unwrap());
+        wait_until("the new address to be the router's own", || {
+            let mut client = clients.pop().expect("it takes a second and not two");
+            client.say(Way::Pipelined, &own);
+            thread::sleep(Duration::from_millis(100));
+            client.refusal() == 2
+        });
+    });
+}
+
+#[test]
+fn an_uplink_that_gets_its_route_later_is_outside_soon() {
+    in_namespace(|| {
+        let (router, proxy) = home_with(&[]);
+        assert!(is_served(proxy.client_from("203.0.113.9")));
+        router.run("ip route add default via 203.0.113.9 table 100");
+        wait_until("the stranger to be refused", || {
+            !is_served(proxy.client_from("203.0.113.9"))
+        });
+        router.run("ip route del default table 100");
+        wait_until("the neighbour to be served", || {
+            is_served(proxy.client_from("203.0.113.9"))
+        });
+    });
+}
+
+#[test]
+fn a_hundred_thousand_routes_hold_up_nobody() {
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        let folder = Folder::new("routes");
+        let mut lines = String::new();
+        for (high, low) in (0..100).flat_map(|high| (0..1000).map(move |low| (high, low))) {
+            let [middle, last] = [low / 250, low % 250];
+            let net = format!("11.{high}.{middle}.{last}");
+            writeln!(lines, "route add {net}/32 via 203.0.113.9").unwrap();
+        }
+        router.run(&format!("ip -batch {}", folder.write("routes", &lines)));
+        let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0"]);
+        let mut tunnel = proxy.client();
+        tunnel.open(echo_at("1.2.3.4:0".parse().unwrap()));
+        let mut times = Vec::new();
+        for number in 0..20 {
+            router.run(&format!("ip addr add 5.6.7.{number}/32 dev wan"));
+            for _ in 0..20 {
+                let start = Instant::now();
+                tunnel.echo(b"on time");
+                times.push(start.elapsed());
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        times.sort();
+        let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+        note(&format!(
+            "echoes while 100,000 routes are read: {median:?}, at most {worst:?}"
+        ));
+        let own = connect("5.6.7.19:80".parse().unwrap());
+        wait_until("the last address to be the router's own", || {
+            proxy.refuses(Way::Pipelined, &own) == 2
+        });
+        // Reading on as long as there is something would starve it.
+        assert!(median < Duration::from_millis(20), "{median:?}");
     });
 }
 

@@ -197,6 +197,38 @@ fn while_memory_is_short_those_end_that_stood_still_longest() {
     assert_eq!(server.census().sessions, tunnels.len() - cut.len());
 }
 
+/// A client asks for an address that the router has got a good second before.
+#[test]
+fn an_address_that_the_router_has_got_is_refused() {
+    let world = World::empty();
+    world.network().odds.latency_ms = 1;
+    let end = Behaviour {
+        send: 100,
+        echo: false,
+        waits: false,
+        reads: true,
+        chunk: 100,
+        pace_ms: 1,
+        end: End::Fin,
+    };
+    add_client(&world, 0, 10, [end, end]);
+    world.network().schedule(3_000, SimEvent::Start(0));
+    world.network().clients[0].scenario.codes = vec![2];
+    for (at, last) in [(900, 7), (1_950, 1)] {
+        let event = SimEvent::OwnAddress([45, 67, 0, last].into());
+        world.network().schedule(at, event);
+    }
+    let mut server = server(&world);
+    for _ in 0..PASSES_MAX {
+        pass(&world, &mut server).expect("no property is broken");
+        if world.network().sockets.first().is_some_and(|s| s.dropped) {
+            break;
+        }
+    }
+    let network = world.network();
+    assert!(network.sockets[CLIENT].dropped && network.sockets.len() == 1);
+}
+
 /// Adds client `number` with that last byte of its address, which connects to a target of its own by
 /// SOCKS5, with that behaviour of both ends.
 fn add_client(world: &World, number: usize, address: u8, behaviours: [Behaviour; 2]) {

@@ -17,6 +17,7 @@ use crate::clients::draw::CREDENTIAL;
 use crate::clients::scenario::Client;
 use crate::clients::tunnel_end::TunnelEnd;
 use crate::faults::Odds;
+use crate::network::interfaces::Interfaces;
 use crate::network::name_server::{NAME_SERVERS, NameServer};
 use crate::network::server_end::SEND_BUFFER_BYTES;
 use crate::network::{Network, SimEvent, Source};
@@ -100,6 +101,8 @@ impl World {
             }
         }
         network.checks.strict = network.rng.bool();
+        network.interfaces = Interfaces::new(seed);
+        network.schedule_changes();
         network.schedule(LEAVE_MS, SimEvent::Leave);
         network.checks.small_tables = small_tables;
         network.tables.limits = limits;
@@ -231,6 +234,7 @@ impl Inner {
             self.run_due();
         }
         self.network.now = until;
+        self.network.excuse_survey(until);
     }
 
     /// Runs an event of the schedule.
@@ -280,6 +284,7 @@ impl Inner {
                 net.signals.push_back(signal);
                 net.edge(Source::Signal);
             }
+            SimEvent::OwnAddress(addr) => net.add_own_address(addr),
             SimEvent::Leave => self.leave(),
         }
     }

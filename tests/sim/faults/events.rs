@@ -56,7 +56,7 @@ impl Inner {
             let key = token.key();
             let session = !matches!(
                 token.role(),
-                Some(Role::Listener | Role::Signal | Role::Dns)
+                Some(Role::Listener | Role::System | Role::Dns)
             );
             // An attempt that has lost its race has the token of the one that has won.
             session && keys.iter().any(|own| own.index() == key.index()) && !keys.contains(&key)

@@ -10,6 +10,7 @@
 pub(crate) mod bind_listener;
 pub(crate) mod channel;
 pub(crate) mod datagram;
+pub(crate) mod interfaces;
 pub(crate) mod name_server;
 pub(crate) mod net;
 mod peer_end;
@@ -18,7 +19,7 @@ pub(crate) mod socket;
 pub(crate) mod udp_socket;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anklet::net::{Event, Millis, Signal};
 use anklet::state::slots::{Key, Role, Token};
@@ -30,6 +31,7 @@ use crate::faults::Odds;
 use crate::network::bind_listener::BindListener;
 use crate::network::channel::Channel;
 use crate::network::datagram::Datagram;
+use crate::network::interfaces::Interfaces;
 use crate::network::socket::{DnsSocket, Socket};
 use crate::network::udp_socket::UdpSocket;
 use crate::properties::Checks;
@@ -80,6 +82,8 @@ pub(crate) enum SimEvent {
     UdpRelease(usize),
     /// A signal comes.
     Signal(Signal),
+    /// The router gets an address.
+    OwnAddress(IpAddr),
     /// All clients leave.
     Leave,
 }
@@ -99,6 +103,8 @@ pub(crate) enum Source {
     UdpSocket(usize),
     /// The signal descriptor.
     Signal,
+    /// The announcements of changed interfaces.
+    Interfaces,
 }
 
 /// The network.
@@ -128,6 +134,8 @@ pub(crate) struct Network {
     /// What the clients and targets do is in a script, not in scenarios: the server may do for a
     /// client whatever its bytes may have asked for.
     pub(crate) is_scripted: bool,
+    /// The router's own addresses.
+    pub(crate) interfaces: Interfaces,
     /// What has an event to be delivered.
     pub(crate) ready: Vec<Source>,
     /// What the properties count, and the first one found broken.
@@ -156,6 +164,7 @@ impl Network {
             signals: VecDeque::new(),
             clients: Vec::new(),
             is_scripted: false,
+            interfaces: Interfaces::calm(),
             ready: Vec::new(),
             checks: Checks::new(trace),
             tables: Tables::default(),
@@ -225,7 +234,7 @@ impl Network {
             Source::Listener(_) => self.backlogs.is_some(),
             Source::BindListener(d) => !self.bind_listeners[d].dropped,
             Source::UdpSocket(p) => !self.udp_sockets[p].dropped,
-            Source::Signal => true,
+            Source::Signal | Source::Interfaces => true,
         };
         if registered && !self.ready.contains(&source) {
             self.ready.push(source);
@@ -261,7 +270,8 @@ impl Network {
                 plain(bind_listener.token, bind_listener.is_readable(), false)
             }
             Source::Listener(n) => plain(special(n, Role::Listener), true, false),
-            Source::Signal => plain(special(0, Role::Signal), true, false),
+            Source::Signal => plain(special(0, Role::System), true, false),
+            Source::Interfaces => plain(special(1, Role::System), true, false),
         }
     }
 

@@ -4,13 +4,12 @@
 //! there is no event to deliver, the clock jumps to what comes first, the next entry of the
 //! schedule or the server's timeout.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anklet::net::{
-    DnsSocket, Errno, Event, Millis, Net, Purpose, Side, Signal, Stream, Udp, UdpSocket,
+    DnsSocket, Errno, Event, Millis, Net, Purpose, Side, Signal, Stream, Survey, Udp, UdpSocket,
 };
-use anklet::state::access::Interface;
 use anklet::state::batch::Batch;
 use anklet::state::memory::Memory;
 use anklet::state::slots::Token;
@@ -18,7 +17,7 @@ use anklet::state::slots::Token;
 use crate::clients::tunnel_end::TunnelEnd;
 use crate::network::bind_listener::{ListenerHandle, route};
 use crate::network::name_server::{self, NameServer};
-use crate::world::{Actor, LAN_V4, LISTENERS, WAN_V4, WAN_V6, World};
+use crate::world::{Actor, LISTENERS, World};
 
 /// The handle of a TCP connection that the server holds.
 pub(crate) struct StreamHandle(pub(crate) World, pub(crate) usize);
@@ -47,6 +46,7 @@ impl Net for World {
             .network
             .trace(|| format!("server waits {timeout_ms:?} ms"));
         inner.network.check_pass(timeout_ms);
+        inner.network.check_survey();
         let until = timeout_ms.map(|timeout_ms| inner.network.now + timeout_ms);
         // The work of a pass takes time, now and then a whole millisecond.
         inner.network.now += u64::from(inner.network.chance(125));
@@ -171,20 +171,12 @@ impl Net for World {
         signal
     }
 
-    fn interfaces(&mut self) -> Result<Vec<Interface>, Errno> {
-        let interface = |name: &str, index, addr, bits, default_route| Interface {
-            name: name.into(),
-            index,
-            addr,
-            bits,
-            default_route,
-        };
-        Ok(vec![
-            interface("lo", 1, Ipv4Addr::LOCALHOST.into(), 8, false),
-            interface("br-lan", 2, LAN_V4, 24, false),
-            interface("wan", 3, WAN_V4, 24, true),
-            interface("wan", 3, WAN_V6, 64, true),
-        ])
+    fn begin_survey(&mut self) -> Result<bool, Errno> {
+        self.network().begin_survey()
+    }
+
+    fn survey(&mut self) -> Result<Survey, Errno> {
+        self.network().survey()
     }
 
     fn memory(&mut self) -> Memory {
