@@ -34,7 +34,7 @@ pub(super) fn lookup(settings: &DnsSettings, name: &[u8]) -> Option<Answer> {
     if v4.is_empty() && v6.is_empty() {
         return None;
     }
-    Some(Answer::found(&v4, &v6, families.v6_first))
+    Some(Answer::found([&v4, &v6], families.v6_first, [None; 2]))
 }
 
 fn is_localhost(name: &[u8]) -> bool {

@@ -18,7 +18,7 @@ mod waiters;
 
 use std::rc::Rc;
 
-pub use self::answer::Answer;
+pub use self::answer::{Answer, Servers};
 use self::exchange::{ANSWER_BYTES, Exchange, is_of_server};
 pub use self::limits::{QUERIES_MAX, QUERIES_PER_CLIENT_MAX};
 use self::limits::{RECEIVES_MAX, SENDS_MAX, SOCKETS_MAX};

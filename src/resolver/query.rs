@@ -316,7 +316,10 @@ impl<E> Query<E> {
         if self.enough_at != NEVER {
             let [v4, v6] = &self.halves;
             let v6_first = self.settings.families.v6_first;
-            return Some(Answer::found(&v4.addresses, &v6.addresses, v6_first));
+            let found = [&v4.addresses, &v6.addresses];
+            let servers = [v4.server, v6.server].map(|server| self.settings.servers.get(server));
+            let servers = servers.map(|server| server.map(SocketAddr::ip));
+            return Some(Answer::found(found, v6_first, servers));
         }
         // The name is the same for both: that it does not exist outweighs one lost answer. A
         // timeout ends the search, as asking the same servers again would only take longer.
@@ -349,7 +352,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::resolver::tests::{found, only_v4, settings};
+    use crate::resolver::tests::{found, only_v4, settings, without_servers};
     use crate::wire::dns::replies::{family_of, name_of, raw_record, reply};
 
     /// A question on its way.
@@ -463,7 +466,7 @@ mod tests {
 
         fn conclude(&mut self) {
             if self.answer.is_none() {
-                self.answer = self.query.conclude(self.now);
+                self.answer = self.query.conclude(self.now).map(without_servers);
             }
         }
     }

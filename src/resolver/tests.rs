@@ -52,7 +52,15 @@ pub(super) fn found(list: &[&str]) -> Answer {
     for addr in list {
         addresses.push(addr.parse().unwrap());
     }
-    Answer::Found(addresses)
+    Answer::Found(addresses, [None; 2])
+}
+
+/// An answer without the servers that it is from, to be compared.
+pub(super) fn without_servers(answer: Answer) -> Answer {
+    match answer {
+        Answer::Found(addresses, _) => Answer::Found(addresses, [None; 2]),
+        other => other,
+    }
 }
 
 /// The query that a far end has received.
@@ -162,7 +170,7 @@ impl Bench {
     fn answers(&mut self) -> Vec<(Key, Answer)> {
         let answers = std::iter::from_fn(|| self.resolver.poll_answer());
         let answers = answers
-            .map(|(asker, answer)| (asker.session, Answer::clone(&answer)))
+            .map(|(asker, answer)| (asker.session, without_servers(Answer::clone(&answer))))
             .collect();
         self.resolver.check();
         answers

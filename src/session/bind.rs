@@ -11,6 +11,7 @@ use super::inbox::Inbox;
 use super::outcome::{End, Reason, refused};
 use super::shared::{Alarm, Class};
 use crate::net::{Errno, Listener, Net, Stream};
+use crate::state::access::Origin;
 use crate::state::clients::Table;
 use crate::state::flow::Ready;
 use crate::state::handshake::Dialect;
@@ -33,6 +34,7 @@ pub(super) struct Bind<L> {
     pub(super) ready: Ready,
     /// The addresses that the peer may have; one of them unspecified: any.
     expected: Addresses,
+    origin: Origin,
 }
 
 /// What a look at the listener has brought.
@@ -48,7 +50,7 @@ pub(super) enum Accepted<S> {
 impl<L: Listener> Bind<L> {
     /// Opens the listener, and tells the client where it is.
     pub(super) fn open<N: Net<Listener = L>>(
-        expected: Addresses,
+        (expected, origin): (Addresses, Origin),
         port: u16,
         outbox: &mut Outbox,
         cx: &mut Context<'_, N>,
@@ -60,7 +62,7 @@ impl<L: Listener> Bind<L> {
         let peer = *peer.ok_or(Reason::NetworkUnreachable)?;
         if !peer.is_unspecified() {
             cx.shared
-                .permit(cx.client.addr(), &SocketAddr::new(peer, port))?;
+                .permit(cx.client.addr(), &SocketAddr::new(peer, port), origin)?;
         }
         cx.shared.take(Table::Binds, cx.client.key)?;
         let opened = open_listener(peer, cx);
@@ -74,6 +76,7 @@ impl<L: Listener> Bind<L> {
             listener,
             ready: Ready::default(),
             expected,
+            origin,
         })
     }
 
@@ -123,7 +126,10 @@ impl<L: Listener> Bind<L> {
         let mut expected = self.expected.as_slice().iter();
         let peer = SocketAddr::new(addr, peer.port());
         expected.any(|candidate| candidate.is_unspecified() || *candidate == addr)
-            && cx.shared.permit(cx.client.addr(), &peer).is_ok()
+            && cx
+                .shared
+                .permit(cx.client.addr(), &peer, self.origin)
+                .is_ok()
     }
 
     /// Gives back its place in the table of BINDs.

@@ -7,6 +7,7 @@ use super::context::Context;
 use super::outcome::{End, Reason, refused};
 use super::shared::Alarm;
 use crate::net::{Net, Purpose, Stream};
+use crate::state::access::Origin;
 use crate::state::flow::{Peer, Ready};
 use crate::state::pool::Quota;
 use crate::state::slots::Role;
@@ -21,6 +22,7 @@ const ATTEMPTS_MAX: usize = 4;
 #[derive(Debug)]
 pub(super) struct Race<S> {
     candidates: Addresses,
+    origin: Origin,
     port: u16,
     next: usize,
     /// Oldest first.
@@ -50,10 +52,12 @@ pub(super) struct Winner<S> {
 }
 
 impl<S: Stream> Race<S> {
-    /// A race for the first of these addresses to connect, all of them at that port.
-    pub(super) fn new(candidates: Addresses, port: u16) -> Self {
+    /// A race for the first of these addresses to connect, which `origin` has given, all of them
+    /// at that port.
+    pub(super) fn new(candidates: Addresses, origin: Origin, port: u16) -> Self {
         Self {
             candidates,
+            origin,
             port,
             next: 0,
             attempts: Vec::new(),
@@ -96,7 +100,7 @@ impl<S: Stream> Race<S> {
             let Some(to) = self.next_candidate() else {
                 break;
             };
-            match attempt(&to, cx) {
+            match attempt(&to, self.origin, cx) {
                 Ok(stream) => {
                     self.add(stream, to);
                     break;
@@ -193,8 +197,12 @@ impl<S: Stream> Race<S> {
 }
 
 /// Starts one attempt, if the rules permit it.
-fn attempt<N: Net>(to: &SocketAddr, cx: &mut Context<'_, N>) -> Result<N::Stream, Reason> {
-    cx.shared.permit(cx.client.addr(), to)?;
+fn attempt<N: Net>(
+    to: &SocketAddr,
+    origin: Origin,
+    cx: &mut Context<'_, N>,
+) -> Result<N::Stream, Reason> {
+    cx.shared.permit(cx.client.addr(), to, origin)?;
     if !cx.shared.has_family(to.is_ipv6()) {
         return Err(Reason::NetworkUnreachable);
     }

@@ -17,6 +17,7 @@ use super::reply::{Early, Reply};
 use super::shared::Class;
 use crate::net::{Event, Net, Stream};
 use crate::resolver::Answer;
+use crate::state::access::Origin;
 use crate::state::clients::Table;
 use crate::state::flow::{Peer, Ready};
 use crate::state::handshake::{Dialect, Refuse};
@@ -207,8 +208,8 @@ impl<N: Net> Opening<N> {
         }
         match &request.address {
             Address::Ip(addr) => {
-                let addresses = Addresses::from(*addr);
-                self.set_out(request.command, request.port, addresses, cx)
+                let found = (Addresses::from(*addr), Origin::Known);
+                self.set_out(request.command, request.port, found, cx)
             }
             Address::Name(name) => {
                 let (key, client_key) = (cx.client.key, cx.client.client_key);
@@ -228,7 +229,10 @@ impl<N: Net> Opening<N> {
             unreachable!("a lookup is cancelled before its session goes on without it");
         };
         match answer {
-            Answer::Found(addresses) => self.set_out(command, port, addresses.clone(), cx),
+            Answer::Found(addresses, servers) => {
+                let found = (addresses.clone(), cx.shared.origin(servers));
+                self.set_out(command, port, found, cx)
+            }
             Answer::NoSuchName | Answer::Failed => Err(Reason::NoSuchName.into()),
             Answer::TimedOut => Err(Reason::LookupTimeout.into()),
         }
@@ -240,14 +244,15 @@ impl<N: Net> Opening<N> {
         &mut self,
         command: Command,
         port: u16,
-        addresses: Addresses,
+        found: (Addresses, Origin),
         cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
         if command == Command::Bind {
-            let bind = Bind::open(addresses, port, &mut self.outbox, cx)?;
+            let bind = Bind::open(found, port, &mut self.outbox, cx)?;
             self.step = Step::Bind(bind);
         } else {
-            let mut race = Race::new(addresses, port);
+            let (addresses, origin) = found;
+            let mut race = Race::new(addresses, origin, port);
             race.advance(cx)?;
             self.step = Step::Connect(race);
         }

@@ -9,8 +9,8 @@ use crate::config::dns::DnsSettings;
 use crate::config::limits::{LOOKUPS_MAX, SPARE_ATTEMPTS_MAX};
 use crate::config::{Config, Families, RelayOptions, Timeouts};
 use crate::net::{Millis, Net};
-use crate::resolver::Resolver;
-use crate::state::access::{Access, scoped};
+use crate::resolver::{Resolver, Servers};
+use crate::state::access::{Access, Origin, scoped};
 use crate::state::association::PORT_SILENCE_MS;
 use crate::state::auth::Auth;
 use crate::state::batch::Batch;
@@ -135,9 +135,26 @@ impl<N: Net> Shared<N> {
         self.alarms.arm(key, alarm as u8, self.now);
     }
 
-    /// Returns `Ok` if a client may reach that destination. A refusal is counted.
-    pub(super) fn permit(&mut self, client: &SocketAddr, to: &SocketAddr) -> Result<(), Reason> {
-        let verdict = self.auth.access.permits(scoped(client), *to);
+    /// Returns whether the answers of these name servers are to be believed, all of them.
+    pub(super) fn origin(&self, servers: &Servers) -> Origin {
+        let mut servers = servers.iter().flatten();
+        let is_foreign = |server: &IpAddr| self.auth.access.origin(*server) == Origin::Foreign;
+        if servers.any(is_foreign) {
+            Origin::Foreign
+        } else {
+            Origin::Known
+        }
+    }
+
+    /// Returns `Ok` if a client may reach that destination, which `origin` has given. A refusal is
+    /// counted.
+    pub(super) fn permit(
+        &mut self,
+        client: &SocketAddr,
+        to: &SocketAddr,
+        origin: Origin,
+    ) -> Result<(), Reason> {
+        let verdict = self.auth.access.permits(scoped(client), *to, origin);
         verdict.map_err(|refusal| {
             self.totals.count_refusal(refusal);
             Reason::NotAllowed(refusal)

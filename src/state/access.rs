@@ -26,6 +26,12 @@
 //! `--permit 192.168.2.0/24` does, but not the router's own 192.168.2.1; `--block 0.0.0.0/0`
 //! leaves a client its own subnet, which `--block` with that subnet or its interface takes.
 //!
+//! A name is judged by the address that it leads to, as if that had been asked for, but for one
+//! thing: that the client's own subnet is permitted does not count where a name server says so that
+//! is not on this machine ([`Origin::Foreign`], [`Refusal::Rebinding`]). A web page could otherwise
+//! have its own name lead to the LAN (DNS rebinding), which the name server on a router prevents
+//! and others do not.
+//!
 //! An IPv4 address inside an IPv6 one (see `unwrapped` in prefix.rs) must be permitted in both
 //! forms; a v4-mapped one is plain IPv4 to the kernel, and here. A client is taken by its own
 //! address.
@@ -43,6 +49,15 @@ use super::prefix::{
 };
 pub use super::rules::{Interface, Refusal};
 use super::rules::{Kind, Rule, Rules};
+
+/// Who says which address is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The client, the hosts file, or a name server on this machine.
+    Known,
+    /// Another name server.
+    Foreign,
+}
 
 /// What the command line says about who may connect, and where to.
 #[derive(Clone, Debug, Default)]
@@ -148,26 +163,72 @@ impl Access {
         self.longest(Kind::Trusted, bits_of(client)).is_some()
     }
 
-    /// Decides whether that client may reach that destination; see the head of this file.
+    /// Returns whether the answers of this name server are to be believed; see the head of this
+    /// file.
+    pub fn origin(&self, server: IpAddr) -> Origin {
+        let server = bits_of(server);
+        let is_here = |rule: &Rule| {
+            let here = matches!(
+                rule.kind,
+                Kind::Refuse(Refusal::OwnAddress | Refusal::Loopback)
+            );
+            here && rule.prefix.holds(server)
+        };
+        if self.rules.iter().any(is_here) {
+            Origin::Known
+        } else {
+            Origin::Foreign
+        }
+    }
+
+    /// Decides whether that client may reach that destination, which `origin` has given; see the
+    /// head of this file.
     ///
     /// Errors: why it may not.
-    pub fn permits(&self, client: IpAddr, destination: SocketAddr) -> Result<(), Refusal> {
-        let (client, port) = (bits_of(client), destination.port());
+    pub fn permits(
+        &self,
+        client: IpAddr,
+        destination: SocketAddr,
+        origin: Origin,
+    ) -> Result<(), Refusal> {
+        let client = bits_of(client);
+        let home = self.longest(Kind::Subnet, client).map(|home| home.prefix);
+        self.decide(client, destination, home)?;
+        if origin == Origin::Foreign {
+            let verdict = self.decide(client, destination, None);
+            verdict.map_err(|_| Refusal::Rebinding)?;
+        }
+        Ok(())
+    }
+
+    /// The verdict about a destination for a client whose own subnet is `home`.
+    fn decide(
+        &self,
+        client: u128,
+        destination: SocketAddr,
+        home: Option<Prefix>,
+    ) -> Result<(), Refusal> {
+        let port = destination.port();
         let addr = bits_of(destination.ip());
         // The inner form first: why that is refused says more.
         let inner = unwrapped(addr);
-        self.judge(client, inner, port)?;
+        self.judge(client, inner, port, home)?;
         if inner == addr {
             Ok(())
         } else {
-            self.judge(client, addr, port)
+            self.judge(client, addr, port, home)
         }
     }
 
     /// The verdict of the strongest rule that holds `addr` and `port`.
-    fn judge(&self, client: u128, addr: u128, port: u16) -> Result<(), Refusal> {
+    fn judge(
+        &self,
+        client: u128,
+        addr: u128,
+        port: u16,
+        home: Option<Prefix>,
+    ) -> Result<(), Refusal> {
         let local = is_loopback(client);
-        let home = self.longest(Kind::Subnet, client).map(|home| home.prefix);
         let (mut strongest, mut verdict) = (None, Ok(()));
         for rule in &self.rules {
             let strength = rule.strength(local, home);
@@ -212,6 +273,7 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
+    use super::Origin::{Foreign, Known};
     use super::Refusal::*;
     use super::*;
     use proptest::prelude::*;
@@ -300,7 +362,7 @@ mod tests {
     #[track_caller]
     fn judged(access: &Access, from: &str, verdict: Result<(), Refusal>, destinations: &str) {
         for destination in destinations.split_whitespace() {
-            let found = access.permits(client(from), at(destination, 80));
+            let found = access.permits(client(from), at(destination, 80), Known);
             assert_eq!(found, verdict, "{from} to {destination}");
         }
     }
@@ -564,6 +626,68 @@ mod tests {
     }
 
     #[test]
+    fn a_foreign_name_server_does_not_lead_into_the_own_subnet() {
+        let access = access(Policy::default());
+        let verdict = |access: &Access, from, to: &str, origin| {
+            access.permits(client(from), at(to, 80), origin)
+        };
+        for own in [
+            "192.168.1.77",
+            "::ffff:192.168.1.77",
+            "64:ff9b::192.168.1.77",
+        ] {
+            assert_eq!(verdict(&access, LAN, own, Known), Ok(()), "{own}");
+            assert_eq!(verdict(&access, LAN, own, Foreign), Err(Rebinding), "{own}");
+        }
+        let own = "2a00:1:2:10::77";
+        assert_eq!(verdict(&access, LAN_V6, own, Foreign), Err(Rebinding));
+        // What is refused anyway is refused for its own reason, and the Internet is open.
+        for (to, expected) in [
+            ("192.168.1.1", Err(OwnAddress)),
+            ("192.168.2.50", Err(OtherSubnet)),
+            ("10.0.0.1", Err(Private)),
+            ("8.8.8.8", Ok(())),
+            ("2a00:9::1", Ok(())),
+        ] {
+            assert_eq!(verdict(&access, LAN, to, Foreign), expected, "{to}");
+        }
+        // Neighbours in the uplink's subnet are in the Internet; loopback may what it may.
+        assert_eq!(verdict(&access, "81.2.69.9", "81.2.69.10", Foreign), Ok(()));
+        assert_eq!(
+            verdict(&access, "127.0.0.1", "192.168.1.77", Foreign),
+            Ok(())
+        );
+        let told = ruled("192.168.1.0/24:80", "");
+        assert_eq!(verdict(&told, LAN, "192.168.1.77", Foreign), Ok(()));
+        let other = told.permits(client(LAN), at("192.168.1.77", 81), Foreign);
+        assert_eq!(other, Err(Rebinding));
+    }
+
+    #[test]
+    fn a_name_server_of_this_machine_is_known() {
+        let access = access(Policy::default());
+        for here in [
+            "127.0.0.53",
+            "::1",
+            "0.0.0.0",
+            "192.168.1.1",
+            "81.2.69.142",
+            "fe80::1",
+        ] {
+            assert_eq!(access.origin(ip(here)), Known, "{here}");
+        }
+        for other in [
+            "192.168.1.2",
+            "81.2.69.1",
+            "9.9.9.9",
+            "fe80::2",
+            "2a00:1:2:10::2",
+        ] {
+            assert_eq!(access.origin(ip(other)), Foreign, "{other}");
+        }
+    }
+
+    #[test]
     fn a_client_reaches_nothing_else() {
         let access = access(Policy::default());
         refused(&access, LAN, Loopback, "127.0.0.1 127.8.8.8 ::1 0.0.0.0 ::");
@@ -655,7 +779,7 @@ mod tests {
             refused(&access, client, Rule, "192.168.2.50 192.168.2.1");
             refused(&access, client, Multicast, "192.168.1.255 ff02::1");
             assert_eq!(
-                access.permits(ip(client), at("127.0.0.1", 1080)),
+                access.permits(ip(client), at("127.0.0.1", 1080), Known),
                 Err(Listener)
             );
         }
@@ -717,11 +841,11 @@ mod tests {
             64:ff9b::192.168.1.1 ::ffff:0.0.0.0"
             .split_whitespace()
         {
-            let verdict = wide.permits(ip(LAN), at(destination, 1080));
+            let verdict = wide.permits(ip(LAN), at(destination, 1080), Known);
             assert_eq!(verdict, Err(Listener), "{destination}");
         }
-        assert_eq!(wide.permits(ip(LAN), at(LAN, 1080)), Ok(()));
-        assert_eq!(wide.permits(ip(LAN), at("192.168.1.1", 81)), Ok(()));
+        assert_eq!(wide.permits(ip(LAN), at(LAN, 1080), Known), Ok(()));
+        assert_eq!(wide.permits(ip(LAN), at("192.168.1.1", 81), Known), Ok(()));
 
         let listeners = vec![at("192.168.1.1", 1080), at("::ffff:127.0.0.1", 1081)];
         let narrow = Access::new(policy, interfaces(INSIDE, OUTSIDE), listeners);
@@ -733,7 +857,7 @@ mod tests {
             ("192.168.1.1", 1081, false),
             ("::1", 1081, false),
         ] {
-            let verdict = narrow.permits(ip("127.0.0.1"), at(destination, port));
+            let verdict = narrow.permits(ip("127.0.0.1"), at(destination, port), Known);
             assert_eq!(verdict == Err(Listener), loops, "{destination} {port}");
         }
     }
@@ -805,7 +929,7 @@ mod tests {
             "192.168.1.1 2a00:1:2:20::1 81.2.69.142",
         );
         let web = at("81.2.69.142", 443);
-        assert_eq!(access.permits(ip(STRANGER), web), Ok(()));
+        assert_eq!(access.permits(ip(STRANGER), web, Known), Ok(()));
 
         let access = ruled("192.168.1.0/24 192.168.2.1 0.0.0.0/0 ::/0 127.0.0.0/8", "");
         permitted(&access, STRANGER, "192.168.1.50 192.168.2.1 127.0.0.1");
@@ -840,7 +964,7 @@ mod tests {
             ("2a00:9::1", &[80], Ok(())),
         ] {
             for port in ports {
-                let found = access.permits(ip(LAN), at(destination, *port));
+                let found = access.permits(ip(LAN), at(destination, *port), Known);
                 assert_eq!(found, verdict, "{destination} {port}");
             }
         }
@@ -982,10 +1106,10 @@ mod tests {
             }).collect();
             let policy = Policy { permit, block, ..Policy::default() };
             let access = Access::new(policy.clone(), near.clone(), Vec::new());
-            prop_assume!(access.permits(client, SocketAddr::new(addr, port)) != Err(Multicast));
+            prop_assume!(access.permits(client, SocketAddr::new(addr, port), Known) != Err(Multicast));
             let to = SocketAddr::new(addr, port);
             let expected = naive(&policy, &near, client, to);
-            prop_assert_eq!(access.permits(client, to).is_ok(), expected);
+            prop_assert_eq!(access.permits(client, to, Known).is_ok(), expected);
         }
 
         #[test]
@@ -1003,7 +1127,7 @@ mod tests {
             let [a, b, c, d] = plain.octets();
             let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
             let access = access(Policy::default());
-            let verdict = |addr: IpAddr| access.permits(ip(client), SocketAddr::new(addr, 1080));
+            let verdict = |addr: IpAddr| access.permits(ip(client), SocketAddr::new(addr, 1080), Known);
             let expected = verdict(plain.into());
             prop_assert_eq!(verdict(plain.to_ipv6_mapped().into()), expected);
             for other in [

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use crate::net::Millis;
+use crate::state::access::Origin;
 use crate::wire::socks::Name;
 
 /// What the names of one association may take: 64 of 32 bytes. A BitTorrent client sends to some
@@ -48,7 +49,7 @@ const _: () = assert!(NAMES_BYTES_MAX / (NAME_BYTES + 1) < NUMBERS);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// It has this address, or none.
-    Address(Option<IpAddr>),
+    Address(Option<(IpAddr, Origin)>),
     /// It is being looked up, by this number.
     Pending(u8),
     /// Nothing: it is to be looked up, and has this number from now on.
@@ -99,8 +100,13 @@ struct Entry {
 
 #[derive(Debug)]
 enum State {
-    Pending { since: Millis },
-    Looked { addr: Option<IpAddr>, until: Millis },
+    Pending {
+        since: Millis,
+    },
+    Looked {
+        addr: Option<(IpAddr, Origin)>,
+        until: Millis,
+    },
 }
 
 impl Entry {
@@ -224,7 +230,7 @@ impl Names {
     }
 
     /// Name `number`, which is being looked up, has the address `addr`, or none.
-    pub fn settle(&mut self, number: u8, addr: Option<IpAddr>, now: Millis) {
+    pub fn settle(&mut self, number: u8, addr: Option<(IpAddr, Origin)>, now: Millis) {
         let lasts = if addr.is_some() { FOUND_MS } else { UNKNOWN_MS };
         if let Some(Some(entry)) = self.entries.get_mut(usize::from(number)) {
             let until = now + lasts;
@@ -256,8 +262,8 @@ mod tests {
         }
     }
 
-    fn found(last: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([1, 2, 3, last]))
+    fn found(last: u8) -> Option<(IpAddr, Origin)> {
+        Some((IpAddr::from([1, 2, 3, last]), Origin::Foreign))
     }
 
     #[test]

@@ -43,11 +43,13 @@ pub enum Refusal {
     OtherSubnet,
     /// A `--block` of the user.
     Rule,
+    /// The client's own subnet, to which a foreign name server's answer leads.
+    Rebinding,
 }
 
 impl Refusal {
     /// The number of causes.
-    pub const COUNT: usize = Self::Rule as usize + 1;
+    pub const COUNT: usize = Self::Rebinding as usize + 1;
 
     /// All causes, each at its [`Self::index`].
     pub const ALL: [Self; Self::COUNT] = [
@@ -58,6 +60,7 @@ impl Refusal {
         Self::Private,
         Self::OtherSubnet,
         Self::Rule,
+        Self::Rebinding,
     ];
 
     /// The index of the cause in a table of counters, below [`Self::COUNT`].
@@ -73,6 +76,7 @@ impl Refusal {
             Self::Loopback | Self::Private => "--permit opens it",
             Self::OtherSubnet => "--permit with this address or its subnet opens it",
             Self::Rule => "a narrower --permit opens it",
+            Self::Rebinding => "--permit opens it, and so does a name server on this router",
         }
     }
 }
@@ -87,6 +91,7 @@ impl fmt::Display for Refusal {
             Self::Private => "a private or reserved range",
             Self::OtherSubnet => "a subnet that the client is not in",
             Self::Rule => "blocked by a rule",
+            Self::Rebinding => "a foreign name server's name for the client's own subnet",
         })
     }
 }

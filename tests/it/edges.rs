@@ -8,9 +8,13 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::name_server::{Answer, NameServer};
 use crate::support::namespace::{Router, in_namespace, run};
 use crate::support::targets::echo_at;
-use crate::support::wire::{Client, GREETING, GREETING_USER, Way, connect, user_pass};
+use crate::support::udp::{self, Association, wrap_name};
+use crate::support::wire::{
+    Client, GREETING, GREETING_USER, Way, connect, connect_name, user_pass,
+};
 use crate::support::{Folder, Proxy, note, wait_until};
 
 /// Whether the client's greeting is answered.
@@ -223,6 +227,76 @@ fn a_hundred_thousand_routes_hold_up_nobody() {
         });
         // Reading on as long as there is something would starve it.
         assert!(median < Duration::from_millis(20), "{median:?}");
+    });
+}
+
+/// Requests of each kind for a name and a port: what each client hears in vain.
+fn refusals_by_name(proxy: &Proxy, name: &str, port: u16) -> [u16; 4] {
+    let connect = connect_name(name, port);
+    let bind = [&[5, 2], &connect[2..]].concat();
+    let socks = |request| proxy.refuses(Way::Pipelined, request).into();
+    let http = |head: String| proxy.refuses_http(Way::Pipelined, head).status;
+    [
+        socks(&connect),
+        socks(&bind),
+        http(format!(
+            "CONNECT {name}:{port} HTTP/1.1\r\nHost: {name}\r\n\r\n"
+        )),
+        http(format!(
+            "GET http://{name}:{port}/ HTTP/1.1\r\nHost: {name}:{port}\r\n\r\n"
+        )),
+    ]
+}
+
+#[test]
+fn a_foreign_name_server_does_not_lead_into_the_own_subnet() {
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        let lan = echo_at("192.168.77.50:0".parse().unwrap());
+        let lan_udp = udp::echo("192.168.77.50:0".parse().unwrap());
+        let far = udp::echo("1.2.3.4:0".parse().unwrap());
+        let zone = vec![
+            ("rebound.test", Answer::Is(vec![lan.ip()])),
+            ("far.test", Answer::Is(vec![far.ip()])),
+        ];
+        let names = NameServer::at("203.0.113.9:0".parse().unwrap(), zone);
+        let dns = names.option();
+        let options = ["-i", "192.168.77.1", "-p", "0", "-4", "--dns", &dns, "-vv"];
+        let proxy = router.proxy(&options);
+        let found = refusals_by_name(&proxy, "rebound.test", lan.port());
+        assert_eq!(found, [2, 2, 403, 403]);
+        proxy.wait_log_all(&["a foreign name server's name", "--permit"]);
+        // The address itself is the client's to ask for, before and after.
+        let association = Association::new(&proxy);
+        association.echo(lan_udp, b"by address");
+        association.send_raw(&wrap_name("rebound.test", lan_udp.port(), b"by name"));
+        association.send_raw(&wrap_name("far.test", far.port(), b"far"));
+        assert_eq!(association.receive(), (far, b"far".to_vec()));
+        association.send_raw(&wrap_name("rebound.test", lan_udp.port(), b"again"));
+        assert!(association.is_silent());
+        association.echo(lan_udp, b"by address again");
+        // Where the user says so, names lead there.
+        let told = [&options[..], &["--permit", "192.168.77.0/24"]].concat();
+        let told = router.proxy(&told);
+        let request = connect_name("rebound.test", lan.port());
+        told.client().ask(Way::Pipelined, &request);
+        let association = Association::new(&told);
+        association.send_raw(&wrap_name("rebound.test", lan_udp.port(), b"hello"));
+        assert_eq!(association.receive(), (lan_udp, b"hello".to_vec()));
+    });
+}
+
+#[test]
+fn the_hosts_file_leads_into_the_own_subnet() {
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        let folder = Folder::new("hosts");
+        let hosts = folder.write("hosts", "192.168.77.50 nas.test\n");
+        run(&format!("mount --bind {hosts} /etc/hosts"));
+        let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0", "--dns", "203.0.113.9"]);
+        let lan = echo_at("192.168.77.50:0".parse().unwrap());
+        let request = connect_name("nas.test", lan.port());
+        proxy.client().ask(Way::Pipelined, &request);
     });
 }
 

@@ -10,6 +10,7 @@ use super::{Association, FAMILIES, Family, Socket};
 use crate::net::{Errno, Net, Side, UdpSocket};
 use crate::session::shared::Shared;
 use crate::session::totals::{Total, count};
+use crate::state::access::Origin;
 use crate::state::association::DropReason;
 use crate::state::batch::{BATCH_MAX, Batch, Indices};
 use crate::state::contacts::Contacts;
@@ -98,10 +99,10 @@ impl<U: UdpSocket> Association<U> {
         if self.client_addr.learn(port) {
             self.aim();
         }
-        let addr = match &header.address {
-            Address::Ip(addr) => *addr,
+        let (addr, origin) = match &header.address {
+            Address::Ip(addr) => (*addr, Origin::Known),
             Address::Name(name) => match self.resolve(name, shared)? {
-                Resolved::Addr(addr) => addr,
+                Resolved::Addr(addr, origin) => (addr, origin),
                 Resolved::Pending(lookup) => {
                     self.hold(lookup, (number, start), header.port, shared)?;
                     return Ok(Route::Held);
@@ -109,7 +110,7 @@ impl<U: UdpSocket> Association<U> {
             },
         };
         let to = SocketAddr::new(addr, header.port);
-        let family = self.prepare(&to, shared)?;
+        let family = self.prepare(&to, origin, shared)?;
         shared.associations.batch.pop_header(number, start, to);
         Ok(Route::Send(family))
     }
@@ -118,14 +119,15 @@ impl<U: UdpSocket> Association<U> {
     fn permit<N: Net>(
         &mut self,
         remote: &SocketAddr,
+        origin: Origin,
         shared: &mut Shared<N>,
     ) -> Result<(), DropReason> {
-        if self.permitted.as_ref() == Some(remote) {
+        if self.permitted == Some((*remote, origin)) {
             return Ok(());
         }
-        let verdict = shared.permit(self.client_addr.addr(), remote);
+        let verdict = shared.permit(self.client_addr.addr(), remote, origin);
         verdict.map_err(|_| DropReason::Refused)?;
-        self.permitted = Some(*remote);
+        self.permitted = Some((*remote, origin));
         Ok(())
     }
 
@@ -134,9 +136,10 @@ impl<U: UdpSocket> Association<U> {
     pub(super) fn prepare<N: Net<UdpSocket = U>>(
         &mut self,
         to: &SocketAddr,
+        origin: Origin,
         shared: &mut Shared<N>,
     ) -> Result<Family, DropReason> {
-        self.permit(to, shared)?;
+        self.permit(to, origin, shared)?;
         let family = Family::of(to);
         let outer = &mut self.outer[family as usize];
         if outer.is_none() {
@@ -217,7 +220,7 @@ impl<U: UdpSocket> Association<U> {
         if batch.is_cut(number) || batch.bytes(number).len() > payload_max(client.ip(), from.ip()) {
             return Err(DropReason::TooLong);
         }
-        self.permit(&from, shared)?;
+        self.permit(&from, Origin::Known, shared)?;
         let batch = &mut shared.associations.batch;
         batch.push_header(number, client, header(&from).as_bytes());
         Ok(())

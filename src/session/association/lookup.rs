@@ -11,14 +11,15 @@ use super::Association;
 use crate::net::{Net, UdpSocket};
 use crate::resolver::{Answer, Asker};
 use crate::session::shared::Shared;
+use crate::state::access::Origin;
 use crate::state::association::DropReason;
 use crate::state::names::{ALL_HELD_BYTES_MAX, Held, Known};
 use crate::wire::socks::Name;
 
 /// What a name in a header has come to.
 pub(super) enum Resolved {
-    /// This address.
-    Addr(IpAddr),
+    /// This address, and who says so.
+    Addr(IpAddr, Origin),
     /// It is being looked up, by this number.
     Pending(u8),
 }
@@ -41,7 +42,10 @@ impl<U: UdpSocket> Association<U> {
             known = self.names.find(name, shared.now);
         }
         match known {
-            Known::Address(addr) => addr.map(Resolved::Addr).ok_or(DropReason::Name),
+            Known::Address(addr) => match addr {
+                Some((addr, origin)) => Ok(Resolved::Addr(addr, origin)),
+                None => Err(DropReason::Name),
+            },
             Known::Pending(number) => Ok(Resolved::Pending(number)),
             Known::Nothing(number) => {
                 let asker = self.asker(number);
@@ -132,8 +136,9 @@ impl<U: UdpSocket> Association<U> {
             return;
         }
         let mut found = None;
-        if let Answer::Found(addresses) = answer {
-            found = first_reachable(addresses.as_slice(), shared);
+        if let Answer::Found(addresses, servers) = answer {
+            let origin = shared.origin(servers);
+            found = first_reachable(addresses.as_slice(), shared).map(|addr| (addr, origin));
         }
         shared.associations.lookups -= 1;
         self.names.settle(number, found, shared.now);
@@ -152,11 +157,12 @@ impl<U: UdpSocket> Association<U> {
     fn send_held<N: Net<UdpSocket = U>>(
         &mut self,
         held: &Held,
-        found: Option<IpAddr>,
+        found: Option<(IpAddr, Origin)>,
         shared: &mut Shared<N>,
     ) -> Result<(), DropReason> {
-        let to = SocketAddr::new(found.ok_or(DropReason::Name)?, held.port);
-        let family = self.prepare(&to, shared)?;
+        let (addr, origin) = found.ok_or(DropReason::Name)?;
+        let to = SocketAddr::new(addr, held.port);
+        let family = self.prepare(&to, origin, shared)?;
         shared.associations.batch.put(0, to, &held.payload);
         self.send_up(family, &[0], shared);
         Ok(())

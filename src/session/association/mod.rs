@@ -16,7 +16,7 @@ use super::outcome::{End, Next, Reason, Wake, refused};
 use super::shared::{Alarm, Class, Shared};
 use super::totals::Moved;
 use crate::net::{Errno, Event, Net, Side, Stream, UdpSocket};
-use crate::state::access::ClientKey;
+use crate::state::access::{ClientKey, Origin};
 use crate::state::association::ClientAddr;
 use crate::state::clients::Table;
 use crate::state::contacts::Contacts;
@@ -46,7 +46,7 @@ pub(super) struct Association<U> {
     names: Names,
     /// The rules let the client reach that address, and be reached from there. Holds for one
     /// turn: rules change only between turns.
-    permitted: Option<SocketAddr>,
+    permitted: Option<(SocketAddr, Origin)>,
     /// The reply, as far as the client has not taken it.
     outbox: Outbox,
     moved: Moved,
