@@ -30,7 +30,7 @@ use crate::state::access::Interface;
 /// Room for one piece of the kernel's answer, which is the size of a page or of the room.
 const PIECE_BYTES: usize = 8192;
 
-/// The most pieces of an answer: some sixty routes are in one.
+/// The most pieces that are read at once: some sixty routes are in one.
 const PIECES_MAX: usize = 1 << 17;
 
 /// How often a dump is begun again that changes have interrupted.
@@ -41,36 +41,19 @@ const TRIES_MAX: u32 = 5;
 /// # Errors
 /// They cannot be read, or they are too many (`EOVERFLOW`).
 pub fn interfaces() -> Result<Vec<Interface>, Errno> {
-    let mut outcome = Err(Errno::EINTR);
+    let mut watch = Watch::open()?;
     for _ in 0..TRIES_MAX {
-        outcome = read_all();
-        if outcome != Err(Errno::EINTR) {
-            break;
-        }
-    }
-    outcome
-}
-
-/// Puts all questions and waits for the answers, which are there at once.
-fn read_all() -> Result<Vec<Interface>, Errno> {
-    let socket = open()?;
-    let mut dump = Dump::new(0);
-    while let Some(question) = dump.next_question() {
-        send(socket.as_raw_fd(), &question, MsgFlags::empty())?;
-        let mut is_answered = false;
+        watch.begin()?;
         for _ in 0..PIECES_MAX {
-            let mut room = [0; PIECE_BYTES];
-            let piece = receive(&socket, &mut room)?;
-            is_answered = hear(piece, Some(&mut dump))?.is_answered;
-            if is_answered {
-                break;
+            match watch.read() {
+                Ok(Survey::Whole(interfaces)) => return Ok(interfaces),
+                Ok(_) => {}
+                Err(Errno::EINTR) => break,
+                Err(error) => return Err(error),
             }
         }
-        if !is_answered {
-            return Err(Errno::EOVERFLOW);
-        }
     }
-    dump.interfaces()
+    Err(Errno::EINTR)
 }
 
 /// A socket on which the kernel announces changes, and answers piece by piece.
@@ -93,7 +76,9 @@ impl Watch {
     /// # Errors
     /// The system has no such socket for this program.
     pub fn open() -> Result<Self, Errno> {
-        let socket = open()?;
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let protocol = SockProtocol::NetlinkRoute;
+        let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
         let bound = bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUPS));
         Ok(Self {
             socket,
@@ -158,12 +143,6 @@ impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-fn open() -> Result<OwnedFd, Errno> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let protocol = SockProtocol::NetlinkRoute;
-    socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)
 }
 
 /// Receives one piece.
