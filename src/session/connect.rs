@@ -7,9 +7,9 @@ use super::context::Context;
 use super::outcome::{End, Reason, refused};
 use super::shared::Alarm;
 use crate::net::{Net, Purpose, Stream};
-use crate::state::access::Origin;
+use crate::state::access::{ClientKey, Origin};
+use crate::state::clients::{Clients, Table};
 use crate::state::flow::{Peer, Ready};
-use crate::state::pool::Quota;
 use crate::state::slots::Role;
 use crate::wire::dns::Addresses;
 use crate::wire::socks::ReplyCode;
@@ -80,7 +80,7 @@ impl<S: Stream> Race<S> {
         }
         let before = self.attempts.len();
         let winner = self.poll();
-        self.recount(&mut cx.shared.spare_attempts);
+        self.recount(cx.client.client_key, &mut cx.shared.clients);
         if winner.is_none() && self.attempts.len() < before {
             self.advance(cx)?;
         }
@@ -96,7 +96,12 @@ impl<S: Stream> Race<S> {
         cx: &mut Context<'_, N>,
     ) -> Result<(), End> {
         // Bounded by the number of candidates.
-        while self.attempts.is_empty() || !cx.shared.spare_attempts.is_full() {
+        while self.attempts.is_empty()
+            || cx
+                .shared
+                .clients
+                .leaves_some(Table::SpareAttempts, cx.client.client_key)
+        {
             let Some(to) = self.next_candidate() else {
                 break;
             };
@@ -108,7 +113,7 @@ impl<S: Stream> Race<S> {
                 Err(failure) => self.note(failure),
             }
         }
-        self.recount(&mut cx.shared.spare_attempts);
+        self.recount(cx.client.client_key, &mut cx.shared.clients);
         if self.attempts.is_empty() {
             return Err(self.failure().into());
         }
@@ -119,20 +124,20 @@ impl<S: Stream> Race<S> {
     }
 
     /// Drops the attempts, and counts them no more.
-    pub(super) fn release(&mut self, spare_attempts: &mut Quota) {
+    pub(super) fn release(&mut self, client_key: ClientKey, clients: &mut Clients) {
         self.attempts.clear();
-        self.recount(spare_attempts);
+        self.recount(client_key, clients);
     }
 
     /// The attempts have changed: counts those beside the first, which every session may have.
-    fn recount(&mut self, spare_attempts: &mut Quota) {
+    fn recount(&mut self, client_key: ClientKey, clients: &mut Clients) {
         let spare = self.attempts.len().saturating_sub(1);
         // Bounded by the attempts of one race.
-        while self.spare < spare && spare_attempts.take() {
+        while self.spare < spare && clients.take(Table::SpareAttempts, client_key) {
             self.spare += 1;
         }
         while self.spare > spare {
-            spare_attempts.give();
+            clients.give(Table::SpareAttempts, client_key);
             self.spare -= 1;
         }
     }

@@ -365,7 +365,7 @@ impl<N: Net> Opening<N> {
         match &mut self.step {
             Step::Handshake(_) | Step::Reply(Reply::Tunnel { .. }) => {}
             Step::Lookup { .. } => cx.shared.resolver.cancel(cx.client.key),
-            Step::Connect(race) => race.release(&mut cx.shared.spare_attempts),
+            Step::Connect(race) => race.release(cx.client.client_key, &mut cx.shared.clients),
             Step::Bind(bind) => bind.release(cx),
             Step::Reply(Reply::Association(association)) => association.release(cx.shared),
         }

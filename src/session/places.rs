@@ -76,6 +76,8 @@ impl<N: Net> Shared<N> {
             Table::Heads => &[Class::Handshake, Class::Connect],
             Table::Binds => &[Class::Bind],
             Table::Associations => &[Class::Udp],
+            // They are left to others before they are taken.
+            Table::SpareAttempts => return None,
         };
         let oldest = |class: &Class| self.oldest(*class, Some(table), Some(source?));
         classes.iter().find_map(oldest).map(|(key, _)| key)

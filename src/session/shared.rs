@@ -60,8 +60,6 @@ pub struct Shared<N: Net> {
     pub associations: Associations,
     pub(super) families: Families,
     pub(super) relay: RelayOptions,
-    /// Connection attempts beside the first of each race, all races together.
-    pub(super) spare_attempts: Quota,
 }
 
 /// What all UDP associations share.
@@ -103,6 +101,7 @@ impl<N: Net> Shared<N> {
                     limits.heads_max,
                     limits.binds_max,
                     limits.associations_max,
+                    (limits.sessions_max / 4).clamp(1, SPARE_ATTEMPTS_MAX),
                 ],
             ),
             places: Places::default(),
@@ -111,7 +110,6 @@ impl<N: Net> Shared<N> {
             associations: Associations::default(),
             families: config.families,
             relay: config.relay,
-            spare_attempts: Quota::new((limits.sessions_max / 4).clamp(1, SPARE_ATTEMPTS_MAX)),
         }
     }
 
@@ -122,7 +120,7 @@ impl<N: Net> Shared<N> {
 
     /// Connection attempts beside the first of each race.
     pub fn spare_attempts(&self) -> usize {
-        self.spare_attempts.used()
+        self.clients.quota(Table::SpareAttempts).used()
     }
 
     /// Arms the timer of a session.

@@ -21,10 +21,12 @@ pub enum Table {
     Binds,
     /// UDP associations.
     Associations,
+    /// Connection attempts beside the first of each race.
+    SpareAttempts,
 }
 
 /// The number of tables.
-const TABLES: usize = Table::Associations as usize + 1;
+const TABLES: usize = Table::SpareAttempts as usize + 1;
 
 impl fmt::Display for Table {
     /// With the option that sets the bound, where that follows from one.
@@ -35,6 +37,7 @@ impl fmt::Display for Table {
             Self::Heads => "places for HTTP heads",
             Self::Binds => "BINDs",
             Self::Associations => "UDP associations (--max-sessions)",
+            Self::SpareAttempts => "connection attempts",
         })
     }
 }
@@ -93,6 +96,15 @@ impl Clients {
         let taken = self.quotas[table].take();
         self.shares[at].1.taken[table] += u16::from(taken);
         taken
+    }
+
+    /// Returns `true` if the client may take one more place that nobody can be asked to give back:
+    /// while it has less than seven times of what is left to the others. Alone it has seven eighths.
+    pub fn leaves_some(&self, table: Table, client_key: ClientKey) -> bool {
+        let quota = self.quota(table);
+        let left = quota.max() - quota.used();
+        let own = self.position(client_key);
+        own.is_ok_and(|at| usize::from(self.shares[at].1.taken[table as usize]) < 7 * left)
     }
 
     /// Gives a place of a table back.
@@ -222,6 +234,24 @@ mod tests {
         assert_eq!(most(&[]), None);
         assert_eq!(most(&[2, 1, 2]), Some((client_key(2), 2)));
         assert_eq!(most(&[3, 9, 9]), Some((client_key(3), 1)), "9 has gone");
+    }
+
+    #[test]
+    fn who_has_many_places_leaves_some_to_others() {
+        let client_key = |last: u8| ClientKey::from(IpAddr::from([10, 0, 0, last]));
+        let mut clients = Clients::new(None, [64; TABLES]);
+        let table = Table::SpareAttempts;
+        let mut fill = |last| {
+            clients.enter(client_key(last));
+            let mut taken = 0;
+            while clients.leaves_some(table, client_key(last)) {
+                assert!(clients.take(table, client_key(last)));
+                taken += 1;
+            }
+            taken
+        };
+        assert_eq!((fill(1), fill(2), fill(3)), (56, 7, 1));
+        assert_eq!(fill(4), 0);
     }
 
     #[test]
