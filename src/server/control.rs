@@ -34,7 +34,15 @@ impl<N: Net> Server<N> {
         for key in self.sessions.keys() {
             self.close(key, Reason::Stopped);
         }
+        self.tell_repeats(NEVER);
         true
+    }
+
+    /// Tells how many lines were held back by runs that are over at `now`.
+    pub(super) fn tell_repeats(&mut self, now: Millis) {
+        while let Some(run) = self.shared.repeats.take_over(now) {
+            log(run.level(), format_args!("{run}"));
+        }
     }
 
     fn stop(&mut self) {

@@ -109,6 +109,7 @@ impl<N: Net> Server<N> {
         self.lookups();
         self.expire();
         self.watch_memory();
+        self.tell_repeats(self.shared.now);
         let has_room = !self.sessions.is_full();
         self.acceptor.resume(self.shared.now, has_room);
         Ok(!self.end())
@@ -131,6 +132,7 @@ impl<N: Net> Server<N> {
             shared.resolver.poll_timeout(),
             self.acceptor.next(),
             self.surveyor.next(),
+            shared.repeats.next(),
             self.stop_at,
             self.next_look(),
         ];

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::client::Outbox;
 use super::context::Context;
 use super::inbox::Inbox;
-use super::outcome::{End, Reason, refused};
+use super::outcome::{End, Reason};
 use super::shared::{Alarm, Class};
 use crate::net::{Errno, Listener, Net, Stream};
 use crate::state::access::Origin;
@@ -68,7 +68,7 @@ impl<L: Listener> Bind<L> {
         let opened = open_listener(peer, cx);
         let (listener, bound) = opened.map_err(|error| {
             cx.shared.give(Table::Binds, cx.client.key);
-            refused(cx.client.addr(), &"BIND", error)
+            cx.refused(&"BIND", error)
         })?;
         outbox.grant(bound);
         cx.shared.arm(cx.client.key, Class::Bind);
@@ -111,7 +111,7 @@ impl<L: Listener> Bind<L> {
                 Err(Errno::EAGAIN) => self.ready.readable = false,
                 Err(error) => {
                     // Out of descriptors: trying on at once would spin.
-                    refused(cx.client.addr(), &"BIND", error);
+                    cx.refused(&"BIND", error);
                     cx.shared.arm_alarm(cx.client.key, Alarm::AcceptAgain);
                     return Ok(Accepted::Nobody);
                 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use super::context::Context;
-use super::outcome::{End, Reason, refused};
+use super::outcome::{End, Reason};
 use super::shared::Alarm;
 use crate::net::{Net, Purpose, Stream};
 use crate::state::access::{ClientKey, Origin};
@@ -213,7 +213,7 @@ fn attempt<N: Net>(
     }
     let token = cx.client.token(Role::Target);
     let attempt = cx.shared.net.connect(*to, Purpose::Tunnel, token);
-    attempt.map_err(|error| refused(cx.client.addr(), to, error))
+    attempt.map_err(|error| cx.refused(to, error))
 }
 
 fn rank(reason: Reason) -> u8 {

@@ -302,7 +302,10 @@ impl<N: Net> Session<N> {
         shared.totals.add(Total::UpBytes, moved.up_bytes);
         shared.totals.add(Total::DownBytes, moved.down_bytes);
         shared.clients.leave(*client_key);
-        record.log(*key, moved, reason, shared.now, shared.auth.users());
+        let level = record.level(reason);
+        if shared.may_log(*client_key, level, reason.words()) {
+            record.line(level, *key, moved, &reason, shared.now, shared.auth.users());
+        }
     }
 
     /// Follows a change of the users: who the client is, by name.

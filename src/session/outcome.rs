@@ -2,10 +2,8 @@
 //! words for the log, in codes for the client.
 
 use std::fmt;
-use std::net::SocketAddr;
 
-use crate::log::{Level, log};
-use crate::net::{Errno, in_words};
+use crate::net::Errno;
 use crate::resolver::Answer;
 use crate::state::access::Refusal;
 use crate::state::clients::Table;
@@ -169,6 +167,37 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// In words, and in the same ones for whatever was refused.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::NotAllowed(_) => "not allowed",
+            Self::Full(_) => "no place left",
+            Self::Displaced(_) => "gave its place to a newcomer",
+            Self::Done => "done",
+            Self::ClientLeft => "client left",
+            Self::ClientReset => "client reset",
+            Self::TargetReset => "target reset",
+            Self::Garbage => "not SOCKS",
+            Self::NoMethod => "no common method",
+            Self::BadLogin => "wrong password",
+            Self::HandshakeTimeout => "handshake timeout",
+            Self::BadRequest => "bad request",
+            Self::Forbidden => "forbidden by the system",
+            Self::NoSuchName => "name not found",
+            Self::LookupTimeout => "name timeout",
+            Self::NetworkUnreachable => "network unreachable",
+            Self::HostUnreachable => "host unreachable",
+            Self::Refused => "refused",
+            Self::ConnectTimeout => "connect timeout",
+            Self::BindTimeout => "nobody came",
+            Self::Failed => "failed (see -v)",
+            Self::IdleTimeout => "idle timeout",
+            Self::HalfCloseTimeout => "half-close timeout",
+            Self::MemoryShort => "memory is short",
+            Self::Stopped => "stopped",
+        }
+    }
+
     /// The status that tells an HTTP client why it is refused.
     pub(super) fn status(self, refuse: Refuse) -> Status {
         match (refuse, self) {
@@ -197,14 +226,6 @@ impl Reason {
     }
 }
 
-/// Logs that the system has refused what a client has asked for. Returns the reason that it is.
-#[cold]
-pub(super) fn refused(client: &SocketAddr, what: &dyn fmt::Display, error: Errno) -> Reason {
-    let why = in_words(error);
-    log(Level::Debug, format_args!("{client} -> {what}: {why}"));
-    Reason::from(error)
-}
-
 impl From<Errno> for Reason {
     /// What a failed connect means: the one place where errors become outcomes.
     fn from(error: Errno) -> Self {
@@ -221,37 +242,12 @@ impl From<Errno> for Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.write_str(self.words())?;
+        match self {
             // With the option that would permit it.
-            Self::NotAllowed(refusal) => {
-                return write!(f, "not allowed: {refusal}; {}", refusal.hint());
-            }
-            Self::Full(table) => return write!(f, "no place left: all {table} are in use"),
-            Self::Displaced(table) => {
-                return write!(f, "gave its place to a newcomer: all {table} are in use");
-            }
-            Self::Done => "done",
-            Self::ClientLeft => "client left",
-            Self::ClientReset => "client reset",
-            Self::TargetReset => "target reset",
-            Self::Garbage => "not SOCKS",
-            Self::NoMethod => "no common method",
-            Self::BadLogin => "wrong password",
-            Self::HandshakeTimeout => "handshake timeout",
-            Self::BadRequest => "bad request",
-            Self::Forbidden => "forbidden by the system",
-            Self::NoSuchName => "name not found",
-            Self::LookupTimeout => "name timeout",
-            Self::NetworkUnreachable => "network unreachable",
-            Self::HostUnreachable => "host unreachable",
-            Self::Refused => "refused",
-            Self::ConnectTimeout => "connect timeout",
-            Self::BindTimeout => "nobody came",
-            Self::Failed => "failed (see -v)",
-            Self::IdleTimeout => "idle timeout",
-            Self::HalfCloseTimeout => "half-close timeout",
-            Self::MemoryShort => "memory is short",
-            Self::Stopped => "stopped",
-        })
+            Self::NotAllowed(refusal) => write!(f, ": {refusal}; {}", refusal.hint()),
+            Self::Full(table) | Self::Displaced(table) => write!(f, ": all {table} are in use"),
+            _ => Ok(()),
+        }
     }
 }

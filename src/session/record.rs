@@ -82,12 +82,11 @@ impl Record {
         self.user = self.user.and_then(|user| new.find(old.name(user)));
     }
 
-    /// Writes the line of a finished session. Who never got to a request is only worth a
-    /// line when debugging, or when a password was wrong.
-    pub(super) fn log(&self, key: Key, moved: Moved, reason: Reason, now: Millis, users: &Users) {
+    /// The level of the line of a session that ends so. Who never got to a request is only worth
+    /// a line when debugging, or when a password was wrong.
+    pub(super) fn level(&self, reason: Reason) -> Level {
         let told = self.ip.is_some() || self.name_len != 0 || reason == Reason::BadLogin;
-        let level = if told { Level::Info } else { Level::Debug };
-        self.line(level, key, moved, &reason, now, users);
+        if told { Level::Info } else { Level::Debug }
     }
 
     /// Writes a line of the report of living sessions.
@@ -95,7 +94,8 @@ impl Record {
         self.line(Level::Info, key, moved, &"open", now, users);
     }
 
-    fn line(
+    /// Writes the line of a session that has come to that.
+    pub(super) fn line(
         &self,
         level: Level,
         key: Key,

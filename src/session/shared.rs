@@ -8,15 +8,17 @@ use super::totals::Totals;
 use crate::config::dns::DnsSettings;
 use crate::config::limits::{LOOKUPS_MAX, SPARE_ATTEMPTS_MAX};
 use crate::config::{Config, Families, RelayOptions, Timeouts};
+use crate::log::{Level, is_logged};
 use crate::net::{Millis, Net};
 use crate::resolver::{Resolver, Servers};
-use crate::state::access::{Access, Origin, scoped};
+use crate::state::access::{Access, ClientKey, Origin, scoped};
 use crate::state::association::PORT_SILENCE_MS;
 use crate::state::auth::Auth;
 use crate::state::batch::Batch;
 use crate::state::clients::{Clients, Table};
 use crate::state::places::Places;
 use crate::state::pool::{Buffers, Quota};
+use crate::state::repeats::Repeats;
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
 use crate::state::users::{PENALTIES_MS, Penalty, Users};
@@ -54,6 +56,8 @@ pub struct Shared<N: Net> {
     pub(super) places: Places,
     /// Sessions that have lost a place of that table to another one, and have to end.
     pub displaced: Vec<(Key, Table)>,
+    /// Lines of the log that repeat themselves.
+    pub repeats: Repeats,
     /// Counters since the start.
     pub totals: Totals,
     /// What all associations share.
@@ -106,6 +110,7 @@ impl<N: Net> Shared<N> {
             ),
             places: Places::default(),
             displaced: Vec::new(),
+            repeats: Repeats::default(),
             totals: Totals::default(),
             associations: Associations::default(),
             families: config.families,
@@ -157,6 +162,12 @@ impl<N: Net> Shared<N> {
             self.totals.count_refusal(refusal);
             Reason::NotAllowed(refusal)
         })
+    }
+
+    /// Returns `true` if a line about a client is to be written to the log: it is of a level that
+    /// is logged, and has not been repeated too often.
+    pub fn may_log(&mut self, source: ClientKey, level: Level, reason: &'static str) -> bool {
+        is_logged(level) && self.repeats.admits(source, level, reason, self.now)
     }
 
     /// Returns `true` if targets of that family are tried at all.

@@ -16,6 +16,7 @@ pub mod places;
 pub mod pool;
 pub mod prefix;
 pub mod protocols;
+pub mod repeats;
 mod rules;
 pub mod slots;
 pub mod timers;

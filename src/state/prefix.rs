@@ -339,6 +339,16 @@ impl From<IpAddr> for ClientKey {
     }
 }
 
+impl fmt::Display for ClientKey {
+    /// An IPv4 address, or the /64 of an IPv6 address.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match u32::try_from(self.0) {
+            Ok(bits) => Ipv4Addr::from_bits(bits).fmt(f),
+            Err(_) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(self.0) << 64)),
+        }
+    }
+}
+
 /// The IPv4 address that `addr` leads to where it is an IPv6 form of one: v4-mapped
 /// (RFC 4291 §2.5.5.2), v4-compatible (§2.5.5.1, not `::` and `::1`), 6to4 (RFC 3056 §2) and
 /// NAT64 with the well-known prefix (RFC 6052 §2.1). Any other address is itself.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use crate::support::name_server::NameServer;
 use crate::support::targets::{Refusing, Target, echo};
 use crate::support::wire::{Way, abort, connect, connect_name};
-use crate::support::{Proxy, is_emulated, is_error_lost, is_installed, on_loopback};
+use crate::support::{Proxy, is_emulated, is_error_lost, is_installed, on_loopback, wait_until};
 
 /// Reports of twenty tunnels that are more than a pipe holds, or a terminal: 64 KiB.
 const REPORTS_THAT_FILL_A_PIPE: usize = 60;
@@ -129,6 +129,51 @@ fn quiet_means_no_line_per_session() {
     let mut text = String::new();
     proxy.take_stderr().read_to_string(&mut text).unwrap();
     assert!(!text.contains("INFO"), "{text}");
+}
+
+/// How many lines of finished sessions there are of the clients of `addr`.
+fn session_lines(proxy: &Proxy, addr: &str) -> usize {
+    let log = proxy.log_text();
+    let ended = log.lines().filter(|line| line.ends_with(" s, done"));
+    let clients = ended.filter_map(|line| line.split_once(" -> "));
+    clients
+        .filter(|(client, _)| client.contains(&format!(" {addr}:")))
+        .count()
+}
+
+#[test]
+fn lines_that_repeat_are_ten_in_ten_seconds_and_then_a_count() {
+    let proxy = Proxy::start(&[]);
+    let target = echo();
+    let start = Instant::now();
+    for _ in 0..100 {
+        use_tunnel(&proxy, target);
+    }
+    let is_one_run = start.elapsed() < Duration::from_secs(9);
+    let mut client = proxy.client_from("127.0.0.2");
+    client.open(target);
+    client.finish();
+    assert_eq!(client.rest(), b"");
+    assert!(proxy.session_line(client.addr).ends_with(", done"));
+    wait_until("the end of ten seconds", || {
+        proxy.log_text().contains(" more within 10 s: ") || start.elapsed().as_secs() > 8
+    });
+    let count = proxy.wait_log_all(&["INFO  [anklet] 127.0.0.1: ", " more within 10 s: done"]);
+    if is_one_run {
+        assert_eq!(count, "INFO  [anklet] 127.0.0.1: 90 more within 10 s: done");
+        assert_eq!(session_lines(&proxy, "127.0.0.1"), 10);
+    }
+}
+
+#[test]
+fn lines_that_were_held_back_are_counted_before_the_end() {
+    let mut proxy = Proxy::start(&[]);
+    let target = echo();
+    let tunnels: Vec<_> = (0..40).map(|_| proxy.tunnel(target)).collect();
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.exit_within(Duration::from_secs(1)).code(), Some(0));
+    proxy.wait_log("127.0.0.1: 30 more within 10 s: stopped");
+    drop(tunnels);
 }
 
 /// Serves, and reports, whatever becomes of what it says.

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use super::client::{Client, Outbox, Received};
 use super::context::Context;
-use super::outcome::{End, Next, Reason, Wake, refused};
+use super::outcome::{End, Next, Reason, Wake};
 use super::shared::{Alarm, Class, Shared};
 use super::totals::Moved;
 use crate::net::{Errno, Event, Net, Side, Stream, UdpSocket};
@@ -106,7 +106,7 @@ pub(super) fn open<N: Net>(
     let opened = open_inner(&client_addr, cx);
     let (inner, bound) = opened.map_err(|error| {
         cx.shared.give(Table::Associations, cx.client.key);
-        refused(cx.client.addr(), &"UDP", error)
+        cx.refused(&"UDP", error)
     })?;
     if let Err(full) = cx.shared.take(Table::Established, cx.client.key) {
         cx.shared.give(Table::Associations, cx.client.key);
