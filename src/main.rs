@@ -36,11 +36,11 @@ fn run(asked: Asked) -> ! {
     let (limits, warning) = limits::settle(&asked.limits, descriptors, files::memory_bytes())
         .unwrap_or_else(|error| complain(&error, EXIT_USAGE));
     let config = asked.with_limits(limits);
-    let users = config
-        .sources
-        .load_users()
-        .unwrap_or_else(|error| complain(&error, EXIT_USAGE));
-    let (dns, mut warnings) = config.sources.load_dns(config.families);
+    let files = config.sources.read();
+    let loaded = config.sources.load_users(&files);
+    let (users, mut warnings) = loaded.unwrap_or_else(|error| complain(&error, EXIT_USAGE));
+    let (dns, about_dns) = config.sources.load_dns(&files, config.families);
+    warnings.extend(about_dns);
     warnings.extend(warning);
     match sys::interfaces::interfaces() {
         Ok(interfaces) => warnings.extend(check::warnings(&config, &interfaces)),

@@ -6,13 +6,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
+use nix::fcntl::OFlag;
+
 use super::dns::{DnsSettings, Families};
 use super::error::ConfigError;
 use super::settings::Sources;
 use super::values::{self, Scopes};
 use crate::net::{Errno, in_words};
 use crate::state::users::Users;
-use crate::sys::file::{self, Words, lines};
+use crate::sys::file::{self, Rights, Words, lines};
 use crate::sys::memory;
 use crate::sys::scope::interface_index;
 use crate::wire::decimal;
@@ -41,34 +43,78 @@ const NAME_BYTES_MAX: usize = 253;
 /// Memory that is assumed where the kernel does not tell: that of a small router.
 const MEMORY_BYTES_FALLBACK: u64 = 64 << 20;
 
+/// The files as they were read, before anybody has judged them. `None`: there is none to be read.
+#[derive(PartialEq, Eq)]
+pub struct Files {
+    users: Option<Result<(Read, Rights), Errno>>,
+    resolv_conf: Option<Result<Read, Errno>>,
+    hosts: Option<Result<Read, Errno>>,
+}
+
+/// What a file has, up to the bound, and whether that is all of it.
+type Read = (Vec<u8>, bool);
+
 impl Sources {
-    /// The users of the users file and the one of the command line. Fails when the file cannot
-    /// be read, is larger than 1 MiB, has a bad line, no user at all (an emptied file is an
-    /// accident: it would lock everyone out), or the command line's user too.
-    pub fn load_users(&self) -> Result<Users, ConfigError> {
-        let mut users = match &self.users {
-            Some(path) => read_users(path)?,
-            None => Users::default(),
+    /// Reads the files.
+    pub fn read(&self) -> Files {
+        let read = |path: &String| file::read(path, FILE_BYTES_MAX);
+        Files {
+            users: self.users.as_ref().map(|path| read_users(path)),
+            resolv_conf: self.resolv_conf.as_ref().map(read),
+            hosts: self.hosts.as_ref().map(read),
+        }
+    }
+
+    /// The path of a file that is empty or whose last line has no end: it may be one that is
+    /// being written.
+    pub fn unfinished(&self, files: &Files) -> Option<&str> {
+        let users = match &files.users {
+            Some(Ok((read, rights))) if rights.is_file => is_unfinished(read),
+            _ => false,
+        };
+        let is_other = |read: &Option<Result<Read, Errno>>| match read {
+            Some(Ok(read)) => is_unfinished(read),
+            _ => false,
+        };
+        let path = match () {
+            () if users => &self.users,
+            () if is_other(&files.resolv_conf) => &self.resolv_conf,
+            () if is_other(&files.hosts) => &self.hosts,
+            () => &None,
+        };
+        path.as_deref()
+    }
+
+    /// The users of the users file and the one of the command line, and warnings. Fails when the
+    /// file cannot be read, can be written by everybody, is larger than 1 MiB, has a bad line, no
+    /// user at all (an emptied file is an accident: it would lock everyone out), or the command
+    /// line's user too.
+    pub fn load_users(&self, files: &Files) -> Result<(Users, Vec<String>), ConfigError> {
+        let mut warnings = Vec::new();
+        let mut users = match (&self.users, &files.users) {
+            (Some(path), Some(read)) => parse_users(read, path, &mut warnings)
+                .map_err(|why| ConfigError::about("users", Some(path), &why))?,
+            _ => Users::default(),
         };
         if let Some((name, password)) = &self.credential {
             users
                 .add(name, password)
                 .map_err(|why| ConfigError::about("user", str::from_utf8(name).ok(), why))?;
         }
-        Ok(users)
+        Ok((users, warnings))
     }
 
     /// What the resolver works with, and warnings. A missing resolv.conf or one without name
     /// servers stands for 127.0.0.1, as in glibc; a missing hosts file for an empty one.
-    pub fn load_dns(&self, families: Families) -> (DnsSettings, Vec<String>) {
+    pub fn load_dns(&self, files: &Files, families: Families) -> (DnsSettings, Vec<String>) {
         let mut settings = DnsSettings {
             families,
             ..DnsSettings::default()
         };
         let mut warnings = Vec::new();
-        if let Some(path) = &self.resolv_conf {
-            if let Some(text) = read_optional(path, &mut warnings) {
-                for (line, why) in parse_resolv_conf(&text, &mut settings, interface_index) {
+        if let (Some(path), Some(read)) = (&self.resolv_conf, &files.resolv_conf) {
+            if let Some(text) = optional(path, read, &mut warnings) {
+                for (line, why) in parse_resolv_conf(text, &mut settings, interface_index) {
                     warnings.push(format!("{path}: line {line}: {why}"));
                 }
             }
@@ -80,10 +126,10 @@ impl Sources {
         if !self.dns.is_empty() {
             settings.servers.clone_from(&self.dns);
         }
-        if let Some(path) = &self.hosts
-            && let Some(text) = read_optional(path, &mut warnings)
+        if let (Some(path), Some(read)) = (&self.hosts, &files.hosts)
+            && let Some(text) = optional(path, read, &mut warnings)
         {
-            let (hosts, all) = parse_hosts(&text);
+            let (hosts, all) = parse_hosts(text);
             settings.hosts = hosts;
             if !all {
                 warnings.push(format!("{path}: only {HOSTS_MAX} names are used"));
@@ -102,33 +148,70 @@ pub fn memory_bytes() -> u64 {
     least.unwrap_or(MEMORY_BYTES_FALLBACK)
 }
 
-/// Reads and parses the users file.
-fn read_users(path: &str) -> Result<Users, ConfigError> {
-    let why = match file::read(path, FILE_BYTES_MAX) {
-        Err(failure) => in_words(failure).to_string(),
-        Ok((_, false)) => String::from("larger than 1 MiB"),
-        Ok((text, true)) => match Users::parse(&text) {
-            Ok(users) if users.is_empty() => String::from("no user in it"),
-            Ok(users) => return Ok(users),
-            Err((line, why)) => format!("line {line}: {why}"),
-        },
-    };
-    Err(ConfigError::about("users", Some(path), &why))
+/// Returns `true` if a file that was read to its end has no line there, or one without an end.
+fn is_unfinished((text, is_whole): &Read) -> bool {
+    *is_whole && !text.ends_with(b"\n")
 }
 
-/// A file that may be missing, cut to whole lines. What else is wrong goes to `warnings`.
-fn read_optional(path: &str, warnings: &mut Vec<String>) -> Option<Vec<u8>> {
-    match file::read(path, FILE_BYTES_MAX) {
+/// Reads the users file, if it is a file: nothing else has an end.
+fn read_users(path: &str) -> Result<(Read, Rights), Errno> {
+    let file = file::open(path, OFlag::O_RDONLY)?;
+    let rights = file::rights(&file)?;
+    let read = match rights.is_file {
+        true => file::read_open(&file, FILE_BYTES_MAX)?,
+        false => (Vec::new(), true),
+    };
+    Ok((read, rights))
+}
+
+/// Judges and parses the users file. An error is what is wrong with it.
+fn parse_users(
+    read: &Result<(Read, Rights), Errno>,
+    path: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Users, String> {
+    let ((text, is_whole), rights) = match read {
+        Ok(read) => read,
+        Err(failure) => return Err(in_words(*failure).to_string()),
+    };
+    if !rights.is_file {
+        return Err("not a file".into());
+    }
+    if rights.others_write {
+        return Err("everybody may write it (chmod o-w)".into());
+    }
+    if !is_whole {
+        return Err("larger than 1 MiB".into());
+    }
+    let users = Users::parse(text).map_err(|(line, why)| format!("line {line}: {why}"))?;
+    if users.is_empty() {
+        return Err("no user in it".into());
+    }
+    if rights.group_writes {
+        warnings.push(format!("{path}: its group may write it (chmod g-w)"));
+    }
+    if rights.others_read {
+        warnings.push(format!("{path}: everybody may read it (chmod o-r)"));
+    }
+    Ok(users)
+}
+
+/// The lines of a file that may be missing. What else is wrong goes to `warnings`.
+fn optional<'a>(
+    path: &str,
+    read: &'a Result<Read, Errno>,
+    warnings: &mut Vec<String>,
+) -> Option<&'a [u8]> {
+    match read {
         Ok((text, true)) => Some(text),
-        Ok((mut text, false)) => {
+        Ok((text, false)) => {
             warnings.push(format!("{path}: only the first 1 MiB is read"));
             let end = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
-            text.truncate(end);
-            Some(text)
+            Some(&text[..end])
         }
         Err(Errno::ENOENT) => None,
         Err(failure) => {
-            warnings.push(format!("{path}: {}", in_words(failure)));
+            warnings.push(format!("{path}: {}", in_words(*failure)));
             None
         }
     }
@@ -279,8 +362,11 @@ fn name(word: &[u8]) -> Option<Box<[u8]>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
     use proptest::prelude::*;
     use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn scopes(name: &str) -> Option<u32> {
         (name == "wan").then_some(4)
@@ -452,7 +538,7 @@ mod tests {
             v6: false,
             v6_first: false,
         };
-        let (settings, warnings) = sources.load_dns(families);
+        let (settings, warnings) = sources.load_dns(&sources.read(), families);
         assert_eq!(servers(&settings), ["127.0.0.1:53"]);
         assert!(settings.hosts.is_empty());
         assert!(!settings.families.v6);
@@ -470,7 +556,7 @@ mod tests {
             resolv_conf: Some(file.name()),
             ..Sources::default()
         };
-        let (settings, _) = sources.load_dns(Families::default());
+        let (settings, _) = sources.load_dns(&sources.read(), Families::default());
         assert_eq!(servers(&settings), ["10.0.0.1:5353"]);
         assert_eq!((texts(&settings.search), settings.ndots), (vec!["lan"], 3));
     }
@@ -485,7 +571,7 @@ mod tests {
             hosts: Some(file.name()),
             ..Sources::default()
         };
-        let (settings, warnings) = sources.load_dns(Families::default());
+        let (settings, warnings) = sources.load_dns(&sources.read(), Families::default());
         assert_eq!(settings.hosts.len(), 1);
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].ends_with("only the first 1 MiB is read"));
@@ -500,8 +586,10 @@ mod tests {
             users: Some(file.name()),
             ..Sources::default()
         };
-        assert_eq!(sources.load_users().unwrap().len(), 2);
-        assert!(Sources::default().load_users().unwrap().is_empty());
+        let (users, _) = sources.load_users(&sources.read()).unwrap();
+        assert_eq!(users.len(), 2);
+        let none = Sources::default();
+        assert!(none.load_users(&none.read()).unwrap().0.is_empty());
     }
 
     #[test]
@@ -512,7 +600,7 @@ mod tests {
                 users: Some(file.name()),
                 ..Sources::default()
             };
-            let line = sources.load_users().unwrap_err().to_string();
+            let line = sources.load_users(&sources.read()).unwrap_err().to_string();
             let place = format!("--users {}: ", file.0);
             line.strip_prefix(&place).unwrap().to_string()
         };
@@ -532,11 +620,109 @@ mod tests {
                 users: Some(String::from(path)),
                 ..Sources::default()
             };
-            sources.load_users().unwrap_err().to_string()
+            sources.load_users(&sources.read()).unwrap_err().to_string()
         };
         assert!(line("/nonexistent/u").starts_with("--users /nonexistent/u: No such file"));
-        assert_eq!(line("/dev"), "--users /dev: Is a directory (os error 21)");
-        assert_eq!(line("/dev/zero"), "--users /dev/zero: larger than 1 MiB");
+        assert_eq!(line("/dev"), "--users /dev: not a file");
+        assert_eq!(line("/dev/zero"), "--users /dev/zero: not a file");
+    }
+
+    /// What is said of a users file of that mode: an error or warnings.
+    fn said_of(mode: u32) -> Result<Vec<String>, String> {
+        let file = Scratch::new(&format!("mode-{mode:o}"), b"you:word\n");
+        fs::set_permissions(&file.0, fs::Permissions::from_mode(mode)).unwrap();
+        let sources = Sources {
+            users: Some(file.name()),
+            ..Sources::default()
+        };
+        let loaded = sources.load_users(&sources.read());
+        let about = |text: String| text.split_once(": ").unwrap().1.to_string();
+        match loaded {
+            Ok((_, warnings)) => Ok(warnings.into_iter().map(about).collect()),
+            Err(error) => Err(about(error.to_string())),
+        }
+    }
+
+    #[test]
+    fn who_may_write_and_read_the_users_file_is_judged() {
+        for mode in [0o600, 0o640, 0o400] {
+            assert_eq!(said_of(mode), Ok(vec![]), "{mode:o}");
+        }
+        // The file's group is that of this process.
+        assert_eq!(said_of(0o660), Ok(vec![]));
+        let readable = String::from("everybody may read it (chmod o-r)");
+        assert_eq!(said_of(0o644), Ok(vec![readable]));
+        for mode in [0o602, 0o666] {
+            let why = String::from("everybody may write it (chmod o-w)");
+            assert_eq!(said_of(mode), Err(why), "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_users_pipe_is_refused_without_waiting() {
+        let file = Scratch::new("pipe", b"");
+        fs::remove_file(&file.0).unwrap();
+        mkfifo(&*file.0, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+        let sources = Sources {
+            users: Some(file.name()),
+            ..Sources::default()
+        };
+        let files = sources.read();
+        assert_eq!(sources.unfinished(&files), None);
+        let error = sources.load_users(&files).unwrap_err().to_string();
+        assert!(error.ends_with(": not a file"), "{error}");
+    }
+
+    #[test]
+    fn a_link_to_a_users_file_is_judged_by_the_file() {
+        let file = Scratch::new("target", b"you:word\n");
+        fs::set_permissions(&file.0, fs::Permissions::from_mode(0o666)).unwrap();
+        let link = Scratch::new("link", b"");
+        fs::remove_file(&link.0).unwrap();
+        symlink(&file.0, &link.0).unwrap();
+        let sources = Sources {
+            users: Some(link.name()),
+            ..Sources::default()
+        };
+        assert!(sources.load_users(&sources.read()).is_err());
+        fs::set_permissions(&file.0, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(sources.load_users(&sources.read()).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_ends_within_a_line_is_unfinished() {
+        for (contents, is_unfinished) in [
+            (&b"joe:a-lo"[..], true),
+            (b"", true),
+            (b"# joe", true),
+            (b"joe:a-long-password\n", false),
+            (b"\n", false),
+        ] {
+            let file = Scratch::new("unfinished", contents);
+            let path = Some(file.name());
+            let (users, none) = (path.clone(), None);
+            let all = [
+                (users, none.clone(), none.clone()),
+                (none.clone(), path.clone(), none.clone()),
+                (none.clone(), none, path),
+            ];
+            for (users, resolv_conf, hosts) in all {
+                let sources = Sources {
+                    users,
+                    resolv_conf,
+                    hosts,
+                    ..Sources::default()
+                };
+                let found = sources.unfinished(&sources.read()).is_some();
+                assert_eq!(found, is_unfinished, "{contents:?}, {sources:?}");
+            }
+        }
+        let missing = Sources {
+            users: Some("/nonexistent/users".into()),
+            hosts: Some("/nonexistent/hosts".into()),
+            ..Sources::default()
+        };
+        assert_eq!(missing.unfinished(&missing.read()), None);
     }
 
     proptest! {

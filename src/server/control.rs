@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Server;
 use super::survey::RELOAD_PIECES_MAX;
+use crate::config::files::Files;
 use crate::log::{Level, log};
 use crate::net::{Millis, NEVER, Net, Signal};
 use crate::session::{Reason, Total};
@@ -13,6 +14,9 @@ use crate::state::clients::Table;
 
 /// How long tunnels may go on after TERM. The promise is "within a second".
 const GRACE_MS: Millis = 500;
+
+/// How long a file that may be one that is being written has to stay the same.
+const READ_AGAIN_MS: Millis = 1_000;
 
 impl<N: Net> Server<N> {
     /// Takes the pending signals; the system keeps at most one of each kind.
@@ -40,7 +44,7 @@ impl<N: Net> Server<N> {
 
     /// Tells how many lines were held back by runs that are over at `now`.
     pub(super) fn tell_repeats(&mut self, now: Millis) {
-        while let Some(run) = self.shared.repeats.take_over(now) {
+        while let Some(run) = self.shared.repeats.take_due(now) {
             log(run.level(), format_args!("{run}"));
         }
     }
@@ -61,25 +65,58 @@ impl<N: Net> Server<N> {
     /// Reads users, name servers, hosts and interfaces again. What cannot be read stays as it
     /// was.
     fn reload(&mut self) {
-        match self.sources.load_users() {
-            Ok(users) => {
+        self.survey_now(RELOAD_PIECES_MAX);
+        self.unfinished = None;
+        self.read_files();
+    }
+
+    /// Reads the files once more that were unfinished a second ago.
+    pub(super) fn read_unfinished(&mut self) {
+        if self.files_due() <= self.shared.now {
+            self.read_files();
+        }
+    }
+
+    /// When the files are to be read once more.
+    pub(super) fn files_due(&self) -> Millis {
+        self.unfinished.as_ref().map_or(NEVER, |(_, due)| *due)
+    }
+
+    /// Reads users, name servers and hosts, unless one of the files may be one that is being
+    /// written: then all of them count if they are the same a second later.
+    fn read_files(&mut self) {
+        let files = self.sources.read();
+        let before = self.unfinished.take();
+        let is_settled = before.is_some_and(|(before, _)| before == files);
+        if let Some(path) = self.sources.unfinished(&files).filter(|_| !is_settled) {
+            log(
+                Level::Info,
+                format_args!("{path} does not end with a line: read again in a second"),
+            );
+            self.unfinished = Some((files, self.shared.now + READ_AGAIN_MS));
+            return;
+        }
+        self.take_over(&files);
+    }
+
+    /// What the files say counts from now on.
+    fn take_over(&mut self, files: &Files) {
+        let (dns, mut warnings) = self.sources.load_dns(files, self.families);
+        match self.sources.load_users(files) {
+            Ok((users, about_users)) => {
+                warnings.extend(about_users);
                 let old = self.shared.auth.set_users(users);
                 let new = self.shared.auth.users();
                 for session in self.sessions.iter_mut() {
                     session.rename_user(&old, new);
                 }
             }
-            Err(error) => log(
-                Level::Warn,
-                format_args!("the users stay as they were: {error}"),
-            ),
+            Err(error) => warnings.push(format!("the users stay as they were: {error}")),
         }
-        let (dns, warnings) = self.sources.load_dns(self.families);
         for warning in warnings {
             log(Level::Warn, format_args!("{warning}"));
         }
         self.shared.resolver.set_settings(dns);
-        self.survey_now(RELOAD_PIECES_MAX);
         let users = self.shared.auth.users().len();
         log(Level::Info, format_args!("reloaded: {users} users"));
     }

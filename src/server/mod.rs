@@ -20,6 +20,7 @@ use self::heard::Heard;
 use self::survey::Surveyor;
 use self::warnings::{Cause, Warnings};
 use crate::config::dns::DnsSettings;
+use crate::config::files::Files;
 use crate::config::{Config, Families, Sources};
 use crate::log::{Level, log};
 use crate::net::{Errno, Event, Millis, NEVER, Net, in_words};
@@ -53,6 +54,8 @@ pub struct Server<N: Net> {
     stop_at: Millis,
     watch: Watch,
     surveyor: Surveyor,
+    /// Files that may have been being written, and when to read them again.
+    unfinished: Option<(Files, Millis)>,
     sources: Sources,
     families: Families,
     shared: Shared<N>,
@@ -75,6 +78,7 @@ impl<N: Net> Server<N> {
             stop_at: NEVER,
             watch: Watch::default(),
             surveyor: Surveyor::default(),
+            unfinished: None,
             sources: config.sources,
             families: config.families,
             shared,
@@ -110,6 +114,7 @@ impl<N: Net> Server<N> {
         self.expire();
         self.watch_memory();
         self.tell_repeats(self.shared.now);
+        self.read_unfinished();
         let has_room = !self.sessions.is_full();
         self.acceptor.resume(self.shared.now, has_room);
         Ok(!self.end())
@@ -133,6 +138,7 @@ impl<N: Net> Server<N> {
             self.acceptor.next(),
             self.surveyor.next(),
             shared.repeats.next(),
+            self.files_due(),
             self.stop_at,
             self.next_look(),
         ];

@@ -87,7 +87,7 @@ impl Repeats {
 
     /// Takes a run that is over and of which lines were held back. To be called until there is
     /// none, in each pass of the loop; at the end with [`NEVER`].
-    pub fn take_over(&mut self, now: Millis) -> Option<Run> {
+    pub fn take_due(&mut self, now: Millis) -> Option<Run> {
         while let Some(at) = self.runs.iter().position(|run| run.until <= now) {
             let run = self.runs.swap_remove(at);
             if run.held() > 0 {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn told(repeats: &mut Repeats, now: Millis) -> Vec<String> {
-        std::iter::from_fn(|| repeats.take_over(now))
+        std::iter::from_fn(|| repeats.take_due(now))
             .map(|run| run.to_string())
             .collect()
     }

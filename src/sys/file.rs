@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::{self, OFlag};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd;
 
 /// How much room is made at a time: most of these files fit into one such piece.
@@ -22,18 +22,54 @@ pub fn open(path: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
     fcntl::open(path, flags, Mode::empty())
 }
 
+/// What kind of file it is, and who beside its owner may do what with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// It is a file: no folder, pipe or device.
+    pub is_file: bool,
+    /// A group may write it that is neither root's nor this process's.
+    pub group_writes: bool,
+    /// Everybody may write it.
+    pub others_write: bool,
+    /// Everybody may read it.
+    pub others_read: bool,
+}
+
+/// Returns the rights of a file that is open: whatever stands at its path meanwhile.
+///
+/// # Errors
+/// The system's.
+pub fn rights(file: &OwnedFd) -> Result<Rights, Errno> {
+    let stat = fstat(file)?;
+    let mode = Mode::from_bits_truncate(stat.st_mode);
+    let is_own_group = stat.st_gid == 0 || stat.st_gid == unistd::getegid().as_raw();
+    Ok(Rights {
+        is_file: SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG,
+        group_writes: mode.contains(Mode::S_IWGRP) && !is_own_group,
+        others_write: mode.contains(Mode::S_IWOTH),
+        others_read: mode.contains(Mode::S_IROTH),
+    })
+}
+
 /// Reads a file up to `bytes_max`, and tells whether that was all of it. What is no file has
 /// nothing to read, or more than that.
 ///
 /// # Errors
 /// It cannot be opened or read, or is a folder.
 pub fn read(path: &str, bytes_max: usize) -> Result<(Vec<u8>, bool), Errno> {
-    let file = open(path, OFlag::O_RDONLY)?;
+    read_open(&open(path, OFlag::O_RDONLY)?, bytes_max)
+}
+
+/// The same for a file that is open.
+///
+/// # Errors
+/// It cannot be read, or is a folder.
+pub fn read_open(file: &OwnedFd, bytes_max: usize) -> Result<(Vec<u8>, bool), Errno> {
     let mut text = Vec::new();
     loop {
         let len = text.len();
         text.resize(len + PIECE_BYTES, 0);
-        let read = unistd::read(&file, &mut text[len..])?;
+        let read = unistd::read(file, &mut text[len..])?;
         text.truncate(len + read);
         if text.len() > bytes_max {
             text.truncate(bytes_max);

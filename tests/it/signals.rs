@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -169,6 +170,62 @@ fn hup_with_a_bad_users_file_keeps_the_old_users() {
         !proxy.log_text().contains("half-written"),
         "a line of the file is in the log"
     );
+}
+
+#[test]
+fn hup_in_the_middle_of_writing_lets_no_beginning_of_a_password_in() {
+    let folder = Folder::new("signals-half");
+    let users = folder.write("users", "joe:before\n");
+    let proxy = Proxy::start(&["--users", &users]);
+    let said = |line: &str| proxy.log_text().matches(line).count();
+    for done in 0..5 {
+        folder.write("users", "joe:a-lo");
+        proxy.signal(Signal::SIGHUP);
+        wait_until("the first look", || said("read again in a second") > done);
+        folder.write("users", "joe:a-long-password\n");
+        wait_until("the second look", || said("reloaded: 1 users") > done);
+        if proxy.judges(Way::Pipelined, b"joe", b"a-long-password") == 0 {
+            assert_eq!(proxy.judges(Way::Pipelined, b"joe", b"a-lo"), 1);
+            return;
+        }
+        // This test stood still for a second, and the half file with it.
+    }
+    panic!("the whole file never counted");
+}
+
+#[test]
+fn hup_takes_a_last_line_without_an_end_a_second_later() {
+    let folder = Folder::new("signals-endless");
+    let users = folder.write("users", "ann:one");
+    let proxy = Proxy::start(&["--users", &users]);
+    assert_eq!(proxy.judges(Way::Pipelined, b"ann", b"one"), 0, "at start");
+    folder.write("users", "bob:two");
+    proxy.signal(Signal::SIGHUP);
+    proxy.wait_log("reloaded: 1 users");
+    assert_eq!(proxy.judges(Way::Pipelined, b"bob", b"two"), 0);
+    assert_eq!(proxy.judges(Way::Pipelined, b"ann", b"one"), 1);
+    folder.write("users", "");
+    proxy.signal(Signal::SIGHUP);
+    proxy.wait_log_all(&["WARN", &users, "no user in it"]);
+    assert_eq!(proxy.judges(Way::Pipelined, b"bob", b"two"), 0);
+}
+
+#[test]
+fn hup_keeps_the_old_users_where_everybody_may_write_the_file() {
+    let folder = Folder::new("signals-mode");
+    let users = folder.write("users", "ann:one\n");
+    let proxy = Proxy::start(&["--users", &users]);
+    let set = |mode| fs::set_permissions(&users, fs::Permissions::from_mode(mode)).unwrap();
+    folder.write("users", "bob:two\n");
+    set(0o666);
+    proxy.signal(Signal::SIGHUP);
+    proxy.wait_log_all(&["WARN", &users, "everybody may write it"]);
+    assert_eq!(proxy.judges(Way::Pipelined, b"ann", b"one"), 0);
+    assert_eq!(proxy.judges(Way::Pipelined, b"bob", b"two"), 1);
+    set(0o644);
+    proxy.signal(Signal::SIGHUP);
+    proxy.wait_log_all(&["WARN", &users, "everybody may read it"]);
+    assert_eq!(proxy.judges(Way::Pipelined, b"bob", b"two"), 0);
 }
 
 #[test]

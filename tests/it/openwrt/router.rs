@@ -9,7 +9,9 @@ use std::process::Command;
 use crate::support::{Folder, is_installed};
 
 /// What the script runs of busybox: all of it is in OpenWrt's own selection.
-const APPLETS: [&str; 8] = ["cat", "cmp", "mkdir", "mv", "rm", "sed", "tr", "uname"];
+const APPLETS: [&str; 11] = [
+    "cat", "cmp", "ls", "mkdir", "mv", "rm", "sed", "sleep", "tail", "tr", "uname",
+];
 
 /// The folder of the packaging.
 pub(crate) fn packaging(file: &str) -> PathBuf {

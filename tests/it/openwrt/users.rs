@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -180,6 +182,47 @@ fn an_owners_file_that_is_not_there_keeps_the_instance_from_starting() {
     let why = "users /nonexistent/users: not a file that can be read";
     assert_eq!(calls.instance("main").errors(), [why]);
     assert!(fs::metadata(router.users_file("main")).is_err());
+}
+
+#[test]
+fn an_owners_file_that_everybody_may_write_keeps_the_instance_from_starting() {
+    let Some(router) = Router::new("writable") else {
+        return;
+    };
+    let owners = router.write("w:rw-rw-rw-", "carol:c\n");
+    let config = enabled("main", &[option("users", &owners)]);
+    let set = |mode| fs::set_permissions(&owners, fs::Permissions::from_mode(mode)).unwrap();
+    set(0o666);
+    let calls = router.start(&config);
+    let why = format!("users {owners}: everybody may write it (chmod o-w)");
+    assert_eq!(calls.instance("main").errors(), [why]);
+    set(0o644);
+    assert!(router.start(&config).instance("main").errors().is_empty());
+}
+
+#[test]
+fn an_owners_file_that_is_being_written_is_waited_for() {
+    let Some(router) = Router::new("half-written") else {
+        return;
+    };
+    let owners = router.write("users", "joe:before\n");
+    let config = enabled("main", &[option("users", &owners)]);
+    router.start(&config);
+    fs::write(&owners, "joe:a-lo").unwrap();
+    thread::scope(|scope| {
+        let start = Instant::now();
+        scope.spawn(|| {
+            // Not while the script has not seen the half yet; it then looks for a second.
+            thread::sleep(Duration::from_millis(500));
+            fs::write(&owners, "joe:a-long-password\n").unwrap();
+        });
+        router.start(&config);
+        assert!(start.elapsed() > Duration::from_millis(900), "no wait");
+    });
+    assert_eq!(
+        users_in(&router.users_file("main")),
+        ["joe:a-long-password"]
+    );
 }
 
 #[test]

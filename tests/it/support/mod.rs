@@ -23,6 +23,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{self, Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -460,10 +461,12 @@ impl Folder {
         self.0.join(file).into_os_string().into_string().unwrap()
     }
 
-    /// Writes a file and gives its path.
+    /// Writes a file that only its owner reads, and gives its path.
     pub(crate) fn write(&self, file: &str, text: &str) -> String {
-        fs::write(self.0.join(file), text).unwrap();
-        self.path(file)
+        let path = self.path(file);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
     }
 }
 
