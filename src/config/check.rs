@@ -193,9 +193,10 @@ impl Report {
         self.row("buffers", &limits.buffers_max);
         self.row("buffer-size", &limits.buffer_bytes);
         let memory = memory_kib(protocols, config.relay.strict, limits);
+        let kernel = limits.kernel_bytes.div_ceil(1024);
         self.row(
             "memory at most",
-            &format_args!("{memory} KiB and the kernel's"),
+            &format_args!("{memory} KiB, and {kernel} KiB in the kernel"),
         );
     }
 }
@@ -420,7 +421,7 @@ mod tests {
              HTTP heads at once: 32\n\
              buffers: 128\n\
              buffer-size: 8192\n\
-             memory at most: 9188 KiB and the kernel's\n\
+             memory at most: 9188 KiB, and 54614 KiB in the kernel\n\
              warning: found before\n"
         );
     }
@@ -499,7 +500,7 @@ mod tests {
             "relay-ports: 5000-5099\npublic: 192.0.2.1\npublic: ::1\nhandshake-timeout: ",
             "half-close-timeout: 60 s\nbind-timeout: 120 s\npeer-timeout: 7 s\n",
             "at once: 1024\nBINDs: 128\nbuffers: ",
-            "memory at most: 3546 KiB ",
+            "memory at most: 3546 KiB, ",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -5,6 +5,7 @@
 
 use super::error::ConfigError;
 use super::settings::{AskedLimits, Limits};
+use crate::state::memory::held_bytes_max;
 
 /// Sessions that one table can have: their index has 16 bits, and the last one stays unused.
 const SESSIONS_MAX: u64 = 65_535;
@@ -58,6 +59,11 @@ const HEADS_MAX: usize = 32;
 /// Memory of one session on the average, the kernel's two sockets included (8 KiB idle, more
 /// under load).
 const SESSION_TOTAL_BYTES: u64 = 16 << 10;
+
+/// Memory in the kernel of a tunnel that stands still in both directions, and of an association
+/// whose sockets are full: three times net.core.rmem_default.
+const TUNNEL_KERNEL_BYTES: u64 = 2 * (400 << 10);
+const ASSOCIATION_KERNEL_BYTES: u64 = 3 * (208 << 10);
 
 /// Share of the machine's memory that sessions may take: one in 4.
 const SESSION_MEMORY_SHARE: u64 = 4;
@@ -123,6 +129,7 @@ pub fn settle(
         associations_max,
         binds_max: BINDS_MAX.min(sessions_max),
         heads_max: HEADS_MAX.min(sessions_max),
+        kernel_bytes: kernel_bytes(sessions_max, associations_max, memory_bytes),
     };
     let warning = match asked.sessions_max {
         Some(asked) if asked > to_usize(afforded) => Some(format!(
@@ -135,6 +142,14 @@ pub fn settle(
         _ => None,
     };
     Ok((limits, warning))
+}
+
+/// What the kernel may take: all that the sessions can make it hold, or, where that is more than the
+/// memory, what there is until it is short.
+fn kernel_bytes(sessions_max: usize, associations_max: usize, memory_bytes: u64) -> u64 {
+    let tunnels = sessions_max as u64 * TUNNEL_KERNEL_BYTES;
+    let associations = associations_max as u64 * ASSOCIATION_KERNEL_BYTES;
+    (tunnels + associations).min(held_bytes_max(memory_bytes))
 }
 
 /// The descriptors that a limit leaves to sessions and their associations.
@@ -346,8 +361,16 @@ mod tests {
                 per_client_max: Some(3),
                 buffers_max: 9,
                 buffer_bytes: 256,
+                kernel_bytes: kernel_bytes(100, 25, 64 * MIB),
             }
         );
+    }
+
+    #[test]
+    fn the_kernels_share_is_what_sessions_hold_or_what_there_is() {
+        assert_eq!(kernel_bytes(10, 1, 64 * MIB), (10 * 800 + 624) << 10);
+        // All but a sixth.
+        assert_eq!(kernel_bytes(1_000, 256, 60 * MIB), 50 * MIB);
     }
 
     #[test]

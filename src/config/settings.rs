@@ -156,6 +156,8 @@ pub struct Limits {
     pub binds_max: usize,
     /// Heads of HTTP requests, 8 KiB each, being read at once, 32 at most.
     pub heads_max: usize,
+    /// What the kernel may take for all of it, before tunnels that stand still end.
+    pub kernel_bytes: u64,
 }
 
 impl fmt::Debug for Sources {

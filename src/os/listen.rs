@@ -10,7 +10,7 @@ use socket2::SockRef;
 
 use super::address;
 use super::error::{OpenError, errno};
-use super::socket::{at_free_port, create, set_tcp_options};
+use super::socket::{TcpOptions, at_free_port, create, set_tcp_options};
 use crate::config::{Config, Listen};
 use crate::log::{Level, log};
 use crate::net::{Errno, Signal};
@@ -132,11 +132,11 @@ pub(super) fn for_peer(
     ports: Option<(u16, u16)>,
     random: u16,
     mark: Option<u32>,
-    peer_ms: u32,
+    options: TcpOptions,
 ) -> Result<TcpListener, Errno> {
     at_free_port(ports, random, BIND_PORTS_TRIED_MAX, |port| {
         let addr = SocketAddr::new(addr, port);
-        listen_at(addr, PEER_BACKLOG, false, mark, peer_ms)
+        listen_at(addr, PEER_BACKLOG, false, mark, options)
     })
 }
 
@@ -155,7 +155,7 @@ fn open_one(
         BACKLOG,
         config.reuseport,
         None,
-        config.timeouts.peer_ms,
+        TcpOptions::new(config),
     )?;
     if addr.port() == 0 {
         *free_port = address::local(&listener)?.port();
@@ -168,7 +168,7 @@ fn listen_at(
     backlog: i32,
     reuseport: bool,
     mark: Option<u32>,
-    peer_ms: u32,
+    options: TcpOptions,
 ) -> Result<TcpListener, Errno> {
     let socket = create(&addr, SockType::Stream)?;
     if addr.is_ipv6() {
@@ -184,7 +184,7 @@ fn listen_at(
         setsockopt(&socket, sockopt::ReusePort, &true)?;
     }
     // Inherited by the connections, which saves system calls for each of them.
-    set_tcp_options(&socket, peer_ms)?;
+    set_tcp_options(&socket, options)?;
     address::bind(&socket, &addr)?;
     // Not by nix, which limits it to SOMAXCONN, and that is 128 in the headers of musl.
     SockRef::from(&socket).listen(backlog).map_err(errno)?;

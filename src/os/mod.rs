@@ -55,7 +55,7 @@ pub struct Os {
     listeners: Vec<TcpListener>,
     addrs: Vec<SocketAddr>,
     outgoing: Outgoing,
-    peer_ms: u32,
+    tcp_options: socket::TcpOptions,
     /// The ports of the sockets that clients of UDP associations send to.
     relay_ports: Option<(u16, u16)>,
     headers: udp::Headers,
@@ -88,7 +88,7 @@ impl Os {
             listeners,
             addrs: Vec::new(),
             outgoing: config.outgoing.clone(),
-            peer_ms: config.timeouts.peer_ms,
+            tcp_options: socket::TcpOptions::new(config),
             relay_ports: config.relay.ports,
             headers: udp::Headers::new(),
             memory: sys::memory::Source::find(),
@@ -181,7 +181,7 @@ impl Net for Os {
         purpose: Purpose,
         token: Token,
     ) -> Result<TcpStream, Errno> {
-        let mut stream = socket::connect(&to, purpose, &self.outgoing, self.peer_ms)?;
+        let mut stream = socket::connect(&to, purpose, &self.outgoing, self.tcp_options)?;
         self.watch(&mut stream, token)?;
         Ok(stream)
     }
@@ -194,7 +194,7 @@ impl Net for Os {
     ) -> Result<TcpListener, Errno> {
         let random = self.random_port_offset(ports)?;
         let mark = self.outgoing.mark;
-        let listener = listen::for_peer(addr, ports, random, mark, self.peer_ms)?;
+        let listener = listen::for_peer(addr, ports, random, mark, self.tcp_options)?;
         self.register(&listener, token, Interest::READABLE)?;
         Ok(listener)
     }

@@ -215,6 +215,7 @@ fn limits(rng: &mut Rng, small: bool) -> Limits {
         associations_max: few(rng, 1, 3),
         binds_max: few(rng, 1, 3),
         heads_max: few(rng, 1, 3),
+        kernel_bytes: 0,
     }
 }
 
