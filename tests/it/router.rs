@@ -9,9 +9,12 @@
 //! - `ANKLET_ROUTER_CONSOLE`: the file that its console is written to;
 //! - `ANKLET_ROUTER_COMMANDS`: the pipe that its console reads from; a line is the name of a
 //!   signal for the proxy;
-//! - `ANKLET_ROUTER_STARTED`: when it was started, in seconds since 1970.
+//! - `ANKLET_ROUTER_STARTED`: when it was started, in seconds since 1970;
+//! - `ANKLET_ROUTER_TAP`: where its port 1080 is reached through its second network card, or empty.
 //!
 //! Relays announce 127.0.0.1, where their ports are forwarded under the same numbers.
+
+mod stalled;
 
 use std::collections::HashSet;
 use std::env;
@@ -164,16 +167,18 @@ impl Router {
         wait_until(sign, || self.console().matches(sign).count() > before);
     }
 
+    /// What the router has said of its memory so far, once a second.
+    fn reports(&self) -> Vec<Memory> {
+        let text = self.console();
+        text.lines().filter_map(Memory::parse).collect()
+    }
+
     /// The memory that the router has and the proxy takes: the middle of the next three reports,
     /// because the kernel's counts are brought up to date once a second.
     fn memory(&self) -> Memory {
-        let reports = || -> Vec<Memory> {
-            let text = self.console();
-            text.lines().filter_map(Memory::parse).collect()
-        };
-        let before = reports().len();
-        wait_until("three reports", || reports().len() >= before + 3);
-        let mut new = reports().split_off(before);
+        let before = self.reports().len();
+        wait_until("three reports", || self.reports().len() >= before + 3);
+        let mut new = self.reports().split_off(before);
         new.truncate(3);
         new.sort_by_key(|memory| memory.available);
         new[1]
