@@ -171,16 +171,15 @@ impl Dump {
     /// `EINTR`: something has changed meanwhile, and the answers may not fit together.
     pub fn interfaces(mut self) -> Result<Vec<Interface>, Errno> {
         for &wanted in &self.wanted {
-            let group = self.members.iter().filter(|(group, _)| *group == wanted);
-            let parts: Vec<u32> = group.map(|(_, member)| *member).collect();
-            let devices = self.nexthops.iter();
-            let is_used = |id: &u32| *id == wanted || parts.contains(id);
-            self.outside
-                .extend(devices.filter(|(id, _)| is_used(id)).map(|one| one.1));
-            let is_known = |(id, _): &(u32, u32)| *id == wanted;
-            if !self.nexthops.iter().any(is_known) && parts.is_empty() {
-                self.interrupted = true;
+            let mut is_known = false;
+            for &(id, device) in &self.nexthops {
+                if id == wanted || self.members.contains(&(wanted, id)) {
+                    self.outside.push(device);
+                    is_known = true;
+                }
             }
+            // It has come since, or has gone.
+            self.interrupted |= !is_known;
         }
         if self.interrupted {
             return Err(Errno::EINTR);
