@@ -114,6 +114,10 @@ impl Report {
         self.row("users", &users);
         self.rows("trust", &policy.trust);
         self.row("auth-once", &on_or_off(policy.auth_once));
+        match policy.ban {
+            Some(ban) => self.row("ban", &format_args!("after {ban} wrong passwords")),
+            None => self.row("ban", &"off"),
+        }
         let everybody = "the Internet and the client's own subnet";
         self.row("destinations", &everybody);
         let loopback = "all, and for others through ssh -L, a container or a web server here";
@@ -394,6 +398,7 @@ mod tests {
              clients: loopback and private addresses, links without a default route\n\
              users: 0\n\
              auth-once: off\n\
+             ban: off\n\
              destinations: the Internet and the client's own subnet\n\
              destinations of loopback clients: all, and for others through ssh -L, a container or a \
              web server here\n\
@@ -449,6 +454,7 @@ mod tests {
                 permit: vec!["192.168.1.0/24:80-90".parse().unwrap()],
                 block: vec!["[2001:db8::/32]:25".parse().unwrap()],
                 auth_once: true,
+                ban: Some(20),
                 ..Policy::default()
             },
             sources: Sources {
@@ -465,6 +471,7 @@ mod tests {
             "users: 1\n",
             "trust: br-lan\n",
             "auth-once: on\n",
+            "ban: after 20 wrong passwords\n",
             "permit: 192.168.1.0/24:80-90\n",
             "block: [2001:db8::/32]:25\n",
             "bind: 192.0.2.1\n",

@@ -30,6 +30,7 @@ Who may connect (without a password: the local networks, nobody else)
   -1, --auth-once               an address that has authenticated needs no password again
                                 until idle for an hour
       --clients NET,..          the only clients that are served
+      --ban N                   keep a client out for ten minutes after N wrong passwords
 
 Where to (everybody: the Internet and the client's own subnet)
       --permit DEST,..          further destinations; the longest prefix decides, then the

@@ -202,6 +202,14 @@ impl<N: Net> Server<N> {
         if !self.shared.auth.access.admits(client) {
             self.shared.totals.add(Total::Strangers, 1);
             self.warn(Cause::Stranger, Some(addr));
+        } else if self
+            .shared
+            .auth
+            .logins
+            .is_banned(client.into(), self.shared.now)
+        {
+            self.shared.totals.add(Total::Banned, 1);
+            self.warn(Cause::Banned, Some(addr));
         } else if self.shared.clients.is_crowd(ClientKey::from(client)) {
             self.shared.totals.add(Total::Crowded, 1);
             self.warn(Cause::Crowd, Some(addr));
@@ -285,6 +293,7 @@ impl<N: Net> Server<N> {
             Cause::Paused => "accepting pauses",
             Cause::Memory => "memory is short",
             Cause::Stranger => "may not connect (--clients would let it)",
+            Cause::Banned => "is kept out: too many wrong passwords (--ban)",
             Cause::Crowd => "has too many sessions (--max-per-client)",
         };
         match client {

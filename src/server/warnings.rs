@@ -15,6 +15,8 @@ pub(super) enum Cause {
     Paused,
     /// A client that may not connect.
     Stranger,
+    /// A client with too many wrong passwords.
+    Banned,
     /// A client with too many sessions.
     Crowd,
     /// Tunnels that stand still end because memory is short.

@@ -1,5 +1,6 @@
 //! What tests and checks ask of a session. Nothing here is called while it serves.
 
+use super::handshake::Handshake;
 use super::opening::{Opening, Step};
 use super::{Phase, Session};
 use crate::net::Net;
@@ -42,10 +43,13 @@ impl<N: Net> Opening<N> {
     fn could_read(&self) -> bool {
         match self.step {
             // Nothing is read from a client that does not take the answers.
-            Step::Handshake(_) => self.outbox.is_empty(),
-            Step::Lookup { .. } | Step::Connect(_) | Step::Bind(_) => {
-                !self.inbox.has_ended() && self.inbox.has_room()
+            Step::Handshake(Handshake::Start | Handshake::Socks(_) | Handshake::Http) => {
+                self.outbox.is_empty()
             }
+            Step::Handshake(Handshake::Verdict)
+            | Step::Lookup { .. }
+            | Step::Connect(_)
+            | Step::Bind(_) => !self.inbox.has_ended() && self.inbox.has_room(),
             // What comes now goes through the tunnel.
             Step::Reply(_) => false,
         }

@@ -1,11 +1,12 @@
 //! The client's end of a session: its connection, and what waits to be sent to it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::outcome::{End, Reason};
 use super::record::Record;
 use crate::net::{Millis, Net};
 use crate::state::access::{ClientKey, scoped};
+use crate::state::auth::Asker;
 use crate::state::flow::{Gone, Peer, Ready};
 use crate::state::handshake::Dialect;
 use crate::state::slots::{Key, Role, Token};
@@ -44,9 +45,10 @@ impl<N: Net> Client<N> {
         self.record.client()
     }
 
-    /// The address that it comes from, as the rules know it.
-    pub(super) fn ip(&self) -> IpAddr {
-        self.record.ip()
+    /// Who it is to those who judge logins.
+    pub(super) fn asker(&self) -> Asker {
+        let (session, addr) = (self.key, *self.addr());
+        Asker { session, addr }
     }
 
     /// The token of a socket of its session.

@@ -4,10 +4,13 @@ use super::client::{Client, Outbox, Received};
 use super::context::Context;
 use super::http::{self, HttpRequest};
 use super::inbox::Inbox;
-use super::outcome::{End, Reason};
+use super::outcome::{End, Heard, Reason};
+use super::shared::{Alarm, Class};
 use crate::net::Net;
 use crate::state::handshake::{self, Dialect, Progress, Stage};
-use crate::wire::socks::Request;
+use crate::state::logins::Delay;
+use crate::wire::Reader;
+use crate::wire::socks::{Login, Request};
 
 /// How far a handshake has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub(super) enum Handshake {
     Socks(Stage),
     /// The head of an HTTP request.
     Http,
+    /// A login is complete and waits for its verdict; its bytes are where they came.
+    Verdict,
 }
 
 impl Handshake {
@@ -45,13 +50,28 @@ impl Handshake {
                     continue;
                 }
                 Self::Socks(stage) => stage,
-                Self::Http => return http::turn(http, inbox, cx),
+                Self::Http => match http::turn(http, inbox, cx)? {
+                    Heard::Part => return Ok(None),
+                    Heard::Login(delay) => {
+                        self.wait(delay, cx);
+                        continue;
+                    }
+                    Heard::Request(request) => {
+                        cx.shared.leave_logins(cx.client.client_key, cx.client.key);
+                        return Ok(Some(request));
+                    }
+                },
+                Self::Verdict => {
+                    outbox.flush(cx.client)?;
+                    listen_on(http.is_some(), inbox, cx.client)?;
+                    return Ok(None);
+                }
             };
             let bytes = inbox.unread();
             let (used, progress) = handshake::feed(
                 stage,
                 bytes,
-                cx.client.ip(),
+                cx.client.asker(),
                 &mut cx.shared.auth,
                 cx.shared.now,
             );
@@ -69,12 +89,32 @@ impl Handshake {
                 Progress::Granted(reply, user) => {
                     outbox.put(&reply);
                     cx.client.record.set_user(user);
+                    cx.shared.leave_logins(cx.client.client_key, cx.client.key);
                     *self = Self::Socks(Stage::Request);
                 }
+                Progress::Wait(delay) => self.wait(delay, cx),
                 Progress::Done(request) => return Ok(Some(request)),
                 Progress::Refuse(refuse) => return Err(refuse.into()),
             }
         }
+    }
+
+    /// The login waits: for as long as that takes, and not against the time of the handshake.
+    fn wait<N: Net>(&mut self, delay: Option<Delay>, cx: &mut Context<'_, N>) {
+        *self = Self::Verdict;
+        cx.shared.arm(cx.client.key, Class::Verdict);
+        if let Some(delay) = delay {
+            cx.shared.arm_alarm(cx.client.key, Alarm::from(delay));
+        }
+    }
+
+    /// The verdict is due: the login is read and judged at the next turn.
+    pub(super) fn resume<N: Net>(&mut self, dialect: Dialect, cx: &mut Context<'_, N>) {
+        *self = match dialect {
+            Dialect::Http => Self::Http,
+            Dialect::Socks5 | Dialect::Socks4 => Self::Socks(Stage::Login),
+        };
+        cx.shared.arm(cx.client.key, Class::Handshake);
     }
 
     /// How a handshake in that dialect begins.
@@ -96,9 +136,27 @@ fn listen<N: Net>(
     if !outbox.flush(client)? {
         return Ok(false);
     }
+    if inbox.has_ended() {
+        return Err(End::close(Reason::ClientLeft));
+    }
     match inbox.read(client)? {
         Received::Bytes(_) => Ok(true),
         Received::Nothing => Ok(false),
         Received::End => Err(End::close(Reason::ClientLeft)),
     }
+}
+
+/// Reads on behind a login that waits, to learn when its client has left: its end of stream with
+/// nothing behind the login. Behind a request it is a half-close.
+fn listen_on<N: Net>(is_http: bool, inbox: &mut Inbox, client: &mut Client<N>) -> Result<(), End> {
+    inbox.read_on(client)?;
+    if is_http || !inbox.has_ended() {
+        return Ok(());
+    }
+    let mut reader = Reader::new(inbox.unread());
+    let _ = Login::read(&mut reader);
+    if reader.consumed() == inbox.unread().len() {
+        return Err(End::close(Reason::ClientLeft));
+    }
+    Ok(())
 }

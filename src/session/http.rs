@@ -4,17 +4,15 @@
 //! large as a SOCKS handshake. Once it is read it waits for its target outside of that table, with
 //! what lies behind it, unless that is much.
 
-use super::client::Received;
+use super::client::{Client, Received};
 use super::context::Context;
 use super::inbox::Inbox;
-use super::outcome::{End, Reason};
-use super::record::Record;
-use crate::net::{Millis, Net};
-use crate::state::auth::{Auth, Trust};
+use super::outcome::{End, Heard, Reason};
+use crate::net::Net;
+use crate::state::auth::{Trust, Verdict};
 use crate::state::clients::Table;
 use crate::state::handshake::Refuse;
 use crate::wire::http::{BodyMeter, HEAD_MAX, HeadReader, LOGIN_MAX, MalformedBody, Status};
-use crate::wire::socks::Request;
 
 /// Bytes for a target that may wait outside of the table of heads until there is a connection:
 /// as many as nearly all requests of browsers have, cookies included.
@@ -102,62 +100,68 @@ impl HttpRequest {
         self.forwarded.len() + self.input.len() <= WAITING_MAX
     }
 
-    /// Judges what has been read. Returns what the head asks for once that is complete; who sent
-    /// it goes to `record`.
-    fn parse(
-        &mut self,
-        auth: &mut Auth,
-        record: &mut Record,
-        now: Millis,
-    ) -> Result<Option<Request>, Refuse> {
+    /// Judges what has been read, once the head is complete.
+    fn judge<N: Net>(&mut self, cx: &mut Context<'_, N>) -> Result<Heard, Refuse> {
         let head = self.head_reader.advance(&self.input[..self.end]);
         let Some(head) = head.map_err(Refuse::Status)? else {
-            return Ok(None);
+            return Ok(Heard::Part);
         };
-        let client = record.ip();
-        let user = match auth.trust(client, now) {
+        let (asker, auth, now) = (cx.client.asker(), &mut cx.shared.auth, cx.shared.now);
+        let user = match auth.trust(asker.ip(), now) {
             Trust::As(user) => Some(user),
             Trust::Open => None,
             Trust::No => {
                 let mut room = [0; LOGIN_MAX];
                 let login = head.login(&mut room);
                 let login = login.ok_or(Refuse::Status(Status::ProxyAuthenticationRequired))?;
-                auth.login(client, login, now).map_err(Refuse::Login)?
+                match auth.login(asker, login, now) {
+                    Verdict::Granted(user) => user,
+                    Verdict::Refused => return Err(Refuse::Login),
+                    Verdict::Wait(delay) => {
+                        // It is read again when its turn has come.
+                        self.head_reader = HeadReader::default();
+                        return Ok(Heard::Login(delay));
+                    }
+                }
             }
         };
-        record.set_user(user);
+        cx.client.record.set_user(user);
         if let Some(forwarded) = head.forwarded() {
             self.forwarded = forwarded.into();
             self.meter = Some(BodyMeter::new(head.body));
         }
         self.start = head.len;
-        Ok(Some(head.request))
+        Ok(Heard::Request(head.request))
     }
 
-    /// Reads until the head is complete. Returns what it asks for; `None` while bytes are missing.
-    fn read_head<N: Net>(&mut self, cx: &mut Context<'_, N>) -> Result<Option<Request>, End> {
+    /// Reads until the head is complete and judged.
+    fn read_head<N: Net>(&mut self, cx: &mut Context<'_, N>) -> Result<Heard, End> {
         // Bounded: each round reads at least one byte of at most `HEAD_MAX`.
         loop {
-            let request = self.parse(&mut cx.shared.auth, &mut cx.client.record, cx.shared.now)?;
-            if request.is_some() {
-                return Ok(request);
-            }
-            match cx.client.read(&mut self.input[self.end..])? {
-                Received::Bytes(len) => self.end += len,
-                Received::End => return Err(End::close(Reason::ClientLeft)),
-                Received::Nothing => return Ok(None),
+            let heard = self.judge(cx)?;
+            if !matches!(heard, Heard::Part) || !self.read(cx.client)? {
+                return Ok(heard);
             }
         }
     }
+
+    /// Reads once. Returns `true` if something has come.
+    fn read<N: Net>(&mut self, client: &mut Client<N>) -> Result<bool, End> {
+        match client.read(&mut self.input[self.end..])? {
+            Received::Bytes(len) => self.end += len,
+            Received::End => return Err(End::close(Reason::ClientLeft)),
+            Received::Nothing => return Ok(false),
+        }
+        Ok(true)
+    }
 }
 
-/// Reads the head of the request in `slot`, which begins with what `inbox` holds. Returns what it
-/// asks for; `None` while bytes are missing.
+/// Reads the head of the request in `slot`, which begins with what `inbox` holds.
 pub(super) fn turn<N: Net>(
     slot: &mut Option<Box<HttpRequest>>,
     inbox: &mut Inbox,
     cx: &mut Context<'_, N>,
-) -> Result<Option<Request>, End> {
+) -> Result<Heard, End> {
     let http = match slot {
         Some(http) => http,
         None => {
@@ -166,16 +170,17 @@ pub(super) fn turn<N: Net>(
             slot.insert(Box::new(http))
         }
     };
-    let Some(request) = http.read_head(cx)? else {
-        return Ok(None);
-    };
+    let heard = http.read_head(cx)?;
+    if !matches!(heard, Heard::Request(_)) {
+        return Ok(heard);
+    }
     // The way to the target may take long, and others wait for the entry.
-    if http.meter.is_none() && inbox.refill(http.unread()) {
+    if http.meter.is_none() && inbox.unread().is_empty() && inbox.refill(http.unread()) {
         // Nothing but the payload is needed any more.
         http.release(cx);
         *slot = None;
     } else if http.shrink() {
         http.release(cx);
     }
-    Ok(Some(request))
+    Ok(heard)
 }

@@ -11,7 +11,6 @@ use std::net::Ipv4Addr;
 use super::client::{Client, Outbox};
 use super::context::Context;
 use super::outcome::{End, Next, Reason, Wake};
-use super::shared::Class;
 use super::totals::Moved;
 use crate::net::{Net, Stream};
 use crate::state::flow::Gone;
@@ -31,8 +30,6 @@ pub(super) struct Linger {
     /// What the last reply says; `None`: there is none.
     refuse: Option<Refuse>,
     reason: Reason,
-    /// The penalty for a wrong password is not over: the last reply has to wait.
-    is_held: bool,
     /// How much of the last reply has gone out.
     sent: usize,
     is_shut: bool,
@@ -53,21 +50,11 @@ impl Linger {
             outbox,
             refuse,
             reason,
-            is_held: matches!(refuse, Some(Refuse::Login(_))),
             sent: 0,
             // Who has had its answer has had our end of stream with it.
             is_shut: refuse.is_none(),
             discarded: 0,
             moved,
-        }
-    }
-
-    /// The class of its timer: the penalty where a password was wrong, else the time to read
-    /// the last reply.
-    pub(super) fn class(&self) -> Class {
-        match self.refuse {
-            Some(Refuse::Login(penalty)) => Class::Penalty(penalty),
-            _ => Class::Linger,
         }
     }
 
@@ -81,18 +68,14 @@ impl Linger {
         self.moved
     }
 
-    /// Sends the last reply once that may be sent, then discards until the client has closed too,
-    /// or the time is over.
+    /// Sends the last reply, then discards until the client has closed too, or the time is over.
     pub(super) fn turn<N: Net>(
         &mut self,
         wake: Wake<'_>,
         cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
         if let Wake::Timeout = wake {
-            if !mem::take(&mut self.is_held) {
-                return Err(End::close(self.reason));
-            }
-            cx.shared.arm(cx.client.key, Class::Linger);
+            return Err(End::close(self.reason));
         }
         match self.deliver(cx.client, &mut cx.shared.buffers) {
             Ok(()) => Ok(Next::Wait),
@@ -124,7 +107,7 @@ impl Linger {
 
     /// Sends what is left of the last reply. Returns `true` if the client has taken everything.
     fn reply<N: Net>(&mut self, client: &mut Client<N>) -> Result<bool, Gone> {
-        if !self.outbox.flush(client).map_err(|_| Gone)? || self.is_held {
+        if !self.outbox.flush(client).map_err(|_| Gone)? {
             return Ok(false);
         }
         let Some(refuse) = self.refuse else {

@@ -258,7 +258,7 @@ impl<N: Net> Session<N> {
     /// Gives back what the session holds; the client is told `refuse`, and what it still sends
     /// is discarded for a while.
     fn linger(&mut self, refuse: Option<Refuse>, reason: Reason, shared: &mut Shared<N>) {
-        if let Some(Refuse::Login(_)) = refuse {
+        if let Some(Refuse::Login) = refuse {
             shared.totals.add(Total::LoginsRefused, 1);
         }
         let outbox = match &self.phase {
@@ -269,9 +269,8 @@ impl<N: Net> Session<N> {
             }
         };
         let linger = Linger::new(refuse, reason, outbox, self.moved());
-        let class = linger.class();
         self.enter(Phase::Lingering(linger), shared);
-        shared.arm(self.client.key, class);
+        shared.arm(self.client.key, Class::Linger);
     }
 
     /// Gives back what the phase holds, and goes over to another.

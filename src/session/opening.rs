@@ -155,9 +155,13 @@ impl<N: Net> Opening<N> {
                 race.advance(cx)?;
                 Ok(Next::Wait)
             }
+            Step::Handshake(handshake) => {
+                handshake.resume(self.outbox.dialect, cx);
+                self.go_on(cx)
+            }
             Step::Bind(_) => self.go_on(cx),
-            Step::Handshake(_) | Step::Lookup { .. } | Step::Reply(_) => {
-                unreachable!("only a race and a listener arm an alarm, and disarm it at their end")
+            Step::Lookup { .. } | Step::Reply(_) => {
+                unreachable!("who arms an alarm disarms it at the end of its step")
             }
         }
     }
@@ -363,7 +367,8 @@ impl<N: Net> Opening<N> {
     fn release_step(&mut self, cx: &mut Context<'_, N>) {
         cx.shared.alarms.disarm(cx.client.key);
         match &mut self.step {
-            Step::Handshake(_) | Step::Reply(Reply::Tunnel { .. }) => {}
+            Step::Handshake(_) => cx.shared.leave_logins(cx.client.client_key, cx.client.key),
+            Step::Reply(Reply::Tunnel { .. }) => {}
             Step::Lookup { .. } => cx.shared.resolver.cancel(cx.client.key),
             Step::Connect(race) => race.release(cx.client.client_key, &mut cx.shared.clients),
             Step::Bind(bind) => bind.release(cx),

@@ -8,8 +8,9 @@ use crate::resolver::Answer;
 use crate::state::access::Refusal;
 use crate::state::clients::Table;
 use crate::state::handshake::Refuse;
+use crate::state::logins::Delay;
 use crate::wire::http::Status;
-use crate::wire::socks::ReplyCode;
+use crate::wire::socks::{ReplyCode, Request};
 
 /// Why a session gets a turn.
 #[derive(Clone, Copy)]
@@ -47,6 +48,18 @@ pub(super) enum Next {
     Yield,
     /// The tunnel or the association is established.
     Established,
+}
+
+/// What a handshake has come to.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// Bytes are missing.
+    Part,
+    /// A login is complete and waits for its verdict: with a delay for so long, else until it is
+    /// the next one of its source.
+    Login(Option<Delay>),
+    /// The request is there.
+    Request(Request),
 }
 
 /// How a session ends.
@@ -105,7 +118,7 @@ impl From<Refuse> for End {
                 Reason::NoMethod
             }
             Refuse::LoginVersion | Refuse::Reply(_) | Refuse::Status(_) => Reason::BadRequest,
-            Refuse::Login(_) => Reason::BadLogin,
+            Refuse::Login => Reason::BadLogin,
         };
         Self::refuse(refuse, reason)
     }
@@ -202,7 +215,7 @@ impl Reason {
     pub(super) fn status(self, refuse: Refuse) -> Status {
         match (refuse, self) {
             (Refuse::Status(status), _) => status,
-            (Refuse::Login(_), _) => Status::ProxyAuthenticationRequired,
+            (Refuse::Login, _) => Status::ProxyAuthenticationRequired,
             (_, Self::NotAllowed(_) | Self::Forbidden) => Status::Forbidden,
             (_, Self::LookupTimeout | Self::ConnectTimeout) => Status::GatewayTimeout,
             (_, Self::Failed | Self::Full(_) | Self::Displaced(_)) => Status::ServiceUnavailable,

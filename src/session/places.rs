@@ -73,7 +73,7 @@ impl<N: Net> Shared<N> {
                 return self.stillest(giver.filter(|giver| giver.is_above_share)?);
             }
             // A long head waits for its target in its place.
-            Table::Heads => &[Class::Handshake, Class::Connect],
+            Table::Heads => &[Class::Handshake, Class::Verdict, Class::Connect],
             Table::Binds => &[Class::Bind],
             Table::Associations => &[Class::Udp],
             // They are left to others before they are taken.
@@ -83,15 +83,16 @@ impl<N: Net> Shared<N> {
         classes.iter().find_map(oldest).map(|(key, _)| key)
     }
 
-    /// The worst opening of a source: a handshake that takes long, or else what has been connecting
-    /// longest. Without a source it is the oldest handshake of all: who comes from a thousand
+    /// The worst opening of a source: a handshake that takes long, or else the login that has waited
+    /// longest for its verdict, or what has been connecting longest. Without a source it is the oldest handshake of all: who comes from a thousand
     /// addresses has hardly anything at each.
     fn worst_opening(&self, source: Option<Source>) -> Option<Key> {
         let openings = Some(Table::Openings);
         let handshake = self.oldest(Class::Handshake, openings, source);
         let old = handshake.filter(|(_, since)| since + HANDSHAKE_MS <= self.now);
+        let login = || self.oldest(Class::Verdict, openings, source);
         let connect = || self.oldest(Class::Connect, openings, Some(source?));
-        let worst = old.or_else(connect).or(handshake);
+        let worst = old.or_else(login).or_else(connect).or(handshake);
         worst.map(|(key, _)| key)
     }
 

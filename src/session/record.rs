@@ -7,7 +7,6 @@ use super::outcome::Reason;
 use super::totals::Moved;
 use crate::log::{Level, log};
 use crate::net::Millis;
-use crate::state::access::scoped;
 use crate::state::slots::Key;
 use crate::state::users::{UserId, Users};
 use crate::wire::Shown;
@@ -48,11 +47,6 @@ impl Record {
 
     pub(super) fn client(&self) -> &SocketAddr {
         &self.client
-    }
-
-    /// The client's address, as the rules know it.
-    pub(super) fn ip(&self) -> IpAddr {
-        scoped(&self.client)
     }
 
     pub(super) fn set_user(&mut self, user: Option<UserId>) {

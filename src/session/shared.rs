@@ -16,12 +16,13 @@ use crate::state::association::PORT_SILENCE_MS;
 use crate::state::auth::Auth;
 use crate::state::batch::Batch;
 use crate::state::clients::{Clients, Table};
+use crate::state::logins::{Delay, QUEUE_MS};
 use crate::state::places::Places;
 use crate::state::pool::{Buffers, Quota};
 use crate::state::repeats::Repeats;
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
-use crate::state::users::{PENALTIES_MS, Penalty, Users};
+use crate::state::users::Users;
 
 /// How long a refused client gets to read its reply before the connection is closed. RFC 1928
 /// §6 asks for less than ten seconds.
@@ -32,6 +33,9 @@ const NEXT_ATTEMPT_MS: u32 = 250;
 
 /// How long a listener that has run out of descriptors is left in peace.
 const ACCEPT_AGAIN_MS: u32 = 250;
+
+/// The end of a wait for a verdict, if nothing else ends it.
+const VERDICT_MS: u32 = 2 * QUEUE_MS;
 
 /// Everything but the sessions themselves, which borrow it for a turn.
 pub struct Shared<N: Net> {
@@ -138,6 +142,15 @@ impl<N: Net> Shared<N> {
         self.alarms.arm(key, alarm as u8, self.now);
     }
 
+    /// A login has had its verdict, or waits no more: the next one of its source is due after its
+    /// own delay.
+    pub(super) fn leave_logins(&mut self, client_key: ClientKey, session: Key) {
+        let next = self.auth.logins.leave(client_key, session, self.now);
+        if let Some((next, delay)) = next {
+            self.arm_alarm(next, delay.into());
+        }
+    }
+
     /// Returns whether the answers of these name servers are to be believed, all of them.
     pub(super) fn origin(&self, servers: &Servers) -> Origin {
         let mut servers = servers.iter().flatten();
@@ -206,8 +219,8 @@ pub(super) enum Class {
     Bind,
     /// A UDP association without a datagram.
     Udp,
-    /// A wrong password, whose refusal is held back.
-    Penalty(Penalty),
+    /// A login that waits for its verdict. The queue moves on before that.
+    Verdict,
 }
 
 impl Class {
@@ -221,13 +234,13 @@ impl Class {
             Self::Linger => 4,
             Self::Bind => 5,
             Self::Udp => 6,
-            Self::Penalty(penalty) => 7 + penalty.step(),
+            Self::Verdict => 7,
         }
     }
 
     /// How long each class lasts, in milliseconds, by its number.
     fn durations(timeouts: &Timeouts) -> Vec<u32> {
-        let mut durations = vec![
+        vec![
             timeouts.handshake_ms,
             timeouts.connect_ms,
             timeouts.idle_ms,
@@ -235,9 +248,8 @@ impl Class {
             LINGER_MS,
             timeouts.bind_ms,
             timeouts.udp_ms,
-        ];
-        durations.extend(PENALTIES_MS);
-        durations
+            VERDICT_MS,
+        ]
     }
 }
 
@@ -251,9 +263,28 @@ pub(super) enum Alarm {
     AcceptAgain,
     /// The client of a UDP association has been silent: it may come back with another port.
     Silence,
+    /// A login is to be judged, behind the last failure that costs nothing.
+    ShortVerdict,
+    /// A login is to be judged, behind all further ones.
+    LongVerdict,
+}
+
+impl From<Delay> for Alarm {
+    fn from(delay: Delay) -> Self {
+        match delay {
+            Delay::Short => Self::ShortVerdict,
+            Delay::Long => Self::LongVerdict,
+        }
+    }
 }
 
 impl Alarm {
     /// How long each lasts, in milliseconds, in the order of the enum.
-    const DURATIONS: [u32; 3] = [NEXT_ATTEMPT_MS, ACCEPT_AGAIN_MS, PORT_SILENCE_MS];
+    const DURATIONS: [u32; 5] = [
+        NEXT_ATTEMPT_MS,
+        ACCEPT_AGAIN_MS,
+        PORT_SILENCE_MS,
+        Delay::Short.ms(),
+        Delay::Long.ms(),
+    ];
 }

@@ -21,6 +21,8 @@ pub enum Total {
     Strangers,
     /// Clients turned away because they have too many sessions.
     Crowded,
+    /// Clients turned away because of wrong passwords.
+    Banned,
     /// First bytes of no protocol that is served here.
     Garbage,
     /// Logins refused.
@@ -45,6 +47,7 @@ impl Total {
         Self::DownBytes,
         Self::Strangers,
         Self::Crowded,
+        Self::Banned,
         Self::Garbage,
         Self::LoginsRefused,
         Self::Pauses,
@@ -62,6 +65,7 @@ impl fmt::Display for Total {
             Self::DownBytes => "bytes down",
             Self::Strangers => "not allowed to connect",
             Self::Crowded => "over the limit per client",
+            Self::Banned => "kept out for wrong passwords",
             Self::Garbage => "not SOCKS",
             Self::LoginsRefused => "wrong passwords",
             Self::Pauses => "accept pauses",

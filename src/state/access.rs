@@ -75,6 +75,8 @@ pub struct Policy {
     pub block: Vec<Destination>,
     /// An address that has authenticated is trusted for a while.
     pub auth_once: bool,
+    /// Wrong passwords after which a client is kept out for a while.
+    pub ban: Option<u32>,
 }
 
 /// The policy in force on the interfaces as they are. A check walks over one list of some tens

@@ -1,11 +1,15 @@
 //! Authentication: access rules, users, and what is remembered of earlier logins.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use super::access::{Access, ClientKey};
+use super::access::{Access, ClientKey, scoped};
+use super::logins::{Delay, Logins, Turn};
 use super::protocols::Protocols;
-use super::users::{Failures, Penalty, Remembered, UserId, Users};
+use super::slots::Key;
+use super::users::{Remembered, UserId, Users};
+use crate::log::{Level, log};
 use crate::net::Millis;
+use crate::wire::Shown;
 use crate::wire::socks::Login;
 
 /// Whether a client needs a password.
@@ -19,13 +23,41 @@ pub enum Trust {
     As(UserId),
 }
 
+/// Who wants to be let in.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    /// The session.
+    pub session: Key,
+    /// Where it comes from.
+    pub addr: SocketAddr,
+}
+
+impl Asker {
+    /// Its address as the rules know it.
+    pub fn ip(&self) -> IpAddr {
+        scoped(&self.addr)
+    }
+}
+
+/// What becomes of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is right: as that user, or as nobody where no credentials are configured.
+    Granted(Option<UserId>),
+    /// It is wrong, or too many wait: both look the same.
+    Refused,
+    /// It has to wait, as [`Turn::Wait`] says.
+    Wait(Option<Delay>),
+}
+
 /// Access rules, users and the memory of logins.
 #[derive(Debug)]
 pub struct Auth {
     /// Who may connect, and where to.
     pub access: Access,
     users: Users,
-    failures: Failures,
+    /// Who has been wrong, and who waits for a verdict.
+    pub logins: Logins,
     remembered: Remembered,
     /// Users are configured, even if there are none: with an empty users file nobody can log in.
     credentials: bool,
@@ -43,10 +75,11 @@ impl Auth {
         auth_once: bool,
         protocols: Protocols,
     ) -> Self {
+        let logins = Logins::new(access.policy().ban);
         Self {
             access,
             users,
-            failures: Failures::default(),
+            logins,
             remembered: Remembered::default(),
             credentials,
             auth_once,
@@ -68,30 +101,33 @@ impl Auth {
         }
     }
 
-    /// Judges a login. Returns the user, or `None` if no credentials are configured: then
-    /// anything passes.
-    ///
-    /// Errors: the penalty for a wrong name or password.
-    pub fn login(
-        &mut self,
-        client: IpAddr,
-        login: Login<'_>,
-        now: Millis,
-    ) -> Result<Option<UserId>, Penalty> {
+    /// Judges a login, if its turn has come: the one place where that is done. A wrong one is
+    /// logged, in a line that other programs may read.
+    pub fn login(&mut self, asker: Asker, login: Login<'_>, now: Millis) -> Verdict {
         if !self.needs_login() {
-            return Ok(None);
+            return Verdict::Granted(None);
         }
-        let client_key = ClientKey::from(client);
-        match self.users.verify(login.name, login.password) {
-            Some(user) => {
-                self.failures.forgive(client_key);
-                if self.auth_once {
-                    self.remembered.insert(client, user, now);
-                }
-                Ok(Some(user))
-            }
-            None => Err(self.failures.record(client_key, now)),
+        let client_key = ClientKey::from(asker.ip());
+        match self.logins.ask(client_key, asker.session, now) {
+            Turn::Wait(delay) => return Verdict::Wait(delay),
+            Turn::Refuse => return Verdict::Refused,
+            Turn::Judge => {}
         }
+        let ip = asker.addr.ip().to_canonical();
+        let Some(user) = self.users.verify(login.name, login.password) else {
+            log(
+                Level::Warn,
+                format_args!("{ip} wrong password for user {}", Shown(login.name)),
+            );
+            let may_ban = !ip.is_loopback();
+            self.logins.wrong(client_key, login.name, may_ban, now);
+            return Verdict::Refused;
+        };
+        self.logins.right(client_key, login.name, now);
+        if self.auth_once {
+            self.remembered.insert(asker.ip(), user, now);
+        }
+        Verdict::Granted(Some(user))
     }
 
     /// Replaces the users. Returns the old ones. Addresses that are remembered as a user that is

@@ -5,9 +5,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::auth::{Auth, Trust};
+use super::auth::{Asker, Auth, Trust, Verdict};
+use super::logins::Delay;
 use super::protocols::Protocols;
-use super::users::{Penalty, UserId};
+use super::users::UserId;
 use crate::net::Millis;
 use crate::wire::Reader;
 use crate::wire::encoded::Encoded;
@@ -64,6 +65,8 @@ pub enum Progress {
     Reply([u8; 2], Stage),
     /// Send these two bytes and go on with the request, as that user or as nobody.
     Granted([u8; 2], Option<UserId>),
+    /// The login waits for its verdict, as [`Verdict::Wait`] says, and its bytes with it.
+    Wait(Option<Delay>),
     /// The request is complete and one that is served.
     Done(Request),
     /// The client gets no further.
@@ -79,32 +82,33 @@ pub enum Refuse {
     Method,
     /// Not RFC 1929: `01 01`.
     LoginVersion,
-    /// A wrong name or password: `01 01`, after that penalty.
-    Login(Penalty),
+    /// A wrong name or password, or one that was not judged: `01 01`.
+    Login,
     /// A full reply with that code.
     Reply(ReplyCode),
     /// HTTP: a status of its own.
     Status(Status),
 }
 
-/// Looks at `bytes`, the next ones of `client`. Returns how many of them were used up, and what
+/// Looks at `bytes`, the next ones of `asker`. Returns how many of them were used up, and what
 /// follows.
 pub fn feed(
     stage: Stage,
     bytes: &[u8],
-    client: IpAddr,
+    asker: Asker,
     auth: &mut Auth,
     now: Millis,
 ) -> (usize, Progress) {
     let mut reader = Reader::new(bytes);
     let progress = match stage {
-        Stage::Greeting => greeting(&mut reader, client, auth, now),
-        Stage::Login => login(&mut reader, client, auth, now),
+        Stage::Greeting => greeting(&mut reader, asker.ip(), auth, now),
+        Stage::Login => login(&mut reader, asker, auth, now),
         Stage::Request => request(&mut reader, auth.protocols),
-        Stage::Socks4 => socks4(&mut reader, client, auth, now),
+        Stage::Socks4 => socks4(&mut reader, asker.ip(), auth, now),
     };
     match progress {
         None => (0, Progress::More),
+        Some(wait @ Progress::Wait(_)) => (0, wait),
         Some(progress) => (reader.consumed(), progress),
     }
 }
@@ -135,18 +139,14 @@ fn greeting(
 
 const LOGIN_NEXT: Progress = Progress::Reply([VERSION, USER_PASSWORD], Stage::Login);
 
-fn login(
-    reader: &mut Reader<'_>,
-    client: IpAddr,
-    auth: &mut Auth,
-    now: Millis,
-) -> Option<Progress> {
+fn login(reader: &mut Reader<'_>, asker: Asker, auth: &mut Auth, now: Millis) -> Option<Progress> {
     let Ok(login) = Login::read(reader)? else {
         return Some(Progress::Refuse(Refuse::LoginVersion));
     };
-    Some(match auth.login(client, login, now) {
-        Ok(user) => Progress::Granted(Login::reply(true), user),
-        Err(penalty) => Progress::Refuse(Refuse::Login(penalty)),
+    Some(match auth.login(asker, login, now) {
+        Verdict::Granted(user) => Progress::Granted(Login::reply(true), user),
+        Verdict::Refused => Progress::Refuse(Refuse::Login),
+        Verdict::Wait(delay) => Progress::Wait(delay),
     })
 }
 
@@ -198,7 +198,7 @@ pub fn refusal(refuse: Refuse) -> Encoded {
     match refuse {
         Refuse::Protocol | Refuse::Status(_) => Encoded::new([]),
         Refuse::Method => Encoded::new([VERSION, NO_ACCEPTABLE]),
-        Refuse::LoginVersion | Refuse::Login(_) => Encoded::new(Login::reply(false)),
+        Refuse::LoginVersion | Refuse::Login => Encoded::new(Login::reply(false)),
         // Failures carry the full ten bytes, zeros for an address.
         Refuse::Reply(code) => reply(code, (Ipv4Addr::UNSPECIFIED, 0).into()),
     }
@@ -208,6 +208,7 @@ pub fn refusal(refuse: Refuse) -> Encoded {
 mod tests {
     use super::*;
     use crate::state::access::{Access, Policy};
+    use crate::state::slots::Key;
     use crate::state::users::Users;
 
     fn auth(credentials: bool, trust: &str) -> Auth {
@@ -236,7 +237,8 @@ mod tests {
 
     /// Feeds everything at once or byte by byte; what is sent, and how it ended.
     fn converse(auth: &mut Auth, input: &[u8], bytewise: bool) -> (Vec<u8>, Progress, usize) {
-        let client = "10.0.0.1".parse().unwrap();
+        let (session, addr) = (Key::new(0, 0), "10.0.0.1:1".parse().unwrap());
+        let asker = Asker { session, addr };
         let is_socks4 = Dialect::of(input, auth.protocols) == Some(Dialect::Socks4);
         let mut stage = if is_socks4 {
             Stage::Socks4
@@ -247,7 +249,7 @@ mod tests {
         let mut end = if bytewise { 0 } else { input.len() };
         loop {
             let bytes = &input[start..end];
-            let (used, progress) = feed(stage, bytes, client, auth, 0);
+            let (used, progress) = feed(stage, bytes, asker, auth, 0);
             start += used;
             match progress {
                 Progress::More if end < input.len() => end += 1,

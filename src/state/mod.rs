@@ -10,6 +10,7 @@ pub mod contacts;
 pub mod fairness;
 pub mod flow;
 pub mod handshake;
+pub mod logins;
 pub mod memory;
 pub mod names;
 pub mod places;

@@ -306,7 +306,7 @@ impl fmt::Display for Destination {
     }
 }
 
-/// A client for the purpose of limits and penalties: an IPv4 address or an IPv6 /64, the
+/// A client for the purpose of limits and logins: an IPv4 address or an IPv6 /64, the
 /// smallest network that an IPv6 site has (RFC 4291 §2.5.4).
 ///
 /// The 32 bits of the one and the 64 of the other share the numbers: an IPv4 address has the

@@ -1,5 +1,5 @@
-//! The users with their names and passwords, the penalties for wrong ones, and the addresses that
-//! need none because they have logged in before (`--auth-once`).
+//! The users with their names and passwords, and the addresses that need none because they have
+//! logged in before (`--auth-once`).
 //!
 //! Tables and lookups only: the handshake decides which method a client is offered, and the
 //! configuration knows the file that the users come from. No error and no `Debug` line shows a
@@ -10,7 +10,6 @@ use std::net::IpAddr;
 
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use super::prefix::ClientKey;
 use crate::net::Millis;
 
 /// The most users. A check compares each of them, and should take no more than about a
@@ -209,38 +208,6 @@ fn decoded(text: &[u8]) -> Result<Vec<u8>, &'static str> {
 
 const BAD_ESCAPE: &str = "two hexadecimal digits expected behind % (a % is written %25)";
 
-/// The number of steps of the penalty for wrong passwords; the last one is for all further ones.
-pub const PENALTY_STEPS: usize = 4;
-
-/// The penalty for a wrong password: how long the refusal is held back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Penalty {
-    step: u8,
-}
-
-impl Penalty {
-    /// For the first wrong password.
-    const FIRST: Self = Self { step: 0 };
-
-    /// The index of its duration in [`PENALTIES_MS`].
-    pub fn step(self) -> u8 {
-        self.step
-    }
-
-    /// The penalty for one more wrong password.
-    fn next(self) -> Self {
-        let is_last = usize::from(self.step) + 1 == PENALTY_STEPS;
-        Self {
-            step: if is_last { self.step } else { self.step + 1 },
-        }
-    }
-}
-
-/// The duration of each step in milliseconds. The sum of the first three
-/// is nothing to somebody mistyping, the last bounds a guesser to 10,800 a day and connection;
-/// and it still fits the 10 s of the handshake.
-pub const PENALTIES_MS: [u32; PENALTY_STEPS] = [1_000, 2_000, 4_000, 8_000];
-
 /// A table of what was seen lately: at most [`RECENT_MAX`] keys, each with a value. In a full
 /// table a new key takes the place of the one that was not seen for the longest time.
 #[derive(Debug)]
@@ -256,8 +223,7 @@ struct Seen<K, V> {
     at: Millis,
 }
 
-/// The number of keys of a table: a /24 of clients. More wrong passwords at once are an attack
-/// from everywhere, against which counting per client does nothing.
+/// The number of keys of a table: a /24 of clients.
 const RECENT_MAX: usize = 256;
 
 impl<K, V> Default for Recent<K, V> {
@@ -291,28 +257,6 @@ impl<K: Copy + PartialEq, V: Copy> Recent<K, V> {
 
     fn forget(&mut self, key: K) {
         self.seen.retain(|seen| seen.key != key);
-    }
-}
-
-/// The latest penalty of each client that was wrong lately.
-#[derive(Debug, Default)]
-pub struct Failures(Recent<ClientKey, Penalty>);
-
-/// After ten minutes without a wrong password a client gets the first penalty again.
-const FAILURE_QUIET_MS: Millis = 600_000;
-
-impl Failures {
-    /// Counts a wrong password of `client_key` at `now`. Returns the penalty for it.
-    pub fn record(&mut self, client_key: ClientKey, now: Millis) -> Penalty {
-        let last = self.0.value(client_key, now, FAILURE_QUIET_MS);
-        let penalty = last.map_or(Penalty::FIRST, Penalty::next);
-        self.0.set(client_key, penalty, now);
-        penalty
-    }
-
-    /// Forgets the penalty of `client_key`, after a right password.
-    pub fn forgive(&mut self, client_key: ClientKey) {
-        self.0.forget(client_key);
     }
 }
 
@@ -371,10 +315,6 @@ mod tests {
             users.add(name, password).unwrap();
         }
         users
-    }
-
-    fn client_key(n: u32) -> ClientKey {
-        ClientKey::from(IpAddr::from(n.to_be_bytes()))
     }
 
     fn addr(n: u32) -> IpAddr {
@@ -488,44 +428,6 @@ mod tests {
     fn debug_lines_show_no_secret() {
         let text = format!("{:?}", users(&[(b"ann", b"secret")]));
         assert_eq!(text, "Users(1)");
-    }
-
-    #[test]
-    fn penalties_grow_and_are_forgotten() {
-        let mut failures = Failures::default();
-        let mut record = |n, now| failures.record(client_key(n), now).step();
-        let steps: Vec<u8> = (0..6).map(|now| record(1, now)).collect();
-        assert_eq!(steps, [0, 1, 2, 3, 3, 3]);
-        assert_eq!(failures.record(client_key(2), 6).step(), 0);
-        failures.forgive(client_key(1));
-        assert_eq!(failures.record(client_key(1), 7).step(), 0);
-        assert_eq!(
-            failures
-                .record(client_key(1), 7 + FAILURE_QUIET_MS - 1)
-                .step(),
-            1
-        );
-        assert_eq!(
-            failures
-                .record(client_key(1), 6 + 2 * FAILURE_QUIET_MS)
-                .step(),
-            0
-        );
-    }
-
-    #[test]
-    fn a_full_table_of_failures_loses_the_oldest() {
-        let mut failures = Failures::default();
-        for n in 0..256 {
-            failures.record(client_key(n), u64::from(n) + 1);
-        }
-        assert_eq!(failures.record(client_key(0), 500).step(), 1);
-        assert_eq!(failures.record(client_key(999), 501).step(), 0);
-        assert_eq!(failures.0.seen.len(), RECENT_MAX);
-        assert_eq!(failures.record(client_key(2), 502).step(), 1);
-        assert_eq!(failures.record(client_key(0), 503).step(), 2);
-        // Client 1 was the oldest: it starts again.
-        assert_eq!(failures.record(client_key(1), 504).step(), 0);
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub(super) fn bounds(option: Number) -> (u32, u32) {
         | Number::BindTimeout => (1, SECONDS_MAX),
         Number::PeerTimeout => (1, PEER_SECONDS_MAX),
         // A session's number has 16 bits; buffers come from the same range.
-        Number::MaxSessions | Number::MaxPerClient => (1, 65_535),
+        Number::MaxSessions | Number::MaxPerClient | Number::Ban => (1, 65_535),
         Number::Buffers => (4, 65_535),
         Number::BufferSize => (256, 65_536),
     }
@@ -86,6 +86,7 @@ pub(super) fn number(config: &mut Asked, option: Number, number: u32) {
     let ms = number * 1000;
     match option {
         Number::Port => config.port = u16::try_from(number).expect("a port ends at 65,535"),
+        Number::Ban => config.policy.ban = Some(number),
         Number::HandshakeTimeout => timeouts.handshake_ms = ms,
         Number::ConnectTimeout => timeouts.connect_ms = ms,
         Number::IdleTimeout => timeouts.idle_ms = ms,

@@ -133,6 +133,7 @@ fn contradictions(config: &Asked, matches: &Matches) -> Result<(), ConfigError> 
         (!given("user"), "password", "needs --user"),
         (without_users, "trust", "needs --user or --users"),
         (without_users, "auth-once", "needs --user or --users"),
+        (without_users, "ban", "needs --user or --users"),
         (given("ipv6"), "ipv4", "contradicts --ipv6"),
         (given("ipv4"), "prefer", "contradicts --ipv4"),
         (given("ipv6"), "prefer", "contradicts --ipv6"),

@@ -55,6 +55,7 @@ pub(super) enum Flag {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Number {
     Port,
+    Ban,
     HandshakeTimeout,
     ConnectTimeout,
     IdleTimeout,
@@ -94,7 +95,7 @@ pub(super) enum List {
 
 /// The options in the order of the help text. They are honoured in this order, so the port comes
 /// before the listeners.
-pub(super) const OPTIONS: [Entry; 41] = [
+pub(super) const OPTIONS: [Entry; 42] = [
     number(Some('p'), "port", Number::Port),
     list(Some('i'), "listen", List::Listen),
     flag(None, "retry-listen", Flag::RetryListen),
@@ -109,6 +110,7 @@ pub(super) const OPTIONS: [Entry; 41] = [
     list(Some('w'), "trust", List::Trust),
     flag(Some('1'), "auth-once", Flag::AuthOnce),
     list(None, "clients", List::Clients),
+    number(None, "ban", Number::Ban),
     list(None, "permit", List::Permit),
     list(None, "block", List::Block),
     list(Some('b'), "bind", List::Bind),

@@ -3,12 +3,11 @@
 //! However a conversation is cut, the same is sent, the same request comes out, and the same bytes
 //! are left for the tunnel. No message waits for more bytes than the longest one has.
 
-use std::net::IpAddr;
-
 use anklet::state::access::{Access, Policy};
-use anklet::state::auth::Auth;
+use anklet::state::auth::{Asker, Auth};
 use anklet::state::handshake::{Dialect, Progress, Stage, feed, refusal};
 use anklet::state::protocols::Protocols;
+use anklet::state::slots::Key;
 use anklet::state::users::Users;
 use anklet::wire::socks::{Command, Request};
 
@@ -51,7 +50,10 @@ struct Outcome {
 /// Feeds what has come so far, again and again, as the session does.
 fn converse(choice: u8, input: &[u8], ends: impl Iterator<Item = usize>) -> Outcome {
     let mut auth = auth(choice);
-    let client = IpAddr::from([192, 168, 1, 10]);
+    let asker = Asker {
+        session: Key::new(0, 0),
+        addr: ([192, 168, 1, 10], 50_000).into(),
+    };
     let is_socks4 = Dialect::of(input, auth.protocols) == Some(Dialect::Socks4);
     let mut stage = if is_socks4 {
         Stage::Socks4
@@ -67,7 +69,7 @@ fn converse(choice: u8, input: &[u8], ends: impl Iterator<Item = usize>) -> Outc
     for end in ends {
         while !outcome.is_over {
             let bytes = &input[outcome.used..end];
-            let (used, progress) = feed(stage, bytes, client, &mut auth, 0);
+            let (used, progress) = feed(stage, bytes, asker, &mut auth, 0);
             assert!(used <= bytes.len());
             outcome.used += used;
             match progress {
@@ -83,6 +85,7 @@ fn converse(choice: u8, input: &[u8], ends: impl Iterator<Item = usize>) -> Outc
                     outcome.sent.extend(reply);
                     stage = Stage::Request;
                 }
+                Progress::Wait(_) => unreachable!("nobody has been wrong before"),
                 Progress::Done(request) => {
                     outcome.request = Some(request);
                     outcome.is_over = true;

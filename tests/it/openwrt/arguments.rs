@@ -22,8 +22,9 @@ const FLAGS: [(&str, &str); 10] = [
 ];
 
 /// Options with one value, their arguments, and a value that the program takes.
-const VALUES: [(&str, &str, &str); 15] = [
+const VALUES: [(&str, &str, &str); 16] = [
     ("port", "--port", "1081"),
+    ("ban", "--ban", "20"),
     ("mark", "--mark", "0x10"),
     ("prefer", "--prefer", "4"),
     ("relay_ports", "--relay-ports", "40000-40999"),
