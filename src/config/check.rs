@@ -36,6 +36,9 @@ const LOOKUPS_BYTES: u64 = LOOKUPS_MAX as u64 * 336 + ALL_HELD_BYTES_MAX as u64;
 /// Memory of the one batch of datagrams: 16 places of 64 KiB, while there are associations.
 const BATCH_BYTES: u64 = 16 * (64 << 10);
 
+/// Memory of a name that name servers are asked for: the query, and two answers over TCP.
+const QUERY_BYTES: u64 = 2 * 4_300 + 1_400;
+
 /// Memory of an HTTP head that is being read, 8 KiB, or that is too long to wait for its target
 /// without a place.
 const HEAD_BYTES: u64 = 9 << 10;
@@ -185,6 +188,7 @@ impl Report {
             "handshakes, lookups and connects at once",
             &limits.openings_max,
         );
+        self.row("names asked for at once", &limits.queries_max);
         if protocols.udp {
             self.row("associations", &limits.associations_max);
         }
@@ -253,6 +257,7 @@ fn families(families: Families) -> &'static str {
 fn memory_kib(protocols: Protocols, strict: bool, limits: &Limits) -> u64 {
     let mut bytes = limits.sessions_max as u64 * SESSION_OWN_BYTES
         + limits.openings_max as u64 * OPENING_BYTES
+        + limits.queries_max as u64 * QUERY_BYTES
         + (limits.buffers_max + SCRATCH_BUFFERS) as u64 * limits.buffer_bytes as u64;
     if protocols.udp {
         let contacts = if strict { CONTACTS_BYTES } else { 0 };
@@ -421,12 +426,13 @@ mod tests {
              max-per-client: no limit\n\
              tunnels and associations: 1008\n\
              handshakes, lookups and connects at once: 1024\n\
+             names asked for at once: 128\n\
              associations: 256\n\
              BINDs: 128\n\
              HTTP heads at once: 32\n\
              buffers: 128\n\
              buffer-size: 8192\n\
-             memory at most: 9188 KiB, and 54614 KiB in the kernel\n\
+             memory at most: 10438 KiB, and 54614 KiB in the kernel\n\
              warning: found before\n"
         );
     }
@@ -506,8 +512,8 @@ mod tests {
             "protocols: SOCKS5\ncommands: CONNECT, BIND\n",
             "relay-ports: 5000-5099\npublic: 192.0.2.1\npublic: ::1\nhandshake-timeout: ",
             "half-close-timeout: 60 s\nbind-timeout: 120 s\npeer-timeout: 7 s\n",
-            "at once: 1024\nBINDs: 128\nbuffers: ",
-            "memory at most: 3546 KiB, ",
+            "at once: 1024\nnames asked for at once: 128\nBINDs: 128\nbuffers: ",
+            "memory at most: 4796 KiB, ",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

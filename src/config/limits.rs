@@ -16,8 +16,14 @@ const SESSIONS_MAX: u64 = 65_535;
 const DESCRIPTORS_FIXED: u64 =
     3 + 1 + 1 + 1 + 2 + super::options::LISTENERS_MAX as u64 + 1 + ASSOCIATION_DESCRIPTORS;
 
-/// Sockets to name servers: 64 names under way, A and AAAA each.
-const DNS_SOCKETS_MAX: u64 = 64 * 2;
+/// Sockets to name servers, two for each name: A and AAAA. A quarter of what few descriptors
+/// leave, and an eighth of what many do.
+const DNS_SOCKETS_MAX: u64 = 128 * 2;
+const DNS_SOCKETS_OF_FEW_MAX: u64 = 64 * 2;
+
+/// Memory of the machine to one name being looked up, which takes 2 KiB, the kernel's sockets
+/// included, and 8 KiB more while a server answers over TCP: one in 50.
+const MEMORY_PER_QUERY_BYTES: u64 = 512 << 10;
 
 /// Further connection attempts beside a session's first (RFC 8305), all sessions together.
 pub const SPARE_ATTEMPTS_MAX: usize = 64;
@@ -41,7 +47,7 @@ const ASSOCIATIONS_MAX: u64 = 1_024;
 
 /// Associations whose descriptors lower the number of sessions. More of them take what sessions
 /// leave: 20,000 descriptors carry 9,000 tunnels and these.
-const ASSOCIATIONS_RESERVED: u64 = 512;
+const ASSOCIATIONS_RESERVED: u64 = 480;
 
 /// BINDs at most that wait for a peer. They are rare, and each leaves a port open to outside; but
 /// one client may want a hundred.
@@ -130,6 +136,7 @@ pub fn settle(
         binds_max: BINDS_MAX.min(sessions_max),
         heads_max: HEADS_MAX.min(sessions_max),
         kernel_bytes: kernel_bytes(sessions_max, associations_max, memory_bytes),
+        queries_max: queries(descriptors, memory_bytes),
     };
     let warning = match asked.sessions_max {
         Some(asked) if asked > to_usize(afforded) => Some(format!(
@@ -155,9 +162,21 @@ fn kernel_bytes(sessions_max: usize, associations_max: usize, memory_bytes: u64)
 /// The descriptors that a limit leaves to sessions and their associations.
 fn carriers(descriptors: u64) -> u64 {
     let left = descriptors.saturating_sub(DESCRIPTORS_FIXED);
-    let dns_sockets = (left / 4).min(DNS_SOCKETS_MAX);
+    let dns_sockets = dns_sockets(left);
     let spare_attempts = (left / 8).min(SPARE_ATTEMPTS_MAX as u64);
     left - dns_sockets - spare_attempts
+}
+
+/// How many of the descriptors are for sockets to name servers.
+fn dns_sockets(left: u64) -> u64 {
+    let of_few = (left / 4).min(DNS_SOCKETS_OF_FEW_MAX);
+    of_few.max((left / 8).min(DNS_SOCKETS_MAX))
+}
+
+/// The number of names that are looked up at once.
+fn queries(descriptors: u64, memory_bytes: u64) -> usize {
+    let carried = dns_sockets(descriptors.saturating_sub(DESCRIPTORS_FIXED)) / 2;
+    to_usize(carried.min(memory_bytes / MEMORY_PER_QUERY_BYTES).max(1))
 }
 
 /// How many sessions those descriptors carry beside the associations that they are to have, at
@@ -235,7 +254,7 @@ mod tests {
         assert_eq!((limits.buffers_max, limits.buffer_bytes), (128, 8192));
         assert_eq!(limits.associations_max, 256);
         assert_eq!(limits.binds_max, 128);
-        assert_eq!(limits.heads_max, 32);
+        assert_eq!((limits.heads_max, limits.queries_max), (32, 128));
         assert_eq!(warning, None);
     }
 
@@ -244,15 +263,32 @@ mod tests {
         // 64: 20 fixed, 11 to name servers, 5 to attempts.
         assert_eq!(carriers(64), 28);
         assert_eq!(carriers(1024), 1024 - 20 - 128 - 64);
+        assert_eq!(carriers(4096), 4096 - 20 - 256 - 64);
         assert_eq!(carriers(20), 0);
         assert_eq!(carriers(0), 0);
         // 28: 6 to 2 associations, the rest to sessions.
         assert_eq!(carried_by_default(28), 11);
         assert_eq!(carried_by_default(812), (812 - 73 * 3) / 2);
-        assert_eq!(carried_by_default(carriers(20_000)), 9_126);
+        assert_eq!(carried_by_default(carriers(20_000)), 9_110);
         assert_eq!(carried_by_default(2), 1);
         assert_eq!(carried_by_default(1), 0);
         assert_eq!(carried_by_default(carriers(u64::MAX)), 65_535);
+    }
+
+    #[test]
+    fn names_at_once_follow_the_descriptors_and_the_memory() {
+        for (descriptors, memory_mib, names) in [
+            (64, 64, 5),
+            (1024, 64, 64),
+            (4096, 32, 64),
+            (4096, 64, 128),
+            (1500, 64, 92),
+            (20_000, 256, 128),
+            (1_000_000, 4096, 128),
+        ] {
+            let limits = settled(NOTHING_ASKED, descriptors, memory_mib);
+            assert_eq!(limits.queries_max, names, "{descriptors}, {memory_mib} MiB");
+        }
     }
 
     #[test]
@@ -268,9 +304,9 @@ mod tests {
         assert_eq!(associations(400, 4096), 100);
         assert_eq!(associations(1600, 20_000), 400);
         assert_eq!(associations(8000, 60_000), 1024);
-        // 19,788 descriptors to share; 9,000 sessions leave 1,788 of them.
-        assert_eq!(associations(9_000, 20_000), 1 + 596);
-        assert_eq!(associations(9_894, 20_000), 1);
+        // 19,660 descriptors to share; 9,000 sessions leave 1,660 of them.
+        assert_eq!(associations(9_000, 20_000), 1 + 553);
+        assert_eq!(associations(9_830, 20_000), 1);
     }
 
     #[test]
@@ -357,6 +393,7 @@ mod tests {
                 associations_max: 25,
                 binds_max: 100,
                 heads_max: 32,
+                queries_max: 64,
                 sessions_max: 100,
                 per_client_max: Some(3),
                 buffers_max: 9,
@@ -424,6 +461,7 @@ mod tests {
             prop_assert!((1..=1_024).contains(&limits.associations_max));
             prop_assert!((1..=limits.sessions_max).contains(&limits.established_max));
             prop_assert!(limits.heads_max >= 1);
+            prop_assert!((1..=128).contains(&limits.queries_max));
             // The fixed share has one association.
             let beside = limits.sessions_max as u64 * 2 + (limits.associations_max as u64 - 1) * 3;
             prop_assert!(beside <= carriers(descriptors));

@@ -158,6 +158,8 @@ pub struct Limits {
     pub heads_max: usize,
     /// What the kernel may take for all of it, before tunnels that stand still end.
     pub kernel_bytes: u64,
+    /// Names that name servers are asked for at once, 128 at most.
+    pub queries_max: usize,
 }
 
 impl fmt::Debug for Sources {

@@ -5,9 +5,12 @@
 //! 0 while some is left. What one name needs is decided in `query`, without a socket or a clock;
 //! `exchange` is the socket of one attempt at a server.
 //!
-//! Up to 64 names are looked up at once, the others wait in line. A client has 16 of them at
-//! most, so that dead names never delay another client's. Who asks for a name in flight joins it.
+//! So many names are looked up at once, the others wait in line, those of the client first that
+//! has fewest under way. In a full table the name that has been asked for longest makes room for
+//! the first in line, of the client that has most (`state::fairness`): dead names delay nobody.
+//! Who asks for a name in flight joins it.
 
+mod admission;
 mod answer;
 mod check;
 mod exchange;
@@ -20,8 +23,7 @@ use std::rc::Rc;
 
 pub use self::answer::{Answer, Servers};
 use self::exchange::{ANSWER_BYTES, Exchange, is_of_server};
-pub use self::limits::{QUERIES_MAX, QUERIES_PER_CLIENT_MAX};
-use self::limits::{RECEIVES_MAX, SENDS_MAX, SOCKETS_MAX};
+use self::limits::{PATIENCE_MS, RECEIVES_MAX, SENDS_MAX};
 use self::query::{Query, Received};
 pub use self::waiters::Asker;
 use self::waiters::{Status, Waiters};
@@ -50,11 +52,18 @@ pub struct Resolver<N: Net> {
     settings: Rc<DnsSettings>,
     /// How long a client waits for a name and a connection to it.
     patience_ms: u32,
-    /// A query is allocated while it is in flight.
-    queries: [Option<Box<Query<Exchange<N>>>>; QUERIES_MAX],
+    /// A query is allocated while it is in flight. No longer than up to the last of them.
+    queries: Vec<Option<Box<Query<Exchange<N>>>>>,
+    queries_max: usize,
     /// Those who have asked and not been answered.
     waiters: Waiters,
     waiters_max: usize,
+    /// More of those in line may get a place at once.
+    admits_more: bool,
+    /// When [`Self::run`] has run last.
+    ran_at: Millis,
+    /// When a server has answered last.
+    answered_at: Millis,
     /// Index of the socket with which the search for the next query to send begins, so that
     /// each has its turn.
     next_send: usize,
@@ -68,15 +77,24 @@ pub struct Resolver<N: Net> {
 }
 
 impl<N: Net> Resolver<N> {
-    /// A resolver for at most `waiters_max` askers at once, who wait `patience_ms` for a name
-    /// and a connection to it. Holds no memory and no socket yet.
-    pub fn new(settings: DnsSettings, waiters_max: usize, patience_ms: u32) -> Self {
+    /// A resolver for at most `queries_max` names and `waiters_max` askers at once, who wait
+    /// `patience_ms` for a name and a connection to it. Holds no memory and no socket yet.
+    pub fn new(
+        settings: DnsSettings,
+        queries_max: usize,
+        waiters_max: usize,
+        patience_ms: u32,
+    ) -> Self {
         Self {
             settings: Rc::new(settings.within(patience_ms)),
             patience_ms,
-            queries: [const { None }; QUERIES_MAX],
+            queries: Vec::new(),
+            queries_max,
             waiters: Waiters::default(),
             waiters_max,
+            admits_more: false,
+            ran_at: 0,
+            answered_at: 0,
             next_send: 0,
             generation: 0,
             first_server: 0,
@@ -96,7 +114,8 @@ impl<N: Net> Resolver<N> {
     /// earliest. Returns `false` if too many wait already.
     #[must_use]
     pub fn start(&mut self, asker: impl Into<Asker>, client: ClientKey, name: &[u8]) -> bool {
-        if self.waiters.len() >= self.waiters_max {
+        let is_full = self.waiters.waiting().count() >= self.waiters_max;
+        if is_full && !self.dismiss(client) {
             return false;
         }
         let status = if let Some(answer) = local::lookup(&self.settings, name) {
@@ -106,8 +125,10 @@ impl<N: Net> Resolver<N> {
         } else {
             Status::Queued(name.into())
         };
-        self.waiters.push(asker.into(), client, status);
-        self.admit();
+        let at = self.waiters.push(asker.into(), client, status);
+        if self.waiters.is_alone_in_line(at) && self.has_place() {
+            self.begin(at);
+        }
         true
     }
 
@@ -115,9 +136,8 @@ impl<N: Net> Resolver<N> {
     /// waits for it.
     pub fn cancel(&mut self, asker: impl Into<Asker>) {
         if let Some(query) = self.waiters.remove(asker.into()) {
-            self.queries[query] = None;
+            self.drop_query(query);
         }
-        self.admit();
     }
 
     /// Marks the socket that an event is about. Events of sockets closed since are dropped.
@@ -140,6 +160,8 @@ impl<N: Net> Resolver<N> {
             self.receive(now);
         }
         self.expire(until);
+        self.ran_at = until;
+        self.admit(until);
         for _ in 0..SENDS_MAX {
             let Some(index) = self.next_queued() else {
                 break;
@@ -156,7 +178,8 @@ impl<N: Net> Resolver<N> {
     /// Returns when [`Self::run`] or [`Self::poll_answer`] is due, in the unit of [`Net::now`]; 0
     /// means that something is left to do at once.
     pub fn poll_timeout(&self) -> Millis {
-        if self.waiters.has_answers() {
+        let has_line = self.waiters.in_line() > 0;
+        if self.waiters.has_answers() || has_line && (self.admits_more || self.has_place()) {
             return 0;
         }
         let mut next = NEVER;
@@ -166,6 +189,10 @@ impl<N: Net> Resolver<N> {
                 return 0;
             }
             next = next.min(query.due());
+            let tired = query.since().saturating_add(PATIENCE_MS);
+            if has_line && tired > self.ran_at {
+                next = next.min(tired);
+            }
         }
         next
     }
@@ -183,7 +210,7 @@ impl<N: Net> Resolver<N> {
     /// Reads from every socket that is marked.
     fn receive(&mut self, now: Millis) {
         let mut buf = [0; ANSWER_BYTES];
-        for index in 0..SOCKETS_MAX {
+        for index in 0..self.sockets() {
             for _ in 0..RECEIVES_MAX {
                 let exchange = self.exchange(index);
                 // Gone with the answer, or drained.
@@ -201,7 +228,7 @@ impl<N: Net> Resolver<N> {
 
     /// Takes a message that came on a socket.
     fn handle_message(&mut self, index: usize, message: &[u8], now: Millis) {
-        let Some(query) = &mut self.queries[index / 2] else {
+        let Some(Some(query)) = self.queries.get_mut(index / 2) else {
             return;
         };
         match query.handle_message(index % 2, message, now) {
@@ -211,6 +238,7 @@ impl<N: Net> Resolver<N> {
             }
             Received::Failure => {}
             Received::Answer => {
+                self.answered_at = now;
                 // So that a dead server in front costs its time once.
                 if Rc::ptr_eq(&query.settings, &self.settings) && !self.settings.rotate {
                     self.first_server = query.first_server;
@@ -223,7 +251,7 @@ impl<N: Net> Resolver<N> {
 
     /// An attempt has failed in the network: refused, unreachable, closed by the server.
     fn handle_failure(&mut self, index: usize, now: Millis) {
-        if let Some(query) = &mut self.queries[index / 2] {
+        if let Some(Some(query)) = self.queries.get_mut(index / 2) {
             query.fail(index % 2);
         }
         self.conclude(index / 2, now);
@@ -232,8 +260,8 @@ impl<N: Net> Resolver<N> {
     /// Does what is due: lost attempts go to the next server, and addresses that are enough
     /// become an answer.
     fn expire(&mut self, now: Millis) {
-        for number in 0..QUERIES_MAX {
-            if let Some(query) = &mut self.queries[number]
+        for number in 0..self.queries.len() {
+            if let Some(Some(query)) = self.queries.get_mut(number)
                 && query.due() <= now
             {
                 self.counters.timed_out += query.expire(now);
@@ -244,9 +272,10 @@ impl<N: Net> Resolver<N> {
 
     /// Returns the index of a socket over which a query is to be sent.
     fn next_queued(&mut self) -> Option<usize> {
-        for _ in 0..SOCKETS_MAX {
-            let index = self.next_send;
-            self.next_send = (index + 1) % SOCKETS_MAX;
+        let sockets = self.sockets();
+        for _ in 0..sockets {
+            let index = self.next_send % sockets;
+            self.next_send = index + 1;
             let query = self.queries[index / 2].as_ref();
             if query.is_some_and(|query| query.is_queued(index % 2)) {
                 return Some(index);
@@ -257,12 +286,12 @@ impl<N: Net> Resolver<N> {
 
     /// Sends a query over a fresh socket.
     fn send(&mut self, net: &mut N, index: usize, now: Millis) {
-        let Some(query) = &mut self.queries[index / 2] else {
+        let Some(Some(query)) = self.queries.get_mut(index / 2) else {
             return;
         };
         self.counters.sent += 1;
         self.generation = self.generation.wrapping_add(1);
-        let place = u16::try_from(index).expect("there are 128 sockets");
+        let place = u16::try_from(index).expect("there are 256 sockets");
         let token = Token::new(Key::new(place, self.generation), Role::Dns);
         let exchange = match open(net, query, index % 2, token) {
             Ok(exchange) => Some(exchange),
@@ -274,37 +303,52 @@ impl<N: Net> Resolver<N> {
         query.set_asked(index % 2, exchange, now);
     }
 
-    /// Gives free places to the first names in line whose clients are below their share.
-    fn admit(&mut self) {
-        // Bounded: every round takes a name out of the line.
-        while let Some(number) = self.queries.iter().position(Option::is_none) {
-            let queries_of = |client| self.queries_of(client);
-            let Some((client, name)) = self.waiters.first_queued(&queries_of) else {
-                return;
-            };
-            self.first_server += usize::from(self.settings.rotate);
-            if self.first_server >= self.settings.servers.len() {
-                self.first_server = 0;
-            }
-            let settings = Rc::clone(&self.settings);
-            let mut query = Query::new(client, name.into(), settings, self.first_server);
-            self.waiters.join(number, &query.name);
-            match query.next_candidate() {
-                Some(answer) => self.waiters.answer(number, &Rc::new(answer)),
-                None => self.queries[number] = Some(query),
-            }
+    /// Begins with the name in line of that waiter. A place is free.
+    fn begin(&mut self, at: usize) {
+        let Some((client, name)) = self.waiters.name(at) else {
+            return;
+        };
+        self.first_server += usize::from(self.settings.rotate);
+        if self.first_server >= self.settings.servers.len() {
+            self.first_server = 0;
+        }
+        let settings = Rc::clone(&self.settings);
+        let mut query = Query::new(client, name.into(), settings, self.first_server);
+        let free = self.queries.iter().position(Option::is_none);
+        let number = free.unwrap_or(self.queries.len());
+        self.waiters.join(number, &query.name);
+        match query.next_candidate() {
+            Some(answer) => self.waiters.answer(number, &Rc::new(answer)),
+            None if number < self.queries.len() => self.queries[number] = Some(query),
+            None => self.queries.push(Some(query)),
         }
     }
 
-    /// Gives the answer of a query to those who wait for it, if it is over, and its place to the
-    /// next name in line.
+    /// Returns `true` if a name can be looked up beside the others.
+    fn has_place(&self) -> bool {
+        self.queries.len() < self.queries_max || self.queries.iter().any(Option::is_none)
+    }
+
+    /// The number of indices that sockets have.
+    fn sockets(&self) -> usize {
+        2 * self.queries.len()
+    }
+
+    /// Ends a query.
+    fn drop_query(&mut self, number: usize) {
+        self.queries[number] = None;
+        while let Some(None) = self.queries.last() {
+            self.queries.pop();
+        }
+    }
+
+    /// Gives the answer of a query to those who wait for it, if it is over.
     fn conclude(&mut self, number: usize, now: Millis) {
-        if let Some(query) = &mut self.queries[number]
+        if let Some(Some(query)) = self.queries.get_mut(number)
             && let Some(answer) = query.conclude(now)
         {
             self.waiters.answer(number, &Rc::new(answer));
-            self.queries[number] = None;
-            self.admit();
+            self.drop_query(number);
         }
     }
 
@@ -315,13 +359,6 @@ impl<N: Net> Resolver<N> {
                 Rc::ptr_eq(&query.settings, &self.settings) && query.name.eq_ignore_ascii_case(name)
             })
         })
-    }
-
-    /// Returns how many of the queries are of that client.
-    fn queries_of(&self, client: ClientKey) -> usize {
-        self.in_flight()
-            .filter(|query| query.client == client)
-            .count()
     }
 
     /// The queries in flight.

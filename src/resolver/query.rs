@@ -96,6 +96,8 @@ pub(super) struct Query<E> {
     /// When the addresses found so far are enough, although one half is still open; `NEVER`
     /// before there are any.
     enough_at: Millis,
+    /// When the first question was sent; `NEVER` before that.
+    since: Millis,
     /// A candidate before this one ended in a failure.
     failed: bool,
     halves: [Half<E>; 2],
@@ -175,6 +177,7 @@ impl<E> Query<E> {
             candidate: Vec::new(),
             next_candidate: 0,
             enough_at: NEVER,
+            since: NEVER,
             failed: false,
             halves: [Half::new(Family::A), Half::new(Family::Aaaa)],
         })
@@ -228,6 +231,12 @@ impl<E> Query<E> {
     pub(super) fn set_asked(&mut self, half: usize, exchange: Option<E>, now: Millis) {
         let due = now + Millis::from(self.settings.timeout_ms);
         self.halves[half].progress = Progress::Asked { exchange, due };
+        self.since = self.since.min(now);
+    }
+
+    /// Returns when the first question was sent; `NEVER` before that.
+    pub(super) fn since(&self) -> Millis {
+        self.since
     }
 
     /// Returns the exchange on which the answer to this half will come.

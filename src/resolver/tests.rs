@@ -10,6 +10,7 @@ use crate::wire::dns::replies::{name_of, reply};
 use proptest::prelude::*;
 
 const WAITERS_MAX: usize = 500;
+const QUERIES_MAX: usize = 64;
 
 /// A resolver on a virtual clock. Servers are told apart by their ports, from 1 on.
 struct Bench {
@@ -89,7 +90,7 @@ fn push_answer(end: &End) {
 impl Bench {
     fn new(settings: DnsSettings) -> Self {
         Self {
-            resolver: Resolver::new(settings, WAITERS_MAX, u32::MAX),
+            resolver: Resolver::new(settings, QUERIES_MAX, WAITERS_MAX, u32::MAX),
             net: FakeNet::default(),
             seen: 0,
         }
@@ -131,7 +132,7 @@ impl Bench {
 
     /// Passes until all is sent; the sockets that are new since the last time.
     fn sent(&mut self) -> Vec<End> {
-        for _ in 0..=SOCKETS_MAX / SENDS_MAX {
+        for _ in 0..=2 * QUERIES_MAX / SENDS_MAX {
             self.run();
         }
         let new = self.net.ends[self.seen..].to_vec();
@@ -539,77 +540,187 @@ fn one_session_asks_for_several_names_and_cancels_one_by_one() {
     bench.expect_idle();
 }
 
+/// Sends `count` names of a client, that no answer comes to.
+fn dead(bench: &mut Bench, sessions: std::ops::Range<u16>, number: u8) -> Vec<End> {
+    for session in sessions {
+        assert!(bench.try_start(session, number, &format!("dead{session}.example")));
+    }
+    bench.sent()
+}
+
 #[test]
 fn cancel_reaches_the_line_and_answers_not_yet_taken() {
     let mut bench = Bench::new(only_v4(1));
-    for session in 0..20 {
-        bench.start(session, &format!("n{session}.example"));
-    }
-    assert_eq!(bench.sent().len(), QUERIES_PER_CLIENT_MAX);
-    bench.cancel(17);
-    bench.start(30, "localhost");
-    bench.cancel(30);
+    assert_eq!(dead(&mut bench, 0..68, 1).len(), QUERIES_MAX);
+    bench.cancel(65);
+    bench.start(130, "localhost");
+    bench.cancel(130);
     assert_eq!(bench.answers(), []);
-    // A query and a socket each, and 19 waiters.
-    assert_eq!(bench.resolver.live(), 2 * QUERIES_PER_CLIENT_MAX + 19);
+    // A query and a socket each, and those who wait.
+    assert_eq!(bench.resolver.live(), 2 * QUERIES_MAX + 67);
     bench.cancel(3);
-    assert_eq!(name(&bench.one()), "n16.example");
+    assert_eq!(name(&bench.one()), "dead64.example");
     bench.cancel(4);
-    assert_eq!(name(&bench.one()), "n18.example");
+    assert_eq!(name(&bench.one()), "dead66.example");
 }
 
 #[test]
 fn two_hundred_dead_names_of_one_client_do_not_delay_another() {
     let mut bench = Bench::new(settings(1));
-    for session in 0..200 {
-        bench.start(session, &format!("dead{session}.example"));
-    }
-    assert_eq!(bench.sent().len(), 2 * QUERIES_PER_CLIENT_MAX);
+    assert_eq!(dead(&mut bench, 0..200, 1).len(), 2 * QUERIES_MAX);
     assert!(bench.try_start(300, 2, "live.example"));
     let sent = bench.sent();
     assert_eq!(name(&sent[0]), "live.example");
     bench.reply(&sent[0], 0, &["192.0.2.1"]);
     bench.reply(&sent[1], 0, &[]);
     bench.expect(300, found(&["192.0.2.1"]));
-    // The dead names end as well, 16 every 10 seconds.
-    for _ in 0..26 {
-        bench.pass(5000);
-        assert!(bench.sent().len() <= 2 * QUERIES_PER_CLIENT_MAX);
+    assert_eq!(bench.sent().len(), 2, "its place is taken");
+    // The dead names end as well, a table full of them every two seconds.
+    for _ in 0..9 {
+        bench.pass(PATIENCE_MS);
+        assert!(bench.sent().len() <= 2 * QUERIES_MAX);
     }
     let answers = bench.answers();
     assert_eq!(answers.len(), 200);
-    assert!(
-        answers
-            .iter()
-            .all(|(_, answer)| *answer == Answer::TimedOut)
-    );
+    let timed_out = |(_, answer): &(Key, Answer)| *answer == Answer::TimedOut;
+    assert!(answers.iter().all(timed_out));
     bench.expect_idle();
+}
+
+#[test]
+fn sixty_dead_names_of_a_client_do_not_delay_its_own_others() {
+    let mut bench = Bench::new(only_v4(1));
+    dead(&mut bench, 0..60, 1);
+    bench.start(300, "live.example");
+    let end = bench.one();
+    bench.reply(&end, 0, &["192.0.2.1"]);
+    bench.expect(300, found(&["192.0.2.1"]));
+}
+
+#[test]
+fn in_a_table_full_of_dead_names_their_client_waits_two_seconds_for_its_others() {
+    let mut bench = Bench::new(only_v4(1));
+    dead(&mut bench, 0..64, 1);
+    bench.start(300, "live.example");
+    assert!(bench.sent().is_empty());
+    // The wait is known, and not spent in passes.
+    assert_eq!(bench.resolver.poll_timeout(), PATIENCE_MS);
+    bench.pass(PATIENCE_MS - 1);
+    assert!(bench.sent().is_empty());
+    bench.pass(1);
+    let end = bench.one();
+    assert_eq!(name(&end), "live.example");
+    bench.reply(&end, 0, &["192.0.2.1"]);
+    let [dead, live] = &bench.answers()[..] else {
+        panic!("one has given its place to the other");
+    };
+    let mut both = [dead, live];
+    both.sort_by_key(|(key, _)| key.index());
+    assert_eq!(both[0].1, Answer::TimedOut);
+    assert_eq!(*both[1], (key(300), found(&["192.0.2.1"])));
+}
+
+#[test]
+fn a_query_that_gives_its_place_early_is_begun_again_later() {
+    let mut bench = Bench::new(only_v4(1));
+    let sent = dead(&mut bench, 0..64, 1);
+    bench.pass(10);
+    assert!(bench.try_start(300, 2, "live.example"));
+    let live = bench.one();
+    assert_eq!(name(&live), "live.example");
+    // It is the first of those that waited longest.
+    assert!(sent[0].borrow().is_closed && bench.answers().is_empty());
+    bench.reply(&live, 3, &[]);
+    bench.expect(300, Answer::NoSuchName);
+    let again = bench.one();
+    assert_eq!(name(&again), name(&sent[0]));
+    bench.reply(&again, 0, &["192.0.2.1"]);
+    bench.expect(0, found(&["192.0.2.1"]));
+}
+
+#[test]
+fn clients_with_as_many_take_nothing_from_one_another() {
+    let mut bench = Bench::new(only_v4(1));
+    bench.resolver = Resolver::new(only_v4(1), 2, WAITERS_MAX, u32::MAX);
+    dead(&mut bench, 0..4, 1);
+    for number in 2..=4 {
+        let session = u16::from(number) * 10;
+        assert!(bench.try_start(session, number, &format!("n{number}.example")));
+    }
+    // One of the first client's, and then each waits.
+    assert_eq!(name(&bench.one()), "n2.example");
+    assert_eq!(bench.resolver.poll_timeout(), PATIENCE_MS);
+    assert!(bench.sent().is_empty());
+}
+
+#[test]
+fn clients_below_their_share_wait_until_somebody_has_waited_for_long() {
+    let mut bench = Bench::new(only_v4(1));
+    for client in 0..8 {
+        dead(
+            &mut bench,
+            client * 8..client * 8 + 8,
+            u8::try_from(client).unwrap(),
+        );
+    }
+    assert!(bench.try_start(300, 9, "live.example"));
+    assert!(bench.sent().is_empty());
+    bench.pass(PATIENCE_MS);
+    assert_eq!(name(&bench.one()), "live.example");
+}
+
+#[test]
+fn a_silent_server_is_passed_over_by_names_that_get_a_place_before_its_time() {
+    for is_alive in [false, true] {
+        let mut bench = Bench::new(only_v4(2));
+        let sent = dead(&mut bench, 0..64, 1);
+        assert!(sent.iter().all(|end| server(end) == 1));
+        bench.pass(10);
+        if is_alive {
+            bench.reply(&sent[9], 3, &[]);
+            bench.start(200, "next.example");
+            bench.one();
+        }
+        bench.start(300, "live.example");
+        bench.pass(PATIENCE_MS - 10);
+        let end = bench.one();
+        assert_eq!(
+            (name(&end).as_str(), server(&end)),
+            ("live.example", if is_alive { 1 } else { 2 })
+        );
+    }
 }
 
 #[test]
 fn another_clients_question_takes_a_name_out_of_the_line() {
     let mut bench = Bench::new(only_v4(1));
-    for session in 0..=16 {
-        bench.start(session, &format!("n{session}.example"));
-    }
-    assert_eq!(bench.sent().len(), QUERIES_PER_CLIENT_MAX);
-    assert!(bench.try_start(50, 2, "n16.example"));
+    dead(&mut bench, 0..65, 1);
+    assert!(bench.try_start(100, 2, "dead64.example"));
     let end = bench.one();
     bench.reply(&end, 3, &[]);
     assert_eq!(bench.answers().len(), 2);
 }
 
 #[test]
-fn a_full_table_makes_the_fifth_client_wait_its_turn() {
+fn the_first_in_line_is_of_the_client_that_has_fewest_queries() {
     let mut bench = Bench::new(only_v4(1));
-    for session in 0..70 {
-        let number = u8::try_from(session % 5).unwrap();
-        assert!(bench.try_start(session, number, &format!("n{session}.example")));
+    for client in 0..4 {
+        dead(
+            &mut bench,
+            client * 16..client * 16 + 16,
+            u8::try_from(client).unwrap(),
+        );
     }
-    let sent = bench.sent();
-    assert_eq!(sent.len(), QUERIES_MAX);
-    bench.reply(&sent[9], 3, &[]);
-    assert_eq!(name(&bench.one()), "n64.example");
+    assert!(bench.try_start(100, 0, "first.example"));
+    assert!(bench.try_start(101, 0, "second.example"));
+    assert!(bench.try_start(102, 1, "other.example"));
+    bench.cancel(17);
+    assert_eq!(name(&bench.one()), "other.example");
+    bench.cancel(18);
+    bench.cancel(3);
+    let mut names: Vec<_> = bench.sent().iter().map(name).collect();
+    names.sort();
+    assert_eq!(names, ["first.example", "second.example"]);
 }
 
 #[test]
@@ -640,9 +751,28 @@ fn too_many_waiters_are_refused() {
     for session in 0..500 {
         bench.start(session, "a.example");
     }
-    assert!(!bench.try_start(500, 2, "b.example"));
+    assert!(!bench.try_start(500, 1, "b.example"));
     bench.cancel(7);
-    assert!(bench.try_start(500, 2, "b.example"));
+    assert!(bench.try_start(500, 1, "b.example"));
+}
+
+#[test]
+fn who_waits_for_most_makes_room_among_those_who_wait() {
+    let mut bench = Bench::new(only_v4(1));
+    dead(&mut bench, 0..500, 1);
+    for session in 0..250 {
+        let is_let_in = bench.try_start(1000 + session, 2, &format!("n{session}.example"));
+        assert!(is_let_in, "{session}");
+        bench.run();
+        let answers = bench.answers();
+        assert!(
+            answers.contains(&(key(session), Answer::TimedOut)),
+            "{session}"
+        );
+    }
+    // Equals take nothing from one another.
+    assert!(!bench.try_start(1250, 1, "more.example"));
+    assert!(!bench.try_start(1250, 2, "more.example"));
 }
 
 #[test]
@@ -703,7 +833,7 @@ fn new_settings_are_for_new_names() {
 #[test]
 fn new_settings_leave_each_server_its_share_of_the_time() {
     let mut bench = Bench::new(only_v4(1));
-    bench.resolver = Resolver::new(only_v4(1), WAITERS_MAX, 6_000);
+    bench.resolver = Resolver::new(only_v4(1), QUERIES_MAX, WAITERS_MAX, 6_000);
     bench.resolver.set_settings(only_v4(2));
     bench.start(1, "a.example");
     bench.one();
@@ -755,8 +885,8 @@ proptest! {
                 prop_assert_eq!(open.len() + 1, before);
             }
         }
-        // At most 300 names in line, 16 at once, two candidates of four attempts each.
-        for _ in 0..400 {
+        // At most 300 names, 64 at once, two candidates of four attempts each.
+        for _ in 0..100 {
             bench.pass(5000);
             bench.sent();
             for (session, _) in bench.answers() {

@@ -97,6 +97,7 @@ impl<N: Net> Shared<N> {
             alarms: Timers::new(&Alarm::DURATIONS, limits.sessions_max),
             resolver: Resolver::new(
                 dns,
+                limits.queries_max,
                 limits.openings_max + LOOKUPS_MAX,
                 config.timeouts.connect_ms,
             ),

@@ -49,6 +49,11 @@ pub struct Giver {
     pub is_above_share: bool,
 }
 
+/// The first key of a client's site: those of one site have the same.
+pub fn site(client: ClientKey) -> ClientKey {
+    client.site().0
+}
+
 /// Says who has to give a place to a client that wants one, in a table of `max` places which are
 /// all taken. `taken` has each client's places, in the order of the keys. `None`: nobody has more
 /// than the fair share, or so little more than the newcomer that they would only change places.

@@ -188,6 +188,34 @@ fn two_hundred_dead_names_of_one_client_delay_nobody_else() {
 }
 
 #[test]
+fn dead_names_of_a_client_do_not_delay_its_own_others() {
+    let (proxy, names) = with_zone(vec![
+        ("dead.test", Answer::Never),
+        ("name.test", is_localhost()),
+    ]);
+    let port = echo().port();
+    let ask = |from: &str, n: usize| {
+        let mut client = proxy.client_from(from);
+        let request = connect_name(format!("n{n}.dead.test"), port);
+        client.say(Way::Pipelined, &[&GREETING[..], &request].concat());
+        client
+    };
+    // With 60 there is room for more, with 200 they make room after two seconds. Another client
+    // need not wait.
+    let mut asking: Vec<Client> = Vec::new();
+    for (count, own, other) in [(60, 500, 500), (200, 8_000, 500)] {
+        asking.extend((asking.len()..count).map(|n| ask("127.0.0.2", n)));
+        wait_until("the questions", || names.total() >= 120);
+        for (from, bound_ms) in [("127.0.0.1", other), ("127.0.0.2", own)] {
+            let name = format!("n{count}.name.test");
+            let time = time_to_tunnel(proxy.client_from(from), &name, port);
+            note(&format!("beside {count} dead names: {time:?} from {from}"));
+            assert!(time < Duration::from_millis(bound_ms), "{time:?}");
+        }
+    }
+}
+
+#[test]
 fn a_server_that_is_silent_is_passed_over_for_the_next() {
     let silent = NameServer::start(vec![("test", Answer::Never)]);
     let names = NameServer::start(vec![("name.test", is_localhost())]);

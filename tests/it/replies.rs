@@ -29,8 +29,8 @@ fn rep_00_connected() {
 fn rep_01_lookups_of_one_client_are_exhausted() {
     let names = NameServer::start(vec![("test", Answer::Never)]);
     let proxy = Proxy::start(&["--dns", &names.option(), "--connect-timeout", "2"]);
-    // More than the names that one client may have looked up at once.
-    let clients: Vec<_> = (0..40)
+    // More than the names that are asked for at once.
+    let clients: Vec<_> = (0..150)
         .map(|n| {
             let mut client = proxy.client();
             client.say(Way::Pipelined, &[5, 1, 0]);

@@ -2,7 +2,7 @@
 //! others, and crowds, floods and garbage, are in `udp_life.rs`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::name_server::{Answer, NameServer};
 use crate::support::namespace::in_namespace;
@@ -291,6 +291,28 @@ fn u8_of_one_name_each_port_has_a_datagram_that_waits() {
     for target in targets {
         assert_eq!(association.receive(), (target, b"hello".to_vec()));
     }
+}
+
+#[test]
+fn u8_names_that_are_looked_up_for_long_make_room_for_others_of_the_association() {
+    let server = NameServer::start(vec![
+        ("dead.test", Answer::Never),
+        ("good.test", Answer::Is(vec![LOCALHOST])),
+    ]);
+    let proxy = Proxy::start(&["--dns", &server.option(), "-4"]);
+    let association = Association::new(&proxy);
+    let target = echo(loopback(1, 0));
+    for number in 0..100 {
+        let name = format!("{}{number}.dead.test", "long".repeat(10));
+        association.send_raw(&wrap_name(&name, 9, b"hello"));
+    }
+    let start = Instant::now();
+    // Before the first of them times out, 5 s and 5 s after it was asked for.
+    wait_until("the name that exists", || {
+        association.send_raw(&wrap_name("good.test", target.port(), b"hello"));
+        !association.is_silent()
+    });
+    assert!(start.elapsed() < Duration::from_secs(9));
 }
 
 #[test]

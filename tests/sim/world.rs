@@ -205,7 +205,7 @@ fn limits(rng: &mut Rng, small: bool) -> Limits {
         false => 64,
     };
     let sessions_max = few(rng, 4, 24);
-    Limits {
+    let mut limits = Limits {
         sessions_max,
         per_client_max: Some(few(rng, 2, 16)),
         openings_max: few(rng, 2, 12),
@@ -216,7 +216,12 @@ fn limits(rng: &mut Rng, small: bool) -> Limits {
         binds_max: few(rng, 1, 3),
         heads_max: few(rng, 1, 3),
         kernel_bytes: 0,
+        queries_max: 64,
+    };
+    if small {
+        limits.queries_max = 2 * limits.heads_max;
     }
+    limits
 }
 
 impl Inner {

@@ -1,0 +1,123 @@
+//! Which of the names in line gets a place, and who makes room for it.
+
+use std::rc::Rc;
+
+use super::Resolver;
+use super::answer::Answer;
+use super::limits::{PATIENCE_MS, SENDS_MAX};
+use crate::net::{Millis, Net};
+use crate::state::access::ClientKey;
+use crate::state::fairness::{Giver, giver, site};
+
+impl<N: Net> Resolver<N> {
+    /// Gives places to names in line, as many as can be sent at once.
+    pub(super) fn admit(&mut self, now: Millis) {
+        self.admits_more = false;
+        if self.waiters.in_line() == 0 {
+            return;
+        }
+        for _ in 0..SENDS_MAX {
+            let sites = counted(self.in_flight().map(|query| site(query.client)));
+            let Some(at) = self.waiters.first_in_line(&sites) else {
+                return;
+            };
+            if !self.has_place() && !self.make_room(self.waiters.client(at), now) {
+                return;
+            }
+            self.begin(at);
+        }
+        self.admits_more = true;
+    }
+
+    /// Takes a place for `newcomer` in a full table. Returns `false` if there is none yet.
+    ///
+    /// Who has more than the fair share gives one at once, as long as the newcomer has not as many
+    /// by that: what has waited longest goes back into line if it has not waited for long. A name
+    /// that has, gives its place to anybody who may take one from its client.
+    fn make_room(&mut self, newcomer: ClientKey, now: Millis) -> bool {
+        let taken = counted(self.in_flight().map(|query| query.client));
+        let giver = giver(taken.into_iter(), newcomer, self.queries_max);
+        let gives = |client| giver.is_none_or(|giver| giver.source.holds(client));
+        let queries = self.queries.iter().enumerate();
+        let longest = queries
+            .filter_map(|(number, query)| Some((number, query.as_ref()?)))
+            .filter(|(_, query)| gives(query.client))
+            .min_by_key(|(_, query)| query.since());
+        let Some((number, query)) = longest else {
+            return false;
+        };
+        let is_tired = query.since().saturating_add(PATIENCE_MS) <= now;
+        let victim = query.client;
+        let is_taken = |giver: Giver| {
+            giver.is_above_share
+                && !giver.source.holds(newcomer)
+                && self.is_far_behind(newcomer, victim)
+        };
+        if is_tired {
+            self.pass_over_silent_server(number);
+            self.waiters.answer(number, &Rc::new(Answer::TimedOut));
+        } else if giver.is_some_and(is_taken) {
+            self.waiters.queue_again(number, &query.name);
+        } else {
+            return false;
+        }
+        self.drop_query(number);
+        true
+    }
+
+    /// Returns `true` if a client has at least two queries fewer than another one, or its site has:
+    /// they would take the same place from one another without end otherwise.
+    fn is_far_behind(&self, client: ClientKey, other: ClientKey) -> bool {
+        let same_site = site(client) == site(other);
+        let source = |client| if same_site { client } else { site(client) };
+        let queries_of = |client| {
+            let queries = self.in_flight();
+            queries
+                .filter(|query| source(query.client) == source(client))
+                .count()
+        };
+        queries_of(client) + 1 < queries_of(other)
+    }
+
+    /// A query is given up before its servers had their time. Where nothing was answered since it
+    /// began, the next names begin with the next server, as if its own had been waited for.
+    fn pass_over_silent_server(&mut self, number: usize) {
+        if let Some(Some(query)) = self.queries.get(number)
+            && self.answered_at <= query.since()
+            && Rc::ptr_eq(&query.settings, &self.settings)
+            && self.first_server == query.first_server
+        {
+            self.first_server = (self.first_server + 1) % self.settings.servers.len();
+        }
+    }
+
+    /// Takes a place among those who wait for `newcomer`: the first of the client that has most,
+    /// if that is above its share, gets no answer. Returns `false` if there is none.
+    pub(super) fn dismiss(&mut self, newcomer: ClientKey) -> bool {
+        // Those who have been dismissed are in the list until the end of this pass.
+        if self.waiters.len() >= 2 * self.waiters_max {
+            return false;
+        }
+        let waiting = counted(self.waiters.waiting());
+        let most = giver(waiting.into_iter(), newcomer, self.waiters_max);
+        let Some(most) = most.filter(|most| most.is_above_share) else {
+            return false;
+        };
+        if let Some(query) = self.waiters.dismiss(most.source) {
+            self.drop_query(query);
+        }
+        true
+    }
+}
+
+/// Counts the clients, in their order.
+fn counted(clients: impl Iterator<Item = ClientKey>) -> Vec<(ClientKey, usize)> {
+    let mut all: Vec<_> = clients.map(|client| (client, 1)).collect();
+    all.sort_unstable();
+    all.dedup_by(|next, kept| {
+        let is_same = next.0 == kept.0;
+        kept.1 += usize::from(is_same);
+        is_same
+    });
+    all
+}
