@@ -13,13 +13,19 @@ pub const CONTACTS_MAX: usize = 512;
 pub struct Contacts {
     /// In the order of the addresses, so that one is found in nine comparisons.
     list: Vec<Contact>,
+    /// Index of the one noted last, which is looked at first.
+    latest: usize,
     /// The number of datagrams noted, modulo 2^32.
     noted: u32,
 }
 
+/// An address in two halves, an IPv4 address as its IPv4-mapped one: two comparisons of words,
+/// where those of `IpAddr` take 70 instructions.
+type Bits = (u64, u64);
+
 #[derive(Clone, Copy, Debug)]
 struct Contact {
-    addr: IpAddr,
+    addr: Bits,
     /// What `noted` was when it was sent to last.
     noted: u32,
 }
@@ -29,27 +35,35 @@ impl Contacts {
     pub fn note(&mut self, addr: IpAddr) {
         self.noted = self.noted.wrapping_add(1);
         let noted = self.noted;
-        match self.position(addr) {
-            Ok(at) => self.list[at].noted = noted,
-            Err(at) => {
-                let mut at = at;
+        let addr = bits(addr);
+        self.latest = match self.position(addr) {
+            Ok(at) => {
+                self.list[at].noted = noted;
+                at
+            }
+            Err(mut at) => {
                 if self.list.len() == CONTACTS_MAX {
                     let oldest = self.oldest();
                     self.list.remove(oldest);
                     at -= usize::from(oldest < at);
                 }
                 self.list.insert(at, Contact { addr, noted });
+                at
             }
-        }
+        };
     }
 
     /// Returns `true` if the client has sent there.
     pub fn contains(&self, addr: IpAddr) -> bool {
-        self.position(addr).is_ok()
+        self.position(bits(addr)).is_ok()
     }
 
     /// The index of `addr` in the list, or the one where it would be inserted.
-    fn position(&self, addr: IpAddr) -> Result<usize, usize> {
+    fn position(&self, addr: Bits) -> Result<usize, usize> {
+        let latest = self.list.get(self.latest);
+        if latest.is_some_and(|contact| contact.addr == addr) {
+            return Ok(self.latest);
+        }
         self.list
             .binary_search_by_key(&addr, |contact| contact.addr)
     }
@@ -62,6 +76,19 @@ impl Contacts {
         contacts
             .max_by_key(|(_, contact)| age(contact))
             .map_or(0, |(at, _)| at)
+    }
+}
+
+fn bits(addr: IpAddr) -> Bits {
+    match addr {
+        IpAddr::V4(addr) => (0, 0xffff << 32 | u64::from(addr.to_bits())),
+        IpAddr::V6(addr) => {
+            let [a, b, c, d, e, f, g, h] = addr.segments().map(u64::from);
+            (
+                a << 48 | b << 32 | c << 16 | d,
+                e << 48 | f << 32 | g << 16 | h,
+            )
+        }
     }
 }
 
@@ -83,8 +110,8 @@ mod tests {
     fn the_contact_longest_not_sent_to_is_forgotten() {
         // Just before the count begins anew.
         let mut contacts = Contacts {
-            list: Vec::new(),
             noted: u32::MAX - 100,
+            ..Contacts::default()
         };
         for number in 0..CONTACTS_MAX {
             contacts.note(remote(number));
@@ -105,11 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_is_an_address_of_its_own_family() {
+    fn an_ipv4_address_is_told_from_all_others_but_the_mapped_one() {
         let mut contacts = Contacts::default();
         contacts.note("10.0.0.1".parse().unwrap());
-        assert!(!contacts.contains("::ffff:10.0.0.1".parse().unwrap()));
-        assert!(!contacts.contains("10.0.0.2".parse().unwrap()));
+        assert!(contacts.contains("::ffff:10.0.0.1".parse().unwrap()));
+        for other in ["10.0.0.2", "::10.0.0.1", "::ffff:10.0.0.2", "1::ffff:a00:1"] {
+            assert!(!contacts.contains(other.parse().unwrap()));
+        }
         assert_eq!(size_of::<Contact>(), 24);
     }
 }
