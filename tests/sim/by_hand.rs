@@ -229,6 +229,71 @@ fn an_address_that_the_router_has_got_is_refused() {
     assert!(network.sockets[CLIENT].dropped && network.sockets.len() == 1);
 }
 
+/// A name server that never answers for a hundred names of one client, with sixteen asked for at
+/// once: another client's name is answered at once, and the same client's in its turn, when each
+/// name before it has waited for two seconds.
+#[test]
+fn a_name_of_anybody_is_answered_in_bounded_time_beside_dead_ones() {
+    const DEAD: u8 = 100;
+    const AT_ONCE: usize = 16;
+    let world = World::empty();
+    world.network().odds.latency_ms = 1;
+    world.set_limits(|limits| {
+        (limits.sessions_max, limits.per_client_max) = (400, None);
+        (limits.openings_max, limits.established_max) = (300, 300);
+        limits.queries_max = AT_ONCE;
+    });
+    let end = Behaviour {
+        send: 10,
+        echo: false,
+        waits: false,
+        reads: true,
+        chunk: 10,
+        pace_ms: 1,
+        end: End::Fin,
+    };
+    for number in 0..DEAD + 2 {
+        let is_dead = number < DEAD;
+        let class = if is_dead { "dead" } else { "good" };
+        let host = if number <= DEAD { 10 } else { 11 };
+        let name = format!("{class}-{number}.example");
+        let port = 2000 + u16::from(number);
+        let mut request = vec![5, 1, 0, 3, u8::try_from(name.len()).expect("it is short")];
+        request.extend(name.as_bytes());
+        request.extend(port.to_be_bytes());
+        let client = usize::from(number);
+        add_client(&world, client, host, [end, end]);
+        let network = &mut *world.network();
+        let scenario = &mut network.clients[client].scenario;
+        (scenario.name, scenario.handshake[1]) = (Some(class), request);
+        if is_dead {
+            (scenario.target_addrs, scenario.codes) = (Vec::new(), vec![4]);
+        } else {
+            scenario.start_ms = 100;
+            scenario.target_addrs[0].0 = SocketAddr::from(([45, 67, 0, number], port));
+        }
+        let start_ms = scenario.start_ms;
+        network.schedule(start_ms, SimEvent::Start(client));
+    }
+    let mut server = server(&world);
+    let mut answered_ms = [None; 2];
+    for _ in 0..PASSES_MAX {
+        pass(&world, &mut server).expect("no property is broken");
+        let network = world.network();
+        for (answered_ms, client) in answered_ms.iter_mut().zip(usize::from(DEAD)..) {
+            if answered_ms.is_none() && network.clients[client].target.is_some() {
+                *answered_ms = Some(network.now);
+            }
+        }
+        if answered_ms.iter().all(Option::is_some) {
+            break;
+        }
+    }
+    let [own_ms, other_ms] = answered_ms.map(|ms| ms.expect("it is answered"));
+    assert!(other_ms <= 150, "{other_ms} ms");
+    assert!(own_ms <= 2_000 * (100 / 16 + 1) + 150, "{own_ms} ms");
+}
+
 /// Adds client `number` with that last byte of its address, which connects to a target of its own by
 /// SOCKS5, with that behaviour of both ends.
 fn add_client(world: &World, number: usize, address: u8, behaviours: [Behaviour; 2]) {

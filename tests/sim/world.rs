@@ -129,6 +129,14 @@ impl World {
         world
     }
 
+    /// Sets how large the server's tables are.
+    pub(crate) fn set_limits(&self, change: impl Fn(&mut Limits)) {
+        let inner = &mut *self.0.borrow_mut();
+        change(&mut inner.limits);
+        inner.network.tables.limits = inner.limits;
+        inner.network.checks.small_tables = true;
+    }
+
     /// The configuration of the server.
     pub(crate) fn config(&self) -> Config {
         let needs_password = self.0.borrow().needs_password;
