@@ -30,6 +30,8 @@ pub(super) struct Headers {
     from_v4: MultiHeaders<SockaddrStorage>,
     from_v6: MultiHeaders<SockaddrStorage>,
     to: MultiHeaders<SockaddrStorage>,
+    /// Where each datagram goes; `None` where the socket is connected.
+    addrs: Vec<Option<SockaddrStorage>>,
 }
 
 impl Headers {
@@ -38,6 +40,7 @@ impl Headers {
             from_v4: MultiHeaders::preallocate(BATCH_MAX, None),
             from_v6: MultiHeaders::preallocate(BATCH_MAX, None),
             to: MultiHeaders::preallocate(BATCH_MAX, None),
+            addrs: Vec::with_capacity(BATCH_MAX),
         }
     }
 }
@@ -128,20 +131,18 @@ pub(super) fn send(
 ) -> Result<usize, Errno> {
     let len = numbers.len().min(BATCH_MAX);
     let numbers = &numbers[..len];
-    let number = |at: usize| numbers.get(at).map(|number| usize::from(*number));
-    let slices: [_; BATCH_MAX] = array::from_fn(|at| {
-        let bytes = number(at).map(|number| batch.bytes(number));
-        [IoSlice::new(bytes.unwrap_or_default())]
-    });
-    let to: [Option<SockaddrStorage>; BATCH_MAX] = array::from_fn(|at| {
-        let number = number(at).filter(|_| !is_aimed)?;
-        Some(address::storage(batch.addr(number)))
-    });
+    let bytes = |at: usize| numbers.get(at).map(|number| batch.bytes((*number).into()));
+    let slices: [_; BATCH_MAX] = array::from_fn(|at| [IoSlice::new(bytes(at).unwrap_or_default())]);
+    headers.addrs.clear();
+    headers.addrs.extend(numbers.iter().map(|number| {
+        let to = batch.addr((*number).into());
+        (!is_aimed).then(|| address::storage(to))
+    }));
     let sent = sendmmsg(
         socket.as_raw_fd(),
         &mut headers.to,
         &slices[..len],
-        &to[..len],
+        &headers.addrs,
         [],
         MsgFlags::empty(),
     )?;
