@@ -52,14 +52,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn addresses(list: &[&str]) -> Addresses {
-        let mut addresses = Addresses::default();
-        for addr in list {
-            addresses.push(addr.parse().unwrap());
-        }
-        addresses
-    }
+    use crate::wire::dns::replies::addresses;
 
     #[test]
     fn the_families_take_turns_the_preferred_one_first() {

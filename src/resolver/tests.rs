@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::*;
 use crate::config::Families;
 use crate::net::fake::{End, FakeNet};
-use crate::wire::dns::Addresses;
-use crate::wire::dns::replies::{name_of, reply};
+use crate::wire::dns::replies::{addresses, name_of, reply};
 use proptest::prelude::*;
 
 const WAITERS_MAX: usize = 500;
@@ -49,11 +48,7 @@ fn client(number: u8) -> ClientKey {
 }
 
 pub(super) fn found(list: &[&str]) -> Answer {
-    let mut addresses = Addresses::default();
-    for addr in list {
-        addresses.push(addr.parse().unwrap());
-    }
-    Answer::Found(addresses, [None; 2])
+    Answer::Found(addresses(list), [None; 2])
 }
 
 /// An answer without the servers that it is from, to be compared.

@@ -457,6 +457,15 @@ pub(crate) mod replies {
         }
     }
 
+    /// These addresses, as an answer gives them.
+    pub(crate) fn addresses(list: &[&str]) -> Addresses {
+        let mut addresses = Addresses::default();
+        for addr in list {
+            addresses.push(addr.parse().unwrap());
+        }
+        addresses
+    }
+
     fn question_end(query: &[u8]) -> usize {
         let zero = query[HEADER_BYTES..]
             .iter()
@@ -470,7 +479,7 @@ pub(crate) mod replies {
 // An index out of bounds fails the test.
 #[allow(clippy::indexing_slicing)]
 mod tests {
-    use super::replies::{family_of, name_of, raw_record, record, reply};
+    use super::replies::{addresses, family_of, name_of, raw_record, record, reply};
     use super::*;
     use proptest::prelude::*;
 
@@ -498,14 +507,6 @@ mod tests {
 
     fn found(message: &[u8]) -> Addresses {
         answer_to(message, 0x1234, NAME, Family::A).1
-    }
-
-    fn addresses(list: &[&str]) -> Addresses {
-        let mut addresses = Addresses::default();
-        for addr in list {
-            addresses.push(addr.parse().unwrap());
-        }
-        addresses
     }
 
     #[test]
