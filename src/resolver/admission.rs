@@ -17,7 +17,7 @@ impl<N: Net> Resolver<N> {
             return;
         }
         for _ in 0..SENDS_MAX {
-            let sites = counted(self.in_flight().map(|query| site(query.client)));
+            let sites = counted(&mut self.in_flight().map(|query| site(query.client)));
             let Some(at) = self.waiters.first_in_line(&sites) else {
                 return;
             };
@@ -35,8 +35,8 @@ impl<N: Net> Resolver<N> {
     /// by that: what has waited longest goes back into line if it has not waited for long. A name
     /// that has, gives its place to anybody who may take one from its client.
     fn make_room(&mut self, newcomer: ClientKey, now: Millis) -> bool {
-        let taken = counted(self.in_flight().map(|query| query.client));
-        let giver = giver(taken.into_iter(), newcomer, self.queries_max);
+        let taken = counted(&mut self.in_flight().map(|query| query.client));
+        let giver = giver(&mut taken.into_iter(), newcomer, self.queries_max);
         let gives = |client| giver.is_none_or(|giver| giver.source.holds(client));
         let queries = self.queries.iter().enumerate();
         let longest = queries
@@ -98,8 +98,8 @@ impl<N: Net> Resolver<N> {
         if self.waiters.len() >= 2 * self.waiters_max {
             return false;
         }
-        let waiting = counted(self.waiters.waiting());
-        let most = giver(waiting.into_iter(), newcomer, self.waiters_max);
+        let waiting = counted(&mut self.waiters.waiting());
+        let most = giver(&mut waiting.into_iter(), newcomer, self.waiters_max);
         let Some(most) = most.filter(|most| most.is_above_share) else {
             return false;
         };
@@ -111,13 +111,14 @@ impl<N: Net> Resolver<N> {
 }
 
 /// Counts the clients, in their order.
-fn counted(clients: impl Iterator<Item = ClientKey>) -> Vec<(ClientKey, usize)> {
-    let mut all: Vec<_> = clients.map(|client| (client, 1)).collect();
-    all.sort_unstable();
-    all.dedup_by(|next, kept| {
-        let is_same = next.0 == kept.0;
-        kept.1 += usize::from(is_same);
-        is_same
-    });
+fn counted(clients: &mut dyn Iterator<Item = ClientKey>) -> Vec<(ClientKey, usize)> {
+    let mut all: Vec<(ClientKey, usize)> = Vec::new();
+    for client in clients {
+        // By insertion, as of 128 queries: the sort of std takes 2 KB.
+        match all.binary_search_by_key(&client, |(client, _)| *client) {
+            Ok(at) => all[at].1 += 1,
+            Err(at) => all.insert(at, (client, 1)),
+        }
+    }
     all
 }

@@ -65,7 +65,7 @@ impl<N: Net> Shared<N> {
     /// The session that has to give its place of a full table to a client.
     fn worst(&self, table: Table, newcomer: ClientKey) -> Option<Key> {
         let places = self.clients.quota(table).used();
-        let giver = giver(self.clients.taken(table), newcomer, places);
+        let giver = giver(&mut self.clients.taken(table), newcomer, places);
         let source = giver.map(|giver| giver.source);
         let classes: &[Class] = match table {
             Table::Openings => return self.worst_opening(source),

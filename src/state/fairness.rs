@@ -60,7 +60,7 @@ pub fn site(client: ClientKey) -> ClientKey {
 ///
 /// One pass over the clients, which allocates nothing.
 pub fn giver(
-    taken: impl Iterator<Item = (ClientKey, usize)>,
+    taken: &mut dyn Iterator<Item = (ClientKey, usize)>,
     newcomer: ClientKey,
     max: usize,
 ) -> Option<Giver> {
@@ -155,7 +155,7 @@ mod tests {
     fn giver_of(taken: &[(&str, usize)], newcomer: &str, max: usize) -> Option<Giver> {
         let mut taken: Vec<_> = taken.iter().map(|(text, n)| (key(text), *n)).collect();
         taken.sort_unstable();
-        giver(taken.into_iter(), key(newcomer), max)
+        giver(&mut taken.into_iter(), key(newcomer), max)
     }
 
     fn client(text: &str) -> Option<Giver> {
