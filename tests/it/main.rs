@@ -31,6 +31,7 @@ mod protocol;
 mod relay;
 mod replies;
 mod router;
+mod security;
 mod signals;
 mod soak;
 mod socks4;
