@@ -12,9 +12,10 @@ use crate::net::Millis;
 const LOOK_EVERY_MS: Millis = 1_000;
 const SHORT_LOOK_EVERY_MS: Millis = 250;
 
-/// How long nothing has moved in a tunnel that stands still: some round trips of a slow line, and
-/// the first retransmissions of a lost segment (RFC 6298: 1 s, then twice that).
-pub const STILL_MS: Millis = 3_000;
+/// How long nothing has moved in a tunnel that stands still: some round trips of a slow line. Not
+/// longer, because a download beside it is refused segments meanwhile, and its sender waits twice as
+/// long before each next try (RFC 6298 §5.5).
+pub const STILL_MS: Millis = 1_000;
 
 /// Memory is short when less than one part in so many is free: what a network card brings in the
 /// time between two looks has to fit.
@@ -25,7 +26,7 @@ const FREE_BYTES_MAX: u64 = 64 << 20;
 
 /// Of the tunnels that stand still, one in so many ends at a look, and not more than the next
 /// figure: the look after that sees what it has brought.
-const ENDS_SHARE: usize = 8;
+const ENDS_SHARE: usize = 4;
 const ENDS_MAX: usize = 16;
 
 /// How many tunnels end at one look, if `still` stand still.
@@ -193,6 +194,6 @@ mod tests {
 
     #[test]
     fn a_few_end_at_a_look() {
-        assert_eq!([0, 1, 8, 9, 250].map(ends), [0, 1, 1, 2, 16]);
+        assert_eq!([0, 1, 4, 5, 250].map(ends), [0, 1, 1, 2, 16]);
     }
 }

@@ -178,9 +178,10 @@ fn while_memory_is_short_those_end_that_stood_still_longest() {
             }
         }
     }
-    // One at each look, which are 250 ms apart.
-    assert!(cut.len() >= 3 && cut.len() <= 5, "{cut:?}");
-    assert_eq!(cut[..3], [2, 0, 1], "the oldest first");
+    // A few at each look.
+    assert!(cut.len() >= 3, "{cut:?}");
+    assert_eq!(cut[2], 1, "the oldest first: {cut:?}");
+    assert!(cut[..2] == [0, 2] || cut[..2] == [2, 0], "{cut:?}");
     let network = world.network();
     for number in [5, 6] {
         let s = network.clients[number]
