@@ -82,6 +82,10 @@ impl Net for World {
             inner.run_due();
             waiting = inner.network.ready.is_empty() && next.is_some();
         }
+        if interrupted {
+            // A signal is an event too: the pass that follows is not the server's doing.
+            inner.network.checks.note_events();
+        }
         if events.is_empty() {
             inner.deliver(events);
         }
