@@ -117,7 +117,9 @@ impl<S: Stream> Relay<S> {
 
     /// The end when the target has broken. Behind its end of stream that is no reason to reset the
     /// client: a slow one would lose what it has not taken yet of an answer that is complete.
-    fn lose_target(&self) -> End {
+    fn lose_target(&mut self) -> End {
+        // Where only our side failed, an orderly end would make what has arrived look complete.
+        self.abort_target();
         if self.down.is_done() {
             End::discard(Reason::TargetReset)
         } else {
