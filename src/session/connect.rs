@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::context::Context;
 use super::outcome::{End, Reason};
 use super::shared::Alarm;
-use crate::net::{Net, Purpose, Stream};
+use crate::net::{Errno, Net, Purpose, Stream};
 use crate::state::access::{ClientKey, Origin};
 use crate::state::clients::{Clients, Table};
 use crate::state::flow::{Peer, Ready};
@@ -170,17 +170,26 @@ impl<S: Stream> Race<S> {
         self.ready.writable = false;
         let mut at = 0;
         while let Some(attempt) = self.attempts.get_mut(at) {
-            if let Some(error) = attempt.stream.take_error() {
-                self.note(Reason::from(error));
-                self.attempts.remove(at);
-            } else if attempt.stream.peer_addr().is_ok() {
-                self.ready.writable = true;
-                let Attempt { stream, to } = self.attempts.remove(at);
-                let ready = self.ready;
-                let target = Peer { stream, ready };
-                return Some(Winner { target, addr: to });
-            } else {
-                at += 1;
+            let state = match attempt.stream.take_error() {
+                Some(error) => Some(Err(error)),
+                None => match attempt.stream.peer_addr() {
+                    Err(Errno::ENOTCONN) => None,
+                    state => Some(state),
+                },
+            };
+            match state {
+                None => at += 1,
+                Some(Err(error)) => {
+                    self.note(Reason::from(error));
+                    self.attempts.remove(at);
+                }
+                Some(Ok(_)) => {
+                    self.ready.writable = true;
+                    let Attempt { stream, to } = self.attempts.remove(at);
+                    let ready = self.ready;
+                    let target = Peer { stream, ready };
+                    return Some(Winner { target, addr: to });
+                }
             }
         }
         None
