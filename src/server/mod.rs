@@ -251,15 +251,6 @@ impl<N: Net> Server<N> {
     fn accept_failed(&mut self, listener: usize, error: Errno) {
         match error {
             Errno::EAGAIN => self.acceptor.drained(listener),
-            // A security module forbids it, and the connection stays in the queue: tried again
-            // when the next one comes, not at once.
-            Errno::EACCES | Errno::EPERM => {
-                self.acceptor.drained(listener);
-                if self.warnings.is_due(Cause::Paused, self.shared.now) {
-                    let why = in_words(error);
-                    log(Level::Warn, format_args!("cannot accept: {why}"));
-                }
-            }
             // The connection broke before it was taken: Linux hands pending network errors of the
             // new socket to accept.
             Errno::ECONNABORTED
@@ -268,7 +259,8 @@ impl<N: Net> Server<N> {
             | Errno::ENETUNREACH
             | Errno::EHOSTUNREACH
             | Errno::ETIMEDOUT => {}
-            // Out of descriptors or memory. Anything unknown pauses too: it must not spin.
+            // Out of descriptors or memory, or a security module forbids it: the connection stays in
+            // the queue. Anything unknown pauses too: it must not spin.
             _ => {
                 self.shared.totals.add(Total::Pauses, 1);
                 let pause_ms = self.acceptor.pause(self.shared.now);
