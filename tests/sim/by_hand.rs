@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 
 use fastrand::Rng;
+use nix::errno::Errno;
 
 use crate::clients::scenario::{
     Behaviour, Client, ConnectOutcome, Dialect, End, Kind, Pace, Scenario,
 };
+use crate::faults::Call;
 use crate::network::SimEvent;
 use crate::run::{pass, server};
 use crate::world::World;
@@ -293,6 +295,108 @@ fn a_name_of_anybody_is_answered_in_bounded_time_beside_dead_ones() {
     let [own_ms, other_ms] = answered_ms.map(|ms| ms.expect("it is answered"));
     assert!(other_ms <= 150, "{other_ms} ms");
     assert!(own_ms <= 2_000 * (100 / 16 + 1) + 150, "{own_ms} ms");
+}
+
+/// The system forbids one accept, and the connection stays in the queue: it is not forgotten there.
+#[test]
+fn a_connection_that_may_not_be_accepted_now_is_accepted_later() {
+    for error in [Errno::EPERM, Errno::EACCES] {
+        let world = World::empty();
+        start_client(&world, [BRIEF, BRIEF]);
+        let mut server = server(&world);
+        // At first it tries all listeners.
+        pass(&world, &mut server).expect("no property is broken");
+        world.network().calls.next = Some((Call::Accept, error));
+        for _ in 0..PASSES_MAX {
+            pass(&world, &mut server).expect("no property is broken");
+            if world
+                .network()
+                .sockets
+                .get(CLIENT)
+                .is_some_and(|s| s.dropped)
+            {
+                break;
+            }
+        }
+        assert!(world.network().clients[0].complete);
+    }
+}
+
+/// An attempt of which the system does not say whether it stands has failed: the client is told.
+#[test]
+fn an_attempt_whose_peer_cannot_be_named_has_failed() {
+    let world = World::empty();
+    // Nothing of the target tells that the connection stands.
+    let silent = Behaviour {
+        send: 0,
+        end: End::AfterOther,
+        ..BRIEF
+    };
+    start_client(&world, [BRIEF, silent]);
+    world.network().calls.next = Some((Call::PeerAddr, Errno::EIO));
+    let mut server = server(&world);
+    while world.network().now < 4_000 {
+        pass(&world, &mut server).expect("no property is broken");
+        if world
+            .network()
+            .sockets
+            .get(CLIENT)
+            .is_some_and(|s| s.dropped)
+        {
+            return;
+        }
+    }
+    panic!("the client still waits");
+}
+
+/// Writing to the target fails behind its end of stream, though the connection stands: what it has
+/// received is not all, and must not look so.
+#[test]
+fn a_target_that_cannot_be_written_to_is_reset() {
+    let world = World::empty();
+    world.network().odds.latency_ms = 1;
+    let client = Behaviour {
+        send: 2_000,
+        pace_ms: 50,
+        ..BRIEF
+    };
+    start_client(&world, [client, BRIEF]);
+    let mut server = server(&world);
+    for _ in 0..PASSES_MAX {
+        pass(&world, &mut server).expect("no property is broken");
+        let mut network = world.network();
+        if !network.sockets.is_empty() && network.peer_sees_end(CLIENT) {
+            network.calls.next = Some((Call::Write, Errno::ENOBUFS));
+            break;
+        }
+    }
+    for _ in 0..PASSES_MAX {
+        pass(&world, &mut server).expect("no property is broken");
+        let network = world.network();
+        let target = network.clients[0].target.expect("it has a tunnel");
+        if network.peer_sees_reset(target) {
+            return;
+        }
+        assert!(!network.peer_sees_end(target), "it is no end in order");
+    }
+    panic!("nothing tells the target");
+}
+
+/// Sends a little and ends.
+const BRIEF: Behaviour = Behaviour {
+    send: 100,
+    echo: false,
+    waits: false,
+    reads: true,
+    chunk: 100,
+    pace_ms: 1,
+    end: End::Fin,
+};
+
+/// Schedules a client that connects at the start.
+fn start_client(world: &World, behaviours: [Behaviour; 2]) {
+    add_client(world, 0, 10, behaviours);
+    world.network().schedule(0, SimEvent::Start(0));
 }
 
 /// Adds client `number` with that last byte of its address, which connects to a target of its own by

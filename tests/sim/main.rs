@@ -14,6 +14,9 @@
 //! target sees something. At the end all clients leave, and the server may hold nothing. Every
 //! eighth world is stopped in the middle.
 //!
+//! **Each call** of a recorded run fails once, in a run of its own (`calls.rs`): a sample of them, or
+//! all of N seeds with `ANKLET_SIM_FAULTS=N`.
+//!
 //! **Replay:** `ANKLET_SIM_SEED=N cargo test --test sim every -- --nocapture` prints all that
 //! happens in one world; `make sim SEEDS=N` runs seeds 0 to N-1 (256 in a plain `cargo test`).
 //!
@@ -24,6 +27,7 @@
 //! the seeds do: then run 30,000, and see whether each of [`REGRESSIONS`] still meets its case.
 
 mod by_hand;
+mod calls;
 mod clients;
 mod faults;
 mod network;

@@ -5,7 +5,9 @@ use std::panic::{self, AssertUnwindSafe};
 
 use anklet::net::{Millis, Net, Signal};
 use anklet::server::Server;
+use nix::errno::Errno;
 
+use crate::number;
 use crate::properties::resources;
 use crate::world::World;
 
@@ -20,7 +22,12 @@ const STOPPED_EARLY: u64 = 8;
 
 /// Runs a seed; a panic of the server is a failure like any other.
 pub(crate) fn run_seed_caught(seed: u64) -> Result<(), String> {
-    panic::catch_unwind(AssertUnwindSafe(|| run_seed(seed, false))).unwrap_or_else(|panic| {
+    run_caught(|| run_seed(seed, false))
+}
+
+/// Runs a world; a panic is a failure like any other.
+pub(crate) fn run_caught(run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()));
         Err(format!("panics: {}", text.unwrap_or_default()))
@@ -30,10 +37,20 @@ pub(crate) fn run_seed_caught(seed: u64) -> Result<(), String> {
 /// Runs a seed; `trace` prints all that happens.
 pub(crate) fn run_seed(seed: u64, trace: bool) -> Result<(), String> {
     let world = World::new(seed, trace);
-    if seed % STOPPED_EARLY == STOPPED_EARLY - 1 {
-        return run_until_stopped(&world, seed);
+    let call = number("ANKLET_SIM_CALL").and_then(|call| usize::try_from(call).ok());
+    let error = number("ANKLET_SIM_ERRNO").and_then(|error| i32::try_from(error).ok());
+    if let (true, Some(call), Some(error)) = (trace, call, error) {
+        world.network().calls.fault = Some((call, Errno::from_raw(error)));
     }
-    run_to_end(&world)
+    run_world(&world, seed)
+}
+
+/// Runs the world of a seed.
+pub(crate) fn run_world(world: &World, seed: u64) -> Result<(), String> {
+    if seed % STOPPED_EARLY == STOPPED_EARLY - 1 {
+        return run_until_stopped(world, seed);
+    }
+    run_to_end(world)
 }
 
 /// A world from its beginning to its orderly end.

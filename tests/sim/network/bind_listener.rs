@@ -10,6 +10,7 @@ use anklet::net::Listener;
 use anklet::state::slots::Token;
 use nix::errno::Errno;
 
+use crate::faults::{Call, Concerned};
 use crate::network::net::StreamHandle;
 use crate::network::{Network, SimEvent, Source};
 use crate::properties::passes::CallCount;
@@ -52,12 +53,23 @@ impl Listener for ListenerHandle {
     type Stream = StreamHandle;
 
     fn accept(&mut self) -> Result<(StreamHandle, SocketAddr), Errno> {
+        let client = self.0.network().bind_listeners[self.1].client;
+        let concerned = Concerned::Client(Some(client));
+        let made = self.0.network().call(Call::AcceptPeer, concerned);
+        if let Err(error) = made {
+            // It need not try again.
+            self.0.network().bind_listeners[self.1].given_up = true;
+            return Err(error);
+        }
         let s = self.0.network().accept_peer(self.1)?;
         let peer = self.0.network().sockets[s].peer;
         Ok((StreamHandle(self.0.clone(), s), peer))
     }
 
     fn local_addr(&self) -> Result<SocketAddr, Errno> {
+        let client = self.0.network().bind_listeners[self.1].client;
+        let concerned = Concerned::Client(Some(client));
+        self.0.network().call(Call::LocalAddr, concerned)?;
         Ok(self.0.network().bind_listeners[self.1].local)
     }
 }

@@ -27,7 +27,7 @@ use fastrand::Rng;
 use nix::errno::Errno;
 
 use crate::clients::scenario::Client;
-use crate::faults::Odds;
+use crate::faults::{Calls, Odds};
 use crate::network::bind_listener::BindListener;
 use crate::network::channel::Channel;
 use crate::network::datagram::Datagram;
@@ -115,6 +115,8 @@ pub(crate) struct Network {
     pub(crate) odds: Odds,
     /// The time since the world began.
     pub(crate) now: Millis,
+    /// The calls of the server.
+    pub(crate) calls: Calls,
     /// For how long the process is stopped instead of the next wait.
     pub(crate) stopped_ms: Option<Millis>,
     /// Every TCP connection there ever was; the actor at its other end has the same number.
@@ -155,6 +157,7 @@ impl Network {
             rng,
             odds,
             now: 0,
+            calls: Calls::default(),
             stopped_ms: None,
             sockets: Vec::new(),
             dns_sockets: Vec::new(),

@@ -15,6 +15,7 @@ use anklet::state::memory::Memory;
 use anklet::state::slots::Token;
 
 use crate::clients::tunnel_end::TunnelEnd;
+use crate::faults::{Call, Concerned};
 use crate::network::bind_listener::{ListenerHandle, route};
 use crate::network::name_server::{self, NameServer};
 use crate::world::{Actor, LISTENERS, World};
@@ -102,11 +103,13 @@ impl Net for World {
     }
 
     fn random(&mut self, out: &mut [u8]) -> Result<(), Errno> {
+        self.network().call(Call::Random, Concerned::Names)?;
         self.network().rng.fill(out);
         Ok(())
     }
 
     fn accept(&mut self, listener: usize) -> Result<(StreamHandle, SocketAddr), Errno> {
+        self.network().call(Call::Accept, Concerned::Nobody)?;
         let s = self.network().accept(listener)?;
         let peer = self.network().sockets[s].peer;
         self.network().wake(s, 0);
@@ -114,6 +117,7 @@ impl Net for World {
     }
 
     fn watch(&mut self, stream: &mut StreamHandle, token: Token) -> Result<(), Errno> {
+        stream.call(Call::Watch)?;
         self.network().register(stream.1, token);
         Ok(())
     }
@@ -124,6 +128,7 @@ impl Net for World {
         purpose: Purpose,
         token: Token,
     ) -> Result<StreamHandle, Errno> {
+        self.network().call_of(Call::Connect, token)?;
         let inner = &mut *self.0.borrow_mut();
         let s = inner.network.connect(to, purpose, token)?;
         inner.actors.push(match inner.network.sockets[s].client {
@@ -146,15 +151,18 @@ impl Net for World {
         _ports: Option<(u16, u16)>,
         token: Token,
     ) -> Result<ListenerHandle, Errno> {
+        self.network().call_of(Call::Listen, token)?;
         let d = self.network().listen(addr, token)?;
         Ok(ListenerHandle(self.clone(), d))
     }
 
     fn route(&mut self, to: IpAddr) -> Result<IpAddr, Errno> {
+        self.network().call(Call::Route, Concerned::Binds)?;
         Ok(route(to))
     }
 
     fn dns_socket(&mut self, server: SocketAddr, token: Token) -> Result<DnsHandle, Errno> {
+        self.network().call_of(Call::DnsSocket, token)?;
         let m = self.network().open_dns_socket(server, token)?;
         Ok(DnsHandle(self.clone(), m))
     }
@@ -194,6 +202,7 @@ impl Udp for World {
     type UdpSocket = UdpHandle;
 
     fn udp_relay(&mut self, side: Side, token: Token) -> Result<UdpHandle, Errno> {
+        self.network().call_of(Call::UdpRelay, token)?;
         let p = self.network().open_udp_socket(side, token)?;
         Ok(UdpHandle(self.clone(), p))
     }
@@ -204,6 +213,7 @@ impl Udp for World {
         batch: &mut Batch,
         is_v6: bool,
     ) -> Result<usize, Errno> {
+        socket.call(Call::ReceiveBatch)?;
         self.network().receive_datagrams(socket.1, batch, is_v6)
     }
 
@@ -214,12 +224,24 @@ impl Udp for World {
         numbers: &[u8],
         is_aimed: bool,
     ) -> Result<usize, Errno> {
+        socket.call(Call::SendBatch)?;
         self.network()
             .send_datagrams(socket.1, batch, numbers, is_aimed)
     }
 }
 
 impl StreamHandle {
+    /// The server makes a call on it.
+    fn call(&self, call: Call) -> Result<(), Errno> {
+        let network = &mut *self.0.network();
+        let client = network.sockets[self.1].client;
+        let concerned = match client {
+            Some(_) => Concerned::Client(client),
+            None => Concerned::Names,
+        };
+        network.call(call, concerned)
+    }
+
     /// Writes a line about an operation when a seed is replayed.
     fn trace(&self, what: &str, len: usize, result: &Result<usize, Errno>) {
         self.0
@@ -230,18 +252,21 @@ impl StreamHandle {
 
 impl Stream for StreamHandle {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.call(Call::Read)?;
         let result = self.0.network().read(self.1, buf, true);
         self.trace("reads", buf.len(), &result);
         result
     }
 
     fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
+        self.call(Call::Write)?;
         let result = self.0.network().write(self.1, buf);
         self.trace("writes to", buf.len(), &result);
         result
     }
 
     fn peek(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.call(Call::Read)?;
         let result = self.0.network().read(self.1, buf, false);
         self.trace("peeks at", buf.len(), &result);
         result
@@ -252,14 +277,17 @@ impl Stream for StreamHandle {
     }
 
     fn shutdown_write(&mut self) -> Result<(), Errno> {
+        self.call(Call::ShutdownWrite)?;
         self.0.network().shut(self.1)
     }
 
     fn take_error(&mut self) -> Option<Errno> {
-        self.0.network().sockets[self.1].error.take()
+        let error = self.call(Call::TakeError).err();
+        error.or_else(|| self.0.network().sockets[self.1].error.take())
     }
 
     fn peer_addr(&self) -> Result<SocketAddr, Errno> {
+        self.call(Call::PeerAddr)?;
         let socket = &self.0.network().sockets[self.1];
         if socket.connecting || socket.broken {
             Err(Errno::ENOTCONN)
@@ -269,6 +297,7 @@ impl Stream for StreamHandle {
     }
 
     fn local_addr(&self) -> Result<SocketAddr, Errno> {
+        self.call(Call::LocalAddr)?;
         Ok(self.0.network().sockets[self.1].local)
     }
 
@@ -288,12 +317,14 @@ impl Drop for StreamHandle {
 
 impl DnsSocket for DnsHandle {
     fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
+        self.0.network().call(Call::DnsSend, Concerned::Names)?;
         self.0.network().checks.progress();
         name_server::answer_datagram(&mut self.0.network(), self.1, message);
         Ok(())
     }
 
     fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.0.network().call(Call::DnsReceive, Concerned::Names)?;
         self.0.network().receive_dns(self.1, buf)
     }
 }
@@ -306,12 +337,23 @@ impl Drop for DnsHandle {
     }
 }
 
+impl UdpHandle {
+    /// The server makes a call on it.
+    fn call(&self, call: Call) -> Result<(), Errno> {
+        let network = &mut *self.0.network();
+        let client = network.udp_sockets[self.1].client;
+        network.call(call, Concerned::Client(Some(client)))
+    }
+}
+
 impl UdpSocket for UdpHandle {
     fn aim(&mut self, peer: SocketAddr) -> Result<(), Errno> {
+        self.call(Call::Aim)?;
         self.0.network().aim_udp_socket(self.1, peer)
     }
 
     fn local_addr(&self) -> Result<SocketAddr, Errno> {
+        self.call(Call::LocalAddr)?;
         Ok(self.0.network().udp_sockets[self.1].local)
     }
 }
