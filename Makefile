@@ -41,6 +41,13 @@ soak: all
 	ANKLET_BINARY=target/release/anklet ANKLET_SOAK_MINUTES=$(MINUTES) \
 		$(CARGO) test --test it soak::hours -- --ignored --nocapture
 
+# every call of the simulation and every system call of the program fails, each in a run of its own
+faults: export ANKLET_SIM_FAULTS = $(SEEDS)
+faults: SEEDS ?= 8
+faults:
+	$(CARGO) test --release --test sim any_call -- --nocapture
+	$(CARGO) test --release --test it faults -- --ignored --nocapture
+
 # bytes of the routers' binaries that are built, beside the last recorded ones; RECORD=1 records
 size:
 	@cross/check-size
@@ -55,4 +62,4 @@ clean:
 
 include cross/targets.mk
 
-.PHONY: all run test check lint sim fuzz soak size install clean
+.PHONY: all run test check lint sim faults fuzz soak size install clean

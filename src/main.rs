@@ -57,9 +57,9 @@ fn run(asked: Asked) -> ! {
 /// Starts the log, then the server, and ends with it.
 fn serve(config: Config, users: Users, dns: DnsSettings, mut warnings: Vec<String>) -> ! {
     // Signals are blocked first of all that takes time, so that none ends it unheard.
-    let signals = Signals::block().unwrap_or_else(|error| complain(&in_words(error), EXIT_FAILURE));
+    let signals = Signals::block().unwrap_or_else(|error| fail("watch signals", error));
     if let Err(error) = sys::stderr::start(config.verbosity) {
-        complain(&in_words(error), EXIT_FAILURE);
+        fail("start the log", error);
     }
     if let Some((_, password)) = &config.sources.credential
         && !sys::cmdline::hide_password(password)
@@ -76,7 +76,7 @@ fn serve(config: Config, users: Users, dns: DnsSettings, mut warnings: Vec<Strin
     };
     match Server::new(config, users, dns, net).run() {
         Ok(()) => exit(0),
-        Err(error) => end(&in_words(error)),
+        Err(error) => end(&format_args!("cannot wait for events: {}", in_words(error))),
     }
 }
 
@@ -100,6 +100,12 @@ fn print(text: &str) -> ! {
 fn complain(error: &dyn Display, status: i32) -> ! {
     let _ = writeln!(io::stderr(), "anklet: {error}");
     exit(status)
+}
+
+/// The same where the system refuses what cannot be done without.
+fn fail(what: &str, error: Errno) -> ! {
+    let why = in_words(error);
+    complain(&format_args!("cannot {what}: {why}"), EXIT_FAILURE)
 }
 
 /// The last line of the log.

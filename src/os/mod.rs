@@ -37,6 +37,10 @@ use crate::sys::interfaces::Watch;
 /// The most events that one wait returns: 12 KiB on 64-bit machines, 16 KiB elsewhere.
 const EVENTS_MAX: usize = 1024;
 
+/// The most waits in a row that end by a signal. All signals that the program knows are blocked, so
+/// that only a stop ends one; more of them are no signals, and the loop would spin.
+const INTERRUPTED_MAX: u16 = 1000;
+
 /// What a socket is registered for, once: both directions, and urgent data.
 const BOTH: Interest = Interest::READABLE
     .add(Interest::WRITABLE)
@@ -47,6 +51,8 @@ const BOTH: Interest = Interest::READABLE
 pub struct Os {
     poll: Poll,
     events: Events,
+    /// Waits in a row that were interrupted.
+    interrupted: u16,
     started: Instant,
     random: OwnedFd,
     signals: sys::Signals,
@@ -81,6 +87,7 @@ impl Os {
         let mut os = Self {
             poll: Poll::new().map_err(errno)?,
             events: Events::with_capacity(EVENTS_MAX),
+            interrupted: 0,
             started: Instant::now(),
             random: sys::file::open("/dev/urandom", OFlag::O_RDONLY)?,
             signals,
@@ -134,9 +141,13 @@ impl Net for Os {
         events.clear();
         // A poll rounds down to milliseconds; waking early would spin until the time has come.
         match self.poll.poll(&mut self.events, timeout).map_err(errno) {
-            Err(Errno::EINTR) => return Ok(false),
+            Err(Errno::EINTR) if self.interrupted < INTERRUPTED_MAX => {
+                self.interrupted += 1;
+                return Ok(false);
+            }
             result => result?,
         }
+        self.interrupted = 0;
         events.extend(self.events.iter().map(|event| Event {
             token: our_token(event.token()),
             readable: event.is_readable(),

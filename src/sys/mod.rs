@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal as Number, raise};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal as Number, raise, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::net::Signal;
@@ -39,7 +39,8 @@ impl Signals {
         ] {
             set.add(number);
         }
-        set.thread_block()?;
+        // `thread_block` takes the number that pthread_sigmask returns for a success.
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         Ok(Self(SignalFd::with_flags(&set, flags)?))
     }

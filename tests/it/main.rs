@@ -15,6 +15,7 @@ mod clients;
 mod dante;
 mod edges;
 mod fairness;
+mod faults;
 mod guessing;
 mod http;
 mod http_logins;
