@@ -68,7 +68,15 @@ impl<N: Net> Shared<N> {
         let giver = giver(&mut self.clients.taken(table), newcomer, places);
         let source = giver.map(|giver| giver.source);
         let classes: &[Class] = match table {
-            Table::Openings => return self.worst_opening(source),
+            Table::Openings => {
+                // Who has some already takes its own, rather than that of somebody who has few.
+                let own = || {
+                    self.clients
+                        .has(table, newcomer)
+                        .then(|| Source::client(newcomer))
+                };
+                return self.worst_opening(source.or_else(own));
+            }
             Table::Established => {
                 return self.stillest(giver.filter(|giver| giver.is_above_share)?);
             }

@@ -121,6 +121,12 @@ impl Clients {
         shares.map(move |(key, share)| (*key, usize::from(share.taken[table as usize])))
     }
 
+    /// Returns `true` if that client has a place in a table.
+    pub fn has(&self, table: Table, client_key: ClientKey) -> bool {
+        let at = self.position(client_key);
+        at.is_ok_and(|at| self.shares[at].1.taken[table as usize] > 0)
+    }
+
     /// Returns `true` if that client has as many sessions as it may have.
     pub fn is_crowd(&self, client_key: ClientKey) -> bool {
         let (Some(max), Ok(at)) = (self.sessions_max, self.position(client_key)) else {

@@ -2,16 +2,19 @@
 //!
 //! The clients are addresses of loopback, each of which is one source.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::mem;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
 use crate::support::targets::{Target, Unanswering, echo, start_connect};
 use crate::support::wire::{Client, GREETING, Way, connect, loopback, pattern};
-use crate::support::{Proxy, wait_until};
+use crate::support::{DEADLINE, Proxy, wait_until};
 
 /// A healthy client's new tunnel has to work within this time. It takes a millisecond on an idle
 /// machine; the kernel repeats a lost SYN after one second.
@@ -186,4 +189,48 @@ fn tunnels_of_a_download_stay_when_others_stand_still() {
     newcomers(&proxy, "127.0.0.2", target, 1);
     newcomers(&proxy, "127.0.0.3", loopback(1, target.port()), 1);
     busy.echo(b"still here");
+}
+
+#[test]
+fn two_addresses_that_never_pause_keep_nobody_out() {
+    let target = echo();
+    let proxy = house(64);
+    let addr = proxy.addr;
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for n in 0..2 {
+            let done = &done;
+            scope.spawn(move || {
+                let mut half_open = VecDeque::new();
+                while !done.load(Ordering::Relaxed) {
+                    half_open.push_back(start_connect(crowd(n), addr));
+                    if half_open.len() > 200 {
+                        half_open.pop_front();
+                    }
+                }
+            });
+        }
+        let served = (0..20)
+            .filter(|_| slow_client_is_served(addr, target))
+            .count();
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(served, 20);
+    });
+}
+
+/// Whether a client gets its tunnel that is far away: it takes 100 ms for two round trips.
+fn slow_client_is_served(proxy: SocketAddr, target: SocketAddr) -> bool {
+    let pause = || thread::sleep(Duration::from_millis(50));
+    let mut stream = TcpStream::connect(proxy).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut answer = [0; 12];
+    pause();
+    stream.write_all(&GREETING).is_ok()
+        && stream.read_exact(&mut answer[..2]).is_ok()
+        && {
+            pause();
+            stream.write_all(&connect(target)).is_ok()
+        }
+        && stream.read_exact(&mut answer[2..]).is_ok()
+        && answer[..4] == [5, 0, 5, 0]
 }
