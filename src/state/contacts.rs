@@ -71,25 +71,26 @@ impl Contacts {
     /// The index of the one longest not sent to. Only a remote that is new to a full table costs
     /// this walk.
     fn oldest(&self) -> usize {
-        let age = |contact: &Contact| self.noted.wrapping_sub(contact.noted);
-        let contacts = self.list.iter().enumerate();
-        contacts
-            .max_by_key(|(_, contact)| age(contact))
-            .map_or(0, |(at, _)| at)
+        let (mut oldest, mut oldest_age) = (0, 0);
+        for (at, contact) in self.list.iter().enumerate() {
+            let age = self.noted.wrapping_sub(contact.noted);
+            if age > oldest_age {
+                (oldest, oldest_age) = (at, age);
+            }
+        }
+        oldest
     }
 }
 
 fn bits(addr: IpAddr) -> Bits {
-    match addr {
-        IpAddr::V4(addr) => (0, 0xffff << 32 | u64::from(addr.to_bits())),
-        IpAddr::V6(addr) => {
-            let [a, b, c, d, e, f, g, h] = addr.segments().map(u64::from);
-            (
-                a << 48 | b << 32 | c << 16 | d,
-                e << 48 | f << 32 | g << 16 | h,
-            )
-        }
-    }
+    let addr = match addr {
+        IpAddr::V4(addr) => addr.to_ipv6_mapped(),
+        IpAddr::V6(addr) => addr,
+    };
+    let bits = addr.to_bits();
+    // Each half as it is.
+    #[expect(clippy::cast_possible_truncation)]
+    ((bits >> 64) as u64, bits as u64)
 }
 
 #[cfg(test)]

@@ -95,18 +95,12 @@ pub struct Names {
 #[derive(Debug)]
 struct Entry {
     name: Name,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    Pending {
-        since: Millis,
-    },
-    Looked {
-        addr: Option<(IpAddr, Origin)>,
-        until: Millis,
-    },
+    /// It is being looked up.
+    is_pending: bool,
+    /// Since when it is pending, or until when its address is kept.
+    time: Millis,
+    /// Its address, once it is looked up, or none.
+    addr: Option<(IpAddr, Origin)>,
 }
 
 impl Entry {
@@ -124,14 +118,14 @@ impl Names {
             if !entry.name.as_bytes().eq_ignore_ascii_case(wanted) {
                 continue;
             }
-            match entry.state {
-                State::Pending { .. } => return Known::Pending(number),
-                State::Looked { addr, until } if now < until => return Known::Address(addr),
-                State::Looked { .. } => {
-                    entry.state = State::Pending { since: now };
-                    return Known::Nothing(number);
-                }
+            if entry.is_pending {
+                return Known::Pending(number);
             }
+            if now < entry.time {
+                return Known::Address(entry.addr);
+            }
+            (entry.is_pending, entry.time) = (true, now);
+            return Known::Nothing(number);
         }
         self.insert(name, now).map_or(Known::NoRoom, Known::Nothing)
     }
@@ -140,46 +134,45 @@ impl Names {
     fn insert(&mut self, name: &Name, now: Millis) -> Option<u8> {
         let entry = Box::new(Entry {
             name: name.clone(),
-            state: State::Pending { since: now },
+            is_pending: true,
+            time: now,
+            addr: None,
         });
         // Bounded: each round forgets a name.
         while self.bytes + entry.bytes() > NAMES_BYTES_MAX {
-            let oldest = self.first(|state| match state {
-                State::Looked { until, .. } => Some(*until),
-                State::Pending { .. } => None,
-            });
-            self.forget(oldest?);
+            let (_, oldest) = self.first(false)?;
+            self.forget(oldest);
         }
         self.bytes += entry.bytes();
-        let number = match self.entries.iter().position(Option::is_none) {
-            Some(free) => {
-                self.entries[free] = Some(entry);
-                free
+        for (number, free) in (0..).zip(&mut self.entries) {
+            if free.is_none() {
+                *free = Some(entry);
+                return Some(number);
             }
-            None => {
-                self.entries.push(Some(entry));
-                self.entries.len() - 1
-            }
-        };
-        Some(u8::try_from(number).expect("there are 128 numbers"))
+        }
+        let number = self.numbers().end;
+        self.entries.push(Some(entry));
+        Some(number)
     }
 
     /// The name that has been looked up for longest, if that is long.
     pub fn longest_pending(&self, now: Millis) -> Option<u8> {
-        self.first(|state| match state {
-            State::Pending { since } if since + PENDING_MS <= now => Some(*since),
-            _ => None,
-        })
+        let (since, number) = self.first(true)?;
+        (since + PENDING_MS <= now).then_some(number)
     }
 
-    /// The name for which `time` gives the earliest.
-    fn first(&self, time: impl Fn(&State) -> Option<Millis>) -> Option<u8> {
-        let entries = (0..).zip(&self.entries);
-        let times = entries.filter_map(|(number, entry)| {
-            let time = time(&entry.as_ref()?.state)?;
-            Some((time, number))
-        });
-        times.min().map(|(_, number)| number)
+    /// The pending name, or the one looked up, with the earliest time.
+    fn first(&self, is_pending: bool) -> Option<(Millis, u8)> {
+        let mut first = None;
+        for (number, entry) in (0..).zip(&self.entries) {
+            if let Some(entry) = entry
+                && entry.is_pending == is_pending
+                && first.is_none_or(|(time, _)| entry.time < time)
+            {
+                first = Some((entry.time, number));
+            }
+        }
+        first
     }
 
     /// Keeps a datagram until its name is looked up. Gives the one for the same name and port
@@ -224,17 +217,16 @@ impl Names {
     /// Returns `true` if name `number` is being looked up.
     pub fn is_pending(&self, number: u8) -> bool {
         let entry = self.entries.get(usize::from(number));
-        entry
-            .and_then(Option::as_ref)
-            .is_some_and(|entry| matches!(entry.state, State::Pending { .. }))
+        matches!(entry, Some(Some(entry)) if entry.is_pending)
     }
 
     /// Name `number`, which is being looked up, has the address `addr`, or none.
     pub fn settle(&mut self, number: u8, addr: Option<(IpAddr, Origin)>, now: Millis) {
         let lasts = if addr.is_some() { FOUND_MS } else { UNKNOWN_MS };
         if let Some(Some(entry)) = self.entries.get_mut(usize::from(number)) {
-            let until = now + lasts;
-            entry.state = State::Looked { addr, until };
+            entry.is_pending = false;
+            entry.time = now + lasts;
+            entry.addr = addr;
         }
     }
 
