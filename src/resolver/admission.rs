@@ -5,6 +5,8 @@ use std::rc::Rc;
 use super::Resolver;
 use super::answer::Answer;
 use super::limits::{PATIENCE_MS, SENDS_MAX};
+use super::query::Query;
+use super::waiters::{Counts, count};
 use crate::net::{Millis, Net};
 use crate::state::access::ClientKey;
 use crate::state::fairness::{Giver, giver, site};
@@ -17,7 +19,7 @@ impl<N: Net> Resolver<N> {
             return;
         }
         for _ in 0..SENDS_MAX {
-            let sites = counted(&mut self.in_flight().map(|query| site(query.client)));
+            let sites = self.taken(site);
             let Some(at) = self.waiters.first_in_line(&sites) else {
                 return;
             };
@@ -35,14 +37,17 @@ impl<N: Net> Resolver<N> {
     /// by that: what has waited longest goes back into line if it has not waited for long. A name
     /// that has, gives its place to anybody who may take one from its client.
     fn make_room(&mut self, newcomer: ClientKey, now: Millis) -> bool {
-        let taken = counted(&mut self.in_flight().map(|query| query.client));
+        let taken = self.taken(|client| client);
         let giver = giver(&mut taken.into_iter(), newcomer, self.queries_max);
-        let gives = |client| giver.is_none_or(|giver| giver.source.holds(client));
-        let queries = self.queries.iter().enumerate();
-        let longest = queries
-            .filter_map(|(number, query)| Some((number, query.as_ref()?)))
-            .filter(|(_, query)| gives(query.client))
-            .min_by_key(|(_, query)| query.since());
+        let mut longest = None::<(usize, &Query<_>)>;
+        for (number, query) in self.queries.iter().enumerate() {
+            if let Some(query) = query
+                && giver.is_none_or(|giver| giver.source.holds(query.client))
+                && longest.is_none_or(|(_, longest)| query.since() < longest.since())
+            {
+                longest = Some((number, query));
+            }
+        }
         let Some((number, query)) = longest else {
             return false;
         };
@@ -51,7 +56,8 @@ impl<N: Net> Resolver<N> {
         let is_taken = |giver: Giver| {
             giver.is_above_share
                 && !giver.source.holds(newcomer)
-                && self.is_far_behind(newcomer, victim)
+                // As far behind another site it is in any case.
+                && (site(newcomer) != site(victim) || self.is_far_behind(newcomer, victim))
         };
         if is_tired {
             self.pass_over_silent_server(number);
@@ -65,18 +71,24 @@ impl<N: Net> Resolver<N> {
         true
     }
 
-    /// Returns `true` if a client has at least two queries fewer than another one, or its site has:
-    /// they would take the same place from one another without end otherwise.
+    /// The number of each client's queries, or of each site's.
+    fn taken(&self, source: fn(ClientKey) -> ClientKey) -> Counts {
+        let mut taken = Counts::new();
+        for query in self.in_flight() {
+            count(&mut taken, source(query.client));
+        }
+        taken
+    }
+
+    /// Returns `true` if a client has at least two queries fewer than another one: they would take
+    /// the same place from one another without end otherwise.
     fn is_far_behind(&self, client: ClientKey, other: ClientKey) -> bool {
-        let same_site = site(client) == site(other);
-        let source = |client| if same_site { client } else { site(client) };
-        let queries_of = |client| {
-            let queries = self.in_flight();
-            queries
-                .filter(|query| source(query.client) == source(client))
-                .count()
-        };
-        queries_of(client) + 1 < queries_of(other)
+        let (mut fewer, mut more) = (0, 0);
+        for query in self.in_flight() {
+            fewer += usize::from(query.client == client);
+            more += usize::from(query.client == other);
+        }
+        fewer + 1 < more
     }
 
     /// A query is given up before its servers had their time. Where nothing was answered since it
@@ -98,7 +110,7 @@ impl<N: Net> Resolver<N> {
         if self.waiters.len() >= 2 * self.waiters_max {
             return false;
         }
-        let waiting = counted(&mut self.waiters.waiting());
+        let waiting = self.waiters.waiting();
         let most = giver(&mut waiting.into_iter(), newcomer, self.waiters_max);
         let Some(most) = most.filter(|most| most.is_above_share) else {
             return false;
@@ -108,17 +120,4 @@ impl<N: Net> Resolver<N> {
         }
         true
     }
-}
-
-/// Counts the clients, in their order.
-fn counted(clients: &mut dyn Iterator<Item = ClientKey>) -> Vec<(ClientKey, usize)> {
-    let mut all: Vec<(ClientKey, usize)> = Vec::new();
-    for client in clients {
-        // By insertion, as of 128 queries: the sort of std takes 2 KB.
-        match all.binary_search_by_key(&client, |(client, _)| *client) {
-            Ok(at) => all[at].1 += 1,
-            Err(at) => all.insert(at, (client, 1)),
-        }
-    }
-    all
 }

@@ -114,7 +114,7 @@ impl<N: Net> Resolver<N> {
     /// earliest. Returns `false` if too many wait already.
     #[must_use]
     pub fn start(&mut self, asker: impl Into<Asker>, client: ClientKey, name: &[u8]) -> bool {
-        let is_full = self.waiters.waiting().count() >= self.waiters_max;
+        let is_full = self.waiters.len() - self.waiters.answered() >= self.waiters_max;
         if is_full && !self.dismiss(client) {
             return false;
         }
@@ -179,7 +179,8 @@ impl<N: Net> Resolver<N> {
     /// means that something is left to do at once.
     pub fn poll_timeout(&self) -> Millis {
         let has_line = self.waiters.in_line() > 0;
-        if self.waiters.has_answers() || has_line && (self.admits_more || self.has_place()) {
+        let has_answers = self.waiters.answered() > 0;
+        if has_answers || has_line && (self.admits_more || self.has_place()) {
             return 0;
         }
         let mut next = NEVER;

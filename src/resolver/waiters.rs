@@ -44,14 +44,31 @@ pub(super) enum Status {
     Answered(Rc<Answer>),
 }
 
+/// How many each client has of something, in the order of the clients.
+pub(super) type Counts = Vec<(ClientKey, usize)>;
+
+/// Counts one more of that client's.
+pub(super) fn count(counts: &mut Counts, client: ClientKey) {
+    // By insertion, as of 128 queries: the sort of std takes 2 KB.
+    match place(counts, client) {
+        Ok(at) => counts[at].1 += 1,
+        Err(at) => counts.insert(at, (client, 1)),
+    }
+}
+
+/// The index of a client in the list, or the one where it would be inserted.
+fn place(counts: &[(ClientKey, usize)], client: ClientKey) -> Result<usize, usize> {
+    counts.binary_search_by_key(&client, |(client, _)| *client)
+}
+
 /// The list of them. Its memory follows its length.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     list: Vec<Waiter>,
     /// The number of those who wait for a query to become free.
     in_line: usize,
-    /// Somebody may have an answer; nobody has one where this is `false`.
-    has_answers: bool,
+    /// The number of those who have an answer.
+    answered: usize,
 }
 
 impl Waiters {
@@ -67,14 +84,14 @@ impl Waiters {
         self.list.iter()
     }
 
-    /// Returns `true` if [`Waiters::poll_answer`] may have something.
-    pub(super) fn has_answers(&self) -> bool {
-        self.has_answers
+    /// The number of those for whom [`Waiters::poll_answer`] has something.
+    pub(super) fn answered(&self) -> usize {
+        self.answered
     }
 
     /// Adds one who waits, and returns the index.
     pub(super) fn push(&mut self, asker: Asker, client: ClientKey, status: Status) -> usize {
-        self.has_answers |= matches!(status, Status::Answered(_));
+        self.answered += usize::from(matches!(status, Status::Answered(_)));
         self.in_line += usize::from(matches!(status, Status::Queued(_)));
         self.list.push(Waiter {
             asker,
@@ -111,27 +128,30 @@ impl Waiters {
         }
     }
 
-    /// The clients of those who have no answer yet, each as often as it waits.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = ClientKey> {
-        let waiting = self.list.iter();
+    /// How many of each client have no answer yet.
+    pub(super) fn waiting(&self) -> Counts {
+        let mut waiting = Counts::new();
+        for waiter in &self.list {
+            if !matches!(waiter.status, Status::Answered(_)) {
+                count(&mut waiting, waiter.client);
+            }
+        }
         waiting
-            .filter(|waiter| !matches!(waiter.status, Status::Answered(_)))
-            .map(|waiter| waiter.client)
     }
 
     /// Takes an answer and returns it with the waiter whom it is for.
     pub(super) fn poll_answer(&mut self) -> Option<(Asker, Rc<Answer>)> {
-        if !self.has_answers {
+        if self.answered == 0 {
             return None;
         }
         // From the end, where less has to move up.
         for at in (0..self.list.len()).rev() {
             if let Status::Answered(answer) = &self.list[at].status {
                 let answer = Rc::clone(answer);
+                self.answered -= 1;
                 return Some((self.list.remove(at).asker, answer));
             }
         }
-        self.has_answers = false;
         None
     }
 
@@ -140,7 +160,7 @@ impl Waiters {
         for waiter in &mut self.list {
             if matches!(waiter.status, Status::Joined(joined) if joined == query) {
                 waiter.status = Status::Answered(Rc::clone(answer));
-                self.has_answers = true;
+                self.answered += 1;
             }
         }
     }
@@ -161,15 +181,22 @@ impl Waiters {
         })?;
         let dismissed = Status::Answered(Rc::new(Answer::TimedOut));
         let left = mem::replace(&mut waiter.status, dismissed);
-        self.has_answers = true;
+        self.answered += 1;
         self.leave(&left)
     }
 
     /// Somebody does not wait for that any more. Returns the query that nobody waits for.
     fn leave(&mut self, left: &Status) -> Option<usize> {
-        self.in_line -= usize::from(matches!(left, Status::Queued(_)));
-        let Status::Joined(query) = *left else {
-            return None;
+        let query = match *left {
+            Status::Joined(query) => query,
+            Status::Queued(_) => {
+                self.in_line -= 1;
+                return None;
+            }
+            Status::Answered(_) => {
+                self.answered -= 1;
+                return None;
+            }
         };
         let is_waited_for =
             |waiter: &Waiter| matches!(waiter.status, Status::Joined(joined) if joined == query);
@@ -179,14 +206,17 @@ impl Waiters {
     /// Returns the index of the first in line of those whose site has fewest queries. `sites` has
     /// the number of each site's, in the order of the sites.
     pub(super) fn first_in_line(&self, sites: &[(ClientKey, usize)]) -> Option<usize> {
-        let queries_of = |client| {
-            let found = sites.binary_search_by_key(&site(client), |(site, _)| *site);
-            found.map_or(0, |at| sites[at].1)
-        };
-        (0..self.list.len())
-            .filter_map(|at| Some((queries_of(self.name(at)?.0), at)))
-            .min()
-            .map(|(_, at)| at)
+        let mut first = None;
+        for (at, waiter) in self.list.iter().enumerate() {
+            if matches!(waiter.status, Status::Queued(_)) {
+                let found = place(sites, site(waiter.client));
+                let queries = found.map_or(0, |at| sites[at].1);
+                if first.is_none_or(|(fewest, _)| queries < fewest) {
+                    first = Some((queries, at));
+                }
+            }
+        }
+        first.map(|(_, at)| at)
     }
 
     /// Puts everyone who waits for this query back into line, for its name.

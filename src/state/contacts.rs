@@ -82,14 +82,14 @@ impl Contacts {
     }
 }
 
+// Two halves, each as it is.
+#[allow(clippy::cast_possible_truncation)]
 fn bits(addr: IpAddr) -> Bits {
     let addr = match addr {
         IpAddr::V4(addr) => addr.to_ipv6_mapped(),
         IpAddr::V6(addr) => addr,
     };
     let bits = addr.to_bits();
-    // Each half as it is.
-    #[expect(clippy::cast_possible_truncation)]
     ((bits >> 64) as u64, bits as u64)
 }
 
