@@ -6,15 +6,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
-use nix::fcntl::OFlag;
-
 use super::dns::{DnsSettings, Families};
 use super::error::ConfigError;
 use super::settings::Sources;
 use super::values::{self, Scopes};
 use crate::net::{Errno, in_words};
 use crate::state::users::Users;
-use crate::sys::file::{self, Rights, Words, lines};
+use crate::sys::file::{self, Contents, Words, lines};
 use crate::sys::memory;
 use crate::sys::scope::interface_index;
 use crate::wire::decimal;
@@ -43,46 +41,32 @@ const NAME_BYTES_MAX: usize = 253;
 /// Memory that is assumed where the kernel does not tell: that of a small router.
 const MEMORY_BYTES_FALLBACK: u64 = 64 << 20;
 
-/// The files as they were read, before anybody has judged them. `None`: there is none to be read.
+/// The files as they were read, before anybody has judged them: users, resolv.conf and hosts.
+/// `None`: there is none to be read.
 #[derive(PartialEq, Eq)]
-pub struct Files {
-    users: Option<Result<(Read, Rights), Errno>>,
-    resolv_conf: Option<Result<Read, Errno>>,
-    hosts: Option<Result<Read, Errno>>,
-}
-
-/// What a file has, up to the bound, and whether that is all of it.
-type Read = (Vec<u8>, bool);
+pub struct Files([Option<Result<Contents, Errno>>; 3]);
 
 impl Sources {
+    /// The paths of the files, in the order of [`Files`].
+    fn paths(&self) -> [Option<&str>; 3] {
+        [&self.users, &self.resolv_conf, &self.hosts].map(Option::as_deref)
+    }
+
     /// Reads the files.
     pub fn read(&self) -> Files {
-        let read = |path: &String| file::read(path, FILE_BYTES_MAX);
-        Files {
-            users: self.users.as_ref().map(|path| read_users(path)),
-            resolv_conf: self.resolv_conf.as_ref().map(read),
-            hosts: self.hosts.as_ref().map(read),
-        }
+        let read = |path| file::contents(path, FILE_BYTES_MAX);
+        Files(self.paths().map(|path| path.map(read)))
     }
 
     /// The path of a file that is empty or whose last line has no end: it may be one that is
     /// being written.
     pub fn unfinished(&self, files: &Files) -> Option<&str> {
-        let users = match &files.users {
-            Some(Ok((read, rights))) if rights.is_file => is_unfinished(read),
+        let is_unfinished = |read: &Option<Result<Contents, Errno>>| match read {
+            Some(Ok(file)) => file.rights.is_file && file.is_whole && !file.text.ends_with(b"\n"),
             _ => false,
         };
-        let is_other = |read: &Option<Result<Read, Errno>>| match read {
-            Some(Ok(read)) => is_unfinished(read),
-            _ => false,
-        };
-        let path = match () {
-            () if users => &self.users,
-            () if is_other(&files.resolv_conf) => &self.resolv_conf,
-            () if is_other(&files.hosts) => &self.hosts,
-            () => &None,
-        };
-        path.as_deref()
+        let at = files.0.iter().position(is_unfinished)?;
+        self.paths()[at]
     }
 
     /// The users of the users file and the one of the command line, and warnings. Fails when the
@@ -91,7 +75,7 @@ impl Sources {
     /// line's user too.
     pub fn load_users(&self, files: &Files) -> Result<(Users, Vec<String>), ConfigError> {
         let mut warnings = Vec::new();
-        let mut users = match (&self.users, &files.users) {
+        let mut users = match (&self.users, &files.0[0]) {
             (Some(path), Some(read)) => parse_users(read, path, &mut warnings)
                 .map_err(|why| ConfigError::about("users", Some(path), &why))?,
             _ => Users::default(),
@@ -112,7 +96,7 @@ impl Sources {
             ..DnsSettings::default()
         };
         let mut warnings = Vec::new();
-        if let (Some(path), Some(read)) = (&self.resolv_conf, &files.resolv_conf) {
+        if let (Some(path), Some(read)) = (&self.resolv_conf, &files.0[1]) {
             if let Some(text) = optional(path, read, &mut warnings) {
                 for (line, why) in parse_resolv_conf(text, &mut settings, interface_index) {
                     warnings.push(format!("{path}: line {line}: {why}"));
@@ -126,7 +110,7 @@ impl Sources {
         if !self.dns.is_empty() {
             settings.servers.clone_from(&self.dns);
         }
-        if let (Some(path), Some(read)) = (&self.hosts, &files.hosts)
+        if let (Some(path), Some(read)) = (&self.hosts, &files.0[2])
             && let Some(text) = optional(path, read, &mut warnings)
         {
             let (hosts, all) = parse_hosts(text);
@@ -148,42 +132,27 @@ pub fn memory_bytes() -> u64 {
     least.unwrap_or(MEMORY_BYTES_FALLBACK)
 }
 
-/// Returns `true` if a file that was read to its end has no line there, or one without an end.
-fn is_unfinished((text, is_whole): &Read) -> bool {
-    *is_whole && !text.ends_with(b"\n")
-}
-
-/// Reads the users file, if it is a file: nothing else has an end.
-fn read_users(path: &str) -> Result<(Read, Rights), Errno> {
-    let file = file::open(path, OFlag::O_RDONLY)?;
-    let rights = file::rights(&file)?;
-    let read = match rights.is_file {
-        true => file::read_open(&file, FILE_BYTES_MAX)?,
-        false => (Vec::new(), true),
-    };
-    Ok((read, rights))
-}
-
 /// Judges and parses the users file. An error is what is wrong with it.
 fn parse_users(
-    read: &Result<(Read, Rights), Errno>,
+    read: &Result<Contents, Errno>,
     path: &str,
     warnings: &mut Vec<String>,
 ) -> Result<Users, String> {
-    let ((text, is_whole), rights) = match read {
-        Ok(read) => read,
+    let file = match read {
+        Ok(file) => file,
         Err(failure) => return Err(in_words(*failure).to_string()),
     };
+    let rights = &file.rights;
     if !rights.is_file {
         return Err("not a file".into());
     }
     if rights.others_write {
         return Err("everybody may write it (chmod o-w)".into());
     }
-    if !is_whole {
+    if !file.is_whole {
         return Err("larger than 1 MiB".into());
     }
-    let users = Users::parse(text).map_err(|(line, why)| format!("line {line}: {why}"))?;
+    let users = Users::parse(&file.text).map_err(|(line, why)| format!("line {line}: {why}"))?;
     if users.is_empty() {
         return Err("no user in it".into());
     }
@@ -199,12 +168,12 @@ fn parse_users(
 /// The lines of a file that may be missing. What else is wrong goes to `warnings`.
 fn optional<'a>(
     path: &str,
-    read: &'a Result<Read, Errno>,
+    read: &'a Result<Contents, Errno>,
     warnings: &mut Vec<String>,
 ) -> Option<&'a [u8]> {
     match read {
-        Ok((text, true)) => Some(text),
-        Ok((text, false)) => {
+        Ok(Contents { text, is_whole, .. }) if *is_whole => Some(text),
+        Ok(Contents { text, .. }) => {
             warnings.push(format!("{path}: only the first 1 MiB is read"));
             let end = text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
             Some(&text[..end])

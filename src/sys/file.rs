@@ -35,11 +35,36 @@ pub struct Rights {
     pub others_read: bool,
 }
 
-/// Returns the rights of a file that is open: whatever stands at its path meanwhile.
+/// A file as it was read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// What it has, up to the bound; nothing if it is no file.
+    pub text: Vec<u8>,
+    /// That was all of it.
+    pub is_whole: bool,
+    /// Those of the file that was opened, whatever stands at its path meanwhile.
+    pub rights: Rights,
+}
+
+/// Reads a file up to `bytes_max`, with its rights. From what is no file nothing is read.
 ///
 /// # Errors
-/// The system's.
-pub fn rights(file: &OwnedFd) -> Result<Rights, Errno> {
+/// It cannot be opened or read.
+pub fn contents(path: &str, bytes_max: usize) -> Result<Contents, Errno> {
+    let file = open(path, OFlag::O_RDONLY)?;
+    let rights = rights(&file)?;
+    let (text, is_whole) = match rights.is_file {
+        true => read_open(&file, bytes_max)?,
+        false => (Vec::new(), true),
+    };
+    Ok(Contents {
+        text,
+        is_whole,
+        rights,
+    })
+}
+
+fn rights(file: &OwnedFd) -> Result<Rights, Errno> {
     let stat = fstat(file)?;
     let mode = Mode::from_bits_truncate(stat.st_mode);
     let is_own_group = stat.st_gid == 0 || stat.st_gid == unistd::getegid().as_raw();
@@ -61,10 +86,7 @@ pub fn read(path: &str, bytes_max: usize) -> Result<(Vec<u8>, bool), Errno> {
 }
 
 /// The same for a file that is open.
-///
-/// # Errors
-/// It cannot be read, or is a folder.
-pub fn read_open(file: &OwnedFd, bytes_max: usize) -> Result<(Vec<u8>, bool), Errno> {
+fn read_open(file: &OwnedFd, bytes_max: usize) -> Result<(Vec<u8>, bool), Errno> {
     let mut text = Vec::new();
     loop {
         let len = text.len();
