@@ -37,13 +37,15 @@ fn run(asked: Asked) -> ! {
         .unwrap_or_else(|error| complain(&error, EXIT_USAGE));
     let config = asked.with_limits(limits);
     let files = config.sources.read();
-    let loaded = config.sources.load_users(&files);
-    let (users, mut warnings) = loaded.unwrap_or_else(|error| complain(&error, EXIT_USAGE));
-    let (dns, about_dns) = config.sources.load_dns(&files, config.families);
-    warnings.extend(about_dns);
+    let mut warnings = Vec::new();
+    let loaded = config.sources.load_users(&files, &mut warnings);
+    let users = loaded.unwrap_or_else(|error| complain(&error, EXIT_USAGE));
+    let dns = config
+        .sources
+        .load_dns(&files, config.families, &mut warnings);
     warnings.extend(warning);
     match sys::interfaces::interfaces() {
-        Ok(interfaces) => warnings.extend(check::warnings(&config, &interfaces)),
+        Ok(interfaces) => check::warn(&config, &interfaces, &mut warnings),
         Err(error) if config.check => warnings.push(check::unread_interfaces(&in_words(error))),
         // The server tries itself, and warns.
         Err(_) => {}

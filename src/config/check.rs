@@ -270,10 +270,9 @@ fn memory_kib(protocols: Protocols, strict: bool, limits: &Limits) -> u64 {
     bytes.div_ceil(1024)
 }
 
-/// What is worth a warning in a configuration that works.
-pub fn warnings(config: &Config, interfaces: &[Interface]) -> Vec<String> {
+/// Adds what is worth a warning in a configuration that works.
+pub fn warn(config: &Config, interfaces: &[Interface], warnings: &mut Vec<String>) {
     let policy = &config.policy;
-    let mut warnings = Vec::new();
     if !policy.credentials {
         for net in policy.clients.iter().filter(|net| is_wide(net, interfaces)) {
             warnings.push(format!(
@@ -300,7 +299,6 @@ pub fn warnings(config: &Config, interfaces: &[Interface]) -> Vec<String> {
             ));
         }
     }
-    warnings
 }
 
 /// What follows from interfaces that cannot be read.
@@ -384,7 +382,9 @@ mod tests {
             policy,
             ..Asked::default()
         });
-        warnings(&config, &router())
+        let mut warnings = Vec::new();
+        warn(&config, &router(), &mut warnings);
+        warnings
     }
 
     #[test]

@@ -42,9 +42,9 @@ const NAME_BYTES_MAX: usize = 253;
 const MEMORY_BYTES_FALLBACK: u64 = 64 << 20;
 
 /// The files as they were read, before anybody has judged them: users, resolv.conf and hosts.
-/// `None`: there is none to be read.
+/// What has no path does not exist.
 #[derive(PartialEq, Eq)]
-pub struct Files([Option<Result<Contents, Errno>>; 3]);
+pub struct Files([Result<Contents, Errno>; 3]);
 
 impl Sources {
     /// The paths of the files, in the order of [`Files`].
@@ -54,50 +54,58 @@ impl Sources {
 
     /// Reads the files.
     pub fn read(&self) -> Files {
-        let read = |path| file::contents(path, FILE_BYTES_MAX);
-        Files(self.paths().map(|path| path.map(read)))
+        Files(self.paths().map(|path| {
+            let path = path.ok_or(Errno::ENOENT)?;
+            file::contents(path, FILE_BYTES_MAX)
+        }))
     }
 
     /// The path of a file that is empty or whose last line has no end: it may be one that is
     /// being written.
     pub fn unfinished(&self, files: &Files) -> Option<&str> {
-        let is_unfinished = |read: &Option<Result<Contents, Errno>>| match read {
-            Some(Ok(file)) => file.rights.is_file && file.is_whole && !file.text.ends_with(b"\n"),
-            _ => false,
+        let is_unfinished = |read: &Result<Contents, Errno>| match read {
+            Ok(file) => file.rights.is_file && file.is_whole && !file.text.ends_with(b"\n"),
+            Err(_) => false,
         };
         let at = files.0.iter().position(is_unfinished)?;
         self.paths()[at]
     }
 
-    /// The users of the users file and the one of the command line, and warnings. Fails when the
-    /// file cannot be read, can be written by everybody, is larger than 1 MiB, has a bad line, no
-    /// user at all (an emptied file is an accident: it would lock everyone out), or the command
-    /// line's user too.
-    pub fn load_users(&self, files: &Files) -> Result<(Users, Vec<String>), ConfigError> {
-        let mut warnings = Vec::new();
-        let mut users = match (&self.users, &files.0[0]) {
-            (Some(path), Some(read)) => parse_users(read, path, &mut warnings)
+    /// The users of the users file and the one of the command line. Fails when the file cannot be
+    /// read, can be written by everybody, is larger than 1 MiB, has a bad line, no user at all (an
+    /// emptied file is an accident: it would lock everyone out), or the command line's user too.
+    pub fn load_users(
+        &self,
+        files: &Files,
+        warnings: &mut Vec<String>,
+    ) -> Result<Users, ConfigError> {
+        let mut users = match &self.users {
+            Some(path) => parse_users(&files.0[0], path, warnings)
                 .map_err(|why| ConfigError::about("users", Some(path), &why))?,
-            _ => Users::default(),
+            None => Users::default(),
         };
         if let Some((name, password)) = &self.credential {
             users
                 .add(name, password)
                 .map_err(|why| ConfigError::about("user", str::from_utf8(name).ok(), why))?;
         }
-        Ok((users, warnings))
+        Ok(users)
     }
 
-    /// What the resolver works with, and warnings. A missing resolv.conf or one without name
-    /// servers stands for 127.0.0.1, as in glibc; a missing hosts file for an empty one.
-    pub fn load_dns(&self, files: &Files, families: Families) -> (DnsSettings, Vec<String>) {
+    /// What the resolver works with. A missing resolv.conf or one without name servers stands for
+    /// 127.0.0.1, as in glibc; a missing hosts file for an empty one.
+    pub fn load_dns(
+        &self,
+        files: &Files,
+        families: Families,
+        warnings: &mut Vec<String>,
+    ) -> DnsSettings {
         let mut settings = DnsSettings {
             families,
             ..DnsSettings::default()
         };
-        let mut warnings = Vec::new();
-        if let (Some(path), Some(read)) = (&self.resolv_conf, &files.0[1]) {
-            if let Some(text) = optional(path, read, &mut warnings) {
+        if let Some(path) = &self.resolv_conf {
+            if let Some(text) = optional(path, &files.0[1], warnings) {
                 for (line, why) in parse_resolv_conf(text, &mut settings, interface_index) {
                     warnings.push(format!("{path}: line {line}: {why}"));
                 }
@@ -110,8 +118,8 @@ impl Sources {
         if !self.dns.is_empty() {
             settings.servers.clone_from(&self.dns);
         }
-        if let (Some(path), Some(read)) = (&self.hosts, &files.0[2])
-            && let Some(text) = optional(path, read, &mut warnings)
+        if let Some(path) = &self.hosts
+            && let Some(text) = optional(path, &files.0[2], warnings)
         {
             let (hosts, all) = parse_hosts(text);
             settings.hosts = hosts;
@@ -119,7 +127,7 @@ impl Sources {
                 warnings.push(format!("{path}: only {HOSTS_MAX} names are used"));
             }
         }
-        (settings, warnings)
+        settings
     }
 }
 
@@ -507,7 +515,8 @@ mod tests {
             v6: false,
             v6_first: false,
         };
-        let (settings, warnings) = sources.load_dns(&sources.read(), families);
+        let mut warnings = Vec::new();
+        let settings = sources.load_dns(&sources.read(), families, &mut warnings);
         assert_eq!(servers(&settings), ["127.0.0.1:53"]);
         assert!(settings.hosts.is_empty());
         assert!(!settings.families.v6);
@@ -525,7 +534,7 @@ mod tests {
             resolv_conf: Some(file.name()),
             ..Sources::default()
         };
-        let (settings, _) = sources.load_dns(&sources.read(), Families::default());
+        let settings = sources.load_dns(&sources.read(), Families::default(), &mut vec![]);
         assert_eq!(servers(&settings), ["10.0.0.1:5353"]);
         assert_eq!((texts(&settings.search), settings.ndots), (vec!["lan"], 3));
     }
@@ -540,7 +549,8 @@ mod tests {
             hosts: Some(file.name()),
             ..Sources::default()
         };
-        let (settings, warnings) = sources.load_dns(&sources.read(), Families::default());
+        let mut warnings = Vec::new();
+        let settings = sources.load_dns(&sources.read(), Families::default(), &mut warnings);
         assert_eq!(settings.hosts.len(), 1);
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].ends_with("only the first 1 MiB is read"));
@@ -555,10 +565,8 @@ mod tests {
             users: Some(file.name()),
             ..Sources::default()
         };
-        let (users, _) = sources.load_users(&sources.read()).unwrap();
-        assert_eq!(users.len(), 2);
-        let none = Sources::default();
-        assert!(none.load_users(&none.read()).unwrap().0.is_empty());
+        assert_eq!(load_users(&sources).unwrap().0.len(), 2);
+        assert!(load_users(&Sources::default()).unwrap().0.is_empty());
     }
 
     #[test]
@@ -569,7 +577,7 @@ mod tests {
                 users: Some(file.name()),
                 ..Sources::default()
             };
-            let line = sources.load_users(&sources.read()).unwrap_err().to_string();
+            let line = load_users(&sources).unwrap_err().to_string();
             let place = format!("--users {}: ", file.0);
             line.strip_prefix(&place).unwrap().to_string()
         };
@@ -589,11 +597,18 @@ mod tests {
                 users: Some(String::from(path)),
                 ..Sources::default()
             };
-            sources.load_users(&sources.read()).unwrap_err().to_string()
+            load_users(&sources).unwrap_err().to_string()
         };
         assert!(line("/nonexistent/u").starts_with("--users /nonexistent/u: No such file"));
         assert_eq!(line("/dev"), "--users /dev: not a file");
         assert_eq!(line("/dev/zero"), "--users /dev/zero: not a file");
+    }
+
+    /// The users, and the warnings.
+    fn load_users(sources: &Sources) -> Result<(Users, Vec<String>), ConfigError> {
+        let mut warnings = Vec::new();
+        let users = sources.load_users(&sources.read(), &mut warnings)?;
+        Ok((users, warnings))
     }
 
     /// What is said of a users file of that mode: an error or warnings.
@@ -604,7 +619,7 @@ mod tests {
             users: Some(file.name()),
             ..Sources::default()
         };
-        let loaded = sources.load_users(&sources.read());
+        let loaded = load_users(&sources);
         let about = |text: String| text.split_once(": ").unwrap().1.to_string();
         match loaded {
             Ok((_, warnings)) => Ok(warnings.into_iter().map(about).collect()),
@@ -638,7 +653,7 @@ mod tests {
         };
         let files = sources.read();
         assert_eq!(sources.unfinished(&files), None);
-        let error = sources.load_users(&files).unwrap_err().to_string();
+        let error = load_users(&sources).unwrap_err().to_string();
         assert!(error.ends_with(": not a file"), "{error}");
     }
 
@@ -653,9 +668,9 @@ mod tests {
             users: Some(link.name()),
             ..Sources::default()
         };
-        assert!(sources.load_users(&sources.read()).is_err());
+        assert!(load_users(&sources).is_err());
         fs::set_permissions(&file.0, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(sources.load_users(&sources.read()).is_ok());
+        assert!(load_users(&sources).is_ok());
     }
 
     #[test]

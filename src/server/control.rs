@@ -101,10 +101,11 @@ impl<N: Net> Server<N> {
 
     /// What the files say counts from now on.
     fn take_over(&mut self, files: &Files) {
-        let (dns, mut warnings) = self.sources.load_dns(files, self.families);
-        match self.sources.load_users(files) {
-            Ok((users, about_users)) => {
-                warnings.extend(about_users);
+        let mut warnings = Vec::new();
+        let sources = &self.sources;
+        let dns = sources.load_dns(files, self.families, &mut warnings);
+        match sources.load_users(files, &mut warnings) {
+            Ok(users) => {
                 let old = self.shared.auth.set_users(users);
                 let new = self.shared.auth.users();
                 for session in self.sessions.iter_mut() {

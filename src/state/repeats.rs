@@ -49,21 +49,23 @@ impl Repeats {
         reason: &'static str,
         now: Millis,
     ) -> bool {
-        let at = self.find(Some(source), level, reason).or_else(|| {
-            let shared = self.find(None, level, reason);
-            shared.filter(|_| self.is_full())
-        });
-        let at = at.unwrap_or_else(|| {
+        let end = self.runs.len();
+        let mut source = Some(source);
+        let mut at = self.find(source, level, reason);
+        if at.is_none() && self.is_full() {
+            source = None;
+            at = self.find(source, level, reason);
+        }
+        if at.is_none() {
             self.runs.push(Run {
-                source: (!self.is_full()).then_some(source),
+                source,
                 reason,
                 level,
                 until: now + RUN_MS,
                 lines: 0,
             });
-            self.runs.len() - 1
-        });
-        let run = &mut self.runs[at];
+        }
+        let run = &mut self.runs[at.unwrap_or(end)];
         run.lines = run.lines.saturating_add(1);
         run.lines <= LINES_MAX
     }

@@ -5,7 +5,6 @@
 //! line that stderr does not take at once is lost and counted, whatever the reason.
 
 use std::io::{self, Write};
-use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Mutex;
 
@@ -92,8 +91,8 @@ impl Stderr {
 
     /// Returns `true` if the line got through, or its beginning, whose rest is kept.
     fn takes(&mut self, line: std::fmt::Arguments<'_>) -> bool {
-        let rest = mem::take(&mut self.rest);
-        self.rest = self.write(rest);
+        let written = self.write(&self.rest);
+        self.rest = self.rest[written..].to_vec();
         if !self.rest.is_empty() {
             return false;
         }
@@ -102,25 +101,22 @@ impl Stderr {
         let _ = write!(bytes, "{line}");
         bytes.truncate(LINE_MAX - 1);
         bytes.push(b'\n');
-        let len = bytes.len();
-        let rest = self.write(bytes);
-        if rest.len() == len {
-            return false;
+        let written = self.write(&bytes);
+        if written > 0 {
+            self.rest = bytes[written..].to_vec();
         }
-        self.rest = rest;
-        true
+        written > 0
     }
 
-    /// Writes what is taken without waiting, and returns the rest.
-    fn write(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+    /// Writes what is taken without waiting, and returns how much that was.
+    fn write(&self, bytes: &[u8]) -> usize {
         let written = match &self.unwaiting {
-            _ if bytes.is_empty() => Ok(0),
-            Some(unwaiting) => unistd::write(unwaiting, &bytes),
-            None if is_writable() => unistd::write(io::stderr(), &bytes),
-            None => Err(Errno::EAGAIN),
+            _ if bytes.is_empty() => return 0,
+            Some(unwaiting) => unistd::write(unwaiting, bytes),
+            None if is_writable() => unistd::write(io::stderr(), bytes),
+            None => return 0,
         };
-        bytes.drain(..written.unwrap_or(0));
-        bytes
+        written.unwrap_or(0)
     }
 }
 
