@@ -21,120 +21,120 @@ pub struct Source {
 /// What a version of control groups calls its files.
 #[derive(Debug, PartialEq, Eq)]
 struct Names {
+    /// What stands before the path in a line of /proc/self/cgroup, behind its number.
+    controller: &'static str,
     root: &'static str,
     limit: &'static str,
     usage: &'static str,
-    /// What stands before the names of counts that have the groups below in them.
-    counts: &'static str,
+    /// The counts of cached files, with those of the groups below.
+    cached: [&'static str; 2],
 }
 
-const V2: Names = Names {
+static V2: Names = Names {
+    controller: "::",
     root: "/sys/fs/cgroup",
     limit: "/memory.max",
     usage: "/memory.current",
-    counts: "",
+    cached: ["active_file ", "inactive_file "],
 };
 
-const V1: Names = Names {
+static V1: Names = Names {
+    controller: ":memory:",
     root: "/sys/fs/cgroup/memory",
     limit: "/memory.limit_in_bytes",
     usage: "/memory.usage_in_bytes",
-    counts: "total_",
+    cached: ["total_active_file ", "total_inactive_file "],
 };
 
 impl Source {
     /// Finds the control group: its own, or the nearest above it, that has a limit.
     pub fn find() -> Self {
-        let text = read("/proc/self/cgroup").unwrap_or_default();
         Self {
-            cgroup: lines(&text).find_map(limited),
+            cgroup: lines(&read("/proc/self/cgroup")).find_map(limited),
         }
     }
 
     /// Reads what there is.
     pub fn read(&self) -> Memory {
         let room = |(folder, names): &(String, &Names)| cgroup_room(folder, names);
-        let protocols = read("/proc/net/protocols");
         Memory {
-            machine: read("/proc/meminfo").and_then(|text| machine_room(&text)),
+            machine: machine_room(&read("/proc/meminfo")),
             cgroup: self.cgroup.as_ref().and_then(room),
-            is_tcp_pressed: protocols.is_some_and(|text| is_tcp_pressed(&text)),
+            is_tcp_pressed: is_tcp_pressed(&read("/proc/net/protocols")),
         }
     }
 }
 
-fn read(path: &str) -> Option<Vec<u8>> {
-    file::read(path, FILE_BYTES_MAX).ok().map(|(text, _)| text)
+/// What is in a file; nothing if it cannot be read.
+fn read(path: &str) -> Vec<u8> {
+    file::read(path, FILE_BYTES_MAX).unwrap_or_default().0
 }
 
-/// The number that a file consists of; `None` for the `max` of a group without a limit.
-fn read_number(path: &str) -> Option<u64> {
-    decimal(read(path)?.trim_ascii())
+/// The number that a file of a group consists of; `None` for the `max` of one without a limit.
+fn read_number(folder: &str, name: &str) -> Option<u64> {
+    decimal(read(&format!("{folder}{name}")).trim_ascii())
 }
 
 /// The folder with a limit that a line of /proc/self/cgroup leads to: `0::/path`, or
 /// `4:memory:/path`. In a container the path may be that outside of it: then the mount's root is
 /// the group.
 fn limited(line: &[u8]) -> Option<(String, &'static Names)> {
-    let (names, mut path) = group(line)?;
-    loop {
-        let folder = format!("{}{path}", names.root);
-        if read_number(&format!("{folder}{}", names.limit)).is_some() {
-            return Some((folder, names));
+    let (names, path) = group(line)?;
+    let mut folder = format!("{}{path}", names.root);
+    while read_number(&folder, names.limit).is_none() {
+        let above = folder.bytes().rposition(|byte| byte == b'/')?;
+        if above < names.root.len() {
+            return None;
         }
-        path = &path[..path.rfind('/')?];
+        folder.truncate(above);
     }
+    Some((folder, names))
 }
 
 /// The version and the path in a line of /proc/self/cgroup, if it is about memory.
 fn group(line: &[u8]) -> Option<(&'static Names, &str)> {
-    let mut parts = str::from_utf8(line).ok()?.splitn(3, ':').skip(1);
-    let (controllers, path) = (parts.next()?, parts.next()?);
-    let names = match controllers {
-        "" => &V2,
-        "memory" => &V1,
-        _ => return None,
-    };
-    Some((names, path.trim_end_matches('/')))
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let line = str::from_utf8(&line[colon..]).ok()?;
+    let path = |names: &'static Names| Some((names, line.strip_prefix(names.controller)?));
+    path(&V2).or_else(|| path(&V1))
 }
 
 /// What the limit leaves, with the files that are cached: the kernel gives these up first.
 fn cgroup_room(folder: &str, names: &Names) -> Option<Room> {
-    let bytes = read_number(&format!("{folder}{}", names.limit))?;
-    let used = read_number(&format!("{folder}{}", names.usage))?;
-    let counts = read(&format!("{folder}/memory.stat")).unwrap_or_default();
-    let cached = ["active_file", "inactive_file"].map(|name| {
-        let key = format!("{}{name} ", names.counts);
-        count(&counts, key.as_bytes()).unwrap_or(0)
-    });
-    Some(Room {
-        free_bytes: bytes
-            .saturating_sub(used)
-            .saturating_add(cached.iter().sum()),
-        bytes,
-    })
+    let bytes = read_number(folder, names.limit)?;
+    let used = read_number(folder, names.usage)?;
+    let counts = read(&format!("{folder}/memory.stat"));
+    let mut free_bytes = bytes.saturating_sub(used);
+    for name in names.cached {
+        let cached = count(&counts, name).unwrap_or(0);
+        free_bytes = free_bytes.saturating_add(cached);
+    }
+    Some(Room { free_bytes, bytes })
 }
 
 /// MemAvailable of MemTotal. Kernels before 3.14 have only the second: then it is not short.
 fn machine_room(text: &[u8]) -> Option<Room> {
     let bytes = |key| count(text, key)?.checked_mul(1024);
     Some(Room {
-        free_bytes: bytes(b"MemAvailable:").unwrap_or(u64::MAX),
-        bytes: bytes(b"MemTotal:")?,
+        free_bytes: bytes("MemAvailable:").unwrap_or(u64::MAX),
+        bytes: bytes("MemTotal:")?,
     })
 }
 
 /// The number behind `key` at the start of a line.
-fn count(text: &[u8], key: &[u8]) -> Option<u64> {
-    let rest = lines(text).find_map(|line| line.strip_prefix(key))?;
-    decimal(Words(rest).next()?)
+fn count(text: &[u8], key: &str) -> Option<u64> {
+    decimal(words_after(text, key)?.next()?)
 }
 
 /// Column `press` of /proc/net/protocols: TCP has taken more than the middle figure of
 /// net.ipv4.tcp_mem, and since then not less than the first (tcp(7)).
 fn is_tcp_pressed(text: &[u8]) -> bool {
-    let tcp = lines(text).find_map(|line| line.strip_prefix(b"TCP "));
-    tcp.and_then(|rest| Words(rest).nth(3)) == Some(b"yes")
+    words_after(text, "TCP ").and_then(|mut words| words.nth(3)) == Some(b"yes")
+}
+
+/// The words behind `key` in the first line that begins with it.
+fn words_after<'a>(text: &'a [u8], key: &str) -> Option<Words<'a>> {
+    lines(text).find_map(|line| line.strip_prefix(key.as_bytes()).map(Words))
 }
 
 #[cfg(test)]
@@ -170,8 +170,9 @@ mod tests {
     #[test]
     fn control_groups_of_both_versions_are_found() {
         assert_eq!(group(b"0::/a/b"), Some((&V2, "/a/b")));
-        assert_eq!(group(b"4:memory:/"), Some((&V1, "")));
+        assert_eq!(group(b"4:memory:/"), Some((&V1, "/")));
         assert_eq!(group(b"3:cpuset:/a"), None);
+        assert_eq!(group(b"3:cpuset:/memory:/a"), None);
         assert_eq!(group(b"memory"), None);
     }
 
