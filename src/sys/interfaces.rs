@@ -23,7 +23,7 @@ use nix::sys::socket::{
     socket,
 };
 
-use super::netlink::{Dump, hear};
+use super::netlink::{Dump, Question, hear};
 use crate::net::Survey;
 use crate::state::access::Interface;
 
@@ -61,9 +61,7 @@ pub fn interfaces() -> Result<Vec<Interface>, Errno> {
 pub struct Watch {
     socket: OwnedFd,
     is_announced: bool,
-    /// The number of the question put last: no answer is taken for that to another one.
-    sequence: u32,
-    dump: Option<Dump>,
+    dump: Dump,
 }
 
 /// The groups of announcements that are heard, a bit for each: RTNLGRP_LINK, _IPV4_IFADDR,
@@ -83,8 +81,7 @@ impl Watch {
         Ok(Self {
             socket,
             is_announced: bound.is_ok(),
-            sequence: 0,
-            dump: None,
+            dump: Dump::default(),
         })
     }
 
@@ -98,7 +95,7 @@ impl Watch {
     /// # Errors
     /// The system's.
     pub fn begin(&mut self) -> Result<(), Errno> {
-        self.dump = Some(Dump::new(self.sequence));
+        self.dump.restart();
         self.ask().map(drop)
     }
 
@@ -113,10 +110,11 @@ impl Watch {
             Err(Errno::ENOBUFS) => return Ok(Survey::Changed),
             piece => piece?,
         };
-        let heard = hear(piece, self.dump.as_mut())?;
+        let heard = hear(piece, &mut self.dump)?;
         if heard.is_answered && !self.ask()? {
-            let dump = self.dump.take().unwrap_or_default();
-            return dump.interfaces().map(Survey::Whole);
+            let interfaces = self.dump.interfaces();
+            self.dump.restart();
+            return interfaces.map(Survey::Whole);
         }
         Ok(if heard.is_changed {
             Survey::Changed
@@ -127,14 +125,11 @@ impl Watch {
 
     /// Puts the next question. Returns `false` if there is none left.
     fn ask(&mut self) -> Result<bool, Errno> {
-        let Some(dump) = &mut self.dump else {
+        let mut room = Question::default();
+        let Some(question) = self.dump.next_question(&mut room) else {
             return Ok(false);
         };
-        let Some(question) = dump.next_question() else {
-            return Ok(false);
-        };
-        self.sequence = dump.sequence();
-        send(self.socket.as_raw_fd(), &question, MsgFlags::empty())?;
+        send(self.socket.as_raw_fd(), question, MsgFlags::empty())?;
         Ok(true)
     }
 }

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use anklet::state::access::Interface;
-use anklet::sys::netlink::{Dump, Heard, hear};
+use anklet::sys::netlink::{Dump, Heard, Question, hear};
 
 use super::chosen;
 
@@ -30,12 +30,12 @@ pub fn target(data: &[u8]) {
         return is_told(rest);
     }
     // Any bytes: as an announcement, and as a part of an answer.
-    let announced = hear(rest, None);
-    assert_eq!(hear(rest, None), announced);
+    let announced = hear(rest, &mut Dump::new(SEQUENCE));
+    assert_eq!(hear(rest, &mut Dump::new(SEQUENCE)), announced);
     assert!(!announced.is_ok_and(|heard| heard.is_answered));
     let mut dump = Dump::new(SEQUENCE);
-    dump.next_question();
-    let _ = hear(rest, Some(&mut dump));
+    dump.next_question(&mut Question::default());
+    let _ = hear(rest, &mut dump);
     let _ = dump.interfaces();
 }
 
@@ -86,18 +86,19 @@ fn ask<'a>(
     pieces: impl Iterator<Item = Vec<&'a (u16, Vec<u8>)>>,
 ) -> Result<Vec<Interface>, nix::errno::Errno> {
     let mut dump = Dump::new(SEQUENCE);
-    dump.next_question().expect("the first question");
+    dump.next_question(&mut Question::default())
+        .expect("the first question");
     for piece in pieces {
         let piece: Vec<u8> = piece
             .iter()
             .flat_map(|(kind, body)| message(*kind, dump.sequence(), body))
             .collect();
-        assert_eq!(hear(&piece, Some(&mut dump))?, Heard::default());
+        assert_eq!(hear(&piece, &mut dump)?, Heard::default());
     }
     for _ in 0..QUESTIONS_MAX {
         let end = message(DONE, dump.sequence(), &[0; 4]);
-        assert!(hear(&end, Some(&mut dump))?.is_answered);
-        if dump.next_question().is_none() {
+        assert!(hear(&end, &mut dump)?.is_answered);
+        if dump.next_question(&mut Question::default()).is_none() {
             return dump.interfaces();
         }
     }
