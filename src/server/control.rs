@@ -11,6 +11,7 @@ use crate::session::{Reason, Total};
 use crate::state::access::Refusal;
 use crate::state::association::DropReason;
 use crate::state::clients::Table;
+use crate::state::repeats::Run;
 
 /// How long tunnels may go on after TERM. The promise is "within a second".
 const GRACE_MS: Millis = 500;
@@ -44,9 +45,8 @@ impl<N: Net> Server<N> {
 
     /// Tells how many lines were held back by runs that are over at `now`.
     pub(super) fn tell_repeats(&mut self, now: Millis) {
-        while let Some(run) = self.shared.repeats.take_due(now) {
-            log(run.level(), format_args!("{run}"));
-        }
+        let tell = |run: &Run| log(run.level(), format_args!("{run}"));
+        self.shared.repeats.tell_due(now, tell);
     }
 
     fn stop(&mut self) {

@@ -87,16 +87,15 @@ impl Repeats {
         held.map(|run| run.until).min().unwrap_or(NEVER)
     }
 
-    /// Takes a run that is over and of which lines were held back. To be called until there is
-    /// none, in each pass of the loop; at the end with [`NEVER`].
-    pub fn take_due(&mut self, now: Millis) -> Option<Run> {
+    /// Ends the runs that are over, and tells of each of which lines were held back. To be called
+    /// in each pass of the loop; at the end with [`NEVER`].
+    pub fn tell_due(&mut self, now: Millis, mut tell: impl FnMut(&Run)) {
         while let Some(at) = self.runs.iter().position(|run| run.until <= now) {
-            let run = self.runs.swap_remove(at);
-            if run.held() > 0 {
-                return Some(run);
+            if self.runs[at].held() > 0 {
+                tell(&self.runs[at]);
             }
+            self.runs.swap_remove(at);
         }
-        None
     }
 }
 
@@ -143,9 +142,9 @@ mod tests {
     }
 
     fn told(repeats: &mut Repeats, now: Millis) -> Vec<String> {
-        std::iter::from_fn(|| repeats.take_due(now))
-            .map(|run| run.to_string())
-            .collect()
+        let mut lines = Vec::new();
+        repeats.tell_due(now, |run| lines.push(run.to_string()));
+        lines
     }
 
     #[test]
