@@ -24,11 +24,7 @@ pub enum Answer {
 impl Answer {
     /// Returns the addresses of both families, which take turns, the preferred one first
     /// (RFC 8305 §4).
-    pub(super) fn found(
-        [v4, v6]: [&Addresses; 2],
-        v6_first: bool,
-        [v4_server, v6_server]: Servers,
-    ) -> Self {
+    pub(super) fn found([v4, v6]: [&Addresses; 2], v6_first: bool, mut servers: Servers) -> Self {
         let mut families = [v4.as_slice(), v6.as_slice()];
         if v6_first {
             families.reverse();
@@ -41,10 +37,11 @@ impl Answer {
                 }
             }
         }
-        let servers = [
-            v4_server.filter(|_| !v4.is_empty()),
-            v6_server.filter(|_| !v6.is_empty()),
-        ];
+        for (server, family) in servers.iter_mut().zip([v4, v6]) {
+            if family.is_empty() {
+                *server = None;
+            }
+        }
         Self::Found(found, servers)
     }
 }

@@ -232,8 +232,10 @@ impl Names {
 
     /// Forgets name `number`: it may be asked for again at once.
     pub fn forget(&mut self, number: u8) {
-        if let Some(entry) = self.entries.get_mut(usize::from(number)) {
-            self.bytes -= entry.take().map_or(0, |entry| entry.bytes());
+        if let Some(place) = self.entries.get_mut(usize::from(number))
+            && let Some(entry) = place.take()
+        {
+            self.bytes -= entry.bytes();
         }
     }
 }

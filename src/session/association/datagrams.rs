@@ -122,7 +122,10 @@ impl<U: UdpSocket> Association<U> {
         origin: Origin,
         shared: &mut Shared<N>,
     ) -> Result<(), DropReason> {
-        if self.permitted == Some((*remote, origin)) {
+        if let Some((addr, from)) = &self.permitted
+            && addr == remote
+            && *from == origin
+        {
             return Ok(());
         }
         let verdict = shared.permit(self.client_addr.addr(), remote, origin);
