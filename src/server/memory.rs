@@ -2,7 +2,6 @@
 
 use super::Server;
 use super::warnings::Cause;
-use crate::log::{Level, log};
 use crate::net::{Millis, NEVER, Net};
 use crate::session::{Reason, Session};
 use crate::state::memory::{STILL_MS, ends};
@@ -36,10 +35,8 @@ impl<N: Net> Server<N> {
         let Some((client_key, still)) = self.shared.clients.most_still(keys) else {
             return;
         };
-        if self.warnings.is_due(Cause::Memory, self.shared.now) {
-            let line = format_args!("{shortage} is short: tunnels that stand still are reset");
-            log(Level::Warn, line);
-        }
+        let line = format_args!("{shortage} is short: tunnels that stand still are reset");
+        self.warn(Cause::Memory, line);
         for _ in 0..ends(still) {
             if let Some(key) = self.longest_still(client_key)
                 && let Some(session) = self.sessions.get_mut(key)

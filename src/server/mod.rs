@@ -12,6 +12,7 @@ mod memory;
 mod survey;
 mod warnings;
 
+use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -38,6 +39,9 @@ const ACCEPTS_PER_PASS: usize = 32;
 
 /// Events taken from the system at once; more of them wait in the kernel.
 const EVENTS_MAX: usize = 1024;
+
+/// What is warned of while a newcomer finds no free place.
+const FULL: &str = "all sessions are in use (--max-sessions): newcomers take the places of others";
 
 /// The program: all sessions, and what they share.
 pub struct Server<N: Net> {
@@ -183,7 +187,7 @@ impl<N: Net> Server<N> {
                 if self.sessions.is_full() && self.sessions.len() == self.used(Table::Established) {
                     // Of one session, that is: others keep some places for handshakes.
                     self.acceptor.fill();
-                    self.warn(Cause::Full, None);
+                    self.warn(Cause::Full, format_args!("{FULL}"));
                     break;
                 }
                 self.accept_one(listener);
@@ -199,23 +203,25 @@ impl<N: Net> Server<N> {
         self.acceptor.accepted();
         self.shared.totals.add(Total::Accepted, 1);
         let client = scoped(&addr);
-        if !self.shared.auth.access.admits(client) {
-            self.shared.totals.add(Total::Strangers, 1);
-            self.warn(Cause::Stranger, Some(addr));
-        } else if self
-            .shared
-            .auth
-            .logins
-            .is_banned(client.into(), self.shared.now)
-        {
-            self.shared.totals.add(Total::Banned, 1);
-            self.warn(Cause::Banned, Some(addr));
-        } else if self.shared.clients.is_crowd(ClientKey::from(client)) {
-            self.shared.totals.add(Total::Crowded, 1);
-            self.warn(Cause::Crowd, Some(addr));
-        } else if self.make_room(ClientKey::from(client)) {
-            self.open(stream, addr);
-        }
+        let client_key = ClientKey::from(client);
+        let auth = &self.shared.auth;
+        let (total, cause, why) = if !auth.access.admits(client) {
+            let why = "may not connect (--clients would let it)";
+            (Total::Strangers, Cause::Stranger, why)
+        } else if auth.logins.is_banned(client_key, self.shared.now) {
+            let why = "is kept out: too many wrong passwords (--ban)";
+            (Total::Banned, Cause::Banned, why)
+        } else if self.shared.clients.is_crowd(client_key) {
+            let why = "has too many sessions (--max-per-client)";
+            (Total::Crowded, Cause::Crowd, why)
+        } else {
+            if self.make_room(client_key) {
+                self.open(stream, addr);
+            }
+            return;
+        };
+        self.shared.totals.add(total, 1);
+        self.warn(cause, format_args!("{addr} {why}"));
     }
 
     /// Makes room for a session of a new client, if there is none. Returns `false` if that cannot
@@ -226,7 +232,7 @@ impl<N: Net> Server<N> {
             self.end_displaced();
         }
         if self.sessions.is_full() {
-            self.warn(Cause::Full, None);
+            self.warn(Cause::Full, format_args!("{FULL}"));
             self.shared.displace_session(client_key);
             self.end_displaced();
         }
@@ -264,33 +270,17 @@ impl<N: Net> Server<N> {
             _ => {
                 self.shared.totals.add(Total::Pauses, 1);
                 let pause_ms = self.acceptor.pause(self.shared.now);
-                if self.warnings.is_due(Cause::Paused, self.shared.now) {
-                    let why = in_words(error);
-                    let line = format_args!("cannot accept: {why}; next try in {pause_ms} ms");
-                    log(Level::Warn, line);
-                }
+                let why = in_words(error);
+                let line = format_args!("cannot accept: {why}; next try in {pause_ms} ms");
+                self.warn(Cause::Paused, line);
             }
         }
     }
 
     /// Warns of a cause, unless it has been warned of just now.
-    fn warn(&mut self, cause: Cause, client: Option<SocketAddr>) {
-        if !self.warnings.is_due(cause, self.shared.now) {
-            return;
-        }
-        let text = match cause {
-            Cause::Full => {
-                "all sessions are in use (--max-sessions): newcomers take the places of others"
-            }
-            Cause::Paused => "accepting pauses",
-            Cause::Memory => "memory is short",
-            Cause::Stranger => "may not connect (--clients would let it)",
-            Cause::Banned => "is kept out: too many wrong passwords (--ban)",
-            Cause::Crowd => "has too many sessions (--max-per-client)",
-        };
-        match client {
-            Some(client) => log(Level::Warn, format_args!("{client} {text}")),
-            None => log(Level::Warn, format_args!("{text}")),
+    fn warn(&mut self, cause: Cause, line: fmt::Arguments<'_>) {
+        if self.warnings.is_due(cause, self.shared.now) {
+            log(Level::Warn, line);
         }
     }
 
