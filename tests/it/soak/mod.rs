@@ -185,6 +185,10 @@ impl Load {
         // Wrong passwords may be worth a line.
         let stranger = draw::source(STRANGER).to_string();
         for line in report.lines().filter(|line| !line.contains(&stranger)) {
+            // An emulator's arguments cannot be overwritten.
+            if is_emulated() && line.contains("process list") {
+                continue;
+            }
             let is_bad = line.contains("WARN") || line.contains("ERROR");
             assert!(!is_bad, "{line}");
         }
