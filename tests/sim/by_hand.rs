@@ -19,6 +19,17 @@ const PASSES_MAX: u32 = 10_000;
 /// The socket of the first client's connection.
 const CLIENT: usize = 0;
 
+/// Sends a little and ends.
+const BRIEF: Behaviour = Behaviour {
+    send: 100,
+    echo: false,
+    waits: false,
+    reads: true,
+    chunk: 100,
+    pace_ms: 1,
+    end: End::Fin,
+};
+
 /// The client has the target's end of stream and goes on sending when the target breaks. It keeps
 /// what it has received, and what it still sends is discarded, in any number of reads.
 #[test]
@@ -28,12 +39,9 @@ fn a_target_that_breaks_behind_its_end_does_not_reset_the_client() {
     world.network().odds.short_read = 1000;
     let end = |send| Behaviour {
         send,
-        echo: false,
-        waits: false,
-        reads: true,
         chunk: 200,
         pace_ms: 5,
-        end: End::Fin,
+        ..BRIEF
     };
     add_client(&world, 0, 10, [end(2_000), end(100)]);
     world.network().schedule(0, SimEvent::Start(0));
@@ -68,12 +76,8 @@ fn what_came_while_the_process_was_stopped_is_passed_on() {
     world.network().odds.latency_ms = 1;
     let end = Behaviour {
         send: 400,
-        echo: false,
-        waits: false,
-        reads: true,
-        chunk: 100,
         pace_ms: 20_000,
-        end: End::Fin,
+        ..BRIEF
     };
     world.network().odds.queue_bytes = (512, 512);
     add_client(&world, 0, 10, [end, end]);
@@ -106,13 +110,8 @@ fn a_tunnel_ends_though_no_wait_is_ever_complete() {
     let world = World::empty();
     world.network().odds.latency_ms = 1;
     let end = Behaviour {
-        send: 100,
-        echo: false,
-        waits: false,
-        reads: true,
-        chunk: 100,
-        pace_ms: 1,
         end: End::Never,
+        ..BRIEF
     };
     add_client(&world, 0, 10, [end, end]);
     world.network().schedule(0, SimEvent::Start(0));
@@ -144,12 +143,11 @@ fn while_memory_is_short_those_end_that_stood_still_longest() {
     world.network().odds.short.push((20_000, 21_200));
     let end = |send, reads| Behaviour {
         send,
-        echo: false,
-        waits: false,
         reads,
         chunk: 50,
         pace_ms: 20,
         end: End::Never,
+        ..BRIEF
     };
     let stalled = [end(0, false), end(10_000, true)];
     let up = [end(10_000, true), end(0, false)];
@@ -205,16 +203,7 @@ fn while_memory_is_short_those_end_that_stood_still_longest() {
 fn an_address_that_the_router_has_got_is_refused() {
     let world = World::empty();
     world.network().odds.latency_ms = 1;
-    let end = Behaviour {
-        send: 100,
-        echo: false,
-        waits: false,
-        reads: true,
-        chunk: 100,
-        pace_ms: 1,
-        end: End::Fin,
-    };
-    add_client(&world, 0, 10, [end, end]);
+    add_client(&world, 0, 10, [BRIEF, BRIEF]);
     world.network().schedule(3_000, SimEvent::Start(0));
     world.network().clients[0].scenario.codes = vec![2];
     for (at, last) in [(900, 7), (1_950, 1)] {
@@ -248,12 +237,8 @@ fn a_name_of_anybody_is_answered_in_bounded_time_beside_dead_ones() {
     });
     let end = Behaviour {
         send: 10,
-        echo: false,
-        waits: false,
-        reads: true,
         chunk: 10,
-        pace_ms: 1,
-        end: End::Fin,
+        ..BRIEF
     };
     for number in 0..DEAD + 2 {
         let is_dead = number < DEAD;
@@ -381,17 +366,6 @@ fn a_target_that_cannot_be_written_to_is_reset() {
     }
     panic!("nothing tells the target");
 }
-
-/// Sends a little and ends.
-const BRIEF: Behaviour = Behaviour {
-    send: 100,
-    echo: false,
-    waits: false,
-    reads: true,
-    chunk: 100,
-    pace_ms: 1,
-    end: End::Fin,
-};
 
 /// Schedules a client that connects at the start.
 fn start_client(world: &World, behaviours: [Behaviour; 2]) {
