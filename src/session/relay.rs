@@ -74,11 +74,12 @@ impl<S: Stream> Relay<S> {
             });
         }
         let is_half = self.is_half(cx.client.peer.ready.ended);
-        let moved = self.progress().0 - before.0;
+        let after = self.progress();
+        let moved = after.0 - before.0;
         if moved > 0 {
             cx.shared.places.add(cx.client.key, moved, cx.shared.now);
         }
-        if self.progress() != before || is_half != self.half {
+        if after != before || is_half != self.half {
             self.half = is_half;
             let class = if is_half {
                 Class::HalfClosed

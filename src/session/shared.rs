@@ -240,8 +240,8 @@ impl Class {
     }
 
     /// How long each class lasts, in milliseconds, by its number.
-    fn durations(timeouts: &Timeouts) -> Vec<u32> {
-        vec![
+    fn durations(timeouts: &Timeouts) -> [u32; 8] {
+        [
             timeouts.handshake_ms,
             timeouts.connect_ms,
             timeouts.idle_ms,
