@@ -15,7 +15,7 @@ use crate::support::udp::{self, Association, wrap_name};
 use crate::support::wire::{
     Client, GREETING, GREETING_USER, Way, connect, connect_name, user_pass,
 };
-use crate::support::{Folder, Proxy, note, wait_until};
+use crate::support::{Folder, Proxy, is_scope_lost, note, wait_until};
 
 /// Whether the client's greeting is answered.
 fn is_served(mut client: Client) -> bool {
@@ -116,6 +116,9 @@ fn neighbour(proxy: &Proxy, link: &str) -> Client {
 
 #[test]
 fn link_local_neighbours_are_served_inside_and_strangers_outside() {
+    if is_scope_lost() {
+        return;
+    }
     in_namespace(|| {
         let router = home_with_link_locals();
         let proxy = router.proxy(&["-p", "0"]);
@@ -126,6 +129,9 @@ fn link_local_neighbours_are_served_inside_and_strangers_outside() {
 
 #[test]
 fn the_name_of_an_interface_stands_for_its_link_local_neighbours() {
+    if is_scope_lost() {
+        return;
+    }
     in_namespace(|| {
         let router = home_with_link_locals();
         let options = ["-p", "0", "-u", "ann", "-P", "secret", "--trust", "lan"];

@@ -31,7 +31,7 @@ use self::figures::Figures;
 use self::tunnel::Tunnel;
 use self::udp::Association;
 use self::world::{STRANGER, World};
-use crate::support::{Proxy, is_emulated, note, wait_until};
+use crate::support::{Proxy, is_emulated, is_error_lost, note, wait_until};
 
 /// Clients at once.
 const CLIENTS_MAX: usize = 32;
@@ -48,6 +48,9 @@ const MEMORY_SLACK_KIB: i64 = 1025 + 256;
 
 #[test]
 fn a_few_seconds_of_everything_leave_nothing_behind() {
+    if is_error_lost() {
+        return;
+    }
     soak(Duration::from_secs(4));
 }
 
