@@ -164,18 +164,16 @@ impl<S: Stream> Race<S> {
     }
 
     /// Drops the attempts that have failed, up to the first that is established, which is taken out
-    /// and returned. (mio's three steps: event, error, peer address.)
+    /// and returned. (mio's steps: event, peer address, and without one the error. Who has a peer
+    /// is established; what breaks it afterwards comes with an event of its own.)
     fn poll(&mut self) -> Option<Winner<S>> {
         // Each attempt has an event of its own to come, or it would not be running.
         self.ready.writable = false;
         let mut at = 0;
         while let Some(attempt) = self.attempts.get_mut(at) {
-            let state = match attempt.stream.take_error() {
-                Some(error) => Some(Err(error)),
-                None => match attempt.stream.peer_addr() {
-                    Err(Errno::ENOTCONN) => None,
-                    state => Some(state),
-                },
+            let state = match attempt.stream.peer_addr() {
+                Err(Errno::ENOTCONN) => attempt.stream.take_error().map(Err),
+                state => Some(state),
             };
             match state {
                 None => at += 1,

@@ -273,7 +273,6 @@ impl<N: Net> Opening<N> {
     ) -> Result<Next, End> {
         let Winner { target, addr } = winner;
         cx.client.record.set_reached(addr);
-        let bound = target.stream.local_addr().map_err(|_| Reason::Failed)?;
         cx.shared.take(Table::Established, cx.client.key)?;
         if let Some(http) = &mut self.http {
             // What lies behind the body of a forwarded request is dropped.
@@ -284,6 +283,13 @@ impl<N: Net> Opening<N> {
         self.release_step(cx);
         // The answer to a forwarded request is the server's.
         if self.meter().is_none() {
+            // No reply of HTTP shows where the proxy is bound.
+            let bound = match self.outbox.dialect {
+                Dialect::Http => addr,
+                Dialect::Socks5 | Dialect::Socks4 => {
+                    target.stream.local_addr().map_err(|_| Reason::Failed)?
+                }
+            };
             self.outbox.grant(bound);
         }
         Ok(self.reply_to(target))
