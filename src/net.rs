@@ -47,7 +47,7 @@ pub struct Event {
     /// The peer has closed its direction, and an end of stream will follow the data; or a read
     /// may stop short for another reason. It only makes reads go on to `EAGAIN`.
     pub ended: bool,
-    /// An error or a full hang-up is pending: [`Stream::take_error`] tells which.
+    /// An error is pending: [`Stream::take_error`] tells which.
     pub failed: bool,
 }
 
@@ -257,6 +257,9 @@ pub trait Stream {
 
     /// Returns the address of this end.
     fn local_addr(&self) -> Result<SocketAddr, Errno>;
+
+    /// Makes the system find out when the other end has vanished, also while nothing is to be sent.
+    fn keep_alive(&mut self);
 
     /// Makes the close an abort: RST instead of FIN, and unsent data is dropped.
     fn abort_on_close(&mut self);

@@ -295,6 +295,10 @@ impl Stream for FakeSocket {
         unimplemented!()
     }
 
+    fn keep_alive(&mut self) {
+        unimplemented!()
+    }
+
     fn abort_on_close(&mut self) {
         unimplemented!()
     }

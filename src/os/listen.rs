@@ -10,7 +10,7 @@ use socket2::SockRef;
 
 use super::address;
 use super::error::{OpenError, errno};
-use super::socket::{TcpOptions, at_free_port, create, set_tcp_options};
+use super::socket::{TcpOptions, at_free_port, create, keep_alive, set_tcp_options};
 use crate::config::{Config, Listen};
 use crate::log::{Level, log};
 use crate::net::{Errno, Signal};
@@ -185,6 +185,7 @@ fn listen_at(
     }
     // Inherited by the connections, which saves system calls for each of them.
     set_tcp_options(&socket, options)?;
+    keep_alive(&socket)?;
     address::bind(&socket, &addr)?;
     // Not by nix, which limits it to SOMAXCONN, and that is 128 in the headers of musl.
     SockRef::from(&socket).listen(backlog).map_err(errno)?;

@@ -155,7 +155,8 @@ impl Net for Os {
             // A read stops at urgent data too, with more behind it. As at an end of stream, a
             // short read then does not mean that the socket is drained.
             ended: event.is_read_closed() || event.is_priority(),
-            failed: event.is_error() || event.is_write_closed(),
+            // A hang-up without an error is both ends of stream: each shows by itself.
+            failed: event.is_error(),
         }));
         Ok(events.len() < EVENTS_MAX)
     }
@@ -350,6 +351,11 @@ impl Stream for TcpStream {
 
     fn local_addr(&self) -> Result<SocketAddr, Errno> {
         address::local(self)
+    }
+
+    fn keep_alive(&mut self) {
+        // Without it a vanished peer is found by the idle timeout.
+        let _ = socket::keep_alive(self);
     }
 
     fn abort_on_close(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use mio::net::{TcpStream, UdpSocket};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket, sockopt};
@@ -54,10 +54,6 @@ pub(super) fn set_tcp_options(socket: &OwnedFd, options: TcpOptions) -> Result<(
     setsockopt(socket, sockopt::TcpNoDelay, &true)?;
     // Urgent bytes (FTP's ABOR, telnet's Synch) stay in their place in the stream.
     setsockopt(socket, sockopt::OobInline, &true)?;
-    setsockopt(socket, sockopt::KeepAlive, &true)?;
-    setsockopt(socket, sockopt::TcpKeepIdle, &KEEPALIVE_IDLE)?;
-    setsockopt(socket, sockopt::TcpKeepInterval, &KEEPALIVE_INTERVAL)?;
-    setsockopt(socket, sockopt::TcpKeepCount, &KEEPALIVE_RETRIES)?;
     // Old kernels and emulators lack some of these: errors are ignored.
     if options.peer_ms > 0 {
         // It overrides the number of probes above (tcp(7)).
@@ -65,6 +61,16 @@ pub(super) fn set_tcp_options(socket: &OwnedFd, options: TcpOptions) -> Result<(
     }
     let _ = SockRef::from(socket).set_tcp_notsent_lowat(options.notsent_bytes);
     Ok(())
+}
+
+/// Arms keepalive. The silence counts from the last segment, not from here. Connections inherit it
+/// of their listener; those to targets get it when they have become old (four system calls that
+/// most connections are too short for).
+pub(super) fn keep_alive(socket: &impl AsFd) -> Result<(), Errno> {
+    setsockopt(socket, sockopt::KeepAlive, &true)?;
+    setsockopt(socket, sockopt::TcpKeepIdle, &KEEPALIVE_IDLE)?;
+    setsockopt(socket, sockopt::TcpKeepInterval, &KEEPALIVE_INTERVAL)?;
+    setsockopt(socket, sockopt::TcpKeepCount, &KEEPALIVE_RETRIES)
 }
 
 /// Starts a connection.

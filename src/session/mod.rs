@@ -46,8 +46,8 @@ use self::opening::{Established, Opening};
 use self::outcome::{Closing, End, Next};
 pub use self::outcome::{Reason, Verdict, Wake};
 use self::relay::Relay;
-use self::shared::Class;
 pub use self::shared::Shared;
+use self::shared::{Alarm, Class};
 use self::totals::Moved;
 pub use self::totals::{Total, Totals};
 use crate::net::{Event, Millis, Net, Stream};
@@ -247,6 +247,7 @@ impl<N: Net> Session<N> {
             Established::Tunnel(relay) => {
                 shared.totals.add(Total::Tunnels, 1);
                 shared.places.start(client.key, shared.now);
+                shared.arm_alarm(client.key, Alarm::KeepAlive);
                 (Phase::Relaying(relay), Class::Idle)
             }
             Established::Association(association) => (Phase::Associated(association), Class::Udp),

@@ -45,8 +45,10 @@ impl<S: Stream> Relay<S> {
         wake: Wake<'_>,
         cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
-        if let Wake::Timeout = wake {
-            return Err(End::close(self.timeout()));
+        match wake {
+            Wake::Timeout => return Err(End::close(self.timeout())),
+            Wake::Alarm => self.target.stream.keep_alive(),
+            Wake::Event | Wake::Answer(..) => {}
         }
         if self.target.is_broken() {
             return Err(self.lose_target());
@@ -54,11 +56,15 @@ impl<S: Stream> Relay<S> {
         let before = self.progress();
         let (peer, buffers) = (&mut cx.client.peer, &mut cx.shared.buffers);
         let (meter, target) = (self.meter.as_mut(), &mut self.target);
+        self.up.set_last(self.down.is_done());
         let up = match self.up.pump(peer, target, meter, buffers) {
             Ok(pumped) => pumped,
             Err(Broken::Source) => return Err(End::close(Reason::ClientReset)),
             Err(Broken::Sink) => return Err(self.lose_target()),
         };
+        // Behind a request body the client's connection stays open for a while.
+        let is_last = self.up.is_done() && !self.up.is_measured();
+        self.down.set_last(is_last);
         let down = match self.down.pump(target, peer, None, buffers) {
             Ok(pumped) => pumped,
             Err(Broken::Source) => return Err(End::close(Reason::TargetReset)),

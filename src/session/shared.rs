@@ -31,6 +31,10 @@ const LINGER_MS: u32 = 2_000;
 /// Time between two connection attempts of one race (RFC 8305 §5: "Connection Attempt Delay").
 const NEXT_ATTEMPT_MS: u32 = 250;
 
+/// The age at which the connection to a target gets keepalive: most are closed by then, and none has
+/// been silent for the 60 s behind which the first probe goes out.
+const KEEP_ALIVE_MS: u32 = 5_000;
+
 /// How long a listener that has run out of descriptors is left in peace.
 const ACCEPT_AGAIN_MS: u32 = 250;
 
@@ -260,6 +264,8 @@ impl Class {
 pub(super) enum Alarm {
     /// The next attempt of a race.
     NextAttempt,
+    /// Keepalive is worth its system calls on the connection to the target.
+    KeepAlive,
     /// Accepting the peer of a BIND can be tried again.
     AcceptAgain,
     /// The client of a UDP association has been silent: it may come back with another port.
@@ -281,8 +287,9 @@ impl From<Delay> for Alarm {
 
 impl Alarm {
     /// How long each lasts, in milliseconds, in the order of the enum.
-    const DURATIONS: [u32; 5] = [
+    const DURATIONS: [u32; 6] = [
         NEXT_ATTEMPT_MS,
+        KEEP_ALIVE_MS,
         ACCEPT_AGAIN_MS,
         PORT_SILENCE_MS,
         Delay::Short.ms(),

@@ -159,6 +159,8 @@ pub struct Flow {
     done: bool,
     /// It ended with a request body: the sink finds the end in the body, and gets no FIN.
     measured: bool,
+    /// Its sink is closed when it is done, which passes the end on too.
+    is_last: bool,
     /// The last read filled its buffer: the next goes through the scratch buffer.
     bulk: bool,
 }
@@ -181,6 +183,11 @@ impl Flow {
     /// Returns `true` if it ended with a request body: its source may have sent more.
     pub fn is_measured(&self) -> bool {
         self.measured
+    }
+
+    /// Says whether its sink is closed as soon as it is done: that spares a call to end the stream.
+    pub fn set_last(&mut self, is_last: bool) {
+        self.is_last = is_last;
     }
 
     /// The number of bytes passed on so far.
@@ -210,7 +217,8 @@ impl Flow {
         }
     }
 
-    /// Moves what can be moved, but reads once at most, and of a request body (`meter`) no more
+    /// Moves what can be moved, but reads once at most (what is left before the end of stream is
+    /// read with it), and of a request body (`meter`) no more
     /// than it has.
     ///
     /// # Errors
@@ -222,13 +230,13 @@ impl Flow {
         mut meter: Option<&mut BodyMeter>,
         buffers: &mut Buffers,
     ) -> Result<Pumped, Broken> {
-        let mut filled = false;
+        let mut reads = 0;
         while !self.done {
             if !self.drain(to, buffers)? {
                 return Ok(Pumped::Blocked);
             }
             if self.ended {
-                if !self.measured {
+                if !self.measured && !self.is_last {
                     to.stream.shutdown_write().map_err(|_| Broken::Sink)?;
                 }
                 self.done = true;
@@ -238,10 +246,12 @@ impl Flow {
             if !from.ready.readable || !to.ready.writable {
                 return Ok(Pumped::Blocked);
             }
-            if filled {
+            // Behind a short read whose event has announced the end of stream comes just that.
+            let reads_max = 1 + u32::from(from.ready.ended && !self.bulk);
+            if reads >= reads_max {
                 return Ok(Pumped::More);
             }
-            filled = true;
+            reads += 1;
             let buffer = if self.bulk { None } else { buffers.take() };
             match buffer {
                 Some(buffer) => self.fill(from, buffer, meter.as_deref_mut(), buffers)?,

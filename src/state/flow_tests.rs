@@ -85,6 +85,8 @@ impl Stream for Fake {
         Err(Errno::ENOTCONN)
     }
 
+    fn keep_alive(&mut self) {}
+
     fn abort_on_close(&mut self) {}
 }
 
@@ -129,24 +131,6 @@ fn a_short_read_says_drained_and_saves_the_second_read() {
 }
 
 #[test]
-fn a_short_read_with_an_announced_end_reads_on() {
-    let mut buffers = Buffers::new(1, 8);
-    let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
-    (from.ready.ended, from.stream.at_end) = (true, true);
-    let mut flow = Flow::default();
-    assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Pumped::More)
-    );
-    assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
-        Ok(Pumped::Done)
-    );
-    assert_eq!(to.stream.written, b"hello");
-    assert!(to.stream.shut);
-}
-
-#[test]
 fn an_end_that_does_not_come_is_read_for_once() {
     let mut buffers = Buffers::new(1, 8);
     let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
@@ -159,6 +143,23 @@ fn an_end_that_does_not_come_is_read_for_once() {
     let step = flow.pump(&mut from, &mut to, None, &mut buffers);
     assert_eq!((step, from.stream.reads), (Ok(Pumped::Blocked), 3));
     assert_eq!(to.stream.written, b"helloworld");
+}
+
+#[test]
+fn the_last_bytes_and_the_end_of_stream_take_one_turn() {
+    for (is_last, is_shut) in [(false, true), (true, false)] {
+        let mut buffers = Buffers::new(1, 8);
+        let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
+        (from.ready.ended, from.stream.at_end) = (true, true);
+        let mut flow = Flow::default();
+        flow.set_last(is_last);
+        let step = flow.pump(&mut from, &mut to, None, &mut buffers);
+        assert_eq!((step, from.stream.reads), (Ok(Pumped::Done), 2));
+        assert_eq!(
+            (to.stream.shut, &to.stream.written[..]),
+            (is_shut, &b"hello"[..])
+        );
+    }
 }
 
 #[test]

@@ -273,6 +273,7 @@ impl Inner {
             SimEvent::Release(s, direction) => net.release(s, direction),
             SimEvent::Connect(s) if net.sockets[s].connecting && !net.sockets[s].dropped => {
                 net.sockets[s].connecting = false;
+                net.sockets[s].connected_at = Some(net.now);
                 net.edge(Source::Socket(s));
                 net.wake(s, 0);
             }

@@ -28,6 +28,7 @@ pub(crate) enum Call {
     TakeError,
     PeerAddr,
     LocalAddr,
+    KeepAlive,
     DnsSend,
     DnsReceive,
     Aim,
@@ -87,7 +88,7 @@ impl Call {
             Self::TakeError => &[Errno::ECONNREFUSED, Errno::ENOBUFS],
             // That it is not connected yet would be said of one that is.
             Self::PeerAddr => &[Errno::ENOBUFS, Errno::EIO],
-            Self::LocalAddr => &[Errno::ENOBUFS],
+            Self::LocalAddr | Self::KeepAlive => &[Errno::ENOBUFS],
             Self::DnsSend => &[
                 Errno::EINTR,
                 Errno::ENOBUFS,

@@ -301,6 +301,11 @@ impl Stream for StreamHandle {
         Ok(self.0.network().sockets[self.1].local)
     }
 
+    fn keep_alive(&mut self) {
+        let result = self.call(Call::KeepAlive);
+        self.0.network().sockets[self.1].kept_alive |= result.is_ok();
+    }
+
     fn abort_on_close(&mut self) {
         self.0.network().sockets[self.1].abort = true;
     }

@@ -38,6 +38,10 @@ pub(crate) struct Socket {
     pub(crate) written: u64,
     /// The server has closed it.
     pub(crate) dropped: bool,
+    /// The server has armed keepalive.
+    pub(crate) kept_alive: bool,
+    /// When it was connected.
+    pub(crate) connected_at: Option<Millis>,
     /// The server's close will be a reset.
     pub(crate) abort: bool,
     /// An injected shortage hides what has arrived, from byte `peeked` on.
@@ -90,6 +94,8 @@ impl Socket {
             shut: false,
             written: 0,
             dropped: false,
+            kept_alive: false,
+            connected_at: None,
             abort: false,
             read_held: false,
             peeked: 0,
@@ -119,7 +125,7 @@ impl Socket {
             readable: self.is_readable(),
             writable: self.is_writable(),
             ended,
-            failed: self.broken || (self.shut && ended),
+            failed: self.broken,
         };
         (event.readable || event.writable || event.failed).then_some(event)
     }

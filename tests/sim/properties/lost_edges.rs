@@ -20,6 +20,7 @@ impl Network {
     /// Checks the state in which nothing is going to happen for `gap_ms` (`None`: ever). The server
     /// has had all events, so nothing may be left that it could move.
     pub(crate) fn check_quiet(&mut self, gap_ms: Option<Millis>) {
+        self.check_keep_alive();
         let longer = |ms| gap_ms.is_none_or(|gap_ms| gap_ms > ms);
         if !longer(QUIET_MS) || self.checks.closing {
             return;

@@ -11,8 +11,9 @@ use crate::network::Network;
 const OPERATIONS_MAX: u32 = 40;
 
 /// The number of reads that give something, from one end of an established tunnel in one pass, at
-/// most: a turn fills one buffer, or peeks once and consumes what it has passed on.
-const READS_MAX: u32 = 2;
+/// most: a turn fills one buffer, or peeks once and consumes what it has passed on; and the same once
+/// more behind a short read whose event has announced the end of stream.
+const READS_MAX: u32 = 4;
 
 /// With this number of operations the pass will never end.
 const OPERATIONS_ENDLESS: u32 = 10_000;

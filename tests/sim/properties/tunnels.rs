@@ -6,6 +6,7 @@ use anklet::state::memory::STILL_MS;
 
 use crate::clients::scenario::TunnelProgress;
 use crate::clients::tunnel_end::TunnelEnd;
+use crate::network::socket::Socket;
 use crate::network::{Network, Source};
 
 /// How much the server may round off its timeouts.
@@ -27,6 +28,28 @@ impl Network {
         if short && still && ends.copied().any(|s| takes_nothing(&s)) {
             let client = &mut self.clients[number];
             (client.faulted, client.cut) = (true, true);
+        }
+    }
+}
+
+/// No target of a tunnel is connected for so long without keepalive: the first probe is due after
+/// 60 s of silence. An opening takes 15 s at most, and then it is armed within 5.
+const KEEP_ALIVE_BY_MS: Millis = 30_000;
+
+impl Network {
+    /// Checks that the targets of old tunnels are kept alive.
+    pub(crate) fn check_keep_alive(&mut self) {
+        let now = self.now;
+        let is_old = |socket: &&Socket| {
+            let since = socket.connected_at.filter(|_| !socket.dropped);
+            since.is_some_and(|since| now - since > KEEP_ALIVE_BY_MS)
+        };
+        let missing = self.sockets.iter().filter(is_old).find(|socket| {
+            let is_faulted = |number: usize| self.clients[number].faulted;
+            !socket.kept_alive && !socket.client.is_some_and(is_faulted)
+        });
+        if let Some(number) = missing.map(|socket| socket.client) {
+            self.fail(format!("the target of client {number:?} is not kept alive"));
         }
     }
 }
