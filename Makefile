@@ -52,9 +52,17 @@ faults:
 size:
 	@cross/check-size
 
-# copy the program to PREFIX/bin
+# cross/man/anklet.8 and anklet.bash, after a change of the options or of their templates there
+man: export ANKLET_MAN = write
+man:
+	$(CARGO) test --quiet --lib has_the_options_of_help
+
+# copy the program, its manual and the completion of bash to below PREFIX
 install: all
 	install -D -m 755 target/release/anklet $(DESTDIR)$(PREFIX)/bin/anklet
+	install -D -m 644 cross/man/anklet.8 $(DESTDIR)$(PREFIX)/share/man/man8/anklet.8
+	install -D -m 644 cross/man/anklet.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/anklet
 
 # forget everything that was built
 clean:
@@ -62,4 +70,4 @@ clean:
 
 include cross/targets.mk
 
-.PHONY: all run test check lint sim faults fuzz soak size install clean
+.PHONY: all run test check lint sim faults fuzz soak size man install clean

@@ -33,8 +33,9 @@ Who may connect (without a password: the local networks, nobody else)
       --ban N                   keep a client out for ten minutes after N wrong passwords
 
 Where to (everybody: the Internet and the client's own subnet)
-      --permit DEST,..          further destinations; the longest prefix decides, then the
-      --block DEST,..           narrower ports, then --permit
+      --permit DEST,..          further destinations
+      --block DEST,..           destinations that are refused; of both the longest prefix
+                                decides, then the narrower ports, then --permit
 
 Outgoing
   -b, --bind ADDR,..            source address, one per family, or an interface

@@ -129,15 +129,6 @@ fn help_goes_to_the_standard_output() {
 }
 
 #[test]
-fn the_readme_shows_the_help() {
-    let readme = include_str!("../../README.md");
-    assert!(
-        readme.contains(&prints(&["--help"])),
-        "paste `anklet --help` into README.md"
-    );
-}
-
-#[test]
 fn version_is_one_line() {
     let line = concat!("anklet ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!(prints(&["-V"]), line);

@@ -23,6 +23,7 @@ mod http_refusals;
 mod interop;
 mod limits;
 mod logging;
+mod manual;
 mod memory;
 mod names;
 mod negotiation;

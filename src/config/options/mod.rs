@@ -181,4 +181,6 @@ fn idle_families(config: &Asked) -> Result<(), ConfigError> {
 }
 
 #[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod tests;
