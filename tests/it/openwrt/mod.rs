@@ -9,6 +9,7 @@ mod apk;
 mod arguments;
 mod feed;
 mod ipk;
+mod keeping;
 mod networks;
 mod packages;
 mod privileges;

@@ -138,3 +138,21 @@ fn the_scripts_of_the_packages_do_nothing_in_an_empty_root() {
         assert_eq!(said, b"", "{script}");
     }
 }
+
+#[test]
+fn what_the_service_has_written_goes_with_the_package_and_stays_in_an_upgrade() {
+    let (folder, _) = workshop("leftovers");
+    let root = root_with_functions(&folder);
+    let last = format!("{root}/etc/anklet.last");
+    let remains = |script: &str, upgrade: &str| {
+        fs::create_dir_all(&last).unwrap();
+        fs::write(format!("{last}/main"), "ann:x\n").unwrap();
+        let mut command = Command::new(packaging(script));
+        command.env("IPKG_INSTROOT", &root);
+        output_of(command.env("PKG_UPGRADE", upgrade));
+        Path::new(&last).exists()
+    };
+    assert!(!remains("prerm", "0"));
+    assert!(remains("prerm", "1"));
+    assert!(!remains("apk-prerm", ""));
+}

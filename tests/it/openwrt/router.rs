@@ -2,11 +2,11 @@
 
 use std::env;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
-use crate::support::{Folder, is_installed};
+use crate::support::{Folder, command, is_installed};
 
 /// What the script runs of busybox: all of it is in OpenWrt's own selection.
 const APPLETS: [&str; 11] = [
@@ -41,6 +41,7 @@ impl Router {
         let root = Folder::new(&format!("openwrt-{name}"));
         fs::create_dir_all(root.path("bin")).unwrap();
         fs::create_dir_all(root.path("lib/functions")).unwrap();
+        fs::create_dir_all(root.path("usr/bin")).unwrap();
         fs::copy(
             stand_in("network.sh"),
             root.path("lib/functions/network.sh"),
@@ -54,7 +55,9 @@ impl Router {
         for applet in APPLETS.into_iter().chain(["ash"]) {
             symlink(&busybox, root.path(&format!("bin/{applet}"))).unwrap();
         }
-        Some(Self { root })
+        let router = Self { root };
+        router.write_program("");
+        Some(router)
     }
 
     /// What is told when the service starts, or is started again, with this configuration.
@@ -78,20 +81,58 @@ impl Router {
         self.run(&[], &[&["stop"], instance].concat())
     }
 
+    /// What is told when it is started again by hand.
+    pub(crate) fn restart(&self) -> Calls {
+        self.run(&[], &["restart"])
+    }
+
+    /// Loses what is in memory.
+    pub(crate) fn reboot(&self) {
+        fs::remove_dir_all(self.root.path("var")).unwrap();
+    }
+
+    /// From now on values are judged by the program itself. Before, all are right.
+    pub(crate) fn install_program(&self) {
+        let program = command(&[], &[]);
+        let words = [program.get_program()]
+            .into_iter()
+            .chain(program.get_args());
+        let words = words.map(|word| quoted(word.to_str().unwrap()));
+        let words = words.collect::<Vec<_>>().join(" ");
+        self.write_program(&format!("exec {words} \"$@\"\n"));
+    }
+
+    fn write_program(&self, text: &str) {
+        let file = self
+            .root
+            .write("usr/bin/anklet", &format!("#!/bin/sh\n{text}"));
+        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     fn run(&self, differences: &[(&str, &str)], action: &[&str]) -> Calls {
+        let output = self.command(differences, action);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(errors, "", "{action:?}");
+        self.calls()
+    }
+
+    /// A command of the owner's, by hand.
+    pub(crate) fn command(&self, differences: &[(&str, &str)], words: &[&str]) -> Output {
         self.root.write("calls", "");
-        let output = Command::new(self.root.path("bin/ash"))
+        Command::new(self.root.path("bin/ash"))
             .arg(stand_in("stand-in.sh"))
             .arg(packaging("anklet.init"))
             .args([self.root.path("config"), self.path()])
-            .args(action)
+            .args(words)
             .env_clear()
             .env("PATH", self.root.path("bin"))
             .envs(differences.iter().copied())
             .output()
-            .unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(errors, "", "{action:?}");
+            .unwrap()
+    }
+
+    /// What was told during the last run.
+    pub(crate) fn calls(&self) -> Calls {
         Calls::parse(&fs::read(self.root.path("calls")).unwrap())
     }
 
@@ -99,9 +140,14 @@ impl Router {
         String::from(self.root.path("").trim_end_matches('/'))
     }
 
+    /// The path of a file of the router's.
+    pub(crate) fn path_of(&self, file: &str) -> String {
+        self.root.path(file)
+    }
+
     /// The path of an instance's users file.
     pub(crate) fn users_file(&self, instance: &str) -> String {
-        self.root.path(&format!("var/etc/anklet.{instance}.users"))
+        self.root.path(&format!("var/run/anklet/{instance}/users"))
     }
 
     /// A file of the owner's.
@@ -156,27 +202,29 @@ impl Calls {
                     params.retain(|(known, _)| known != kind);
                     params.push((kind.clone(), words.to_vec()));
                 }
-                ("procd_append_param", [kind, words @ ..]) => {
-                    match params.iter_mut().find(|(known, _)| known == kind) {
-                        Some((_, known)) => known.extend(words.iter().cloned()),
-                        None => params.push((kind.clone(), words.to_vec())),
-                    }
-                }
-                _ => {}
+                ("procd_append_param", [kind, words @ ..]) => append(&mut params, kind, words),
+                (call, words) => append(&mut params, call, words),
             }
         }
         panic!("the instance {name} is not closed in {self:?}");
     }
 }
 
-/// One instance as procd is told.
+fn append(params: &mut Vec<(String, Vec<String>)>, kind: &str, words: &[String]) {
+    match params.iter_mut().find(|(known, _)| known == kind) {
+        Some((_, known)) => known.extend(words.iter().cloned()),
+        None => params.push((String::from(kind), words.to_vec())),
+    }
+}
+
+/// One instance as procd is told: its parameters, and the words of all other calls by their name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Instance {
     params: Vec<(String, Vec<String>)>,
 }
 
 impl Instance {
-    /// The words of a parameter; none where it was not given.
+    /// The words of a parameter or of a call; none where it was not given.
     pub(crate) fn param(&self, kind: &str) -> Vec<&str> {
         let param = self.params.iter().find(|(known, _)| known == kind);
         param.map_or_else(Vec::new, |(_, words)| {
@@ -194,7 +242,8 @@ impl Instance {
     pub(crate) fn arguments(&self) -> Vec<&str> {
         assert_eq!(self.errors(), [""; 0]);
         let command = self.param("command");
-        assert_eq!(command[..2], ["/usr/bin/anklet", "--retry-listen"]);
+        assert!(command[0].ends_with("/usr/bin/anklet"), "{command:?}");
+        assert_eq!(command[1], "--retry-listen");
         command[2..].to_vec()
     }
 }

@@ -51,6 +51,18 @@ fn shellcheck_has_nothing_to_say() {
 }
 
 #[test]
+fn the_service_is_formatted() {
+    if !is_installed("shfmt") {
+        return;
+    }
+    output_of(
+        Command::new("shfmt")
+            .arg("-d")
+            .arg(packaging("anklet.init")),
+    );
+}
+
+#[test]
 fn no_line_is_longer_than_100_columns() {
     for script in scripts() {
         for line in fs::read_to_string(&script).unwrap().lines() {

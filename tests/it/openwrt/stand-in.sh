@@ -2,11 +2,13 @@
 # A router for the init script, in the smallest form: rc.common, functions.sh and procd.sh. What
 # procd, the log and chown are told is written down, and nothing is done. The tests run it as
 #
-#   busybox ash stand-in.sh INIT CONFIG ROOT start|stop [INSTANCE]
+#   busybox ash stand-in.sh INIT CONFIG ROOT COMMAND [INSTANCE]
 #
 # CONFIG is in the form that `uci export` gives and OpenWrt reads: shell. ROOT/calls gets the
-# calls: the number of words and the words of each, all ended by NUL.
-# KERNEL is the kernel's version, LAN the addresses of the network lan, and USERS those that exist.
+# calls: the number of words and the words of each, all ended by NUL. ROOT/usr/bin/anklet is the
+# program that judges arguments, and ROOT/log what is in the log.
+# KERNEL is the kernel's version, LAN the addresses of the network lan, USERS those that exist, UCI
+# what uci finds wrong with the configuration, and UJAIL the program that makes jails.
 
 init=$1 config=$2 root=$3 action=$4
 shift 4
@@ -17,9 +19,34 @@ record() {
 
 for name in procd_open_service procd_close_service procd_open_instance procd_close_instance \
 	procd_set_param procd_append_param procd_send_signal procd_add_reload_trigger \
-	procd_add_reload_interface_trigger logger chown; do
+	procd_add_reload_interface_trigger procd_add_jail procd_add_jail_mount procd_open_data \
+	procd_close_data json_add_array json_close_array json_add_object json_close_object \
+	json_add_string extra_command logger chown; do
 	eval "$name() { record $name \"\$@\"; }"
 done
+
+_procd_status() {
+	record _procd_status "$@"
+	echo running
+	return "${STATUS:-0}"
+}
+
+# What the program writes after the mark comes from the test.
+logread() {
+	record logread "$@"
+	echo "Fri Nov 27 03:00:00 2026 daemon.info anklet: report $$"
+	cat "$root/log"
+}
+
+# Strict by itself: it says where it stopped. config_load, below, has what came before.
+uci() {
+	[ "$*" = "show anklet" ] || exit 9
+	if [ ! -e "$config" ]; then
+		UCI="uci: Entry not found"
+	fi
+	[ -z "$UCI" ] || echo "$UCI" >&2
+	[ -z "$UCI" ]
+}
 
 uname() {
 	echo "${KERNEL:-6.6.93}"
@@ -39,6 +66,7 @@ config() { # TYPE [SECTION]
 	CONFIG_SECTION=${2:-cfg$SECTION_COUNT}
 	SECTIONS="$SECTIONS $CONFIG_SECTION"
 	eval "UCI_${CONFIG_SECTION}_TYPE=\$1"
+	config_cb "$1" "$CONFIG_SECTION"
 }
 
 option() { # NAME VALUE
@@ -62,9 +90,11 @@ config_load() { # PACKAGE
 	SECTION_COUNT=0
 	# shellcheck source=/dev/null # the test's
 	. "$config"
+	config_cb
 }
 
 reset_cb() {
+	config_cb() { return 0; }
 	option_cb() { return 0; }
 	list_cb() { return 0; }
 }
@@ -86,11 +116,11 @@ config_get_bool() { # VARIABLE SECTION OPTION [DEFAULT]
 
 # The local variables of these two have OpenWrt's names: what they call must not mind.
 
-config_foreach() { # FUNCTION TYPE
+config_foreach() { # FUNCTION TYPE [ARGUMENT]
 	local section cfgtype
 	for section in $SECTIONS; do
 		config_get cfgtype "$section" TYPE
-		[ "$cfgtype" != "$2" ] || "$1" "$section"
+		[ "$cfgtype" != "$2" ] || "$1" "$section" "$3"
 	done
 }
 
@@ -110,16 +140,27 @@ service_triggers() {
 	return 0
 }
 
-IPKG_INSTROOT=$root
-# shellcheck source=/dev/null # anklet.init
-. "$init"
-USERS_FOLDER=$root/var/etc
-case $action in
-start)
+start() {
 	procd_open_service anklet "$init"
 	start_service "$@"
 	service_triggers
 	procd_close_service set
-	;;
-stop) stop_service "$@" ;;
-esac
+}
+
+stop() {
+	stop_service "$@"
+}
+
+status() {
+	status_service "$@"
+}
+
+IPKG_INSTROOT=$root
+reset_cb
+# shellcheck source=/dev/null # anklet.init
+. "$init"
+PROGRAM=$root$PROGRAM
+FOLDER=$root$FOLDER
+LAST_USERS=$root$LAST_USERS
+JAIL=${UJAIL:-/nonexistent}
+"$action" "$@"

@@ -130,6 +130,7 @@ fn the_sections_are_for_all_instances_or_for_those_they_name() {
         ),
         user("only", "only", "x", &[option("instance", "three")]),
         user("nobody", "nobody", "x", &[option("instance", "four")]),
+        section("anklet", "four", &[]),
     ];
     router.start(&config.concat());
     let users = |instance| users_in(&router.users_file(instance)).join(" ");
@@ -146,6 +147,7 @@ fn an_instance_without_users_has_no_users_file() {
     let config = [
         enabled("main", &[]),
         user("u", "ann", "x", &[option("instance", "two")]),
+        section("anklet", "two", &[]),
     ];
     let calls = router.start(&config.concat());
     assert_eq!(calls.instance("main").arguments(), [""; 0]);
