@@ -9,7 +9,7 @@ use anklet::config::dns::DnsSettings;
 use anklet::config::{self, Asked, Command, Config, check, files, limits};
 use anklet::log::{Level, log};
 use anklet::net::{Errno, in_words};
-use anklet::os::{OpenError, Os};
+use anklet::os::Os;
 use anklet::server::Server;
 use anklet::state::users::Users;
 use anklet::sys::{self, Signals};
@@ -73,7 +73,6 @@ fn serve(config: Config, users: Users, dns: DnsSettings, mut warnings: Vec<Strin
     }
     let net = match Os::new(&config, signals) {
         Ok(net) => net,
-        Err(OpenError::Stopped) => exit(0),
         Err(error) => end(&error),
     };
     match Server::new(config, users, dns, net).run() {

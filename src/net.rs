@@ -130,8 +130,9 @@ pub trait Net: Udp {
     /// Fills `out` with bytes that nobody can predict.
     fn random(&mut self, out: &mut [u8]) -> Result<(), Errno>;
 
-    /// Accepts the next connection of listener number `listener`. The stream is not registered
-    /// yet: its token needs a slot, which is only taken once the client is known.
+    /// Accepts the next connection of listener number `listener`, the index of its token; `EAGAIN`
+    /// if there is none, or no such listener. The stream is not registered yet: its token needs a
+    /// slot, which is only taken once the client is known.
     fn accept(&mut self, listener: usize) -> Result<(Self::Stream, SocketAddr), Errno>;
 
     /// Registers an accepted stream.
@@ -161,11 +162,15 @@ pub trait Net: Udp {
     /// Opens a UDP socket with a random port, connected to a name server, and registers it.
     fn dns_socket(&mut self, server: SocketAddr, token: Token) -> Result<Self::DnsSocket, Errno>;
 
-    /// Returns the addresses that the listeners are bound to; listener numbers are indexes into
-    /// them.
+    /// Returns the addresses that the listeners are bound to, or will be once they can be opened.
     fn listeners(&self) -> &[SocketAddr];
 
-    /// Closes every listener.
+    /// Opens the listeners that are missing and can be opened by now; what listens on an address
+    /// that has left the `interfaces`, if they are given, closes. Returns `true` if one is missing
+    /// that may be opened later without a change of the interfaces.
+    fn renew_listeners(&mut self, interfaces: Option<&[Interface]>) -> bool;
+
+    /// Closes every listener for good.
     fn close_listeners(&mut self);
 
     /// Takes the next pending signal.

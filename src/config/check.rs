@@ -94,13 +94,12 @@ impl Report {
     /// Where connections are taken, what is spoken there, who may connect and where to.
     fn access(&mut self, config: &Config, users: usize) {
         let (protocols, policy) = (config.protocols, &config.policy);
-        if config.listen.is_empty() {
-            let port = config.port;
-            let both = format_args!("0.0.0.0:{port} and [::]:{port}, whichever there is");
-            self.row("listen", &both);
-        }
         for listener in &config.listen {
             match listener {
+                Listen::Any { port, .. } => {
+                    let both = format_args!("0.0.0.0:{port} and [::]:{port}, whichever there is");
+                    self.row("listen", &both);
+                }
                 Listen::Addr(addr) => self.row("listen", addr),
                 Listen::Interface(name, port) => {
                     let all = format_args!("addresses of {name}, port {port}");
@@ -389,7 +388,13 @@ mod tests {
 
     #[test]
     fn the_default_configuration_is_printed_whole() {
-        let config = settled(Asked::default());
+        let config = settled(Asked {
+            listen: vec![Listen::Any {
+                port: 1080,
+                as_v6: false,
+            }],
+            ..Asked::default()
+        });
         let dns = DnsSettings {
             servers: vec!["127.0.0.1:53".parse().unwrap()],
             search: vec![b"lan".to_vec().into_boxed_slice()],

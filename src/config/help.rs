@@ -12,8 +12,8 @@ Lists are separated by commas; options with a list can be repeated. Defaults in 
 
 Listening
   -p, --port PORT               port of the listeners without one; 0: a free one (1080)
-  -i, --listen ADDR[:PORT],..   addresses or interfaces to listen on (0.0.0.0 and ::)
-      --retry-listen            keep trying an address that is not there or a port that is taken
+  -i, --listen ADDR[:PORT],..   addresses or interfaces, which are followed (0.0.0.0 and ::)
+      --retry-listen            start with what can be listened on by now; the rest follows
       --reuseport               let several processes listen on one port
 
 Protocols on the port, beside SOCKS5 CONNECT

@@ -16,7 +16,7 @@ pub const PORT_DEFAULT: u16 = 1080;
 /// [`AskedLimits`] before.
 #[derive(Clone, Debug)]
 pub struct Config<L = Limits> {
-    /// Where to listen; empty: 0.0.0.0 and ::, whichever the system has.
+    /// Where to listen.
     pub listen: Vec<Listen>,
     /// Port of the listeners without one; 0 picks one free number for all.
     pub port: u16,
@@ -53,6 +53,13 @@ pub type Asked = Config<AskedLimits>;
 /// One `--listen`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
+    /// 0.0.0.0 and ::, whichever the system has, at `port`.
+    Any {
+        /// As for an address.
+        port: u16,
+        /// It was written `::`.
+        as_v6: bool,
+    },
     /// An address; `port` 0 here too stands for a free one.
     Addr(SocketAddr),
     /// Every address of an interface, at `port`.

@@ -152,6 +152,9 @@ pub(super) fn endpoint(text: &str, port: u16, scopes: Scopes) -> Result<SocketAd
 /// One `--listen`: what [`endpoint`] takes, or an interface name in the address's place.
 pub(super) fn listen(text: &str, port: u16, scopes: Scopes) -> Result<Listen, &'static str> {
     let (host, typed) = split_port(text)?;
+    if text == "::" {
+        return Ok(Listen::Any { port, as_v6: true });
+    }
     match interface(host) {
         Some(name) => Ok(Listen::Interface(name, typed.unwrap_or(port))),
         None => endpoint(text, port, scopes).map(Listen::Addr),
@@ -202,6 +205,7 @@ mod tests {
 
     fn listens(text: &str) -> String {
         match listen(text, 1080, scopes) {
+            Ok(Listen::Any { port, .. }) => format!("any at {port}"),
             Ok(Listen::Addr(addr)) => addr.to_string(),
             Ok(Listen::Interface(name, port)) => format!("{name} at {port}"),
             Err(why) => format!("error: {why}"),
@@ -214,7 +218,8 @@ mod tests {
             ("10.0.0.1", "10.0.0.1:1080"),
             ("10.0.0.1:0", "10.0.0.1:0"),
             ("10.0.0.1:65535", "10.0.0.1:65535"),
-            ("::", "[::]:1080"),
+            ("::", "any at 1080"),
+            ("[::]", "[::]:1080"),
             ("::1:1081", "[::1:1081]:1080"),
             ("[::1]", "[::1]:1080"),
             ("[::1]:1081", "[::1]:1081"),

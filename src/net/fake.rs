@@ -11,6 +11,7 @@ use super::{
     DnsSocket, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, Survey, Udp,
     UdpSocket,
 };
+use crate::state::access::Interface;
 use crate::state::batch::Batch;
 use crate::state::memory::Memory;
 use crate::state::slots::Token;
@@ -146,6 +147,10 @@ impl Net for FakeNet {
     }
 
     fn listeners(&self) -> &[SocketAddr] {
+        unimplemented!()
+    }
+
+    fn renew_listeners(&mut self, _: Option<&[Interface]>) -> bool {
         unimplemented!()
     }
 

@@ -5,24 +5,25 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::net::{Errno, in_words};
+use crate::state::acceptor::LISTENERS_MAX;
 
 /// Why the program cannot start.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenError {
     /// A listener.
     Listen(SocketAddr, Errno),
     /// An interface to listen on, or an address on it.
     Absent(String),
+    /// An address beyond those that there are places for.
+    TooMany(SocketAddr),
     /// Anything else.
     System(Errno),
-    /// TERM or INT came while a listener was being waited for.
-    Stopped,
 }
 
 impl OpenError {
     /// Returns `true` if it may pass by itself while a router boots.
     pub(super) fn is_transient(&self) -> bool {
-        matches!(self, Self::Absent(_))
+        matches!(self, Self::Absent(_) | Self::TooMany(_))
             || self.is(Errno::EADDRINUSE)
             || self.is(Errno::EADDRNOTAVAIL)
     }
@@ -30,6 +31,11 @@ impl OpenError {
     /// Returns `true` if a listener failed with that error.
     pub(super) fn is(&self, number: Errno) -> bool {
         matches!(self, Self::Listen(_, error) if *error == number)
+    }
+
+    /// Returns `true` if the listener of that address failed.
+    pub(super) fn is_of(&self, addr: &SocketAddr) -> bool {
+        matches!(self, Self::Listen(failed, _) if failed == addr)
     }
 }
 
@@ -45,8 +51,13 @@ impl fmt::Display for OpenError {
                     "cannot listen on {name}: no such interface, or no address"
                 )
             }
+            Self::TooMany(addr) => {
+                write!(
+                    f,
+                    "cannot listen on {addr}: one address more than {LISTENERS_MAX}"
+                )
+            }
             Self::System(error) => write!(f, "cannot start: {}", in_words(*error)),
-            Self::Stopped => f.write_str("stopped"),
         }
     }
 }

@@ -1,20 +1,25 @@
-//! Listeners: their addresses, one free port for all of them, and waiting for addresses that are
-//! not there yet.
+//! Listeners: their addresses, one free port for all of them, and how they come and go with the
+//! addresses of the interfaces.
+//!
+//! Each stands alone: those that can be opened serve, and the others are opened once they can be.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use mio::net::TcpListener;
+use mio::{Interest, Registry};
 use nix::sys::socket::{SockType, setsockopt, sockopt};
 use socket2::SockRef;
 
-use super::address;
 use super::error::{OpenError, errno};
 use super::socket::{TcpOptions, at_free_port, create, keep_alive, set_tcp_options};
+use super::{address, register};
 use crate::config::{Config, Listen};
 use crate::log::{Level, log};
-use crate::net::{Errno, Signal};
-use crate::sys::{self, Signals};
+use crate::net::Errno;
+use crate::state::acceptor::LISTENERS_MAX;
+use crate::state::access::Interface;
+use crate::state::slots::{Key, Role, Token};
+use crate::sys;
 
 /// The length of the queue of connections; the kernel limits it to net.core.somaxconn. A long
 /// one, because clients wait there while all sessions are in use.
@@ -27,99 +32,242 @@ const PEER_BACKLOG: i32 = 8;
 /// taken, one listener in billions finds none.
 const BIND_PORTS_TRIED_MAX: u32 = 32;
 
-/// The time until an address that is not there yet is tried again.
-const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// What `-i ::` means.
+const BOTH: &str = "-i :: alone stands for IPv4 too; -i [::]:PORT would be IPv6 alone";
 
 /// The number of free ports that are tried until one is free on all addresses.
 const FREE_PORTS_TRIED_MAX: usize = 16;
 
-/// Opens all listeners, or none. With --retry-listen it waits for what may pass by itself.
-pub(super) fn open(config: &Config, signals: &Signals) -> Result<Vec<TcpListener>, OpenError> {
-    let mut listeners = Vec::new();
-    let mut tried = 0;
-    let mut warned = false;
-    let mut reload = false;
-    while let Err(failure) = open_once(config, &mut listeners) {
-        tried += 1;
-        // A free port of the first address was taken on the second: pick another.
-        if config.port == 0 && failure.is(Errno::EADDRINUSE) && tried < FREE_PORTS_TRIED_MAX {
-            continue;
-        }
-        if !config.retry_listen || !failure.is_transient() {
-            return Err(failure);
-        }
-        if !warned {
-            warned = true;
-            log(Level::Warn, format_args!("{failure}; trying on"));
-        }
-        tried = 0;
-        match signals.wait(RETRY_EVERY) {
-            Some(Signal::Stop) => return Err(OpenError::Stopped),
-            // The files have been read already: the server gets the signal once it runs.
-            Some(Signal::Reload) => reload = true,
-            Some(Signal::Report) | None => {}
-        }
-    }
-    if reload {
-        signals.reload();
-    }
-    Ok(listeners)
+/// The listeners: those that are wanted, and those that are open.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    listen: Vec<Listen>,
+    reuseport: bool,
+    options: TcpOptions,
+    /// What port 0 stands for, once the kernel has picked a number.
+    free_port: u16,
+    /// Where to listen, on the interfaces as they were last seen; no more than there are places.
+    wanted: Vec<SocketAddr>,
+    /// Interfaces without an address, and addresses without a place.
+    absent: Vec<OpenError>,
+    /// What could not be opened when it was last tried.
+    missing: Vec<OpenError>,
+    /// Those that are open, among `LISTENERS_MAX` places. A listener's number is its place here.
+    open: Vec<Option<(SocketAddr, TcpListener)>>,
 }
 
-/// Tries to open all of them. If no address is given, one of 0.0.0.0 and :: is enough: the system
-/// may have one family only.
-fn open_once(config: &Config, listeners: &mut Vec<TcpListener>) -> Result<(), OpenError> {
-    let mut free_port = 0;
-    let mut outcome = Ok(());
-    for addr in addresses(config)? {
-        match open_one(addr, &mut free_port, config) {
-            Ok(listener) => listeners.push(listener),
-            Err(error) => {
-                let failure = OpenError::Listen(addr, error);
-                let fatal = !config.listen.is_empty() || failure.is(Errno::EADDRINUSE);
-                outcome = Err(failure);
-                if fatal {
-                    listeners.clear();
-                    break;
+impl Listeners {
+    /// Opens them. Without `--retry-listen` what cannot be opened is an error, but for an address
+    /// of an interface that is not ready yet, while others of it are.
+    ///
+    /// # Errors
+    /// What cannot be opened, and will not be by itself.
+    pub(super) fn open(config: &Config, registry: &Registry) -> Result<Self, OpenError> {
+        let is_interface = |listen: &Listen| matches!(listen, Listen::Interface(..));
+        let interfaces = if config.listen.iter().any(is_interface) {
+            match sys::interfaces::interfaces() {
+                // The server reads them again.
+                Err(_) if config.retry_listen => Vec::new(),
+                interfaces => interfaces.map_err(OpenError::System)?,
+            }
+        } else {
+            Vec::new()
+        };
+        let mut tried = 0;
+        loop {
+            let mut listeners = Self::new(config);
+            listeners.follow(&interfaces);
+            listeners.open_missing(registry);
+            let Some(failure) = listeners.fatal(config.retry_listen) else {
+                listeners.tell(&[], &[]);
+                if let [Listen::Any { as_v6: true, .. }] = config.listen[..] {
+                    log(Level::Info, format_args!("{BOTH}"));
                 }
+                return Ok(listeners);
+            };
+            tried += 1;
+            // A free port of the first address was taken on the second: pick another.
+            let is_taken = config.port == 0 && failure.is(Errno::EADDRINUSE);
+            if !is_taken || tried == FREE_PORTS_TRIED_MAX {
+                return Err(failure);
             }
         }
     }
-    if listeners.is_empty() {
-        outcome
-    } else {
-        Ok(())
-    }
-}
 
-/// The addresses to listen on.
-fn addresses(config: &Config) -> Result<Vec<SocketAddr>, OpenError> {
-    let mut addrs = Vec::new();
-    if config.listen.is_empty() {
-        addrs.push(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), config.port));
-        addrs.push(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), config.port));
+    /// None is open yet.
+    fn new(config: &Config) -> Self {
+        Self {
+            listen: config.listen.clone(),
+            reuseport: config.reuseport,
+            options: TcpOptions::new(config),
+            free_port: 0,
+            wanted: Vec::new(),
+            absent: Vec::new(),
+            missing: Vec::new(),
+            open: (0..LISTENERS_MAX).map(|_| None).collect(),
+        }
     }
-    for listen in &config.listen {
-        let (name, port) = match listen {
-            Listen::Addr(addr) => {
-                addrs.push(*addr);
+
+    /// Follows the interfaces, if they are given: what has left them closes. Then opens what is
+    /// missing. Returns `true` if something is missing still that is to be tried again.
+    pub(super) fn renew(&mut self, interfaces: Option<&[Interface]>, registry: &Registry) -> bool {
+        let absent = self.absent.clone();
+        let missing = self.missing.clone();
+        if let Some(interfaces) = interfaces {
+            self.follow(interfaces);
+        }
+        self.open_missing(registry);
+        self.tell(&absent, &missing);
+        !self.missing.is_empty()
+    }
+
+    /// Where the open ones listen, and the missing ones will.
+    pub(super) fn wanted(&self) -> &[SocketAddr] {
+        &self.wanted
+    }
+
+    /// The listener of that number, if it is open.
+    pub(super) fn get(&self, number: usize) -> Option<&TcpListener> {
+        let place = self.open.get(number)?.as_ref();
+        place.map(|(_, listener)| listener)
+    }
+
+    /// Closes all of them for good.
+    pub(super) fn close(&mut self) {
+        self.listen.clear();
+        self.wanted.clear();
+        self.open.clear();
+    }
+
+    /// Finds out where to listen on these interfaces, and closes what is nowhere there.
+    fn follow(&mut self, interfaces: &[Interface]) {
+        self.wanted.clear();
+        self.absent.clear();
+        for at in 0..self.listen.len() {
+            match self.listen[at].clone() {
+                Listen::Addr(addr) => self.want(addr),
+                Listen::Any { port, .. } => {
+                    self.want(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
+                    self.want(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port));
+                }
+                Listen::Interface(name, port) => self.want_interface(&name, port, interfaces),
+            }
+        }
+        for place in &mut self.open {
+            if let Some((addr, _)) = place
+                && !self.wanted.contains(addr)
+            {
+                log(Level::Info, format_args!("no longer listening on {addr}"));
+                *place = None;
+            }
+        }
+    }
+
+    /// The addresses of an interface. A link-local one needs a scope, which clients seldom give;
+    /// the others are enough.
+    fn want_interface(&mut self, name: &str, port: u16, interfaces: &[Interface]) {
+        let before = self.wanted.len();
+        for Interface {
+            name: theirs, addr, ..
+        } in interfaces
+        {
+            if theirs == name && !is_link_local(*addr) {
+                self.want(SocketAddr::new(*addr, port));
+            }
+        }
+        if self.wanted.len() == before {
+            self.absent.push(OpenError::Absent(name.into()));
+        }
+    }
+
+    fn want(&mut self, mut addr: SocketAddr) {
+        if addr.port() == 0 {
+            addr.set_port(self.free_port);
+        }
+        if self.wanted.len() == LISTENERS_MAX {
+            self.absent.push(OpenError::TooMany(addr));
+        } else if !self.wanted.contains(&addr) {
+            self.wanted.push(addr);
+        }
+    }
+
+    /// Tries to open each that is wanted and not open.
+    fn open_missing(&mut self, registry: &Registry) {
+        self.missing.clear();
+        for at in 0..self.wanted.len() {
+            let addr = self.wanted[at];
+            if self.open.iter().flatten().any(|(open, _)| *open == addr) {
                 continue;
             }
-            Listen::Interface(name, port) => (name, *port),
-        };
-        let others = addrs.len();
-        for interface in sys::interfaces::interfaces().map_err(OpenError::System)? {
-            // A link-local address needs a scope, which clients seldom give. The other addresses
-            // of the interface are enough.
-            if interface.name == *name && !is_link_local(interface.addr) {
-                addrs.push(SocketAddr::new(interface.addr, port));
+            if let Err(error) = self.open_one(at, registry) {
+                self.missing.push(OpenError::Listen(addr, error));
             }
         }
-        if addrs.len() == others {
-            return Err(OpenError::Absent(name.clone()));
+        self.leave_out_absent_family();
+    }
+
+    /// Without an address on the command line one of 0.0.0.0 and :: is enough: the system may have
+    /// one family only.
+    fn leave_out_absent_family(&mut self) {
+        let is_any = matches!(self.listen[..], [Listen::Any { .. }]);
+        if is_any && self.open.iter().any(Option::is_some) {
+            self.missing.retain(|failure| failure.is(Errno::EADDRINUSE));
+            let missing = &self.missing;
+            let open = &self.open;
+            self.wanted.retain(|addr| {
+                let is_open = open.iter().flatten().any(|(open, _)| open == addr);
+                is_open || missing.iter().any(|failure| failure.is_of(addr))
+            });
         }
     }
-    Ok(addrs)
+
+    /// Opens the listener wanted at `at`. If its port is 0, the kernel picks one, and the others
+    /// get the same.
+    fn open_one(&mut self, at: usize, registry: &Registry) -> Result<(), Errno> {
+        let mut addr = self.wanted[at];
+        let mut places = (0..).zip(&mut self.open);
+        let (number, place) = places
+            .find(|(_, place)| place.is_none())
+            .expect("no more are wanted than there are places");
+        let listener = listen_at(addr, BACKLOG, self.reuseport, None, self.options)?;
+        let token = Token::new(Key::new(number, 0), Role::Listener);
+        register(registry, &listener, token, Interest::READABLE)?;
+        if addr.port() == 0 {
+            self.free_port = address::local(&listener)?.port();
+            for wanted in self.wanted.iter_mut().filter(|wanted| wanted.port() == 0) {
+                wanted.set_port(self.free_port);
+            }
+            addr = self.wanted[at];
+        }
+        log(Level::Info, format_args!("listening on {addr}"));
+        *place = Some((addr, listener));
+        Ok(())
+    }
+
+    /// Why the program cannot start, if it cannot.
+    fn fatal(&self, retry: bool) -> Option<OpenError> {
+        let is_open = self.open.iter().any(Option::is_some);
+        let is_harmless = |failure: &&OpenError| match failure {
+            _ if retry => failure.is_transient(),
+            OpenError::Listen(addr, Errno::EADDRNOTAVAIL) => {
+                is_open && !self.listen.contains(&Listen::Addr(*addr))
+            }
+            OpenError::TooMany(_) => true,
+            _ => false,
+        };
+        let mut failures = self.missing.iter().chain(&self.absent);
+        failures.find(|failure| !is_harmless(failure)).cloned()
+    }
+
+    /// Warns of what is missing and was not before.
+    fn tell(&self, absent: &[OpenError], missing: &[OpenError]) {
+        for failure in self.absent.iter().filter(|one| !absent.contains(one)) {
+            log(Level::Warn, format_args!("{failure}; waiting for it"));
+        }
+        for failure in self.missing.iter().filter(|one| !missing.contains(one)) {
+            log(Level::Warn, format_args!("{failure}; trying on"));
+        }
+    }
 }
 
 fn is_link_local(addr: IpAddr) -> bool {
@@ -138,29 +286,6 @@ pub(super) fn for_peer(
         let addr = SocketAddr::new(addr, port);
         listen_at(addr, PEER_BACKLOG, false, mark, options)
     })
-}
-
-/// Opens one listener. If its port is 0, the kernel picks one for the first listener, and the
-/// others get the same, which is kept in `free_port`.
-fn open_one(
-    mut addr: SocketAddr,
-    free_port: &mut u16,
-    config: &Config,
-) -> Result<TcpListener, Errno> {
-    if addr.port() == 0 {
-        addr.set_port(*free_port);
-    }
-    let listener = listen_at(
-        addr,
-        BACKLOG,
-        config.reuseport,
-        None,
-        TcpOptions::new(config),
-    )?;
-    if addr.port() == 0 {
-        *free_port = address::local(&listener)?.port();
-    }
-    Ok(listener)
 }
 
 fn listen_at(

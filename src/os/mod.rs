@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll};
+use mio::{Events, Interest, Poll, Registry};
 use nix::fcntl::OFlag;
 use nix::libc::linger;
 use nix::sys::socket::{
@@ -22,12 +22,13 @@ use nix::unistd;
 
 pub use self::error::OpenError;
 use self::error::errno;
+use self::listen::Listeners;
 use crate::config::{Config, Outgoing};
-use crate::log::{Level, log};
 use crate::net::{
     self, DnsSocket, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, Survey,
     Udp,
 };
+use crate::state::access::Interface;
 use crate::state::batch::Batch;
 use crate::state::memory::Memory;
 use crate::state::slots::{Key, Role, Token};
@@ -58,8 +59,7 @@ pub struct Os {
     signals: sys::Signals,
     /// Addresses and routes; none before they are read, and after a failure.
     watch: Option<Watch>,
-    listeners: Vec<TcpListener>,
-    addrs: Vec<SocketAddr>,
+    listeners: Listeners,
     outgoing: Outgoing,
     tcp_options: socket::TcpOptions,
     /// The ports of the sockets that clients of UDP associations send to.
@@ -74,18 +74,20 @@ impl Os {
     /// # Errors
     /// What cannot be opened.
     pub fn new(config: &Config, signals: sys::Signals) -> Result<Self, OpenError> {
-        let listeners = listen::open(config, &signals)?;
-        Self::around(listeners, config, signals).map_err(OpenError::System)
+        let poll = Poll::new().map_err(|error| OpenError::System(errno(error)))?;
+        let listeners = Listeners::open(config, poll.registry())?;
+        Self::around(poll, listeners, config, signals).map_err(OpenError::System)
     }
 
     /// Opens what has to be open beside the listeners.
     fn around(
-        listeners: Vec<TcpListener>,
+        poll: Poll,
+        listeners: Listeners,
         config: &Config,
         signals: sys::Signals,
     ) -> Result<Self, Errno> {
-        let mut os = Self {
-            poll: Poll::new().map_err(errno)?,
+        let os = Self {
+            poll,
             events: Events::with_capacity(EVENTS_MAX),
             interrupted: 0,
             started: Instant::now(),
@@ -93,33 +95,19 @@ impl Os {
             signals,
             watch: None,
             listeners,
-            addrs: Vec::new(),
             outgoing: config.outgoing.clone(),
             tcp_options: socket::TcpOptions::new(config),
             relay_ports: config.relay.ports,
             headers: udp::Headers::new(),
             memory: sys::memory::Source::find(),
         };
-        for (number, listener) in (0..).zip(&os.listeners) {
-            let token = Token::new(Key::new(number, 0), Role::Listener);
-            os.register(listener, token, Interest::READABLE)?;
-            let addr = address::local(listener)?;
-            log(Level::Info, format_args!("listening on {addr}"));
-            os.addrs.push(addr);
-        }
         let token = Token::new(Key::new(0, 0), Role::System);
         os.register(&os.signals, token, Interest::READABLE)?;
         Ok(os)
     }
 
-    /// Registers a descriptor, edge-triggered, for as long as it is open.
     fn register(&self, socket: &impl AsFd, token: Token, interest: Interest) -> Result<(), Errno> {
-        // A `usize` has at least the 32 bits of a token.
-        let token = mio::Token(token.to_bits() as usize);
-        let descriptor = socket.as_fd().as_raw_fd();
-        let registry = self.poll.registry();
-        let registered = registry.register(&mut SourceFd(&descriptor), token, interest);
-        registered.map_err(errno)
+        register(self.poll.registry(), socket, token, interest)
     }
 
     /// A random number to pick the first port of a range with; 0 if there is no range.
@@ -222,11 +210,15 @@ impl Net for Os {
     }
 
     fn listeners(&self) -> &[SocketAddr] {
-        &self.addrs
+        self.listeners.wanted()
+    }
+
+    fn renew_listeners(&mut self, interfaces: Option<&[Interface]>) -> bool {
+        self.listeners.renew(interfaces, self.poll.registry())
     }
 
     fn close_listeners(&mut self) {
-        self.listeners.clear();
+        self.listeners.close();
     }
 
     fn signal(&mut self) -> Option<Signal> {
@@ -386,6 +378,20 @@ impl DnsSocket for UdpSocket {
     fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         recv(self.as_raw_fd(), buf, MsgFlags::empty())
     }
+}
+
+/// Registers a descriptor, edge-triggered, for as long as it is open.
+fn register(
+    registry: &Registry,
+    socket: &impl AsFd,
+    token: Token,
+    interest: Interest,
+) -> Result<(), Errno> {
+    // A `usize` has at least the 32 bits of a token.
+    let token = mio::Token(token.to_bits() as usize);
+    let descriptor = socket.as_fd().as_raw_fd();
+    let registered = registry.register(&mut SourceFd(&descriptor), token, interest);
+    registered.map_err(errno)
 }
 
 /// The token of an event, as it was registered.

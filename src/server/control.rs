@@ -58,6 +58,7 @@ impl<N: Net> Server<N> {
             format_args!("stopping with {} sessions", self.sessions.len()),
         );
         self.shared.net.close_listeners();
+        self.listeners_due = NEVER;
         self.acceptor.close();
         self.stop_at = self.shared.now + GRACE_MS;
     }

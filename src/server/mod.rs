@@ -52,6 +52,8 @@ pub struct Server<N: Net> {
     turns: Vec<Key>,
     events: Vec<Event>,
     acceptor: Acceptor,
+    /// When to try again to open the listeners that are missing.
+    listeners_due: Millis,
     warnings: Warnings,
     heard: Heard,
     /// When to end, once TERM has come.
@@ -68,7 +70,6 @@ pub struct Server<N: Net> {
 impl<N: Net> Server<N> {
     /// A server on the listeners of `net`.
     pub fn new(mut config: Config, users: Users, dns: DnsSettings, net: N) -> Self {
-        let listeners = net.listeners().len();
         let limits = config.limits;
         let shared = Shared::new(&mut config, users, dns, net);
         let mut server = Self {
@@ -76,7 +77,8 @@ impl<N: Net> Server<N> {
             ready: Vec::with_capacity(limits.sessions_max),
             turns: Vec::with_capacity(limits.sessions_max),
             events: Vec::with_capacity(EVENTS_MAX),
-            acceptor: Acceptor::new(listeners),
+            acceptor: Acceptor::default(),
+            listeners_due: NEVER,
             warnings: Warnings::default(),
             heard: Heard::default(),
             stop_at: NEVER,
@@ -112,6 +114,7 @@ impl<N: Net> Server<N> {
         self.shared.now = self.shared.net.now();
         self.mark();
         self.survey();
+        self.retry_listeners();
         self.accept();
         self.turns();
         self.lookups();
@@ -141,6 +144,7 @@ impl<N: Net> Server<N> {
             shared.resolver.poll_timeout(),
             self.acceptor.next(),
             self.surveyor.next(),
+            self.listeners_due,
             shared.repeats.next(),
             self.files_due(),
             self.stop_at,
@@ -179,9 +183,11 @@ impl<N: Net> Server<N> {
 
     /// Takes new connections while there is room for them.
     fn accept(&mut self) {
-        for listener in 0..self.acceptor.listeners() {
+        let mut from = 0;
+        while let Some(listener) = self.acceptor.next_listener(from) {
+            from = listener + 1;
             for _ in 0..ACCEPTS_PER_PASS {
-                if !self.acceptor.wants(listener) {
+                if self.acceptor.next_listener(listener) != Some(listener) {
                     break;
                 }
                 if self.sessions.is_full() && self.sessions.len() == self.used(Table::Established) {

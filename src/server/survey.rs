@@ -7,12 +7,16 @@
 use super::Server;
 use crate::log::{Level, log};
 use crate::net::{Errno, Millis, NEVER, Net, Survey, in_words};
+use crate::state::access::Interface;
 
 /// Time between the beginnings of two readings.
 const SURVEY_EVERY_MS: Millis = 1_000;
 
 /// The same where nothing is announced, and after a failure.
 const BLIND_EVERY_MS: Millis = 5_000;
+
+/// Time between two tries to open a listener.
+const LISTEN_EVERY_MS: Millis = 1_000;
 
 /// The most pieces that are read at once, before there is anything to serve: of a million routes.
 const PIECES_MAX: usize = 1 << 15;
@@ -97,9 +101,9 @@ impl<N: Net> Server<N> {
             Ok(Survey::Piece) => {}
             Ok(Survey::Changed) => surveyor.wish(),
             Ok(Survey::Whole(interfaces)) => {
-                self.shared.auth.access.set_interfaces(interfaces);
                 surveyor.is_running = false;
                 surveyor.has_failed = false;
+                self.follow_interfaces(interfaces);
             }
             Err(Errno::EAGAIN) if !surveyor.is_running => surveyor.is_readable = false,
             // Something has changed meanwhile, and the pieces do not fit together.
@@ -109,6 +113,29 @@ impl<N: Net> Server<N> {
             }
             Err(error) => self.survey_failed(error),
         }
+    }
+
+    /// Rules and listeners follow the interfaces.
+    fn follow_interfaces(&mut self, interfaces: Vec<Interface>) {
+        self.renew_listeners(Some(&interfaces));
+        let listeners = self.shared.net.listeners();
+        self.shared.auth.access.follow(interfaces, listeners);
+    }
+
+    /// Tries once more to open what could not be opened a second ago.
+    pub(super) fn retry_listeners(&mut self) {
+        if self.listeners_due <= self.shared.now {
+            self.renew_listeners(None);
+        }
+    }
+
+    fn renew_listeners(&mut self, interfaces: Option<&[Interface]>) {
+        let is_missing = self.shared.net.renew_listeners(interfaces);
+        self.listeners_due = if is_missing {
+            self.shared.now + LISTEN_EVERY_MS
+        } else {
+            NEVER
+        };
     }
 
     fn begin_survey(&mut self) {

@@ -6,6 +6,12 @@
 
 use crate::net::{Millis, NEVER};
 
+/// Listeners at once: an interface may have several addresses of each family. Their descriptors
+/// are part of the fixed share in `config::limits`.
+pub const LISTENERS_MAX: usize = 16;
+
+const _: () = assert!(LISTENERS_MAX == u16::BITS as usize, "each has a bit");
+
 /// The first pause after accept ran out of descriptors or memory; each further one is twice as
 /// long. A try after 100 ms costs next to nothing.
 const PAUSE_MS: Millis = 100;
@@ -16,8 +22,8 @@ const PAUSE_MAX_MS: Millis = 2_000;
 #[derive(Debug)]
 pub struct Acceptor {
     mode: Mode,
-    /// For each listener, whether a connection may be waiting.
-    pending: Vec<bool>,
+    /// The listeners at which a connection may be waiting, a bit for each.
+    pending: u16,
     /// The duration of the next pause.
     pause_ms: Millis,
 }
@@ -30,36 +36,34 @@ enum Mode {
     Closed,
 }
 
-impl Acceptor {
-    /// For that number of listeners, each of which may have a connection waiting.
-    pub fn new(listeners: usize) -> Self {
+impl Default for Acceptor {
+    /// At no listener anything is known to wait: what does is announced.
+    fn default() -> Self {
         Self {
             mode: Mode::Open,
-            pending: vec![true; listeners],
+            pending: 0,
             pause_ms: PAUSE_MS,
         }
     }
+}
 
-    /// Remembers that a connection may be waiting at a listener.
+impl Acceptor {
+    /// Remembers that a connection may be waiting at a listener, below [`LISTENERS_MAX`].
     pub fn mark(&mut self, listener: usize) {
-        if let Some(pending) = self.pending.get_mut(listener) {
-            *pending = true;
+        self.pending |= 1 << listener;
+    }
+
+    /// The listener on which accept is to be tried now, the first from `from` on.
+    pub fn next_listener(&self, from: usize) -> Option<usize> {
+        if self.mode != Mode::Open {
+            return None;
         }
-    }
-
-    /// The number of listeners.
-    pub fn listeners(&self) -> usize {
-        self.pending.len()
-    }
-
-    /// Returns `true` if accept is to be tried on that listener now.
-    pub fn wants(&self, listener: usize) -> bool {
-        self.mode == Mode::Open && self.pending.get(listener) == Some(&true)
+        (from..LISTENERS_MAX).find(|listener| self.pending >> listener & 1 == 1)
     }
 
     /// Returns `true` if accept is to be tried on any listener now.
     pub fn wants_any(&self) -> bool {
-        self.mode == Mode::Open && self.pending.contains(&true)
+        self.mode == Mode::Open && self.pending != 0
     }
 
     /// Accept returned a connection: the next pause is a short one.
@@ -69,9 +73,7 @@ impl Acceptor {
 
     /// Accept found nothing at that listener: an event will come.
     pub fn drained(&mut self, listener: usize) {
-        if let Some(pending) = self.pending.get_mut(listener) {
-            *pending = false;
-        }
+        self.pending &= !(1 << listener);
     }
 
     /// A table is full: stops until there is room.
@@ -123,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_pause_grows_until_an_accept_succeeds() {
-        let mut acceptor = Acceptor::new(1);
+        let mut acceptor = Acceptor::default();
+        acceptor.mark(0);
         let mut now = 0;
         for expected in [100, 200, 400, 800, 1600, 2000, 2000] {
             assert_eq!(acceptor.pause(now), expected);
@@ -141,13 +144,17 @@ mod tests {
 
     #[test]
     fn a_full_house_keeps_what_waits_in_mind() {
-        let mut acceptor = Acceptor::new(2);
+        let mut acceptor = Acceptor::default();
+        acceptor.mark(0);
+        acceptor.mark(15);
         acceptor.drained(0);
         acceptor.fill();
         acceptor.resume(0, false);
         assert!(!acceptor.wants_any());
         acceptor.resume(0, true);
-        assert!(acceptor.wants(1) && !acceptor.wants(0));
+        assert_eq!(acceptor.next_listener(0), Some(15));
+        acceptor.drained(15);
+        assert_eq!(acceptor.next_listener(0), None);
         acceptor.close();
         acceptor.resume(0, true);
         assert!(!acceptor.wants_any());

@@ -104,6 +104,12 @@ impl Access {
         access
     }
 
+    /// Follows a change of the interfaces, and of the addresses that the proxy is bound to.
+    pub fn follow(&mut self, interfaces: Vec<Interface>, listeners: &[SocketAddr]) {
+        self.listeners = listeners.to_vec();
+        self.set_interfaces(interfaces);
+    }
+
     /// Follows a change of the interfaces. There is always a loopback one: without any they are
     /// not known, which is as after [`Access::close`].
     pub fn set_interfaces(&mut self, interfaces: Vec<Interface>) {

@@ -10,11 +10,9 @@ pub mod scope;
 pub mod stderr;
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal as Number, raise, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal as Number, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::net::Signal;
@@ -53,21 +51,6 @@ impl Signals {
             Number::SIGHUP => Some(Signal::Reload),
             Number::SIGUSR1 => Some(Signal::Report),
             _ => Some(Signal::Stop),
-        }
-    }
-
-    /// Makes HUP pending again.
-    pub fn reload(&self) {
-        // It fails for numbers that are no signals.
-        let _ = raise(Number::SIGHUP);
-    }
-
-    /// Waits for a signal, before there is a loop. `timeout` is at most 24 days.
-    pub fn wait(&self, timeout: Duration) -> Option<Signal> {
-        let timeout = PollTimeout::try_from(timeout).expect("poll(2) takes 24 days");
-        match poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(_) | Err(Errno::EINTR) => self.next(),
-            Err(_) => None,
         }
     }
 }

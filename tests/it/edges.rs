@@ -2,7 +2,6 @@
 //! what becomes of it when addresses and routes change.
 
 use std::fmt::Write as _;
-use std::io::{Read, Write};
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::process::Command;
 use std::thread;
@@ -13,16 +12,9 @@ use crate::support::namespace::{Router, in_namespace, run};
 use crate::support::targets::echo_at;
 use crate::support::udp::{self, Association, wrap_name};
 use crate::support::wire::{
-    Client, GREETING, GREETING_USER, Way, connect, connect_name, user_pass,
+    Client, GREETING, GREETING_USER, Way, connect, connect_name, is_served, user_pass,
 };
 use crate::support::{Folder, Proxy, is_scope_lost, note, wait_until};
-
-/// Whether the client's greeting is answered.
-fn is_served(mut client: Client) -> bool {
-    let mut answer = [0; 2];
-    let said = client.stream.write_all(&[5, 1, 0]);
-    said.is_ok() && client.stream.read_exact(&mut answer).is_ok() && answer == [5, 0]
-}
 
 /// A home whose uplink has these routes instead of a default one in the main table.
 fn home_with(routes: &[&str]) -> (Router, Proxy) {

@@ -22,6 +22,7 @@ mod http_logins;
 mod http_refusals;
 mod interop;
 mod limits;
+mod listeners;
 mod logging;
 mod manual;
 mod memory;

@@ -39,11 +39,11 @@ fn a_target_that_breaks_behind_its_end_does_not_reset_the_client() {
     world.network().odds.short_read = 1000;
     let end = |send| Behaviour {
         send,
-        chunk: 200,
+        chunk: 300,
         pace_ms: 5,
         ..BRIEF
     };
-    add_client(&world, 0, 10, [end(2_000), end(100)]);
+    add_client(&world, 0, 10, [end(3_000), end(100)]);
     world.network().schedule(0, SimEvent::Start(0));
     let mut server = server(&world);
     let mut pass_until = |holds: &dyn Fn(&World) -> bool| {
@@ -63,7 +63,7 @@ fn a_target_that_breaks_behind_its_end_does_not_reset_the_client() {
     let most_reads = pass_until(&|world| world.network().sockets[CLIENT].dropped);
     let network = world.network();
     assert_eq!(network.sockets[CLIENT].progress.received, 100);
-    assert_eq!(network.sockets[CLIENT].progress.sent, 2_000);
+    assert_eq!(network.sockets[CLIENT].progress.sent, 3_000);
     assert!(!network.peer_sees_reset(CLIENT));
     assert!(most_reads > 2, "{most_reads} reads are a tunnel's");
 }

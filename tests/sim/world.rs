@@ -18,6 +18,7 @@ use crate::clients::scenario::Client;
 use crate::clients::tunnel_end::TunnelEnd;
 use crate::faults::Odds;
 use crate::network::interfaces::Interfaces;
+use crate::network::late_listener::LateListener;
 use crate::network::name_server::{NAME_SERVERS, NameServer};
 use crate::network::server_end::SEND_BUFFER_BYTES;
 use crate::network::{Network, SimEvent, Source};
@@ -102,6 +103,7 @@ impl World {
         }
         network.checks.strict = network.rng.bool();
         network.interfaces = Interfaces::new(seed);
+        network.late_listener = LateListener::new(seed);
         network.schedule_changes();
         network.schedule(LEAVE_MS, SimEvent::Leave);
         network.checks.small_tables = small_tables;
@@ -249,6 +251,7 @@ impl Inner {
         }
         self.network.now = until;
         self.network.excuse_survey(until);
+        self.network.excuse_listener(until);
     }
 
     /// Runs an event of the schedule.
@@ -257,7 +260,7 @@ impl Inner {
         match event {
             SimEvent::Start(client) => self.start(client),
             SimEvent::Arrive(s) => {
-                let listener = s % LISTENERS.len();
+                let listener = net.reached(s % LISTENERS.len());
                 match &mut net.backlogs {
                     Some(backlogs) => backlogs[listener].push_back(s),
                     None => net.abort(s),

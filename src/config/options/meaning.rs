@@ -14,9 +14,8 @@ use crate::config::values::{self, NotUnicast, SECOND_V4, SECOND_V6};
 use crate::state::access::{Destination, Nets};
 use crate::sys::scope::interface_index;
 
-/// Listeners at most. Their descriptors are part of the fixed share in `limits`; more
-/// addresses than these have one wildcard.
-pub const LISTENERS_MAX: usize = 8;
+/// `--listen` at most; more addresses than these have one wildcard.
+const LISTENS_MAX: usize = 8;
 
 /// Rules of one kind at most. They are searched one after the other for each connection.
 const RULES_MAX: usize = 256;
@@ -171,7 +170,7 @@ fn listen(config: &mut Asked, text: &str) -> Result<(), &'static str> {
     if config.listen.contains(&listener) {
         return Err("given more than once");
     }
-    if config.listen.len() == LISTENERS_MAX {
+    if config.listen.len() == LISTENS_MAX {
         return Err("one more than 8");
     }
     config.listen.push(listener);

@@ -9,14 +9,14 @@ mod meaning;
 mod table;
 
 use std::ffi::OsString;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use getopts::Matches;
 
 use super::error::{self, ConfigError};
 use super::help::HELP;
-use super::settings::Asked;
+use super::settings::{Asked, Listen};
 use super::values;
-pub use meaning::LISTENERS_MAX;
 use table::{Entry, Kind, OPTIONS, Text};
 
 /// What the command line asks for.
@@ -59,6 +59,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, ConfigErro
     for entry in &OPTIONS {
         honour(&mut config, &matches, entry)?;
     }
+    listen_on_both(&mut config);
     contradictions(&config, &matches)?;
     confine(&mut config);
     idle_families(&config)?;
@@ -114,6 +115,23 @@ fn honour(config: &mut Asked, matches: &Matches, entry: &Entry) -> Result<(), Co
         }
     }
     Ok(())
+}
+
+/// Without --listen both families are listened on, and so they are with a lone `::`, which other
+/// programs take for both. Beside others, or with a port, it is IPv6 alone.
+fn listen_on_both(config: &mut Asked) {
+    let port = config.port;
+    match config.listen[..] {
+        [] => config.listen.push(Listen::Any { port, as_v6: false }),
+        [Listen::Any { .. }] => {}
+        _ => {
+            for listen in &mut config.listen {
+                if let Listen::Any { port, .. } = *listen {
+                    *listen = Listen::Addr(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port));
+                }
+            }
+        }
+    }
 }
 
 /// Options that cannot stand together, or not alone. A value for something that is switched off

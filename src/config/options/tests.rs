@@ -34,7 +34,12 @@ fn texts<T: ToString>(items: &[T]) -> Vec<String> {
 #[test]
 fn an_empty_command_line_gives_the_defaults() {
     let config = config(&[]);
-    assert_eq!((config.listen.len(), config.port), (0, 1080));
+    assert_eq!(config.port, 1080);
+    let any = Listen::Any {
+        port: 1080,
+        as_v6: false,
+    };
+    assert_eq!(config.listen, [any]);
     assert_eq!(
         config.families,
         Families {
@@ -58,12 +63,24 @@ fn an_empty_command_line_gives_the_defaults() {
 }
 
 #[test]
+fn all_of_ipv6_is_ipv6_alone_with_a_port_or_beside_others() {
+    let v6: Listen = Listen::Addr("[::]:1080".parse().unwrap());
+    assert_eq!(config(&["-i", "[::]:1080"]).listen[0], v6);
+    assert_eq!(config(&["-i", "::,127.0.0.1"]).listen[0], v6);
+    assert_eq!(config(&["-i", "0.0.0.0,::"]).listen[1], v6);
+}
+
+#[test]
 fn the_options_of_microsocks_mean_what_they_mean_there() {
     let args = [
         "-1", "-q", "-i", "::", "-p", "9", "-u", "me", "-P", "pw", "-b", "10.0.0.1",
     ];
     let config = config(&[&args[..], &["-w", "127.0.0.1,192.168.1.1"]].concat());
-    assert_eq!(config.listen, [Listen::Addr("[::]:9".parse().unwrap())]);
+    let both = Listen::Any {
+        port: 9,
+        as_v6: true,
+    };
+    assert_eq!(config.listen, [both]);
     assert_eq!(
         config.sources.credential,
         Some((b"me".to_vec(), b"pw".to_vec()))

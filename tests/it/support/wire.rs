@@ -267,6 +267,13 @@ pub(crate) fn abort(stream: TcpStream) {
     drop(stream);
 }
 
+/// Whether the client's greeting is answered.
+pub(crate) fn is_served(mut client: Client) -> bool {
+    let mut answer = [0; 2];
+    let said = client.stream.write_all(&[5, 1, 0]);
+    said.is_ok() && client.stream.read_exact(&mut answer).is_ok() && answer == [5, 0]
+}
+
 /// A CONNECT request for an address.
 pub(crate) fn connect(target: SocketAddr) -> Vec<u8> {
     request(1, target)

@@ -11,6 +11,7 @@ pub(crate) mod bind_listener;
 pub(crate) mod channel;
 pub(crate) mod datagram;
 pub(crate) mod interfaces;
+pub(crate) mod late_listener;
 pub(crate) mod name_server;
 pub(crate) mod net;
 mod peer_end;
@@ -32,6 +33,7 @@ use crate::network::bind_listener::BindListener;
 use crate::network::channel::Channel;
 use crate::network::datagram::Datagram;
 use crate::network::interfaces::Interfaces;
+use crate::network::late_listener::LateListener;
 use crate::network::socket::{DnsSocket, Socket};
 use crate::network::udp_socket::UdpSocket;
 use crate::properties::Checks;
@@ -138,6 +140,8 @@ pub(crate) struct Network {
     pub(crate) is_scripted: bool,
     /// The router's own addresses.
     pub(crate) interfaces: Interfaces,
+    /// The second listener, which may come later.
+    pub(crate) late_listener: LateListener,
     /// What has an event to be delivered.
     pub(crate) ready: Vec<Source>,
     /// What the properties count, and the first one found broken.
@@ -168,6 +172,7 @@ impl Network {
             clients: Vec::new(),
             is_scripted: false,
             interfaces: Interfaces::calm(),
+            late_listener: LateListener::open(),
             ready: Vec::new(),
             checks: Checks::new(trace),
             tables: Tables::default(),

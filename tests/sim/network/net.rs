@@ -10,6 +10,7 @@ use std::time::Duration;
 use anklet::net::{
     DnsSocket, Errno, Event, Millis, Net, Purpose, Side, Signal, Stream, Survey, Udp, UdpSocket,
 };
+use anklet::state::access::Interface;
 use anklet::state::batch::Batch;
 use anklet::state::memory::Memory;
 use anklet::state::slots::Token;
@@ -48,6 +49,7 @@ impl Net for World {
             .trace(|| format!("server waits {timeout_ms:?} ms"));
         inner.network.check_pass(timeout_ms);
         inner.network.check_survey();
+        inner.network.check_listener();
         let until = timeout_ms.map(|timeout_ms| inner.network.now + timeout_ms);
         // The work of a pass takes time, now and then a whole millisecond.
         inner.network.now += u64::from(inner.network.chance(125));
@@ -169,6 +171,10 @@ impl Net for World {
 
     fn listeners(&self) -> &[SocketAddr] {
         &LISTENERS
+    }
+
+    fn renew_listeners(&mut self, _: Option<&[Interface]>) -> bool {
+        self.network().renew_listeners()
     }
 
     fn close_listeners(&mut self) {

@@ -5,6 +5,7 @@
 use anklet::net::Purpose;
 use anklet::state::slots::Token;
 use nix::errno::Errno;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use crate::clients::scenario::ConnectOutcome;
@@ -196,8 +197,9 @@ impl Network {
                 Errno::ENFILE
             });
         }
-        let backlog = &mut self.backlogs.as_mut().ok_or(Errno::EBADF)?[listener];
-        let s = backlog.pop_front().ok_or(Errno::EAGAIN)?;
+        let backlogs = self.backlogs.as_mut().ok_or(Errno::EBADF)?;
+        let waiting = backlogs.get_mut(listener).and_then(VecDeque::pop_front);
+        let s = waiting.ok_or(Errno::EAGAIN)?;
         self.checks.progress();
         if self.chance(self.odds.aborted) {
             if let Some(client) = self.sockets[s].client {
@@ -315,7 +317,7 @@ impl Network {
         if self.odds.is_exhausted(self.now) {
             return Err(Errno::EMFILE);
         }
-        let inbox = std::collections::VecDeque::new();
+        let inbox = VecDeque::new();
         self.dns_sockets.push(DnsSocket {
             token,
             to,
