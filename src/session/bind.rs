@@ -13,8 +13,8 @@ use super::shared::{Alarm, Class};
 use crate::net::{Errno, Listener, Net, Stream};
 use crate::state::access::Origin;
 use crate::state::clients::Table;
-use crate::state::flow::Ready;
 use crate::state::handshake::Dialect;
+use crate::state::peer::Ready;
 use crate::state::slots::Role;
 use crate::wire::dns::Addresses;
 

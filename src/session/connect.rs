@@ -9,7 +9,7 @@ use super::shared::Alarm;
 use crate::net::{Errno, Net, Purpose, Stream};
 use crate::state::access::{ClientKey, Origin};
 use crate::state::clients::{Clients, Table};
-use crate::state::flow::{Peer, Ready};
+use crate::state::peer::{Peer, Ready};
 use crate::state::slots::Role;
 use crate::wire::dns::Addresses;
 use crate::wire::socks::ReplyCode;

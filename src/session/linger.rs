@@ -13,8 +13,8 @@ use super::context::Context;
 use super::outcome::{End, Next, Reason, Wake};
 use super::totals::Moved;
 use crate::net::{Net, Stream};
-use crate::state::flow::Gone;
 use crate::state::handshake::{self, Dialect, Refuse};
+use crate::state::peer::Gone;
 use crate::state::pool::Buffers;
 use crate::wire::socks4;
 

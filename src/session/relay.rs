@@ -5,7 +5,8 @@ use super::outcome::{End, Next, Reason, Wake};
 use super::shared::Class;
 use super::totals::Moved;
 use crate::net::{Event, Net, Stream};
-use crate::state::flow::{Broken, Flow, Peer, Pumped, Ready};
+use crate::state::flow::{Broken, Flow, Pumped};
+use crate::state::peer::{Peer, Ready};
 use crate::state::pool::Buffers;
 use crate::wire::http::BodyMeter;
 

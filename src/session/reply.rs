@@ -7,7 +7,7 @@ use super::http::HttpRequest;
 use super::inbox::Inbox;
 use super::outcome::{End, Next, Reason};
 use crate::net::Net;
-use crate::state::flow::{Gone, Peer};
+use crate::state::peer::{Gone, Peer};
 
 /// What the target is to get first: a forwarded request, then what came behind the handshake.
 pub(super) struct Early<'a> {

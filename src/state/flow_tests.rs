@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::*;
+use crate::net::Errno;
 use crate::wire::http::Body;
 
 /// A fake connection. Reads follow a script; writes are taken as far as `room` goes.

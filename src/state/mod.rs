@@ -13,6 +13,7 @@ pub mod handshake;
 pub mod logins;
 pub mod memory;
 pub mod names;
+pub mod peer;
 pub mod places;
 pub mod pool;
 pub mod prefix;

@@ -1,0 +1,120 @@
+//! One end of a tunnel: a connection, and what is known of its readiness.
+
+use std::mem;
+
+use crate::net::{Errno, Event, Stream};
+
+/// What is known of a socket's readiness.
+///
+/// A socket is registered once, edge-triggered. The bits are set by events and cleared by
+/// `EAGAIN`. A read that was shorter than asked for clears `readable` too, because the socket is
+/// drained then, but not once the end of stream is announced: data and FIN can come in one event,
+/// and no other follows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ready {
+    /// A read may return something.
+    pub readable: bool,
+    /// A write may take something.
+    pub writable: bool,
+    /// The end of stream is announced (RDHUP), or something else that makes a read short.
+    pub ended: bool,
+    /// An error is announced: ask [`Stream::take_error`], once.
+    pub failed: bool,
+}
+
+impl Ready {
+    /// Sets the bits of an event.
+    pub fn mark(&mut self, event: &Event) {
+        // A hang-up can arrive with data still unread, so it counts as both.
+        self.readable |= event.readable | event.ended | event.failed;
+        self.writable |= event.writable | event.failed;
+        self.ended |= event.ended;
+        self.failed |= event.failed;
+    }
+}
+
+/// One end of a tunnel: a connection and its readiness.
+#[derive(Debug)]
+pub struct Peer<S> {
+    /// The connection.
+    pub stream: S,
+    /// Its readiness.
+    pub ready: Ready,
+}
+
+/// A connection is broken. Nothing depends on the error, so it is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+impl<S: Stream> Peer<S> {
+    /// Reads once. Returns `Some(0)` at the end of stream, and `None` if nothing is there: an
+    /// event will come.
+    pub fn read(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Gone> {
+        let result = self.stream.read(buf);
+        self.note_read(result, buf.len())
+    }
+
+    /// Reads without consuming; otherwise as [`Peer::read`].
+    pub(super) fn peek(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Gone> {
+        let result = self.stream.peek(buf);
+        self.note_read(result, buf.len())
+    }
+
+    /// Writes once. Returns `None` if there is no room: an event will come.
+    pub fn write(&mut self, buf: &[u8]) -> Result<Option<usize>, Gone> {
+        match self.stream.write(buf) {
+            Ok(0) => Err(Gone),
+            Ok(len) => Ok(Some(len)),
+            Err(error) => blocked(error, &mut self.ready.writable),
+        }
+    }
+
+    /// Writes what the peer takes of `bytes` behind the first `sent`, and counts it in `sent`.
+    /// Returns `true` if all of it has been sent.
+    pub fn send(&mut self, bytes: &[u8], sent: &mut usize) -> Result<bool, Gone> {
+        while let Some(rest @ [_, ..]) = bytes.get(*sent..) {
+            if !self.ready.writable {
+                return Ok(false);
+            }
+            *sent += self.write(rest)?.unwrap_or(0);
+        }
+        Ok(true)
+    }
+
+    /// Returns `true` if it is broken. Asks the system, once after an event has announced an
+    /// error.
+    pub fn is_broken(&mut self) -> bool {
+        mem::take(&mut self.ready.failed) && self.stream.take_error().is_some()
+    }
+
+    fn note_read(
+        &mut self,
+        result: Result<usize, Errno>,
+        asked: usize,
+    ) -> Result<Option<usize>, Gone> {
+        match result {
+            Ok(len) => {
+                if len < asked && !self.ready.ended {
+                    self.ready.readable = false;
+                }
+                Ok(Some(len))
+            }
+            Err(error) => {
+                let blocked = blocked(error, &mut self.ready.readable)?;
+                // At the end of stream there is always something to read. So what was announced
+                // was the end of another attempt, or urgent data that has been read.
+                self.ready.ended = false;
+                Ok(blocked)
+            }
+        }
+    }
+}
+
+/// Clears `ready` and returns `None` if the error is `EAGAIN`.
+fn blocked(error: Errno, ready: &mut bool) -> Result<Option<usize>, Gone> {
+    if error != Errno::EAGAIN {
+        return Err(Gone);
+    }
+    *ready = false;
+    Ok(None)
+}
