@@ -236,8 +236,29 @@ pub trait Listener {
     fn local_addr(&self) -> Result<SocketAddr, Errno>;
 }
 
+/// A pipe that two connections splice through.
+pub trait Pipe {
+    /// Reads what is in it, and returns the number of bytes.
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno>;
+}
+
 /// A TCP connection.
 pub trait Stream {
+    /// What bytes go through that are not copied. It closes when dropped.
+    type Pipe: Pipe;
+
+    /// Opens a pipe.
+    fn open_pipe(&self) -> Result<Self::Pipe, Errno>;
+
+    /// Moves at most `len` bytes that are there into an empty pipe, and returns their number. 0 and
+    /// `EAGAIN` say nothing for certain, not even that the stream has ended or is drained: splice
+    /// does not go past urgent data.
+    fn splice_in(&mut self, pipe: &mut Self::Pipe, len: usize) -> Result<usize, Errno>;
+
+    /// Moves bytes out of a pipe which has `len` of them, as many as there is room for, and returns
+    /// their number.
+    fn splice_out(&mut self, pipe: &mut Self::Pipe, len: usize) -> Result<usize, Errno>;
+
     /// Reads what is there and returns the number of bytes; 0 is the end of the stream.
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno>;
 

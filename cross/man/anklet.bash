@@ -40,6 +40,7 @@ _anklet_words='
 	--max-per-client
 	--buffers
 	--buffer-size
+	--no-splice
 	--quiet
 	--verbose
 	--check

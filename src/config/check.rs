@@ -199,6 +199,7 @@ impl Report {
         }
         self.row("buffers", &limits.buffers_max);
         self.row("buffer-size", &limits.buffer_bytes);
+        self.row("pipes to splice through", &limits.pipes_max);
         let memory = memory_kib(protocols, config.relay.strict, limits);
         let kernel = limits.kernel_bytes.div_ceil(1024);
         self.row(
@@ -437,6 +438,7 @@ mod tests {
              HTTP heads at once: 32\n\
              buffers: 128\n\
              buffer-size: 8192\n\
+             pipes to splice through: 0\n\
              memory at most: 10438 KiB, and 54614 KiB in the kernel\n\
              warning: found before\n"
         );

@@ -65,6 +65,7 @@ Limits (as many as descriptors and memory allow; --check prints them)
       --max-per-client N        sessions at once of one IPv4 address or IPv6 /64 (no limit)
       --buffers N               buffers of all sessions together
       --buffer-size BYTES       size of one (8192)
+      --no-splice               copy what is much too, instead of splicing it through pipes
 
 Other
   -q, --quiet                   log warnings only

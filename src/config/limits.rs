@@ -67,6 +67,27 @@ const HEADS_MAX: usize = 32;
 /// under load).
 const SESSION_TOTAL_BYTES: u64 = 16 << 10;
 
+/// A pipe's two ends.
+const PIPE_DESCRIPTORS: u64 = 2;
+
+/// Of the descriptors that are left to sockets, one in so many pairs is for a pipe.
+const PIPE_DESCRIPTORS_SHARE: u64 = 64;
+
+/// Pipes at most: for some dozens of transfers whose sinks all make them wait at once; others copy
+/// meanwhile. With more of them 20,000 descriptors would not carry 9,000 tunnels.
+const PIPES_MAX: u64 = 40;
+
+/// Memory in the kernel of a full pipe: 16 pieces (pipe(7)), each of which keeps what it was
+/// received in, up to 32 KiB.
+const PIPE_KERNEL_BYTES: u64 = 16 * (32 << 10);
+
+/// Share of the machine's memory that pipes may take: one in 16.
+const PIPE_MEMORY_SHARE: u64 = 16;
+
+/// With less memory than that there are no pipes. What calls itself 128 MB has some 8 less for
+/// programs.
+const PIPE_MEMORY_BYTES_MIN: u64 = 112 << 20;
+
 /// Memory in the kernel of a tunnel that stands still in both directions, and of an association
 /// whose sockets are full: three times net.core.rmem_default.
 const TUNNEL_KERNEL_BYTES: u64 = 2 * (400 << 10);
@@ -108,7 +129,8 @@ pub fn settle(
     descriptors: u64,
     memory_bytes: u64,
 ) -> Result<(Limits, Option<String>), ConfigError> {
-    let carriers = carriers(descriptors);
+    let pipes_max = pipes(asked.no_splice, descriptors, memory_bytes);
+    let carriers = carriers(descriptors, pipes_max);
     let carried = carried_by_default(carriers);
     let afforded =
         (memory_bytes / SESSION_MEMORY_SHARE / SESSION_TOTAL_BYTES).clamp(1, SESSIONS_MAX);
@@ -133,10 +155,11 @@ pub fn settle(
         established_max: (sessions_max - for_handshakes).max(1),
         buffers_max: buffers(asked.buffers_max, sessions_max, buffer_bytes, memory_bytes)?,
         buffer_bytes,
+        pipes_max: to_usize(pipes_max),
         associations_max,
         binds_max: BINDS_MAX.min(sessions_max),
         heads_max: HEADS_MAX.min(sessions_max),
-        kernel_bytes: kernel_bytes(sessions_max, associations_max, memory_bytes),
+        kernel_bytes: kernel_bytes(sessions_max, associations_max, pipes_max, memory_bytes),
         queries_max: queries(descriptors, memory_bytes),
     };
     let warning = match asked.sessions_max {
@@ -154,18 +177,35 @@ pub fn settle(
 
 /// What the kernel may take: all that the sessions can make it hold, or, where that is more than the
 /// memory, what there is until it is short.
-fn kernel_bytes(sessions_max: usize, associations_max: usize, memory_bytes: u64) -> u64 {
+fn kernel_bytes(
+    sessions_max: usize,
+    associations_max: usize,
+    pipes_max: u64,
+    memory_bytes: u64,
+) -> u64 {
     let tunnels = sessions_max as u64 * TUNNEL_KERNEL_BYTES;
     let associations = associations_max as u64 * ASSOCIATION_KERNEL_BYTES;
-    (tunnels + associations).min(held_bytes_max(memory_bytes))
+    let pipes = pipes_max * PIPE_KERNEL_BYTES;
+    (tunnels + associations + pipes).min(held_bytes_max(memory_bytes))
+}
+
+/// The number of pipes: as descriptors and memory allow.
+fn pipes(no_splice: bool, descriptors: u64, memory_bytes: u64) -> u64 {
+    if no_splice || memory_bytes < PIPE_MEMORY_BYTES_MIN {
+        return 0;
+    }
+    let left = descriptors.saturating_sub(DESCRIPTORS_FIXED);
+    (left / PIPE_DESCRIPTORS_SHARE)
+        .min(memory_bytes / PIPE_MEMORY_SHARE / PIPE_KERNEL_BYTES)
+        .min(PIPES_MAX)
 }
 
 /// The descriptors that a limit leaves to sessions and their associations.
-fn carriers(descriptors: u64) -> u64 {
+fn carriers(descriptors: u64, pipes_max: u64) -> u64 {
     let left = descriptors.saturating_sub(DESCRIPTORS_FIXED);
     let dns_sockets = dns_sockets(left);
     let spare_attempts = (left / 8).min(SPARE_ATTEMPTS_MAX as u64);
-    left - dns_sockets - spare_attempts
+    left - dns_sockets - spare_attempts - pipes_max * PIPE_DESCRIPTORS
 }
 
 /// How many of the descriptors are for sockets to name servers.
@@ -239,6 +279,7 @@ mod tests {
         per_client_max: None,
         buffers_max: None,
         buffer_bytes: None,
+        no_splice: false,
     };
 
     fn settled(asked: AskedLimits, descriptors: u64, memory_mib: u64) -> Limits {
@@ -262,18 +303,41 @@ mod tests {
     #[test]
     fn descriptors_are_divided_as_the_constants_say() {
         // 64: 28 fixed, 9 to name servers, 4 to attempts.
-        assert_eq!(carriers(64), 23);
-        assert_eq!(carriers(1024), 1024 - 28 - 128 - 64);
-        assert_eq!(carriers(4096), 4096 - 28 - 256 - 64);
-        assert_eq!(carriers(28), 0);
-        assert_eq!(carriers(0), 0);
+        assert_eq!(carriers(64, 0), 23);
+        assert_eq!(carriers(1024, 0), 1024 - 28 - 128 - 64);
+        assert_eq!(carriers(4096, 0), 4096 - 28 - 256 - 64);
+        assert_eq!(carriers(28, 0), 0);
+        assert_eq!(carriers(0, 0), 0);
         // 28: 6 to 2 associations, the rest to sessions.
         assert_eq!(carried_by_default(28), 11);
         assert_eq!(carried_by_default(812), (812 - 73 * 3) / 2);
-        assert_eq!(carried_by_default(carriers(20_000)), 9_106);
+        assert_eq!(carried_by_default(carriers(20_000, 0)), 9_106);
         assert_eq!(carried_by_default(2), 1);
         assert_eq!(carried_by_default(1), 0);
-        assert_eq!(carried_by_default(carriers(u64::MAX)), 65_535);
+        assert_eq!(carried_by_default(carriers(u64::MAX, 0)), 65_535);
+    }
+
+    #[test]
+    fn pipes_follow_the_memory_and_the_descriptors_and_small_routers_have_none() {
+        for (descriptors, memory_mib, pipes) in [
+            (4096, 58, 0),
+            (4096, 111, 0),
+            (4096, 120, 15),
+            (1024, 512, 15),
+            (64, 512, 0),
+            (4096, 512, 40),
+            (20_000, 4096, 40),
+        ] {
+            let limits = settled(NOTHING_ASKED, descriptors, memory_mib);
+            assert_eq!(limits.pipes_max, pipes, "{descriptors}, {memory_mib} MiB");
+        }
+        let no_splice = AskedLimits {
+            no_splice: true,
+            ..NOTHING_ASKED
+        };
+        assert_eq!(settled(no_splice, 20_000, 4096).pipes_max, 0);
+        // 9,000 tunnels have room beside them.
+        assert!(settled(NOTHING_ASKED, 20_000, 4096).established_max >= 9_000);
     }
 
     #[test]
@@ -385,6 +449,7 @@ mod tests {
             per_client_max: Some(3),
             buffers_max: Some(9),
             buffer_bytes: Some(256),
+            no_splice: false,
         };
         assert_eq!(
             settled(asked, 1024, 64),
@@ -399,16 +464,20 @@ mod tests {
                 per_client_max: Some(3),
                 buffers_max: 9,
                 buffer_bytes: 256,
-                kernel_bytes: kernel_bytes(100, 25, 64 * MIB),
+                pipes_max: 0,
+                kernel_bytes: kernel_bytes(100, 25, 0, 64 * MIB),
             }
         );
     }
 
     #[test]
     fn the_kernels_share_is_what_sessions_hold_or_what_there_is() {
-        assert_eq!(kernel_bytes(10, 1, 64 * MIB), (10 * 800 + 624) << 10);
+        assert_eq!(
+            kernel_bytes(10, 1, 2, 64 * MIB),
+            (10 * 800 + 624 + 1024) << 10
+        );
         // All but a sixth.
-        assert_eq!(kernel_bytes(1_000, 256, 60 * MIB), 50 * MIB);
+        assert_eq!(kernel_bytes(1_000, 256, 0, 60 * MIB), 50 * MIB);
     }
 
     #[test]
@@ -452,7 +521,7 @@ mod tests {
             let asked = AskedLimits { sessions_max: asked, ..NOTHING_ASKED };
             let Ok((limits, _)) = settle(&asked, descriptors, memory_bytes) else {
                 let sessions = asked.sessions_max.unwrap_or(0) as u64;
-                prop_assert!(descriptors < 30 || sessions * 2 > carriers(descriptors));
+                prop_assert!(descriptors < 30 || sessions * 2 > carriers(descriptors, pipes(false, descriptors, memory_bytes)));
                 return Ok(());
             };
             prop_assert!((1..=65_535).contains(&limits.sessions_max));
@@ -464,8 +533,11 @@ mod tests {
             prop_assert!(limits.heads_max >= 1);
             prop_assert!((1..=128).contains(&limits.queries_max));
             // The fixed share has one association.
-            let beside = limits.sessions_max as u64 * 2 + (limits.associations_max as u64 - 1) * 3;
-            prop_assert!(beside <= carriers(descriptors));
+            let beside = limits.sessions_max as u64 * 2
+                + (limits.associations_max as u64 - 1) * 3
+                + limits.pipes_max as u64 * 2;
+            prop_assert!(limits.pipes_max <= 40);
+            prop_assert!(beside <= carriers(descriptors, 0));
         }
     }
 }

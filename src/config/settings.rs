@@ -140,6 +140,8 @@ pub struct AskedLimits {
     pub buffers_max: Option<usize>,
     /// `--buffer-size`, 256 to 65,536.
     pub buffer_bytes: Option<usize>,
+    /// `--no-splice`.
+    pub no_splice: bool,
 }
 
 /// The bound of every table.
@@ -157,6 +159,8 @@ pub struct Limits {
     pub buffers_max: usize,
     /// Size of one buffer.
     pub buffer_bytes: usize,
+    /// Pipes that flows are spliced through, all sessions together; 0: none is.
+    pub pipes_max: usize,
     /// UDP associations at once, 1,024 at most.
     pub associations_max: usize,
     /// BINDs that wait for their peer at once, 128 at most.

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{
-    DnsSocket, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, Survey, Udp,
-    UdpSocket,
+    DnsSocket, Errno, Event, Listener, Millis, Net, Pipe, Purpose, Side, Signal, Stream, Survey,
+    Udp, UdpSocket,
 };
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
@@ -242,7 +242,27 @@ impl DnsSocket for FakeSocket {
     }
 }
 
+impl Pipe for () {
+    fn read(&mut self, _: &mut [u8]) -> Result<usize, Errno> {
+        unimplemented!()
+    }
+}
+
 impl Stream for FakeSocket {
+    type Pipe = ();
+
+    fn open_pipe(&self) -> Result<(), Errno> {
+        unimplemented!()
+    }
+
+    fn splice_in(&mut self, (): &mut (), _: usize) -> Result<usize, Errno> {
+        unimplemented!()
+    }
+
+    fn splice_out(&mut self, (): &mut (), _: usize) -> Result<usize, Errno> {
+        unimplemented!()
+    }
+
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         let mut end = self.0.borrow_mut();
         end.reads += 1;

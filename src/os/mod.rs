@@ -3,6 +3,7 @@
 mod address;
 mod error;
 mod listen;
+mod pipe;
 mod socket;
 mod udp;
 
@@ -23,6 +24,7 @@ use nix::unistd;
 pub use self::error::OpenError;
 use self::error::errno;
 use self::listen::Listeners;
+use self::pipe::Pipe;
 use crate::config::{Config, Outgoing};
 use crate::net::{
     self, DnsSocket, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, Survey,
@@ -308,6 +310,20 @@ impl Listener for TcpListener {
 }
 
 impl Stream for TcpStream {
+    type Pipe = Pipe;
+
+    fn open_pipe(&self) -> Result<Pipe, Errno> {
+        Pipe::open()
+    }
+
+    fn splice_in(&mut self, pipe: &mut Pipe, len: usize) -> Result<usize, Errno> {
+        pipe.fill(self, len)
+    }
+
+    fn splice_out(&mut self, pipe: &mut Pipe, len: usize) -> Result<usize, Errno> {
+        pipe.drain(self, len)
+    }
+
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         recv(self.as_raw_fd(), buf, MsgFlags::empty())
     }

@@ -3,7 +3,9 @@
 use super::Server;
 use crate::net::Net;
 use crate::session::Session;
+
 use crate::state::clients::Table;
+use crate::state::pipes::Pool;
 
 /// What is in use: all zero when nobody is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub struct Census {
     pub sessions: usize,
     /// Buffers out of the pool.
     pub buffers: usize,
+    /// Pipes out of the pool.
+    pub pipes: usize,
     /// Entries of the table of openings.
     pub openings: usize,
     /// Armed timers.
@@ -35,7 +39,8 @@ impl<N: Net> Server<N> {
     pub fn census(&self) -> Census {
         Census {
             sessions: self.sessions.len(),
-            buffers: self.shared.buffers.quota().used(),
+            buffers: self.shared.pool.buffers.quota().used(),
+            pipes: self.shared.pool.pipes.quota().used(),
             openings: self.used(Table::Openings),
             timers: self.shared.timers.armed() + self.shared.alarms.armed(),
             queries: self.shared.resolver.live(),
@@ -55,12 +60,13 @@ impl<N: Net> Server<N> {
     /// # Panics
     /// When it does not hold.
     pub fn check(&self) {
-        let held: usize = self.sessions.iter().map(Session::buffers_held).sum();
-        assert_eq!(
-            held,
-            self.shared.buffers.quota().used(),
-            "a buffer has no owner"
-        );
+        let Pool { buffers, pipes } = &self.shared.pool;
+        let mut held = (0, 0);
+        for (in_buffers, in_pipes) in self.sessions.iter().map(|session| session.holds(buffers)) {
+            held = (held.0 + in_buffers, held.1 + in_pipes);
+        }
+        let taken = (buffers.quota().used(), pipes.quota().used());
+        assert_eq!(held, taken, "a buffer or a pipe has no owner");
         let opening = self
             .sessions
             .iter()

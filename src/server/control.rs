@@ -131,12 +131,13 @@ impl<N: Net> Server<N> {
         log(
             Level::Info,
             format_args!(
-                "now: {} of {} sessions of {} clients, buffers {}, openings {}, {} lookups, \
+                "now: {} of {} sessions of {} clients, buffers {}, pipes {}, openings {}, {} lookups, \
                  associations {}: {} lookups hold {} bytes",
                 self.sessions.len(),
                 self.sessions.max(),
                 shared.clients.len(),
-                shared.buffers.quota(),
+                shared.pool.buffers.quota(),
+                shared.pool.pipes.quota(),
                 shared.openings(),
                 shared.resolver.live(),
                 shared.clients.quota(Table::Associations),

@@ -25,6 +25,7 @@ impl<N: Net> Server<N> {
         if self.next_look() > self.shared.now {
             return;
         }
+        self.look_at_pipes();
         let memory = self.shared.net.memory();
         let Some(shortage) = self.watch.look(&memory, self.shared.now) else {
             return;
@@ -43,6 +44,21 @@ impl<N: Net> Server<N> {
             {
                 session.reset(Reason::MemoryShort, &mut self.shared);
                 self.sessions.remove(key);
+            }
+        }
+    }
+
+    /// Closes the pipes that nobody has, and takes back those in which the same bytes have been since
+    /// the look before.
+    fn look_at_pipes(&mut self) {
+        let pipes = &mut self.shared.pool.pipes;
+        pipes.trim();
+        if pipes.quota().used() == 0 {
+            return;
+        }
+        for session in self.sessions.iter_mut() {
+            if session.look() && session.queue() {
+                self.ready.push(session.key());
             }
         }
     }

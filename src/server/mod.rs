@@ -356,6 +356,10 @@ impl<N: Net> Server<N> {
         if let Some(session) = self.sessions.get_mut(key) {
             session.close(reason, &mut self.shared);
             self.sessions.remove(key);
+            if self.sessions.is_empty() {
+                // Nobody looks at them any more.
+                self.shared.pool.pipes.trim();
+            }
         }
     }
 }

@@ -4,13 +4,14 @@ use super::handshake::Handshake;
 use super::opening::{Opening, Step};
 use super::{Phase, Session};
 use crate::net::Net;
+use crate::state::pool::Buffers;
 
 impl<N: Net> Session<N> {
-    /// How many of the pool's buffers it holds.
-    pub fn buffers_held(&self) -> usize {
+    /// As how many buffers of the pool, and pipes, counts what it holds.
+    pub fn holds(&self, buffers: &Buffers) -> (usize, usize) {
         match &self.phase {
-            Phase::Relaying(relay) => relay.buffers_held(),
-            Phase::Opening(_) | Phase::Associated(_) | Phase::Lingering(_) | Phase::Over => 0,
+            Phase::Relaying(relay) => relay.holds(buffers),
+            Phase::Opening(_) | Phase::Associated(_) | Phase::Lingering(_) | Phase::Over => (0, 0),
         }
     }
 

@@ -77,7 +77,7 @@ impl Linger {
         if let Wake::Timeout = wake {
             return Err(End::close(self.reason));
         }
-        match self.deliver(cx.client, &mut cx.shared.buffers) {
+        match self.deliver(cx.client, &mut cx.shared.pool.buffers) {
             Ok(()) => Ok(Next::Wait),
             Err(Gone) => Err(End::close(self.reason)),
         }

@@ -196,6 +196,14 @@ impl<N: Net> Session<N> {
         }
     }
 
+    /// Looks whether it keeps others from having a pipe. Then it is to have a turn.
+    pub fn look(&mut self) -> bool {
+        match &mut self.phase {
+            Phase::Relaying(relay) => relay.look(),
+            _ => false,
+        }
+    }
+
     /// Its key in the table of sessions.
     pub fn key(&self) -> Key {
         self.client.key
@@ -280,7 +288,7 @@ impl<N: Net> Session<N> {
         let client = &mut self.client;
         match &mut self.phase {
             Phase::Opening(opening) => opening.release(&mut Context { client, shared }),
-            Phase::Relaying(relay) => relay.release(&mut shared.buffers),
+            Phase::Relaying(relay) => relay.release(&mut shared.pool),
             Phase::Associated(association) => association.release(shared),
             Phase::Lingering(_) | Phase::Over => {}
         }

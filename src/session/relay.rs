@@ -7,15 +7,16 @@ use super::totals::Moved;
 use crate::net::{Event, Net, Stream};
 use crate::state::flow::{Broken, Flow, Pumped};
 use crate::state::peer::{Peer, Ready};
+use crate::state::pipes::Pool;
 use crate::state::pool::Buffers;
 use crate::wire::http::BodyMeter;
 
 /// The target of a tunnel and both directions.
 #[derive(Debug)]
-pub(super) struct Relay<S> {
+pub(super) struct Relay<S: Stream> {
     target: Peer<S>,
-    up: Flow,
-    down: Flow,
+    up: Flow<S::Pipe>,
+    down: Flow<S::Pipe>,
     /// Where the body of a forwarded request ends.
     meter: Option<BodyMeter>,
     /// Which timeout is armed.
@@ -55,10 +56,10 @@ impl<S: Stream> Relay<S> {
             return Err(self.lose_target());
         }
         let before = self.progress();
-        let (peer, buffers) = (&mut cx.client.peer, &mut cx.shared.buffers);
+        let (peer, pool) = (&mut cx.client.peer, &mut cx.shared.pool);
         let (meter, target) = (self.meter.as_mut(), &mut self.target);
         self.up.set_last(self.down.is_done());
-        let up = match self.up.pump(peer, target, meter, buffers) {
+        let up = match self.up.pump(peer, target, meter, pool) {
             Ok(pumped) => pumped,
             Err(Broken::Source) => return Err(End::close(Reason::ClientReset)),
             Err(Broken::Sink) => return Err(self.lose_target()),
@@ -66,7 +67,7 @@ impl<S: Stream> Relay<S> {
         // Behind a request body the client's connection stays open for a while.
         let is_last = self.up.is_done() && !self.up.is_measured();
         self.down.set_last(is_last);
-        let down = match self.down.pump(target, peer, None, buffers) {
+        let down = match self.down.pump(target, peer, None, pool) {
             Ok(pumped) => pumped,
             Err(Broken::Source) => return Err(End::close(Reason::TargetReset)),
             Err(Broken::Sink) => return Err(End::close(Reason::ClientReset)),
@@ -144,15 +145,21 @@ impl<S: Stream> Relay<S> {
         }
     }
 
-    /// Gives back the buffers.
-    pub(super) fn release(&mut self, buffers: &mut Buffers) {
-        self.up.release(buffers);
-        self.down.release(buffers);
+    /// Gives back buffers and pipes.
+    pub(super) fn release(&mut self, pool: &mut Pool<S::Pipe>) {
+        self.up.release(pool);
+        self.down.release(pool);
     }
 
-    /// How many buffers it holds.
-    pub(super) fn buffers_held(&self) -> usize {
-        usize::from(self.up.holds()) + usize::from(self.down.holds())
+    /// Looks whether it keeps others from having a pipe: [`Flow::look`]. Then it is to have a turn.
+    pub(super) fn look(&mut self) -> bool {
+        self.up.look() | self.down.look()
+    }
+
+    /// As how many buffers, and pipes, counts what it holds.
+    pub(super) fn holds(&self, buffers: &Buffers) -> (usize, usize) {
+        let (up, down) = (self.up.holds(buffers), self.down.holds(buffers));
+        (up.0 + down.0, up.1 + down.1)
     }
 
     /// Bytes carried, up and down.

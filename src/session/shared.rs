@@ -9,7 +9,7 @@ use crate::config::dns::DnsSettings;
 use crate::config::limits::{LOOKUPS_MAX, SPARE_ATTEMPTS_MAX};
 use crate::config::{Config, Families, RelayOptions, Timeouts};
 use crate::log::{Level, is_logged};
-use crate::net::{Millis, Net};
+use crate::net::{Millis, Net, Stream};
 use crate::resolver::{Resolver, Servers};
 use crate::state::access::{Access, ClientKey, Origin, scoped};
 use crate::state::association::PORT_SILENCE_MS;
@@ -17,6 +17,7 @@ use crate::state::auth::Auth;
 use crate::state::batch::Batch;
 use crate::state::clients::{Clients, Table};
 use crate::state::logins::{Delay, QUEUE_MS};
+use crate::state::pipes::{Pipes, Pool};
 use crate::state::places::Places;
 use crate::state::pool::{Buffers, Quota};
 use crate::state::repeats::Repeats;
@@ -47,8 +48,8 @@ pub struct Shared<N: Net> {
     pub net: N,
     /// The clock as it was read once for this pass of the loop.
     pub now: Millis,
-    /// Buffers of the relay.
-    pub buffers: Buffers,
+    /// Buffers and pipes of the relay.
+    pub pool: Pool<<N::Stream as Stream>::Pipe>,
     /// One timer per session; its classes are those of `Class`.
     pub timers: Timers,
     /// One alarm per session beside its timer: something is due that does not end its phase. The
@@ -96,7 +97,10 @@ impl<N: Net> Shared<N> {
         Self {
             now: net.now(),
             net,
-            buffers: Buffers::new(limits.buffers_max, limits.buffer_bytes),
+            pool: Pool {
+                buffers: Buffers::new(limits.buffers_max, limits.buffer_bytes),
+                pipes: Pipes::new(limits.pipes_max),
+            },
             timers: Timers::new(&Class::durations(&config.timeouts), limits.sessions_max),
             alarms: Timers::new(&Alarm::DURATIONS, limits.sessions_max),
             resolver: Resolver::new(

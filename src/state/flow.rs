@@ -4,10 +4,17 @@
 //! scratch buffer: peek, write, consume exactly what was written. That takes one system call more
 //! but holds no buffer, so clients that never read do not stop the others. The scratch buffer is
 //! larger, so a flow that fills its buffer uses it too: it then moves twice the bytes per second.
+//!
+//! A flow that goes on filling buffers is spliced: the kernel moves its bytes into a pipe and on to
+//! the sink, and nothing is copied. Pipes are borrowed like buffers. Copying stays for small
+//! messages, where it is cheaper, for what has to be seen, and wherever a pipe cannot be had.
+
+use std::mem;
 
 use super::peer::{Peer, Ready};
-use super::pool::{Buffer, Buffers};
-use crate::net::Stream;
+use super::pipes::{Pool, is_unsupported};
+use super::pool::{Buffer, Buffers, SCRATCH_BUFFERS};
+use crate::net::{Errno, Pipe, Stream};
 use crate::wire::http::BodyMeter;
 
 /// How [`Flow::pump`] ended.
@@ -30,11 +37,33 @@ pub enum Broken {
     Sink,
 }
 
-/// One direction of a tunnel.
-#[derive(Debug, Default)]
-pub struct Flow {
-    /// A buffer with bytes for the sink.
-    held: Option<Buffer>,
+/// At the second look in a row at which it finds a pipe with the same bytes in it, they are read
+/// back: [`Flow::look`].
+const LOOKS_MAX: u8 = 2;
+
+/// Bytes that wait for the sink.
+#[derive(Debug)]
+enum Held<P> {
+    Nothing,
+    Bytes(Buffer),
+    /// A pipe, and how many are in it.
+    Piped(P, usize),
+}
+
+impl<P> Held<P> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Bytes(buffer) => buffer.unread().len(),
+            Self::Piped(_, len) => *len,
+        }
+    }
+}
+
+/// One direction of a tunnel. `P` are its pipes.
+#[derive(Debug)]
+pub struct Flow<P> {
+    held: Held<P>,
     /// The number of bytes passed on so far.
     bytes: u64,
     /// There is nothing more to read.
@@ -45,11 +74,29 @@ pub struct Flow {
     measured: bool,
     /// Its sink is closed when it is done, which passes the end on too.
     is_last: bool,
-    /// The last read filled its buffer: the next goes through the scratch buffer.
-    bulk: bool,
+    /// Looks at the pipe since it was filled.
+    looks: u8,
+    /// Buffers' worth of bytes moved since a fill was shorter than a buffer. If there are any, the
+    /// next goes through the scratch buffer; from as many on as that has, through a pipe.
+    streak: u8,
 }
 
-impl Flow {
+impl<P> Default for Flow<P> {
+    fn default() -> Self {
+        Self {
+            held: Held::Nothing,
+            bytes: 0,
+            ended: false,
+            done: false,
+            measured: false,
+            is_last: false,
+            looks: 0,
+            streak: 0,
+        }
+    }
+}
+
+impl<P: Pipe> Flow<P> {
     /// A flow that has passed on `bytes` so far. `ended`: the end of stream has been read. With a
     /// `meter` it carries a request body and ends with that.
     pub fn new(meter: Option<&BodyMeter>, ended: bool, bytes: u64) -> Self {
@@ -84,20 +131,35 @@ impl Flow {
         self.done
     }
 
-    /// Returns `true` if it holds one of the pool's buffers.
-    pub fn holds(&self) -> bool {
-        self.held.is_some()
+    /// As how many buffers of the pool, and pipes, counts what it holds.
+    pub fn holds(&self, buffers: &Buffers) -> (usize, usize) {
+        match &self.held {
+            Held::Nothing => (0, 0),
+            Held::Bytes(buffer) => (buffers.places(buffer), 0),
+            Held::Piped(..) => (0, 1),
+        }
+    }
+
+    /// Looks whether it keeps others from having a pipe. Returns `true` if what is in there has
+    /// waited for a sink since the look before: the next [`Flow::pump`] reads it back into memory.
+    pub fn look(&mut self) -> bool {
+        let is_piped = matches!(self.held, Held::Piped(..));
+        self.looks = LOOKS_MAX.min(self.looks + u8::from(is_piped));
+        is_piped && self.looks == LOOKS_MAX
     }
 
     /// Returns `true` if bytes, or an end of stream, wait for a sink that takes nothing.
     pub fn waits(&self, from: &Ready, to: &Ready) -> bool {
-        !self.done && !to.writable && (self.holds() || from.readable)
+        !self.done && !to.writable && (self.held.len() > 0 || from.readable)
     }
 
-    /// Gives its buffer back, with the bytes in it.
-    pub fn release(&mut self, buffers: &mut Buffers) {
-        if let Some(buffer) = self.held.take() {
-            buffers.give(buffer);
+    /// Gives back what it holds, with the bytes in it.
+    pub fn release(&mut self, pool: &mut Pool<P>) {
+        match mem::replace(&mut self.held, Held::Nothing) {
+            Held::Nothing => {}
+            Held::Bytes(buffer) => pool.buffers.give(buffer),
+            Held::Piped(pipe, 0) => pool.pipes.give(pipe),
+            Held::Piped(pipe, _) => pool.pipes.close(pipe),
         }
     }
 
@@ -107,16 +169,16 @@ impl Flow {
     ///
     /// # Errors
     /// One of the ends is broken, or the request body is malformed: then the session is over.
-    pub fn pump<S: Stream>(
+    pub fn pump<S: Stream<Pipe = P>>(
         &mut self,
         from: &mut Peer<S>,
         to: &mut Peer<S>,
         mut meter: Option<&mut BodyMeter>,
-        buffers: &mut Buffers,
+        pool: &mut Pool<P>,
     ) -> Result<Pumped, Broken> {
         let mut reads = 0;
         while !self.done {
-            if !self.drain(to, buffers)? {
+            if !self.drain(to, pool)? {
                 return Ok(Pumped::Blocked);
             }
             if self.ended {
@@ -131,40 +193,131 @@ impl Flow {
                 return Ok(Pumped::Blocked);
             }
             // Behind a short read whose event has announced the end of stream comes just that.
-            let reads_max = 1 + u32::from(from.ready.ended && !self.bulk);
+            let reads_max = 1 + u32::from(from.ready.ended && self.streak == 0);
             if reads >= reads_max {
                 return Ok(Pumped::More);
             }
             reads += 1;
-            let buffer = if self.bulk { None } else { buffers.take() };
+            // A body has to be seen.
+            if meter.is_none() && self.splice(from, pool)? {
+                continue;
+            }
+            let (meter, buffers) = (meter.as_deref_mut(), &mut pool.buffers);
+            let buffer = if self.streak > 0 {
+                None
+            } else {
+                buffers.take()
+            };
             match buffer {
-                Some(buffer) => self.fill(from, buffer, meter.as_deref_mut(), buffers)?,
-                None => self.pass(from, to, meter.as_deref_mut(), buffers)?,
+                Some(buffer) => self.fill(from, buffer, meter, buffers)?,
+                None => self.pass(from, to, meter, buffers)?,
             }
         }
         Ok(Pumped::Done)
     }
 
     /// Writes what is held. Returns `true` if nothing is left.
-    fn drain<S: Stream>(
+    fn drain<S: Stream<Pipe = P>>(
         &mut self,
         to: &mut Peer<S>,
-        buffers: &mut Buffers,
+        pool: &mut Pool<P>,
     ) -> Result<bool, Broken> {
-        let Some(buffer) = &mut self.held else {
-            return Ok(true);
-        };
-        while !buffer.unread().is_empty() {
+        if self.looks == LOOKS_MAX {
+            self.read_back(pool, false)?;
+        }
+        while self.held.len() > 0 {
             if !to.ready.writable {
                 return Ok(false);
             }
-            if let Some(len) = to.write(buffer.unread()).map_err(|_| Broken::Sink)? {
-                buffer.advance(len);
-                self.bytes += len as u64;
+            let sent = match &mut self.held {
+                Held::Nothing => break,
+                Held::Bytes(buffer) => to.write(buffer.unread()),
+                Held::Piped(pipe, len) => {
+                    let result = to.stream.splice_out(pipe, *len);
+                    if let Err(error) = result
+                        && is_unsupported(error)
+                    {
+                        pool.pipes.refuse(error);
+                        self.read_back(pool, true)?;
+                        continue;
+                    }
+                    to.note_write(result)
+                }
+            };
+            let sent = sent.map_err(|_| Broken::Sink)?.unwrap_or(0);
+            self.bytes += sent as u64;
+            match &mut self.held {
+                Held::Nothing => {}
+                Held::Bytes(buffer) => buffer.advance(sent),
+                Held::Piped(_, len) => *len -= sent,
             }
         }
-        self.release(buffers);
+        self.release(pool);
         Ok(true)
+    }
+
+    /// Moves what is there into a pipe, if the flow carries so much. Returns `false` if nothing was
+    /// moved: then the flow goes on by copying, which also tells why.
+    fn splice<S: Stream<Pipe = P>>(
+        &mut self,
+        from: &mut Peer<S>,
+        pool: &mut Pool<P>,
+    ) -> Result<bool, Broken> {
+        let bytes = pool.buffers.scratch_bytes();
+        if usize::from(self.streak) < SCRATCH_BUFFERS {
+            return Ok(false);
+        }
+        let Some(mut pipe) = pool.pipes.take(|| from.stream.open_pipe()) else {
+            return Ok(false);
+        };
+        let result = from.stream.splice_in(&mut pipe, bytes);
+        if let Ok(len @ 1..) = result {
+            if len < pool.buffers.buffer_bytes() {
+                self.streak = 0;
+            }
+            self.held = Held::Piped(pipe, len);
+            self.looks = 0;
+            return Ok(true);
+        }
+        pool.pipes.give(pipe);
+        match result {
+            // Of the end of stream, too, a read has to tell.
+            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(error) if error == Errno::ENOMEM || is_unsupported(error) => {
+                pool.pipes.refuse(error);
+            }
+            // The socket's own error, which no read would give once more.
+            Err(_) => return Err(Broken::Source),
+        }
+        Ok(false)
+    }
+
+    /// Reads what is in its pipe into memory, if that is to be had: as much as is free of the pool,
+    /// or in any case by `force`, which happens once, as the system turns out to have no splice.
+    fn read_back(&mut self, pool: &mut Pool<P>, force: bool) -> Result<(), Broken> {
+        let len = self.held.len();
+        let Held::Piped(pipe, _) = &mut self.held else {
+            return Ok(());
+        };
+        let Some(mut buffer) = pool.buffers.take_large(len, force) else {
+            return Ok(());
+        };
+        let mut read = 0;
+        while read < len {
+            match pipe.read(&mut buffer.space()[read..len]) {
+                Ok(more @ 1..) => read += more,
+                _ => {
+                    pool.buffers.give(buffer);
+                    return Err(Broken::Sink);
+                }
+            }
+        }
+        buffer.filled(len);
+        if let Held::Piped(pipe, _) = mem::replace(&mut self.held, Held::Bytes(buffer)) {
+            pool.pipes.give(pipe);
+        }
+        (self.streak, self.looks) = (0, 0);
+        Ok(())
     }
 
     /// Reads into a buffer and holds it, if there was anything to read.
@@ -179,7 +332,7 @@ impl Flow {
         let read = from.read(buffer.space());
         if let Ok(Some(len @ 1..)) = read {
             buffer.filled(len);
-            self.bulk = len == space;
+            self.streak = u8::from(len == space);
             if let Some(meter) = meter {
                 let Ok(len) = meter.advance(buffer.unread()) else {
                     buffers.give(buffer);
@@ -188,7 +341,7 @@ impl Flow {
                 buffer.filled(len);
                 self.measure(meter);
             }
-            self.held = Some(buffer);
+            self.held = Held::Bytes(buffer);
             return Ok(());
         }
         buffers.give(buffer);
@@ -220,7 +373,6 @@ impl Flow {
             self.ended = true;
             return Ok(());
         }
-        self.bulk = seen >= buffer_bytes;
         let mut part = &scratch[..seen];
         if let Some(meter) = &meter {
             // On a copy: the meter itself advances with what is written.
@@ -247,6 +399,12 @@ impl Flow {
             }
         }
         self.bytes += written as u64;
+        self.streak = if seen < buffer_bytes {
+            0
+        } else {
+            let filled = u8::try_from(written / buffer_bytes).unwrap_or(u8::MAX);
+            self.streak.saturating_add(filled)
+        };
         Ok(())
     }
 }

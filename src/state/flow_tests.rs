@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::net::Errno;
+use crate::state::pipes::Pipes;
 use crate::wire::http::Body;
 
 /// A fake connection. Reads follow a script; writes are taken as far as `room` goes.
@@ -17,6 +18,35 @@ struct Fake {
     written: Vec<u8>,
     shut: bool,
     reads: usize,
+    /// What the next splice, in or out, fails with.
+    no_splice: [Option<Errno>; 2],
+    /// The most bytes that one splice takes in.
+    splice_max: usize,
+    /// Where urgent data are: no splice goes there.
+    urgent: bool,
+}
+
+/// A fake pipe.
+#[derive(Debug, Default)]
+struct FakePipe(VecDeque<u8>);
+
+impl Pipe for FakePipe {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        // By halves.
+        let len = buf.len().min(self.0.len().div_ceil(2));
+        for (place, byte) in buf.iter_mut().zip(self.0.drain(..len)) {
+            *place = byte;
+        }
+        Ok(len)
+    }
+}
+
+/// Buffers, and two pipes.
+fn pool(buffers_max: usize, buffer_bytes: usize) -> Pool<FakePipe> {
+    Pool {
+        buffers: Buffers::new(buffers_max, buffer_bytes),
+        pipes: Pipes::new(2),
+    }
 }
 
 impl Fake {
@@ -44,6 +74,36 @@ impl Fake {
 }
 
 impl Stream for Fake {
+    type Pipe = FakePipe;
+
+    fn open_pipe(&self) -> Result<FakePipe, Errno> {
+        Ok(FakePipe::default())
+    }
+
+    fn splice_in(&mut self, pipe: &mut FakePipe, len: usize) -> Result<usize, Errno> {
+        assert!(pipe.0.is_empty(), "a pipe with bytes in it is filled");
+        if let Some(error) = self.no_splice[0].take() {
+            return Err(error);
+        }
+        if self.urgent {
+            return Err(Errno::EAGAIN);
+        }
+        let mut buf = vec![0; len.min(self.splice_max)];
+        let len = self.look(&mut buf, true)?;
+        pipe.0.extend(&buf[..len]);
+        Ok(len)
+    }
+
+    fn splice_out(&mut self, pipe: &mut FakePipe, len: usize) -> Result<usize, Errno> {
+        assert_eq!(len, pipe.0.len(), "the flow has lost count");
+        if let Some(error) = self.no_splice[1].take() {
+            return Err(error);
+        }
+        let written = self.write(pipe.0.make_contiguous())?;
+        pipe.0.drain(..written);
+        Ok(written)
+    }
+
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         self.look(buf, true)
     }
@@ -95,6 +155,7 @@ fn peer(incoming: &[u8], room: usize) -> Peer<Fake> {
     let stream = Fake {
         incoming: incoming.iter().copied().collect(),
         room,
+        splice_max: usize::MAX,
         ..Fake::default()
     };
     let ready = Ready {
@@ -107,41 +168,45 @@ fn peer(incoming: &[u8], room: usize) -> Peer<Fake> {
 
 #[test]
 fn a_transfer_holds_no_buffer_between_turns() {
-    let mut buffers = Buffers::new(1, 8);
+    let mut pool = pool(1, 8);
     let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
-    let mut flow = Flow::default();
+    let mut flow = Flow::<FakePipe>::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut pool),
         Ok(Pumped::Blocked)
     );
     assert_eq!(to.stream.written, b"hello");
     assert_eq!(
-        (flow.bytes(), flow.holds(), buffers.quota().used()),
-        (5, false, 0)
+        (
+            flow.bytes(),
+            flow.holds(&pool.buffers),
+            pool.buffers.quota().used()
+        ),
+        (5, (0, 0), 0)
     );
 }
 
 #[test]
 fn a_short_read_says_drained_and_saves_the_second_read() {
-    let mut buffers = Buffers::new(1, 8);
+    let mut pool = pool(1, 8);
     let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
-    let mut flow = Flow::default();
-    flow.pump(&mut from, &mut to, None, &mut buffers).unwrap();
+    let mut flow = Flow::<FakePipe>::default();
+    flow.pump(&mut from, &mut to, None, &mut pool).unwrap();
     assert_eq!(from.stream.reads, 1);
     assert!(!from.ready.readable);
 }
 
 #[test]
 fn an_end_that_does_not_come_is_read_for_once() {
-    let mut buffers = Buffers::new(1, 8);
+    let mut pool = pool(1, 8);
     let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
     from.ready.ended = true;
-    let mut flow = Flow::default();
-    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Pumped::More {}
+    let mut flow = Flow::<FakePipe>::default();
+    while flow.pump(&mut from, &mut to, None, &mut pool).unwrap() == Pumped::More {}
     assert_eq!((from.stream.reads, from.ready.ended), (2, false));
     from.stream.incoming.extend(b"world");
     from.ready.readable = true;
-    let step = flow.pump(&mut from, &mut to, None, &mut buffers);
+    let step = flow.pump(&mut from, &mut to, None, &mut pool);
     assert_eq!((step, from.stream.reads), (Ok(Pumped::Blocked), 3));
     assert_eq!(to.stream.written, b"helloworld");
 }
@@ -149,12 +214,12 @@ fn an_end_that_does_not_come_is_read_for_once() {
 #[test]
 fn the_last_bytes_and_the_end_of_stream_take_one_turn() {
     for (is_last, is_shut) in [(false, true), (true, false)] {
-        let mut buffers = Buffers::new(1, 8);
+        let mut pool = pool(1, 8);
         let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
         (from.ready.ended, from.stream.at_end) = (true, true);
-        let mut flow = Flow::default();
+        let mut flow = Flow::<FakePipe>::default();
         flow.set_last(is_last);
-        let step = flow.pump(&mut from, &mut to, None, &mut buffers);
+        let step = flow.pump(&mut from, &mut to, None, &mut pool);
         assert_eq!((step, from.stream.reads), (Ok(Pumped::Done), 2));
         assert_eq!(
             (to.stream.shut, &to.stream.written[..]),
@@ -165,16 +230,16 @@ fn the_last_bytes_and_the_end_of_stream_take_one_turn() {
 
 #[test]
 fn a_turn_fills_one_buffer_and_says_that_there_is_more() {
-    let mut buffers = Buffers::new(1, 4);
+    let mut pool = pool(1, 4);
     let (mut from, mut to) = (peer(b"abcdefgh", 100), peer(b"", 100));
-    let mut flow = Flow::default();
+    let mut flow = Flow::<FakePipe>::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut pool),
         Ok(Pumped::More)
     );
     assert_eq!(to.stream.written, b"abcd");
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut pool),
         Ok(Pumped::Blocked)
     );
     assert_eq!(to.stream.written, b"abcdefgh");
@@ -182,50 +247,50 @@ fn a_turn_fills_one_buffer_and_says_that_there_is_more() {
 
 #[test]
 fn a_slow_reader_pins_one_buffer_and_its_source_is_read_no_further() {
-    let mut buffers = Buffers::new(4, 4);
+    let mut pool = pool(4, 4);
     let (mut from, mut to) = (peer(b"abcdefgh", 100), peer(b"", 2));
-    let mut flow = Flow::default();
+    let mut flow = Flow::<FakePipe>::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut pool),
         Ok(Pumped::Blocked)
     );
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut pool),
         Ok(Pumped::Blocked)
     );
-    assert_eq!((buffers.quota().used(), from.stream.reads), (1, 1));
+    assert_eq!((pool.buffers.quota().used(), from.stream.reads), (1, 1));
     (to.stream.room, to.ready.writable) = (100, true);
-    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Pumped::More {}
+    while flow.pump(&mut from, &mut to, None, &mut pool).unwrap() == Pumped::More {}
     assert_eq!(to.stream.written, b"abcdefgh");
-    assert_eq!(buffers.quota().used(), 0);
+    assert_eq!(pool.buffers.quota().used(), 0);
 }
 
 #[test]
 fn nothing_is_read_for_a_sink_without_room() {
-    let mut buffers = Buffers::new(4, 4);
+    let mut pool = pool(4, 4);
     let (mut from, mut to) = (peer(b"abcdefgh", 100), peer(b"", 0));
     to.ready.writable = false;
-    let mut flow = Flow::default();
+    let mut flow = Flow::<FakePipe>::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut pool),
         Ok(Pumped::Blocked)
     );
-    assert_eq!((from.stream.reads, buffers.quota().used()), (0, 0));
+    assert_eq!((from.stream.reads, pool.buffers.quota().used()), (0, 0));
 }
 
 #[test]
 fn half_close_reaches_the_sink_after_the_last_byte() {
-    let mut buffers = Buffers::new(1, 8);
+    let mut pool = pool(1, 8);
     let (mut from, mut to) = (peer(b"last", 100), peer(b"", 2));
     (from.ready.ended, from.stream.at_end) = (true, true);
-    let mut flow = Flow::default();
+    let mut flow = Flow::<FakePipe>::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut pool),
         Ok(Pumped::Blocked)
     );
     assert!(!to.stream.shut);
     (to.stream.room, to.ready.writable) = (100, true);
-    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Pumped::More {}
+    while flow.pump(&mut from, &mut to, None, &mut pool).unwrap() == Pumped::More {}
     assert_eq!(
         (to.stream.written.as_slice(), to.stream.shut),
         (&b"last"[..], true)
@@ -235,111 +300,271 @@ fn half_close_reaches_the_sink_after_the_last_byte() {
 
 #[test]
 fn with_the_pool_empty_it_goes_on_through_the_scratch_buffer() {
-    let mut buffers = Buffers::new(1, 4);
-    let taken = buffers.take().unwrap();
+    let mut pool = pool(1, 4);
+    let taken = pool.buffers.take().unwrap();
     let (mut from, mut to) = (peer(b"abcdefghij", 100), peer(b"", 6));
     (from.ready.ended, from.stream.at_end) = (true, true);
-    let mut flow = Flow::default();
+    let mut flow = Flow::<FakePipe>::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut pool),
         Ok(Pumped::More)
     );
     assert_eq!(to.stream.written, b"abcdef");
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut pool),
         Ok(Pumped::Blocked)
     );
     let left = from.stream.incoming.len();
     assert_eq!(left, 4, "only what was written is consumed");
-    assert!(from.ready.readable && !flow.holds());
+    assert!(from.ready.readable && !flow.holds(&pool.buffers).0 > 0);
     (to.stream.room, to.ready.writable) = (100, true);
-    while flow.pump(&mut from, &mut to, None, &mut buffers).unwrap() == Pumped::More {}
+    while flow.pump(&mut from, &mut to, None, &mut pool).unwrap() == Pumped::More {}
     assert_eq!(
         (to.stream.written.as_slice(), to.stream.shut),
         (&b"abcdefghij"[..], true)
     );
-    buffers.give(taken);
+    pool.buffers.give(taken);
 }
 
 #[test]
 fn who_fills_a_buffer_goes_on_in_larger_pieces_and_holds_nothing() {
-    let mut buffers = Buffers::new(4, 4);
+    let mut pool = pool(4, 4);
     let (mut from, mut to) = (peer(&[7; 100], 1000), peer(b"", 50));
-    let mut flow = Flow::default();
+    let mut flow = Flow::<FakePipe>::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut pool),
         Ok(Pumped::More)
     );
     assert_eq!(to.stream.written.len(), 4);
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut pool),
         Ok(Pumped::More)
     );
     assert_eq!(to.stream.written.len(), 36, "a buffer and eight more");
-    assert!(!flow.holds());
+    assert!(!flow.holds(&pool.buffers).0 > 0);
 }
 
 #[test]
 fn a_request_body_ends_the_flow_without_a_fin_and_what_follows_stays_behind() {
     // Through a buffer, and through the scratch buffer with a sink that is slow.
     for (buffers_max, room) in [(1, 100), (0, 100), (0, 3)] {
-        let mut buffers = Buffers::new(buffers_max, 16);
+        let mut pool = pool(buffers_max, 16);
         let (mut from, mut to) = (peer(b"bodyNEXT", 100), peer(b"", room));
         let mut meter = BodyMeter::new(Body::Length(4));
         let mut flow = Flow::new(Some(&meter), false, 0);
         for _ in 0..3 {
-            let step = flow.pump(&mut from, &mut to, Some(&mut meter), &mut buffers);
+            let step = flow.pump(&mut from, &mut to, Some(&mut meter), &mut pool);
             assert!(step.is_ok());
             (to.stream.room, to.ready.writable) = (100, true);
         }
         assert_eq!(to.stream.written, b"body");
         assert!(flow.is_done() && flow.is_measured() && !to.stream.shut);
-        assert_eq!(buffers.quota().used(), 0);
+        assert_eq!(pool.buffers.quota().used(), 0);
     }
 }
 
 #[test]
 fn a_malformed_body_breaks_its_source() {
-    let mut buffers = Buffers::new(1, 16);
+    let mut pool = pool(1, 16);
     let (mut from, mut to) = (peer(b"no chunk", 100), peer(b"", 100));
     let mut meter = BodyMeter::new(Body::Chunked);
     let mut flow = Flow::new(Some(&meter), false, 0);
-    let step = flow.pump(&mut from, &mut to, Some(&mut meter), &mut buffers);
+    let step = flow.pump(&mut from, &mut to, Some(&mut meter), &mut pool);
     assert_eq!(step, Err(Broken::Source));
-    flow.release(&mut buffers);
-    assert_eq!((buffers.quota().used(), to.stream.written.len()), (0, 0));
+    flow.release(&mut pool);
+    assert_eq!(
+        (pool.buffers.quota().used(), to.stream.written.len()),
+        (0, 0)
+    );
 }
 
 #[test]
 fn the_broken_end_is_named() {
-    let mut buffers = Buffers::new(1, 4);
+    let mut pool = pool(1, 4);
     let (mut from, mut to) = (peer(b"abc", 100), peer(b"", 100));
     from.stream.broken = true;
-    let mut flow = Flow::default();
+    let mut flow = Flow::<FakePipe>::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut pool),
         Err(Broken::Source)
     );
     from.stream.broken = false;
     to.stream.broken = true;
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut buffers),
+        flow.pump(&mut from, &mut to, None, &mut pool),
         Err(Broken::Sink)
     );
-    flow.release(&mut buffers);
-    assert_eq!(buffers.quota().used(), 0);
+    flow.release(&mut pool);
+    assert_eq!(pool.buffers.quota().used(), 0);
 }
 
 #[test]
 fn nothing_is_read_again_after_would_block() {
-    let mut buffers = Buffers::new(1, 4);
+    let mut pool = pool(1, 4);
     let (mut from, mut to) = (peer(b"", 100), peer(b"", 100));
-    let mut flow = Flow::default();
+    let mut flow = Flow::<FakePipe>::default();
     for _ in 0..3 {
         assert_eq!(
-            flow.pump(&mut from, &mut to, None, &mut buffers),
+            flow.pump(&mut from, &mut to, None, &mut pool),
             Ok(Pumped::Blocked)
         );
     }
-    assert_eq!((from.stream.reads, buffers.quota().used()), (1, 0));
+    assert_eq!((from.stream.reads, pool.buffers.quota().used()), (1, 0));
+}
+
+/// A flow that has moved so much that it is spliced, with `incoming` to come and room for `room`.
+fn spliced(
+    incoming: &[u8],
+    room: usize,
+) -> (Pool<FakePipe>, Peer<Fake>, Peer<Fake>, Flow<FakePipe>) {
+    let mut pool = pool(4, 4);
+    let (mut from, mut to) = (peer(&[0; 36], 36), peer(b"", 36));
+    let mut flow = Flow::default();
+    for _ in 0..2 {
+        let step = flow.pump(&mut from, &mut to, None, &mut pool);
+        assert!(step.is_ok() && pool.pipes.quota().to_string() == "0 (peak 0) of 2");
+    }
+    from.stream.incoming.extend(incoming);
+    from.ready.readable = true;
+    (to.stream.room, to.ready.writable) = (room, true);
+    to.stream.written.clear();
+    (pool, from, to, flow)
+}
+
+/// Pumps until the flow waits for an event.
+fn pump_on(
+    flow: &mut Flow<FakePipe>,
+    from: &mut Peer<Fake>,
+    to: &mut Peer<Fake>,
+    pool: &mut Pool<FakePipe>,
+) -> Pumped {
+    loop {
+        match flow.pump(from, to, None, pool).unwrap() {
+            Pumped::More => {}
+            pumped => return pumped,
+        }
+    }
+}
+
+#[test]
+fn who_goes_on_filling_buffers_is_spliced_and_holds_no_pipe_between_turns() {
+    let bytes: Vec<u8> = (0..100).collect();
+    let (mut pool, mut from, mut to, mut flow) = spliced(&bytes, 1000);
+    let step = flow.pump(&mut from, &mut to, None, &mut pool);
+    assert_eq!((step, to.stream.written.len()), (Ok(Pumped::More), 32));
+    assert_eq!(pool.pipes.quota().to_string(), "0 (peak 1) of 2");
+    from.stream.at_end = true;
+    assert_eq!(
+        pump_on(&mut flow, &mut from, &mut to, &mut pool),
+        Pumped::Done
+    );
+    assert_eq!((to.stream.written, to.stream.shut), (bytes, true));
+    assert_eq!(flow.bytes(), 136);
+}
+
+#[test]
+fn a_short_splice_does_not_say_drained_and_a_very_short_one_ends_splicing() {
+    let (mut pool, mut from, mut to, mut flow) = spliced(&[7; 40], 1000);
+    from.stream.splice_max = 5;
+    let step = flow.pump(&mut from, &mut to, None, &mut pool);
+    assert_eq!((step, from.ready.readable), (Ok(Pumped::More), true));
+    from.stream.splice_max = 3;
+    let step = flow.pump(&mut from, &mut to, None, &mut pool);
+    assert_eq!((step, to.stream.written.len()), (Ok(Pumped::More), 8));
+    from.stream.no_splice[0] = Some(Errno::EIO);
+    let step = flow.pump(&mut from, &mut to, None, &mut pool);
+    assert_eq!((step, to.stream.written.len()), (Ok(Pumped::More), 12));
+}
+
+#[test]
+fn splice_stops_at_urgent_data_and_reads_go_past_it() {
+    let (mut pool, mut from, mut to, mut flow) = spliced(b"urgent", 1000);
+    from.stream.urgent = true;
+    assert_eq!(
+        pump_on(&mut flow, &mut from, &mut to, &mut pool),
+        Pumped::Blocked
+    );
+    assert_eq!(to.stream.written, b"urgent");
+    assert!(!from.ready.readable);
+}
+
+#[test]
+fn where_splice_is_refused_copying_goes_on_at_once_and_for_good() {
+    for half_way in [0, 1] {
+        for error in [Errno::EINVAL, Errno::ENOSYS, Errno::EOPNOTSUPP] {
+            let bytes: Vec<u8> = (0..100).collect();
+            let (mut pool, mut from, mut to, mut flow) = spliced(&bytes, 1000);
+            let end = if half_way == 0 { &mut from } else { &mut to };
+            end.stream.no_splice[half_way] = Some(error);
+            (from.ready.ended, from.stream.at_end) = (true, true);
+            assert_eq!(
+                pump_on(&mut flow, &mut from, &mut to, &mut pool),
+                Pumped::Done
+            );
+            assert_eq!(to.stream.written, bytes);
+            let peak = "0 (peak 1) of 0";
+            assert_eq!(pool.pipes.quota().to_string(), peak);
+            assert_eq!(pool.buffers.quota().used(), 0);
+        }
+    }
+}
+
+#[test]
+fn an_error_of_the_socket_is_not_taken_for_a_refusal() {
+    let (mut pool, mut from, mut to, mut flow) = spliced(b"x", 1000);
+    // The kernel tells it once: a read would find an orderly end.
+    from.stream.no_splice[0] = Some(Errno::ECONNRESET);
+    from.stream.at_end = true;
+    let step = flow.pump(&mut from, &mut to, None, &mut pool);
+    assert_eq!(step, Err(Broken::Source));
+    assert_eq!(pool.pipes.quota().used(), 0);
+    let (mut pool, mut from, mut to, mut flow) = spliced(&[1; 40], 1000);
+    to.stream.no_splice[1] = Some(Errno::EPIPE);
+    let step = flow.pump(&mut from, &mut to, None, &mut pool);
+    assert_eq!(step, Err(Broken::Sink));
+    assert_eq!(flow.holds(&pool.buffers), (0, 1));
+    flow.release(&mut pool);
+    assert_eq!(pool.pipes.quota().used(), 0);
+    // It had bytes in it.
+    let fresh = pool.pipes.take(|| Ok(FakePipe::default())).unwrap();
+    assert!(fresh.0.is_empty());
+}
+
+#[test]
+fn a_pipe_whose_sink_stands_still_is_read_back_at_the_second_look() {
+    let bytes: Vec<u8> = (0..100).collect();
+    let (mut pool, mut from, mut to, mut flow) = spliced(&bytes, 5);
+    pool.buffers = Buffers::new(7, 4);
+    let turn = |flow: &mut Flow<_>, from: &mut _, to: &mut _, pool: &mut _| {
+        assert_eq!(flow.pump(from, to, None, pool), Ok(Pumped::Blocked));
+    };
+    turn(&mut flow, &mut from, &mut to, &mut pool);
+    assert!(!flow.look());
+    // A byte now and then keeps no pipe.
+    (to.stream.room, to.ready.writable) = (1, true);
+    turn(&mut flow, &mut from, &mut to, &mut pool);
+    assert_eq!(flow.holds(&pool.buffers), (0, 1));
+    assert!(flow.look());
+    turn(&mut flow, &mut from, &mut to, &mut pool);
+    assert_eq!(flow.holds(&pool.buffers), (7, 0), "26 bytes");
+    assert_eq!((pool.pipes.quota().used(), flow.look()), (0, false));
+    from.stream.at_end = true;
+    (to.stream.room, to.ready.writable) = (1000, true);
+    assert_eq!(
+        pump_on(&mut flow, &mut from, &mut to, &mut pool),
+        Pumped::Done
+    );
+    assert_eq!(to.stream.written, bytes);
+    assert_eq!(pool.buffers.quota().used(), 0);
+}
+
+#[test]
+fn where_memory_for_it_is_not_free_the_bytes_stay_in_their_pipe() {
+    let (mut pool, mut from, mut to, mut flow) = spliced(&[7; 40], 5);
+    for _ in 0..4 {
+        let step = flow.pump(&mut from, &mut to, None, &mut pool);
+        assert_eq!(step, Ok(Pumped::Blocked));
+        flow.look();
+    }
+    assert_eq!(flow.holds(&pool.buffers), (0, 1));
 }

@@ -14,6 +14,7 @@ pub mod logins;
 pub mod memory;
 pub mod names;
 pub mod peer;
+pub mod pipes;
 pub mod places;
 pub mod pool;
 pub mod prefix;

@@ -62,11 +62,8 @@ impl<S: Stream> Peer<S> {
 
     /// Writes once. Returns `None` if there is no room: an event will come.
     pub fn write(&mut self, buf: &[u8]) -> Result<Option<usize>, Gone> {
-        match self.stream.write(buf) {
-            Ok(0) => Err(Gone),
-            Ok(len) => Ok(Some(len)),
-            Err(error) => blocked(error, &mut self.ready.writable),
-        }
+        let result = self.stream.write(buf);
+        self.note_write(result)
     }
 
     /// Writes what the peer takes of `bytes` behind the first `sent`, and counts it in `sent`.
@@ -85,6 +82,18 @@ impl<S: Stream> Peer<S> {
     /// error.
     pub fn is_broken(&mut self) -> bool {
         mem::take(&mut self.ready.failed) && self.stream.take_error().is_some()
+    }
+
+    /// What follows from a write, or a splice out of a pipe.
+    pub(super) fn note_write(
+        &mut self,
+        result: Result<usize, Errno>,
+    ) -> Result<Option<usize>, Gone> {
+        match result {
+            Ok(0) => Err(Gone),
+            Ok(len) => Ok(Some(len)),
+            Err(error) => blocked(error, &mut self.ready.writable),
+        }
     }
 
     fn note_read(

@@ -24,17 +24,32 @@ impl Quota {
 
     /// Takes a place. Returns `false` if all are taken.
     pub fn take(&mut self) -> bool {
-        let free = !self.is_full();
+        self.take_many(1)
+    }
+
+    /// Takes that many places. Returns `false` if there are not so many.
+    fn take_many(&mut self, count: usize) -> bool {
+        let free = count <= self.max.saturating_sub(self.used);
         if free {
-            self.used += 1;
-            self.peak = self.peak.max(self.used);
+            self.force(count);
         }
         free
+    }
+
+    /// Takes that many places, if there are so many or not.
+    fn force(&mut self, count: usize) {
+        self.used += count;
+        self.peak = self.peak.max(self.used);
     }
 
     /// Gives a place back. Panics if none is taken: overflow checks are on in every build.
     pub fn give(&mut self) {
         self.used -= 1;
+    }
+
+    /// Takes away all places that are free, and those that are given back.
+    pub fn close(&mut self) {
+        self.max = 0;
     }
 
     /// Returns `true` if all places are taken.
@@ -63,8 +78,9 @@ impl fmt::Display for Quota {
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Box<[u8]>,
-    start: usize,
-    end: usize,
+    // 512 KiB at most.
+    start: u32,
+    end: u32,
 }
 
 impl Buffer {
@@ -79,7 +95,7 @@ impl Buffer {
 
     /// The bytes that were put in and not yet taken out.
     pub fn unread(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
+        &self.bytes[self.start as usize..self.end as usize]
     }
 
     /// The whole of an empty buffer, to read into.
@@ -95,14 +111,19 @@ impl Buffer {
     pub fn filled(&mut self, len: usize) {
         assert!(len <= self.bytes.len());
         self.start = 0;
-        self.end = len;
+        self.end = count(len);
     }
 
     /// Takes `len` bytes out.
     pub fn advance(&mut self, len: usize) {
         assert!(len <= self.unread().len());
-        self.start += len;
+        self.start += count(len);
     }
+}
+
+/// A number of bytes that a buffer has room for, 512 KiB at most.
+pub(super) fn count(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("no buffer is so large")
 }
 
 /// The size of the scratch buffer, counted in buffers: 64 KiB as a rule. Going through it takes
@@ -142,11 +163,36 @@ impl Buffers {
         Some(free.unwrap_or_else(|| Buffer::new(self.buffer_bytes)))
     }
 
+    /// Takes a buffer for that many bytes. It counts as as many as would hold them; where these are
+    /// not free, only `force` gets it.
+    pub fn take_large(&mut self, bytes: usize, force: bool) -> Option<Buffer> {
+        let count = self.count(bytes);
+        if force {
+            self.quota.force(count);
+        } else if !self.quota.take_many(count) {
+            return None;
+        }
+        Some(Buffer::new(count * self.buffer_bytes))
+    }
+
+    /// As how many buffers that many bytes count.
+    fn count(&self, bytes: usize) -> usize {
+        bytes.div_ceil(self.buffer_bytes)
+    }
+
+    /// As how many buffers one counts.
+    pub fn places(&self, buffer: &Buffer) -> usize {
+        self.count(buffer.bytes.len())
+    }
+
     /// Gives a buffer back. What it still holds is dropped.
     pub fn give(&mut self, mut buffer: Buffer) {
-        buffer.filled(0);
-        self.quota.give();
-        self.free.push(buffer);
+        let places = self.places(&buffer);
+        self.quota.used -= places;
+        if places == 1 {
+            buffer.filled(0);
+            self.free.push(buffer);
+        }
     }
 
     /// The size of one buffer in bytes.
@@ -154,10 +200,15 @@ impl Buffers {
         self.buffer_bytes
     }
 
+    /// The size of the scratch buffer in bytes.
+    pub fn scratch_bytes(&self) -> usize {
+        SCRATCH_BUFFERS * self.buffer_bytes
+    }
+
     /// The scratch buffer. What it holds is lost with the next call.
     pub fn scratch(&mut self) -> &mut [u8] {
         if self.scratch.is_empty() {
-            self.scratch = vec![0; SCRATCH_BUFFERS * self.buffer_bytes];
+            self.scratch = vec![0; self.scratch_bytes()];
         }
         &mut self.scratch
     }

@@ -38,6 +38,7 @@ mod security;
 mod signals;
 mod soak;
 mod socks4;
+mod splice;
 mod support;
 mod udp;
 mod udp_life;

@@ -43,6 +43,7 @@ use std::thread;
 
 use crate::clients::scenario::Client;
 use crate::clients::scenario::Dialect::{Connect, Forward, Socks4, Socks5};
+use crate::network::pipe::Splice::{RefusedIn, RefusedOut};
 use crate::run::{run_seed, run_seed_caught, run_to_end};
 use crate::world::World;
 
@@ -110,6 +111,12 @@ fn every_way_through_the_server_is_taken() {
         for client in &world.network().clients {
             ways.count(client);
         }
+        let pipes = &world.network().pipes;
+        ways.spliced_bytes += pipes.spliced;
+        ways.pipes_read_back += pipes.read_back;
+        for (count, splice) in ways.refused.iter_mut().zip([RefusedIn, RefusedOut]) {
+            *count += u32::from(pipes.refused && pipes.splice == splice);
+        }
     }
     let often = ways.dialects.iter().all(|count| *count >= 5) && ways.binds > 10;
     assert!(often, "{ways:?}");
@@ -119,6 +126,11 @@ fn every_way_through_the_server_is_taken() {
         ways.datagrams_due,
     ];
     assert!(datagrams.into_iter().all(|count| count > 400), "{ways:?}");
+    let spliced = ways.spliced_bytes > 50_000 && ways.pipes_read_back > 5;
+    assert!(
+        spliced && ways.refused.iter().all(|count| *count > 0),
+        "{ways:?}"
+    );
 }
 
 /// How often clients have been served, for each way through the server.
@@ -134,6 +146,12 @@ struct Ways {
     datagrams_answered: u32,
     /// Datagrams that would have been missed.
     datagrams_due: u32,
+    /// Bytes that have gone through pipes.
+    spliced_bytes: u64,
+    /// Pipes read back.
+    pipes_read_back: u64,
+    /// Worlds where splice was refused: at once, half-way.
+    refused: [u32; 2],
 }
 
 impl Ways {

@@ -20,6 +20,7 @@ use crate::faults::Odds;
 use crate::network::interfaces::Interfaces;
 use crate::network::late_listener::LateListener;
 use crate::network::name_server::{NAME_SERVERS, NameServer};
+use crate::network::pipe::Pipes;
 use crate::network::server_end::SEND_BUFFER_BYTES;
 use crate::network::{Network, SimEvent, Source};
 
@@ -104,6 +105,12 @@ impl World {
         network.checks.strict = network.rng.bool();
         network.interfaces = Interfaces::new(seed);
         network.late_listener = LateListener::new(seed);
+        network.pipes = Pipes::new(seed);
+        let limits = Limits {
+            pipes_max: network.pipes.max,
+            buffer_bytes: network.pipes.buffer_bytes.unwrap_or(limits.buffer_bytes),
+            ..limits
+        };
         network.schedule_changes();
         network.schedule(LEAVE_MS, SimEvent::Leave);
         network.checks.small_tables = small_tables;
@@ -121,12 +128,16 @@ impl World {
         world
     }
 
-    /// A world without clients, faults and passwords.
+    /// A world without clients, faults, passwords and pipes.
     pub(crate) fn empty() -> Self {
         let world = Self::new(0, false);
         let rng = Rng::with_seed(0);
         *world.network() = Network::new(rng, Odds::calm(), false);
-        world.0.borrow_mut().needs_password = false;
+        {
+            let inner = &mut *world.0.borrow_mut();
+            (inner.limits.pipes_max, inner.limits.buffer_bytes) = (0, 256);
+            inner.needs_password = false;
+        }
         world.network().checks.timeouts = world.config().timeouts;
         world
     }
@@ -222,6 +233,7 @@ fn limits(rng: &mut Rng, small: bool) -> Limits {
         established_max: few(rng, 2, 23).min(sessions_max - 1),
         buffers_max: rng.usize(1..=5),
         buffer_bytes: rng.usize(64..=512),
+        pipes_max: 0,
         associations_max: few(rng, 1, 3),
         binds_max: few(rng, 1, 3),
         heads_max: few(rng, 1, 3),

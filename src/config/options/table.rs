@@ -40,6 +40,7 @@ pub(super) enum Flag {
     NoBind,
     NoSocks4,
     NoHttp,
+    NoSplice,
     AuthOnce,
     Ipv4,
     Ipv6,
@@ -95,7 +96,7 @@ pub(super) enum List {
 
 /// The options in the order of the help text. They are honoured in this order, so the port comes
 /// before the listeners.
-pub(super) const OPTIONS: [Entry; 42] = [
+pub(super) const OPTIONS: [Entry; 43] = [
     number(Some('p'), "port", Number::Port),
     list(Some('i'), "listen", List::Listen),
     flag(None, "retry-listen", Flag::RetryListen),
@@ -133,6 +134,7 @@ pub(super) const OPTIONS: [Entry; 42] = [
     number(None, "max-per-client", Number::MaxPerClient),
     number(None, "buffers", Number::Buffers),
     number(None, "buffer-size", Number::BufferSize),
+    flag(None, "no-splice", Flag::NoSplice),
     flag(Some('q'), "quiet", Flag::Quiet),
     flag(Some('v'), "verbose", Flag::Verbose),
     flag(None, "check", Flag::Check),

@@ -174,7 +174,7 @@ impl<U: UdpSocket> Association<U> {
             }
         }
         self.outbox.flush(cx.client)?;
-        discard(cx.client, cx.shared.buffers.scratch())?;
+        discard(cx.client, cx.shared.pool.buffers.scratch())?;
         self.permitted = None;
         let heard = self.relay_up(cx.shared) | mem::take(&mut self.named);
         let delivered = self.relay_down(cx.shared);

@@ -8,7 +8,7 @@ use crate::support::command;
 use crate::support::foreign::output_of;
 
 /// Options that are 0 or 1, and their arguments.
-const FLAGS: [(&str, &str); 10] = [
+const FLAGS: [(&str, &str); 11] = [
     ("reuseport", "--reuseport"),
     ("no_udp", "--no-udp"),
     ("no_bind", "--no-bind"),
@@ -18,6 +18,7 @@ const FLAGS: [(&str, &str); 10] = [
     ("ipv4", "--ipv4"),
     ("ipv6", "--ipv6"),
     ("udp_strict", "--udp-strict"),
+    ("no_splice", "--no-splice"),
     ("quiet", "--quiet"),
 ];
 

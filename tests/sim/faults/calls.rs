@@ -33,6 +33,10 @@ pub(crate) enum Call {
     DnsReceive,
     Aim,
     AcceptPeer,
+    OpenPipe,
+    SpliceIn,
+    SpliceOut,
+    ReadPipe,
 }
 
 /// Whom the failure of a call concerns.
@@ -46,11 +50,13 @@ pub(crate) enum Concerned {
     Names,
     /// Those who ask for a BIND.
     Binds,
+    /// Any client.
+    Anyone,
 }
 
 impl Call {
     /// The kinds of calls, for counting.
-    pub(crate) const COUNT: usize = Self::AcceptPeer as usize + 1;
+    pub(crate) const COUNT: usize = Self::ReadPipe as usize + 1;
 
     /// What it may fail with.
     pub(crate) fn errors(self) -> &'static [Errno] {
@@ -95,6 +101,16 @@ impl Call {
                 Errno::EPERM,
                 Errno::ECONNREFUSED,
             ],
+            Self::OpenPipe => &[Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOSYS],
+            Self::SpliceIn => &[
+                Errno::EINTR,
+                Errno::EAGAIN,
+                Errno::EINVAL,
+                Errno::ENOMEM,
+                Errno::ECONNRESET,
+            ],
+            Self::SpliceOut => &[Errno::EINVAL, Errno::EPIPE, Errno::ENOBUFS],
+            Self::ReadPipe => &[Errno::EINTR, Errno::ENOMEM],
             Self::DnsReceive => &[Errno::EINTR, Errno::ECONNREFUSED, Errno::ENOMEM],
         }
     }
@@ -142,6 +158,7 @@ impl Network {
             let scenario = &client.scenario;
             client.faulted |= match concerned {
                 Concerned::Nobody => false,
+                Concerned::Anyone => true,
                 Concerned::Client(concerned) => concerned == Some(number),
                 Concerned::Names => scenario.name.is_some() || scenario.udp.is_some(),
                 Concerned::Binds => scenario.bind_peers.is_some(),

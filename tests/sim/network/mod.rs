@@ -15,6 +15,7 @@ pub(crate) mod late_listener;
 pub(crate) mod name_server;
 pub(crate) mod net;
 mod peer_end;
+pub(crate) mod pipe;
 pub(crate) mod server_end;
 pub(crate) mod socket;
 pub(crate) mod udp_socket;
@@ -34,6 +35,7 @@ use crate::network::channel::Channel;
 use crate::network::datagram::Datagram;
 use crate::network::interfaces::Interfaces;
 use crate::network::late_listener::LateListener;
+use crate::network::pipe::Pipes;
 use crate::network::socket::{DnsSocket, Socket};
 use crate::network::udp_socket::UdpSocket;
 use crate::properties::Checks;
@@ -146,6 +148,8 @@ pub(crate) struct Network {
     pub(crate) ready: Vec<Source>,
     /// What the properties count, and the first one found broken.
     pub(crate) checks: Checks,
+    /// The server's pipes.
+    pub(crate) pipes: Pipes,
     /// Which of the server's small tables were full.
     pub(crate) tables: Tables,
     /// The tokens of sockets closed lately.
@@ -175,6 +179,7 @@ impl Network {
             late_listener: LateListener::open(),
             ready: Vec::new(),
             checks: Checks::new(trace),
+            pipes: Pipes::new(0),
             tables: Tables::default(),
             stale: VecDeque::new(),
             scheduled: BTreeMap::new(),

@@ -8,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anklet::net::{
-    DnsSocket, Errno, Event, Millis, Net, Purpose, Side, Signal, Stream, Survey, Udp, UdpSocket,
+    DnsSocket, Errno, Event, Millis, Net, Pipe, Purpose, Side, Signal, Stream, Survey, Udp,
+    UdpSocket,
 };
 use anklet::state::access::Interface;
 use anklet::state::batch::Batch;
@@ -23,6 +24,9 @@ use crate::world::{Actor, LISTENERS, World};
 
 /// The handle of a TCP connection that the server holds.
 pub(crate) struct StreamHandle(pub(crate) World, pub(crate) usize);
+
+/// The handle of a pipe that the server holds.
+pub(crate) struct PipeHandle(World, usize);
 
 /// The handle of the socket of a DNS query that the server holds.
 pub(crate) struct DnsHandle(World, usize);
@@ -257,6 +261,28 @@ impl StreamHandle {
 }
 
 impl Stream for StreamHandle {
+    type Pipe = PipeHandle;
+
+    fn open_pipe(&self) -> Result<PipeHandle, Errno> {
+        self.0.network().call(Call::OpenPipe, Concerned::Nobody)?;
+        let p = self.0.network().open_pipe()?;
+        Ok(PipeHandle(self.0.clone(), p))
+    }
+
+    fn splice_in(&mut self, pipe: &mut PipeHandle, len: usize) -> Result<usize, Errno> {
+        self.call(Call::SpliceIn)?;
+        let result = self.0.network().splice_in(self.1, pipe.1, len);
+        self.trace("splices from", len, &result);
+        result
+    }
+
+    fn splice_out(&mut self, pipe: &mut PipeHandle, len: usize) -> Result<usize, Errno> {
+        self.call(Call::SpliceOut)?;
+        let result = self.0.network().splice_out(self.1, pipe.1, len);
+        self.trace("splices to", len, &result);
+        result
+    }
+
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
         self.call(Call::Read)?;
         let result = self.0.network().read(self.1, buf, true);
@@ -322,6 +348,21 @@ impl Drop for StreamHandle {
         // A panic may drop it while the world is borrowed.
         if let Ok(mut inner) = self.0.0.try_borrow_mut() {
             inner.network.close(self.1);
+        }
+    }
+}
+
+impl Pipe for PipeHandle {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.0.network().call(Call::ReadPipe, Concerned::Anyone)?;
+        Ok(self.0.network().read_pipe(self.1, buf))
+    }
+}
+
+impl Drop for PipeHandle {
+    fn drop(&mut self) {
+        if let Ok(mut inner) = self.0.0.try_borrow_mut() {
+            inner.network.close_pipe(self.1);
         }
     }
 }

@@ -8,14 +8,14 @@ use crate::network::Network;
 /// Compares what is in use with what the sessions can need: for each opening a lookup, a place in
 /// its line and two sockets, and the same for each of an association's four names; for each
 /// session a timeout and a timer of the next attempt of a race, or of the silence of an
-/// association's client; for each flow a buffer.
+/// association's client; for each flow a pipe or a buffer (what a pipe held counts as several).
 ///
 /// # Errors
 /// The text of a broken property.
 pub(crate) fn check_in_use(network: &Network, census: &Census) -> Result<(), String> {
     let Census {
         sessions,
-        buffers,
+        pipes,
         openings,
         timers,
         queries,
@@ -25,10 +25,7 @@ pub(crate) fn check_in_use(network: &Network, census: &Census) -> Result<(), Str
     // The names of an association take 7 KiB, which is 88 of the shortest.
     let too_many = for_datagrams > 88 * network.associations();
     let lookups = openings + for_datagrams;
-    if too_many
-        || openings > sessions
-        || buffers.max(timers) > 2 * sessions
-        || queries > 4 * lookups
+    if too_many || openings > sessions || pipes.max(timers) > 2 * sessions || queries > 4 * lookups
     {
         let now = network.now;
         return Err(format!(
@@ -52,7 +49,11 @@ pub(crate) fn check_all_given_back(
         return Err(format!("left: {census:?}"));
     }
     match network.open_sockets() {
+        0 => {}
+        open => return Err(format!("{open} sockets are left")),
+    }
+    match network.pipes.open() {
         0 => Ok(()),
-        open => Err(format!("{open} sockets are left")),
+        open => Err(format!("{open} pipes are left")),
     }
 }
