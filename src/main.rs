@@ -45,7 +45,10 @@ fn run(asked: Asked) -> ! {
         .load_dns(&files, config.families, &mut warnings);
     warnings.extend(warning);
     match sys::interfaces::interfaces() {
-        Ok(interfaces) => check::warn(&config, &interfaces, &mut warnings),
+        Ok(interfaces) => {
+            check::warn(&config, &interfaces, &mut warnings);
+            check::warn_of_servers(&config.outgoing, &dns, &interfaces, &mut warnings);
+        }
         Err(error) if config.check => warnings.push(check::unread_interfaces(&in_words(error))),
         // The server tries itself, and warns.
         Err(_) => {}

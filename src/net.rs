@@ -73,7 +73,8 @@ pub enum Survey {
     Whole(Vec<Interface>),
 }
 
-/// What an outgoing TCP connection is for: name servers are not reached through `--bind`.
+/// What an outgoing TCP connection is for: a name server on this machine is not reached through
+/// `--bind` and `--mark`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// A tunnel's target: outgoing address, device and mark apply.

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::dns::{DnsSettings, Families};
 use super::limits::LOOKUPS_MAX;
-use super::settings::{Config, Limits, Listen};
+use super::settings::{Config, Limits, Listen, Outgoing};
 use crate::state::access::{Destination, Interface, Nets, Policy};
 use crate::state::contacts::CONTACTS_MAX;
 use crate::state::names::{ALL_HELD_BYTES_MAX, NAMES_BYTES_MAX};
@@ -301,6 +301,28 @@ pub fn warn(config: &Config, interfaces: &[Interface], warnings: &mut Vec<String
     }
 }
 
+/// Adds a warning for each name server on this machine, where tunnels are led another way than
+/// such a server asks.
+pub fn warn_of_servers(
+    outgoing: &Outgoing,
+    dns: &DnsSettings,
+    interfaces: &[Interface],
+    warnings: &mut Vec<String>,
+) {
+    if *outgoing == Outgoing::default() {
+        return;
+    }
+    for server in &dns.servers {
+        let ip = server.ip();
+        if ip.is_loopback() || interfaces.iter().any(|one| one.addr == ip) {
+            warnings.push(format!(
+                "name server {server} is this machine: it asks its own way, not that of --bind \
+                 or --mark; --dns names one that is asked on it"
+            ));
+        }
+    }
+}
+
 /// What follows from interfaces that cannot be read.
 pub fn unread_interfaces(why: &dyn Display) -> String {
     format!("the interfaces cannot be read ({why}): only loopback and --clients are served")
@@ -385,6 +407,31 @@ mod tests {
         let mut warnings = Vec::new();
         warn(&config, &router(), &mut warnings);
         warnings
+    }
+
+    #[test]
+    fn a_name_server_on_this_machine_asks_its_own_way() {
+        let dns = DnsSettings {
+            servers: ["127.0.0.1:53", "192.168.1.1:53", "9.9.9.9:53"]
+                .map(|server| server.parse().unwrap())
+                .to_vec(),
+            ..DnsSettings::default()
+        };
+        let warned = |outgoing: &Outgoing| {
+            let mut warnings = Vec::new();
+            warn_of_servers(outgoing, &dns, &router(), &mut warnings);
+            warnings
+        };
+        assert!(warned(&Outgoing::default()).is_empty());
+        let led = Outgoing {
+            device: Some("wg0".into()),
+            ..Outgoing::default()
+        };
+        let [loopback, own] = &warned(&led)[..] else {
+            panic!("{:?}", warned(&led));
+        };
+        assert!(loopback.starts_with("name server 127.0.0.1:53 is this machine"));
+        assert!(own.starts_with("name server 192.168.1.1:53 is this machine"));
     }
 
     #[test]

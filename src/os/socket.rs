@@ -82,10 +82,7 @@ pub(super) fn connect(
 ) -> Result<TcpStream, Errno> {
     let socket = open(to, SockType::Stream)?;
     set_tcp_options(&socket, options)?;
-    set_mark(&socket, to, purpose, outgoing)?;
-    if purpose == Purpose::Tunnel {
-        bind(&socket, to, outgoing)?;
-    }
+    lead(&socket, to, purpose, outgoing)?;
     match address::connect(&socket, to) {
         Ok(()) | Err(Errno::EINPROGRESS | Errno::EAGAIN) => Ok(TcpStream::from_std(socket.into())),
         Err(error) => Err(error),
@@ -119,8 +116,7 @@ pub(super) fn route(to: IpAddr, outgoing: &Outgoing) -> Result<IpAddr, Errno> {
     // Any port will do.
     let to = &SocketAddr::new(to, 9);
     let socket = open(to, SockType::Datagram)?;
-    set_mark(&socket, to, Purpose::Tunnel, outgoing)?;
-    bind(&socket, to, outgoing)?;
+    lead(&socket, to, Purpose::Tunnel, outgoing)?;
     address::connect(&socket, to)?;
     Ok(address::local(&socket)?.ip())
 }
@@ -128,7 +124,7 @@ pub(super) fn route(to: IpAddr, outgoing: &Outgoing) -> Result<IpAddr, Errno> {
 /// A UDP socket to a name server. The kernel picks a random port as it connects.
 pub(super) fn dns(server: &SocketAddr, outgoing: &Outgoing) -> Result<UdpSocket, Errno> {
     let socket = open(server, SockType::Datagram)?;
-    set_mark(&socket, server, Purpose::Dns, outgoing)?;
+    lead(&socket, server, Purpose::Dns, outgoing)?;
     address::connect(&socket, server)?;
     Ok(UdpSocket::from_std(socket.into()))
 }
@@ -152,21 +148,37 @@ pub(super) fn create(addr: &SocketAddr, kind: SockType) -> Result<OwnedFd, Errno
     socket(family, kind, flags, None)
 }
 
-/// Sets the fwmark of outgoing packets, except those to a name server on this machine.
-pub(super) fn set_mark(
+/// Sets mark, device and source address of what leaves by a socket. Queries go the way that
+/// tunnels go, or names would be told to those whom the tunnels avoid; but a name server on this
+/// machine is reached by none.
+fn lead(
     socket: &OwnedFd,
     to: &SocketAddr,
     purpose: Purpose,
     outgoing: &Outgoing,
 ) -> Result<(), Errno> {
+    let nothing = Outgoing::default();
+    if purpose == Purpose::Dns && (*outgoing == nothing || is_own(to.ip())) {
+        return Ok(());
+    }
+    set_mark(socket, outgoing)?;
+    bind(socket, to, outgoing)
+}
+
+/// Returns `true` if an address is this machine's: the kernel answers from that very address.
+fn is_own(ip: IpAddr) -> bool {
+    ip.is_loopback() || route(ip, &Outgoing::default()) == Ok(ip)
+}
+
+/// Sets the fwmark of outgoing packets.
+pub(super) fn set_mark(socket: &OwnedFd, outgoing: &Outgoing) -> Result<(), Errno> {
     match &outgoing.mark {
-        Some(_) if purpose == Purpose::Dns && to.ip().is_loopback() => Ok(()),
         Some(mark) => setsockopt(socket, sockopt::Mark, mark),
         None => Ok(()),
     }
 }
 
-/// Sets the device of outgoing packets. Not for sockets to name servers.
+/// Sets the device of outgoing packets.
 pub(super) fn set_device(socket: &OwnedFd, outgoing: &Outgoing) -> Result<(), Errno> {
     match &outgoing.device {
         Some(device) => setsockopt(socket, sockopt::BindToDevice, &OsString::from(device)),
@@ -174,15 +186,44 @@ pub(super) fn set_device(socket: &OwnedFd, outgoing: &Outgoing) -> Result<(), Er
     }
 }
 
-/// Sets source address and device of a tunnel.
+/// Sets device and source address. Where only the other family has a source address, this one has
+/// no way out.
 fn bind(socket: &OwnedFd, to: &SocketAddr, outgoing: &Outgoing) -> Result<(), Errno> {
     set_device(socket, outgoing)?;
     let source: Option<IpAddr> = match to {
         SocketAddr::V4(_) => outgoing.v4.map(IpAddr::V4),
         SocketAddr::V6(_) => outgoing.v6.map(IpAddr::V6),
     };
-    let Some(source) = source else { return Ok(()) };
+    let Some(source) = source else {
+        return if outgoing.v4.is_some() || outgoing.v6.is_some() {
+            Err(Errno::ENETUNREACH)
+        } else {
+            Ok(())
+        };
+    };
     // Otherwise every connection would occupy a local port for itself, in TIME_WAIT too.
     let _ = setsockopt(socket, sockopt::IpBindAddressNoPort, &true);
     address::bind(socket, &SocketAddr::new(source, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machines_own_addresses_are_known_without_their_interfaces() {
+        for (addr, is_ours) in [
+            ("127.0.0.1", true),
+            ("127.0.0.53", true),
+            ("::1", true),
+            // A test network (RFC 5737 §3).
+            ("192.0.2.1", false),
+        ] {
+            assert_eq!(is_own(addr.parse().unwrap()), is_ours, "{addr}");
+        }
+        for interface in crate::sys::interfaces::interfaces().unwrap() {
+            let has_scope = matches!(interface.addr, IpAddr::V6(v6) if v6.is_unicast_link_local());
+            assert!(has_scope || is_own(interface.addr), "{}", interface.addr);
+        }
+    }
 }

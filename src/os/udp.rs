@@ -17,7 +17,7 @@ use nix::sys::socket::{
 use super::address;
 use super::socket::{at_free_port, open, set_device, set_mark};
 use crate::config::Outgoing;
-use crate::net::{Errno, Purpose};
+use crate::net::Errno;
 use crate::state::batch::{BATCH_MAX, Batch};
 
 /// The number of ports of a range that are tried: as many as there can be associations, so that a
@@ -73,7 +73,7 @@ pub(super) fn outer(is_v6: bool, outgoing: &Outgoing) -> Result<UdpSocket, Errno
     };
     let local = SocketAddr::new(source, 0);
     let socket = open(&local, SockType::Datagram)?;
-    set_mark(&socket, &local, Purpose::Tunnel, outgoing)?;
+    set_mark(&socket, outgoing)?;
     set_device(&socket, outgoing)?;
     if is_v6 {
         setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;

@@ -285,6 +285,39 @@ fn a_foreign_name_server_does_not_lead_into_the_own_subnet() {
 }
 
 #[test]
+fn queries_go_the_way_that_tunnels_go() {
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        router.cable("vpn", "81.9.0.2/24", &["81.9.0.1/24"]);
+        router.run("ip route add default via 81.9.0.1 metric 500");
+        // Nobody is at the other end of the default route any more.
+        run("ip addr del 203.0.113.9/24 dev wan");
+        let target = echo_at("1.2.3.4:0".parse().unwrap());
+        let zone = vec![("far.test", Answer::OverTcp(vec![target.ip()]))];
+        let names = NameServer::at("1.2.3.4:0".parse().unwrap(), zone);
+        let dns = names.option();
+        router.run("ip rule add from 81.9.0.2 table 7");
+        router.run("ip route add default via 81.9.0.1 table 7");
+        for way in ["vpn", "81.9.0.2"] {
+            let options = [
+                "-i",
+                "192.168.77.1",
+                "-p",
+                "0",
+                "-4",
+                "--dns",
+                &dns,
+                "-b",
+                way,
+            ];
+            let proxy = router.proxy(&options);
+            let request = connect_name("far.test", target.port());
+            proxy.client().ask(Way::Pipelined, &request);
+        }
+    });
+}
+
+#[test]
 fn the_hosts_file_leads_into_the_own_subnet() {
     in_namespace(|| {
         let router = Router::of_a_home();
