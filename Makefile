@@ -41,6 +41,19 @@ soak: all
 	ANKLET_BINARY=target/release/anklet ANKLET_SOAK_MINUTES=$(MINUTES) \
 		$(CARGO) test --test it soak::hours -- --ignored --nocapture
 
+# anklet beside the other proxies of this machine, two minutes: tests/bench/README.md. All of it:
+# make bench ROWS=all ROUNDS=5 TIME=2
+bench: export ANKLET_BENCH_ROWS = $(ROWS)
+bench: export ANKLET_BENCH_ROUNDS = $(ROUNDS)
+bench: export ANKLET_BENCH_SECONDS = $(TIME)
+bench:
+	$(CARGO) test --release --test bench -- --ignored --nocapture bench
+
+# system calls and instructions of a connection, a MiB and a datagram, by strace and callgrind
+bench-cost: all
+	ANKLET_BINARY=target/release/anklet \
+		$(CARGO) test --test bench -- --ignored --nocapture costs
+
 # every call of the simulation and every system call of the program fails, each in a run of its own
 faults: export ANKLET_SIM_FAULTS = $(SEEDS)
 faults: SEEDS ?= 8
@@ -70,4 +83,4 @@ clean:
 
 include cross/targets.mk
 
-.PHONY: all run test check lint sim faults fuzz soak size man install clean
+.PHONY: all run test check lint sim faults fuzz soak bench bench-cost size man install clean
