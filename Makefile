@@ -82,5 +82,6 @@ clean:
 	$(CARGO) clean
 
 include cross/targets.mk
+include cross/release.mk
 
 .PHONY: all run test check lint sim faults fuzz soak bench bench-cost size man install clean

@@ -1,5 +1,5 @@
-# Binaries for routers, and what is made of them. Included by the Makefile at the top; README.md
-# says which router wants which. Everything lands in target/router, target/cross, target/packages.
+# Binaries for routers. Included by the Makefile at the top; cross/BUILDING.md says which router
+# wants which, and release.mk what is made of them. Everything lands in target/router, target/cross.
 #
 #   make router-TRIPLE            build directly: zig links, Debian's compiler brings std's sources
 #   make routers                  all of them, and their sizes
@@ -7,8 +7,6 @@
 #   make smoke-TRIPLE             run it on its oldest processor, emulated: options, tunnels, UDP
 #   make qemu-test-TRIPLE         the same with all integration tests
 #   make vm-test VM=mipsel        a whole router in QEMU (also armhf, arm64)
-#   make ipk IPK_ARCH=mips_24kc   an OpenWrt package (24.10 and older)
-#   make apk IPK_ARCH=mips_24kc   the same for OpenWrt 25.12 and later
 
 # Each triple, and its oldest processor in qemu-user.
 TRIPLES := \
@@ -53,6 +51,7 @@ TRIPLE_aarch64_cortex-a53            := aarch64-unknown-linux-musl
 TRIPLE_aarch64_cortex-a72            := aarch64-unknown-linux-musl
 TRIPLE_aarch64_cortex-a76            := aarch64-unknown-linux-musl
 TRIPLE_x86_64                        := x86_64-unknown-linux-musl
+IPK_ARCHS := $(sort $(patsubst TRIPLE_%,%,$(filter TRIPLE_%,$(.VARIABLES))))
 
 # The compiler whose std sources are installed: Debian's packages, or name another one.
 ROUTER_RUSTC ?= /usr/bin/rustc
@@ -111,16 +110,4 @@ VM_TRIPLE_arm64  := aarch64-unknown-linux-musl
 vm-test: router-$(VM_TRIPLE_$(VM))
 	cross/vm/vm-test $(VM) target/router/$(VM_TRIPLE_$(VM))/release/anklet
 
-# Cargo's version and the packaging's own.
-VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-r$(PKG_RELEASE)
-PKG_RELEASE ?= 1
-
-ipk apk: %: router-$(TRIPLE_$(IPK_ARCH))
-	cross/openwrt/pack-$* target/router/$(TRIPLE_$(IPK_ARCH))/release/anklet $(IPK_ARCH) $(VERSION) target/packages
-
-# With an architecture or a machine that has no binary here, or without one.
-router-:
-	@echo 'VM is mipsel, armhf or arm64.' >&2
-	@echo 'IPK_ARCH is one of: $(sort $(patsubst TRIPLE_%,%,$(filter TRIPLE_%,$(.VARIABLES))))' >&2; exit 2
-
-.PHONY: routers $(ROUTERS) $(SMOKES) $(QEMU_TESTS) cross ipk apk vm-test router-
+.PHONY: routers $(ROUTERS) $(SMOKES) $(QEMU_TESTS) cross vm-test

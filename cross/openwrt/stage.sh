@@ -1,18 +1,10 @@
 # shellcheck shell=sh
-# What both kinds of packages have in common. pack-ipk and pack-apk read it, with $here set to
-# this folder and `set -eu` on.
+# What both kinds of OpenWrt's packages have in common. pack-ipk and pack-apk read it, with $here
+# set to this folder and `set -eu` on.
 
-# The date of all files where neither SOURCE_DATE_EPOCH nor git tells: 2026-01-01 00:00 UTC.
-DATE_FALLBACK=1767225600
-
-# The same sources give the same date, and with it the same package.
-source_date() {
-    if [ -n "${SOURCE_DATE_EPOCH:-}" ]; then
-        echo "$SOURCE_DATE_EPOCH"
-    else
-        git -C "${here:?}" log -1 --format=%ct 2>/dev/null || echo "$DATE_FALLBACK"
-    fi
-}
+cross=${here:?}/..
+# shellcheck source=/dev/null # in the folder above
+. "$cross/pack.sh"
 
 # Ends the script unless its four arguments can make a package.
 check_arguments() { # [BINARY ARCH VERSION OUTDIR]
@@ -37,10 +29,12 @@ check_arguments() { # [BINARY ARCH VERSION OUTDIR]
 # Puts the package's files under a folder, with their modes.
 stage() { # BINARY ROOT
     umask 022
-    install -d "$2/etc/config" "$2/etc/init.d" "$2/lib/upgrade/keep.d" "$2/usr/bin"
+    install -d "$2/etc/config" "$2/etc/init.d" "$2/lib/upgrade/keep.d" "$2/usr/bin" \
+        "$2/usr/share/anklet"
     install -m 755 "$1" "$2/usr/bin/anklet"
-    install -m 755 "$here/anklet.init" "$2/etc/init.d/anklet"
-    install -m 600 "$here/anklet.config" "$2/etc/config/anklet"
+    install -m 755 "$here/anklet/files/anklet.init" "$2/etc/init.d/anklet"
+    install -m 600 "$here/anklet/files/anklet.config" "$2/etc/config/anklet"
+    licences "$2/usr/share/anklet/LICENSES.gz"
     # The usual place of a users file, for sysupgrade to keep.
     echo /etc/anklet.users >"$2/lib/upgrade/keep.d/anklet"
 }

@@ -1,4 +1,4 @@
-//! README's Limits: who gets a place in a house that is full, and who gives one.
+//! Limits of .github/DESIGN.md: who gets a place in a house that is full, and who gives one.
 //!
 //! The clients are addresses of loopback, each of which is one source.
 

@@ -14,7 +14,7 @@ use crate::support::web::requests;
 use crate::support::wire::{Client, Way, both_ways, is_end, loopback, pattern};
 use crate::support::{Proxy, is_error_lost, wait_until};
 
-/// Heads that are read at one time (README: limits).
+/// Heads that are read at one time (.github/DESIGN.md, Limits).
 const HEADS: usize = 32;
 
 #[test]

@@ -2,7 +2,7 @@
 //! the tests' own and foreign ones.
 //!
 //! The files that a table of `tests/PROTOCOL.md` names test it row by row; the others test what
-//! stands in README.md. `support` is what they share. `tests/sim` is the simulation.
+//! stands in README.md and the manual. `support` is what they share. `tests/sim` is the simulation.
 #![allow(
     clippy::unwrap_used,
     reason = "a test tells what went wrong by panicking"
@@ -13,10 +13,12 @@ mod bind;
 mod cli;
 mod clients;
 mod dante;
+mod documents;
 mod edges;
 mod fairness;
 mod faults;
 mod guessing;
+mod handed_out;
 mod http;
 mod http_logins;
 mod http_refusals;

@@ -77,6 +77,8 @@ fn apk_is_told_what_openwrts_own_packages_tell_it() {
         concat!("--info\ndescription:", env!("CARGO_PKG_DESCRIPTION"), "\n"),
         concat!("--info\nlicense:", env!("CARGO_PKG_LICENSE"), "\n"),
         concat!("--info\nmaintainer:", env!("CARGO_PKG_AUTHORS"), "\n"),
+        concat!("--info\nurl:", env!("CARGO_PKG_REPOSITORY"), "\n"),
+        "--info\nprovides:socks-server\n",
         "--script\npost-install:",
         "--script\npost-upgrade:",
         "--script\npre-deinstall:",
@@ -113,7 +115,8 @@ fn apks_lists_say_what_opkgs_control_says() {
     let list = |name| told(&folder, &format!("files/lib/apk/packages/anklet.{name}"));
     assert_eq!(list("rusers"), "anklet:anklet\n");
     assert_eq!(list("conffiles"), "/etc/config/anklet\n");
-    let checksum = output_of(Command::new("sha256sum").arg(packaging("anklet.config")));
+    let checksum =
+        output_of(Command::new("sha256sum").arg(packaging("anklet/files/anklet.config")));
     let checksum = String::from_utf8(checksum).unwrap();
     let checksum = checksum.split(' ').next().unwrap();
     assert_eq!(

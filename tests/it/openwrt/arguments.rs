@@ -379,7 +379,7 @@ fn the_configuration_of_the_package_starts_nothing_until_it_is_enabled() {
     let Some(router) = Router::new("shipped") else {
         return;
     };
-    let shipped = fs::read_to_string(packaging("anklet.config")).unwrap();
+    let shipped = fs::read_to_string(packaging("anklet/files/anklet.config")).unwrap();
     assert_eq!(router.start(&shipped).instances(), [""; 0]);
     let calls = router.start(&shipped.replace("enabled '0'", "enabled '1'"));
     let expected = ["--quiet", "--port", "1080", "--listen", "br-lan"];
@@ -391,7 +391,7 @@ fn the_examples_in_the_configuration_of_the_package_are_good() {
     let Some(router) = Router::new("examples") else {
         return;
     };
-    let shipped = fs::read_to_string(packaging("anklet.config")).unwrap();
+    let shipped = fs::read_to_string(packaging("anklet/files/anklet.config")).unwrap();
     let users = router.write("anklet.users", "carol:x\n");
     let examples = shipped
         .replace("enabled '0'", "enabled '1'")

@@ -1,13 +1,12 @@
-//! The package for OpenWrt's build system, made by make with stand-ins for that system's files.
+//! The package for the packages feed of OpenWrt, made by make with stand-ins for its build system.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
 use super::router::packaging;
-use crate::support::foreign::output_of;
-use crate::support::{Folder, is_installed};
+use crate::support::foreign::{errors, output_of};
+use crate::support::{Folder, is_emulated, is_installed};
 
 /// rules.mk, as far as it goes here.
 const RULES: &str = "\
@@ -17,35 +16,47 @@ PKG_INSTALL_DIR:=$(TOPDIR)/built
 INSTALL_DIR:=install -d -m755
 INSTALL_BIN:=install -m755
 INSTALL_CONF:=install -m600
-CP:=cp -fpR
 RUST_ARCH_DEPENDS:=@mips
 ";
 
 /// package.mk: the targets of one package.
 const PACKAGE: &str = "\
 define BuildPackage
-prepare:
-\t$(call Build/Prepare)
 install:
 \t$(call Package/$(1)/install,$(TOPDIR)/root)
 describe:
 \t@echo $(PKG_NAME) $(PKG_VERSION)-r$(PKG_RELEASE) $(strip $(Package/$(1)/conffiles))
+source:
+\t@echo $(PKG_SOURCE_URL)/$(PKG_SOURCE) $(PKG_HASH)
 endef
 ";
 
-/// A folder that passes for a build system's, with a "program" that it has built.
+/// A folder that passes for a build system's with the packages feed in it, ours too, and a
+/// "program" that it has built.
 fn build_system(name: &str) -> Option<Folder> {
     if !is_installed("make") {
         return None;
     }
     let folder = Folder::new(&format!("feed-{name}"));
-    for sub in ["include", "feeds/packages/lang/rust", "built/bin"] {
+    for sub in [
+        "include",
+        "feeds/packages/lang/rust",
+        "feeds/packages/net",
+        "built/bin",
+    ] {
         fs::create_dir_all(folder.path(sub)).unwrap();
     }
     folder.write("rules.mk", RULES);
     folder.write("include/package.mk", PACKAGE);
     folder.write("feeds/packages/lang/rust/rust-package.mk", "");
     folder.write("built/bin/anklet", "program");
+    let ours = folder.path("feeds/packages/net/anklet");
+    output_of(
+        Command::new("cp")
+            .arg("-R")
+            .arg(packaging("anklet"))
+            .arg(ours),
+    );
     Some(folder)
 }
 
@@ -54,7 +65,7 @@ fn make(folder: &Folder, target: &str) -> String {
     let mut command = Command::new("make");
     command
         .arg("-C")
-        .arg(packaging("anklet"))
+        .arg(folder.path("feeds/packages/net/anklet"))
         .args(["-s", "--no-print-directory", target]);
     command.arg(format!("TOPDIR={}", folder.path("").trim_end_matches('/')));
     String::from_utf8(output_of(&mut command)).unwrap()
@@ -74,24 +85,40 @@ fn the_feed_has_the_version_of_the_program() {
 }
 
 #[test]
-fn the_feed_builds_this_checkout() {
-    let Some(folder) = build_system("prepare") else {
+fn the_feed_builds_what_a_release_hands_out() {
+    let Some(folder) = build_system("source") else {
         return;
     };
-    make(&folder, "prepare");
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for file in [
-        "Cargo.toml",
-        "Cargo.lock",
-        "LICENSE",
-        "src/main.rs",
-        "src/config/help.rs",
-    ] {
-        let copied = fs::read(folder.path(&format!("build/{file}"))).unwrap();
-        assert!(copied == fs::read(ours.join(file)).unwrap(), "{file}");
+    let said = make(&folder, "source");
+    let version = env!("CARGO_PKG_VERSION");
+    // Both are filled in by `make release`, with the checksum of the archive that it makes.
+    let source = format!("@URL@/releases/download/v{version}/anklet-{version}.tar.xz skip\n");
+    assert_eq!(said, source);
+}
+
+/// As the feed's continuous integration runs it, in a root where the package is installed.
+#[test]
+fn the_feeds_own_test_passes() {
+    if is_emulated() || !is_installed("busybox") {
+        return;
     }
-    // What cargo has built here is not for the router.
-    assert!(!Path::new(&folder.path("build/target")).exists());
+    let folder = Folder::new("feed-test");
+    fs::create_dir_all(folder.path("bin")).unwrap();
+    symlink(crate::support::binary(), folder.path("bin/anklet")).unwrap();
+    let test = fs::read_to_string(packaging("anklet/test.sh")).unwrap();
+    // Where the package would be, there is the packaging; and /tmp is this folder.
+    let init = packaging("anklet/files/anklet.init");
+    let test = test.replace("/etc/init.d/anklet", init.to_str().unwrap());
+    let test = folder.write("test.sh", &test.replace("/tmp/", &folder.path("")));
+    let path = format!("{}:{}", folder.path("bin"), std::env::var("PATH").unwrap());
+    let run = |version: &str| {
+        let mut command = Command::new("busybox");
+        command.args(["ash", &test, "anklet", version]);
+        command.env("PATH", &path).output().unwrap()
+    };
+    let output = run(env!("CARGO_PKG_VERSION"));
+    assert!(output.status.success(), "{}", errors(&output));
+    assert!(!run("9.9.9").status.success());
 }
 
 #[test]
@@ -106,8 +133,16 @@ fn the_feed_installs_what_the_other_packages_have() {
             folder.path("built/bin/anklet").into(),
             0o755,
         ),
-        ("etc/init.d/anklet", packaging("anklet.init"), 0o755),
-        ("etc/config/anklet", packaging("anklet.config"), 0o600),
+        (
+            "etc/init.d/anklet",
+            packaging("anklet/files/anklet.init"),
+            0o755,
+        ),
+        (
+            "etc/config/anklet",
+            packaging("anklet/files/anklet.config"),
+            0o600,
+        ),
     ] {
         let installed = folder.path(&format!("root/{file}"));
         assert!(

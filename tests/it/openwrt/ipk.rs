@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
-use super::packages::{ARCH, FILES, VERSION, listed, pack, unpack, workshop};
+use super::packages::{ARCH, FILES, VERSION, licences, listed, pack, unpack, workshop};
 use super::router::packaging;
 use crate::support::Folder;
 use crate::support::foreign::output_of;
@@ -57,8 +57,8 @@ fn an_ipk_has_the_right_files_with_their_modes_and_owners() {
     let of = |file: &str| fs::read(format!("{inside}/{file}")).unwrap();
     let ours = |file: &str| fs::read(packaging(file)).unwrap();
     assert_eq!(of("usr/bin/anklet"), fs::read(&program).unwrap());
-    assert_eq!(of("etc/init.d/anklet"), ours("anklet.init"));
-    assert_eq!(of("etc/config/anklet"), ours("anklet.config"));
+    assert_eq!(of("etc/init.d/anklet"), ours("anklet/files/anklet.init"));
+    assert_eq!(of("etc/config/anklet"), ours("anklet/files/anklet.config"));
     assert_eq!(of("lib/upgrade/keep.d/anklet"), b"/etc/anklet.users\n");
 }
 
@@ -89,6 +89,9 @@ fn an_ipk_says_what_it_is() {
         ("Description", env!("CARGO_PKG_DESCRIPTION")),
         ("Require-User", "anklet:anklet"),
         ("Section", "net"),
+        ("Provides", "socks-server"),
+        ("Source", "anklet"),
+        ("URL", env!("CARGO_PKG_REPOSITORY")),
     ] {
         assert_eq!(field(&control, name), value);
     }
@@ -117,7 +120,8 @@ fn two_packages_of_the_same_files_are_the_same_bytes() {
     careful.args(["-c", "umask 077; exec \"$@\"", "sh"]);
     careful
         .arg(packaging("pack-ipk"))
-        .args([&other, ARCH, VERSION, &again]);
+        .args([&other, ARCH, VERSION, &again])
+        .env("LICENCES", licences());
     output_of(&mut careful);
     let second = fs::read(format!("{again}/anklet_{VERSION}_{ARCH}.ipk")).unwrap();
     assert!(
@@ -126,6 +130,20 @@ fn two_packages_of_the_same_files_are_the_same_bytes() {
         first.len(),
         second.len()
     );
+}
+
+#[test]
+fn a_package_without_the_licences_of_what_is_linked_in_is_not_made() {
+    let (folder, program) = workshop("unlicensed");
+    let out = folder.path("out");
+    for script in ["pack-ipk", "../deb/pack-deb", "../image/pack-image"] {
+        let arch = if script == "pack-ipk" { ARCH } else { "amd64" };
+        let mut command = Command::new(packaging(script));
+        command.args([&program, arch, VERSION, &out]);
+        let output = command.env("LICENCES", "/nonexistent").output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{script}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("make licences"));
+    }
 }
 
 #[test]
@@ -148,6 +166,7 @@ fn the_scripts_can_be_called_through_a_link_to_their_folder() {
     symlink(packaging(""), folder.path("link")).unwrap();
     let out = folder.path("elsewhere");
     let mut command = Command::new(folder.path("link/pack-ipk"));
+    command.env("LICENCES", licences());
     output_of(command.args([&program, ARCH, VERSION, &out]));
     let other = fs::read(format!("{out}/anklet_{VERSION}_{ARCH}.ipk")).unwrap();
     assert!(other == fs::read(package).unwrap());

@@ -1,7 +1,7 @@
 //! What the tests of both kinds of packages share, and what both refuse.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::router::packaging;
@@ -13,11 +13,12 @@ pub(crate) const VERSION: &str = "1.2.3-r4";
 pub(crate) const ARCH: &str = "mips_24kc";
 
 /// The files of a package: mode, owner, and path.
-pub(crate) const FILES: [&str; 4] = [
+pub(crate) const FILES: [&str; 5] = [
     "-rw------- 0/0 ./etc/config/anklet",
     "-rwxr-xr-x 0/0 ./etc/init.d/anklet",
     "-rw-r--r-- 0/0 ./lib/upgrade/keep.d/anklet",
     "-rwxr-xr-x 0/0 ./usr/bin/anklet",
+    "-rw-r--r-- 0/0 ./usr/share/anklet/LICENSES.gz",
 ];
 
 /// A folder with a "program" in it.
@@ -31,7 +32,13 @@ pub(crate) fn workshop(name: &str) -> (Folder, String) {
 pub(crate) fn pack(script: &str, program: &str, out: &str) -> Command {
     let mut command = Command::new(packaging(script));
     command.args([program, ARCH, VERSION, out]);
+    command.env("LICENCES", licences());
     command
+}
+
+/// A text that stands for what `make licences` writes.
+pub(crate) fn licences() -> PathBuf {
+    packaging("../../LICENSE-MIT")
 }
 
 /// Unpacks a gzipped tar.

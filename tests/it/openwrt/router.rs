@@ -121,7 +121,7 @@ impl Router {
         self.root.write("calls", "");
         Command::new(self.root.path("bin/ash"))
             .arg(stand_in("stand-in.sh"))
-            .arg(packaging("anklet.init"))
+            .arg(packaging("anklet/files/anklet.init"))
             .args([self.root.path("config"), self.path()])
             .args(words)
             .env_clear()

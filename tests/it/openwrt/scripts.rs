@@ -10,7 +10,16 @@ use crate::support::is_installed;
 
 /// The scripts of the packaging and of the tests.
 fn scripts() -> Vec<PathBuf> {
-    let folders = [packaging(""), stand_in("")];
+    let folders = [
+        packaging(""),
+        packaging("anklet/files"),
+        packaging("anklet"),
+        packaging("../deb"),
+        packaging("../image"),
+        packaging(".."),
+        packaging("../vm"),
+        stand_in(""),
+    ];
     let files = folders
         .iter()
         .flat_map(|folder| fs::read_dir(folder).unwrap());
@@ -21,7 +30,7 @@ fn scripts() -> Vec<PathBuf> {
             && fs::read_to_string(file).is_ok_and(|text| is_script(&text))
     });
     scripts.push(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/run"));
-    assert!(scripts.len() >= 10, "{scripts:?}");
+    assert!(scripts.len() >= 25, "{scripts:?}");
     scripts
 }
 
@@ -43,23 +52,26 @@ fn every_script_is_read_by_busyboxs_shell() {
 }
 
 #[test]
+fn what_the_feed_ships_is_formatted_as_the_feed_wants_it() {
+    if !is_installed("shfmt") {
+        return;
+    }
+    let mut scripts = scripts();
+    scripts.retain(|script| script.starts_with(packaging("anklet")));
+    assert!(scripts.len() >= 2, "{scripts:?}");
+    output_of(
+        Command::new("shfmt")
+            .args(["-d", "-sr", "-s"])
+            .args(scripts),
+    );
+}
+
+#[test]
 fn shellcheck_has_nothing_to_say() {
     if !is_installed("shellcheck") {
         return;
     }
     output_of(Command::new("shellcheck").args(scripts()));
-}
-
-#[test]
-fn the_service_is_formatted() {
-    if !is_installed("shfmt") {
-        return;
-    }
-    output_of(
-        Command::new("shfmt")
-            .arg("-d")
-            .arg(packaging("anklet.init")),
-    );
 }
 
 #[test]
