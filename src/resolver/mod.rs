@@ -73,6 +73,8 @@ pub struct Resolver<N: Net> {
     /// Index of the server that the next name begins with: the one that answered last, or with
     /// `rotate` the next.
     first_server: usize,
+    /// Servers that are asked without EDNS, a bit for each.
+    plain: u8,
     counters: Counters,
 }
 
@@ -98,6 +100,7 @@ impl<N: Net> Resolver<N> {
             next_send: 0,
             generation: 0,
             first_server: 0,
+            plain: 0,
             counters: Counters::default(),
         }
     }
@@ -107,6 +110,7 @@ impl<N: Net> Resolver<N> {
     pub fn set_settings(&mut self, settings: DnsSettings) {
         self.settings = Rc::new(settings.within(self.patience_ms));
         self.first_server = 0;
+        self.plain = 0;
     }
 
     /// Starts to look up `name` for an asker: 1 to 253 bytes, not a literal address, no NUL,
@@ -241,8 +245,11 @@ impl<N: Net> Resolver<N> {
             Received::Answer => {
                 self.answered_at = now;
                 // So that a dead server in front costs its time once.
-                if Rc::ptr_eq(&query.settings, &self.settings) && !self.settings.rotate {
-                    self.first_server = query.first_server;
+                if Rc::ptr_eq(&query.settings, &self.settings) {
+                    self.plain |= query.plain;
+                    if !self.settings.rotate {
+                        self.first_server = query.first_server;
+                    }
                 }
             }
         }
@@ -314,7 +321,7 @@ impl<N: Net> Resolver<N> {
             self.first_server = 0;
         }
         let settings = Rc::clone(&self.settings);
-        let mut query = Query::new(client, name.into(), settings, self.first_server);
+        let mut query = Query::new(client, name.into(), settings, self.first_server, self.plain);
         let free = self.queries.iter().position(Option::is_none);
         let number = free.unwrap_or(self.queries.len());
         self.waiters.join(number, &query.name);

@@ -72,6 +72,7 @@ struct Half<E> {
     /// Servers given up on so far, the same one in a later round counted again.
     attempts: usize,
     transport: Transport,
+    /// The question has EDNS; without it, what old servers and firewalls do not let pass does.
     edns: bool,
     /// At least one server has refused or failed, rather than been silent.
     failed: bool,
@@ -89,6 +90,8 @@ pub(super) struct Query<E> {
     pub(super) settings: Rc<DnsSettings>,
     /// Index of the server that answered last, with which the next candidate begins.
     pub(super) first_server: usize,
+    /// Servers that have answered without EDNS after they had not with it, a bit for each.
+    pub(super) plain: u8,
     /// The name that is asked for now, in wire form.
     candidate: Vec<u8>,
     /// Place of the next candidate in the search order.
@@ -101,6 +104,11 @@ pub(super) struct Query<E> {
     /// A candidate before this one ended in a failure.
     failed: bool,
     halves: [Half<E>; 2],
+}
+
+/// Returns `true` if a server has its bit; there are three at most.
+fn is_in(servers: u8, server: usize) -> bool {
+    servers >> server & 1 == 1
 }
 
 impl<E> Half<E> {
@@ -139,7 +147,8 @@ impl<E> Half<E> {
     }
 
     /// Gives up on the server that was asked and goes to the next, `attempts` times round.
-    fn next_server(&mut self, settings: &DnsSettings) {
+    /// From the second round on questions have no EDNS: firewalls drop those that have.
+    fn next_server(&mut self, settings: &DnsSettings, plain: u8) {
         let servers = settings.servers.len();
         self.attempts += 1;
         if self.attempts >= servers * usize::from(settings.attempts) {
@@ -155,25 +164,27 @@ impl<E> Half<E> {
             self.server = 0;
         }
         self.transport = Transport::Udp;
-        self.edns = true;
+        self.edns = self.attempts < servers && !is_in(plain, self.server);
         self.progress = Progress::Queued;
     }
 }
 
 impl<E> Query<E> {
-    /// Returns a query that starts with server number `first_server`. [`Query::next_candidate`] is
-    /// to be called first.
+    /// Returns a query that starts with server number `first_server`; those in `plain` are asked
+    /// without EDNS. [`Query::next_candidate`] is to be called first.
     pub(super) fn new(
         client: ClientKey,
         name: Box<[u8]>,
         settings: Rc<DnsSettings>,
         first_server: usize,
+        plain: u8,
     ) -> Box<Self> {
         Box::new(Self {
             client,
             name,
             settings,
             first_server,
+            plain,
             candidate: Vec::new(),
             next_candidate: 0,
             enough_at: NEVER,
@@ -199,6 +210,7 @@ impl<E> Query<E> {
                 for (half, allowed) in self.halves.iter_mut().zip([families.v4, families.v6]) {
                     *half = Half::new(half.family);
                     half.server = self.first_server;
+                    half.edns = !is_in(self.plain, half.server);
                     if allowed {
                         half.progress = Progress::Queued;
                     }
@@ -274,9 +286,12 @@ impl<E> Query<E> {
                 asked.transport = Transport::Tcp;
                 Progress::Queued
             }
-            Verdict::NoEdns if asked.edns => {
+            // Some say SERVFAIL instead, and again where that is what they mean.
+            Verdict::NoEdns | Verdict::Failed(dns::SERVFAIL) if asked.edns => {
                 asked.edns = false;
-                Progress::Queued
+                asked.transport = Transport::Udp;
+                asked.progress = Progress::Queued;
+                return Received::Answer;
             }
             _ => {
                 self.fail(half);
@@ -284,6 +299,9 @@ impl<E> Query<E> {
             }
         };
         self.first_server = asked.server;
+        if !asked.edns {
+            self.plain |= 1 << asked.server;
+        }
         Received::Answer
     }
 
@@ -292,7 +310,7 @@ impl<E> Query<E> {
     pub(super) fn fail(&mut self, half: usize) {
         let half = &mut self.halves[half];
         half.failed = true;
-        half.next_server(&self.settings);
+        half.next_server(&self.settings, self.plain);
     }
 
     /// Goes to the next server where the time of the present one is up. Returns the number of
@@ -301,7 +319,7 @@ impl<E> Query<E> {
         let mut expired = 0;
         for half in &mut self.halves {
             if half.due() <= now {
-                half.next_server(&self.settings);
+                half.next_server(&self.settings, self.plain);
                 expired += 1;
             }
         }
@@ -406,7 +424,7 @@ mod tests {
     impl Bench {
         fn new(name: &str, settings: DnsSettings) -> Self {
             let client = ClientKey::from(IpAddr::from([192, 168, 1, 1]));
-            let mut query = Query::new(client, name.as_bytes().into(), Rc::new(settings), 0);
+            let mut query = Query::new(client, name.as_bytes().into(), Rc::new(settings), 0, 0);
             let answer = query.next_candidate();
             Self {
                 query,
@@ -587,7 +605,13 @@ mod tests {
     fn failing_servers_are_left_at_once() {
         for code in [2, 5] {
             let mut bench = Bench::new("a.example", only_v4(2));
-            let sent = bench.one();
+            let mut sent = bench.one();
+            if code == 2 {
+                // EDNS may be to blame.
+                assert_eq!(bench.reply(&sent, code, &[]), Received::Answer);
+                sent = bench.one();
+                assert_eq!(sent.server, 1);
+            }
             assert_eq!(bench.reply(&sent, code, &[]), Received::Failure);
             let sent = bench.one();
             assert_eq!(sent.server, 2);
@@ -649,6 +673,104 @@ mod tests {
         bench.reply(&again, 1, &[]);
         let next = bench.one();
         assert_eq!((next.server, next.message[11]), (2, 1));
+    }
+
+    /// How a server behaves that is not perfect: its answer to a question, with EDNS or without;
+    /// none where that gets lost.
+    type Server = fn(&[u8], bool) -> Option<Vec<u8>>;
+
+    fn header_of(query: &[u8], code: u8) -> Option<Vec<u8>> {
+        let mut message = reply(query, code, &[]);
+        message.truncate(12);
+        message[5] = 0;
+        Some(message)
+    }
+
+    fn good(query: &[u8]) -> Option<Vec<u8>> {
+        Some(reply(query, 0, &["192.0.2.1"]))
+    }
+
+    fn lame(query: &[u8]) -> Option<Vec<u8>> {
+        let mut message = reply(query, 0, &[]);
+        message[3] = 0;
+        Some(message)
+    }
+
+    /// What glibc and musl cope with: the name is found, after so many questions and so much time.
+    #[test]
+    fn servers_that_are_not_perfect_are_coped_with() {
+        let no_edns: [Server; 5] = [
+            |query, edns| {
+                if edns {
+                    header_of(query, 1)
+                } else {
+                    good(query)
+                }
+            },
+            |query, edns| {
+                if edns {
+                    header_of(query, 4)
+                } else {
+                    good(query)
+                }
+            },
+            |query, edns| {
+                if edns {
+                    Some(reply(query, 1, &[]))
+                } else {
+                    good(query)
+                }
+            },
+            |query, edns| {
+                if edns {
+                    Some(reply(query, 2, &[]))
+                } else {
+                    good(query)
+                }
+            },
+            |query, edns| {
+                if edns {
+                    header_of(query, 2)
+                } else {
+                    good(query)
+                }
+            },
+        ];
+        for (number, server) in no_edns.into_iter().enumerate() {
+            assert_eq!(cope(&[server]), (2, 0, 1), "{number}");
+        }
+        let dropped: Server = |query, edns| if edns { None } else { good(query) };
+        assert_eq!(cope(&[dropped]), (2, 5000, 1));
+        let useless: [(Server, usize); 5] = [
+            (|query, _| header_of(query, 2), 3),
+            (|query, _| header_of(query, 5), 2),
+            (|query, _| Some(reply(query, 2, &[])), 3),
+            (|query, _| Some(reply(query, 5, &[])), 2),
+            (|query, _| lame(query), 2),
+        ];
+        for (number, (server, questions)) in useless.into_iter().enumerate() {
+            let second: Server = |query, _| good(query);
+            assert_eq!(cope(&[server, second]), (questions, 0, 0), "{number}");
+        }
+    }
+
+    /// Looks a name up with these servers. Returns the number of questions, the time that it took in
+    /// milliseconds, and the servers that are asked without EDNS from then on.
+    fn cope(servers: &[Server]) -> (usize, Millis, u8) {
+        let count = u16::try_from(servers.len()).unwrap();
+        let mut bench = Bench::new("a.example", only_v4(count));
+        let mut questions = 0;
+        while bench.answer.is_none() {
+            let sent = bench.one();
+            questions += 1;
+            let server = servers[usize::from(sent.server) - 1];
+            match server(&sent.message, sent.message[11] == 1) {
+                Some(message) => drop(bench.message(&sent, &message)),
+                None => drop(bench.pass(5000)),
+            }
+        }
+        assert_eq!(bench.answer, Some(found(&["192.0.2.1"])));
+        (questions, bench.now - 1000, bench.query.plain)
     }
 
     #[test]
@@ -720,7 +842,8 @@ mod tests {
     #[test]
     fn a_failure_in_the_search_is_not_an_absence() {
         let (names, answer) = search_order("nas", 1, 2);
-        assert_eq!(names.len(), 6);
+        // Each with EDNS, without, and once more.
+        assert_eq!(names.len(), 9);
         assert_eq!(answer, Some(Answer::Failed));
     }
 

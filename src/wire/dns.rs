@@ -34,7 +34,8 @@ pub enum Verdict {
     NoSuchName,
     /// The name exists and has no address of this family.
     NoData,
-    /// The server cannot or will not answer: its RCODE. A malformed answer counts as SERVFAIL.
+    /// The server cannot or will not answer: its RCODE. A malformed answer counts as FORMERR, and
+    /// one with nothing in it, of a server that does not recurse, as REFUSED.
     Failed(u8),
     /// FORMERR or NOTIMP: what a server from before EDNS says to it (RFC 6891 §7).
     NoEdns,
@@ -69,8 +70,13 @@ const FLAG_RESPONSE: u16 = 0x8000;
 const FLAGS_OPCODE: u16 = 0x7800;
 const FLAG_TRUNCATED: u16 = 0x0200;
 const FLAGS_RCODE: u16 = 0x000f;
+/// AA or RA: an authority for the name, or a server that recurses.
+const FLAGS_COMPETENT: u16 = 0x0480;
 const RD: u8 = 0x01;
-const SERVFAIL: u8 = 2;
+const FORMERR: u8 = 1;
+/// The RCODE of a server that has failed itself.
+pub const SERVFAIL: u8 = 2;
+const REFUSED: u8 = 5;
 
 /// RFC 6891 §6.1.2: root, OPT, payload size 1232 (no fragments on any path: 1,280 of IPv6 less
 /// 48 of headers), extended RCODE, version and flags zero, no options.
@@ -163,6 +169,8 @@ pub fn answer_within(
     };
     match flags & FLAGS_RCODE {
         0 if flags & FLAG_TRUNCATED != 0 => Verdict::Truncated,
+        // The server does not know, and at best says where to ask instead: a lame one.
+        0 if flags & FLAGS_COMPETENT == 0 && records.count == 0 => Verdict::Failed(REFUSED),
         0 => follow(message, records, family, found, steps),
         1 | 4 => Verdict::NoEdns,
         3 => Verdict::NoSuchName,
@@ -177,7 +185,9 @@ struct Records {
     start: usize,
 }
 
-/// The acceptance list. Gives the flags and the place of the answers.
+/// The acceptance list. Gives the flags and the place of the answers. Servers that cannot read a
+/// question leave it out of their answer: such a header is believed that it is an error, of the
+/// kind that makes another server be asked.
 fn accept(message: &[u8], id: u16, name: &[u8], family: Family) -> Option<(u16, Records)> {
     let mut reader = Reader::new(message);
     let echoed_id = reader.u16()?;
@@ -185,7 +195,15 @@ fn accept(message: &[u8], id: u16, name: &[u8], family: Family) -> Option<(u16, 
     let questions = reader.u16()?;
     let count = reader.u16()?;
     let is_response = flags & FLAG_RESPONSE != 0 && flags & FLAGS_OPCODE == 0;
-    if echoed_id != id || !is_response || questions != 1 {
+    if echoed_id != id || !is_response {
+        return None;
+    }
+    if questions == 0 && message.len() == HEADER_BYTES {
+        let is_error = matches!(flags & FLAGS_RCODE, 1 | 2 | 4 | 5);
+        let start = HEADER_BYTES;
+        return is_error.then_some((flags, Records { count: 0, start }));
+    }
+    if questions != 1 {
         return None;
     }
     reader.take(HEADER_BYTES - reader.consumed())?;
@@ -243,7 +261,7 @@ fn follow(
     if whole {
         Verdict::NoData
     } else {
-        Verdict::Failed(SERVFAIL)
+        Verdict::Failed(FORMERR)
     }
 }
 
@@ -588,6 +606,41 @@ mod tests {
     }
 
     #[test]
+    fn an_error_without_the_question_is_believed_to_be_one() {
+        let query = asked(Family::A);
+        for (code, expected) in [
+            (0, Verdict::NotOurs),
+            (1, Verdict::NoEdns),
+            (2, Verdict::Failed(2)),
+            // What would end the search is not: the name might be another.
+            (3, Verdict::NotOurs),
+            (4, Verdict::NoEdns),
+            (5, Verdict::Failed(5)),
+            (6, Verdict::NotOurs),
+        ] {
+            let mut header = reply(&query, code, &[]);
+            header.truncate(HEADER_BYTES);
+            header[5] = 0;
+            assert_eq!(judged(&header), expected, "{code}");
+            header.push(0);
+            assert_eq!(judged(&header), Verdict::NotOurs, "{code}");
+        }
+    }
+
+    #[test]
+    fn nothing_from_a_server_that_does_not_recurse_is_no_answer() {
+        let mut message = reply(&asked(Family::A), 0, &[]);
+        message[3] = 0;
+        assert_eq!(judged(&message), Verdict::Failed(REFUSED));
+        // An authority knows.
+        message[2] |= 4;
+        assert_eq!(judged(&message), Verdict::NoData);
+        let mut message = reply(&asked(Family::A), 0, &["192.0.2.1"]);
+        message[3] = 0;
+        assert_eq!(found(&message), addresses(&["192.0.2.1"]));
+    }
+
+    #[test]
     fn aliases_are_followed_in_any_order_and_strangers_ignored() {
         let mut message = reply(&asked(Family::A), 0, &[]);
         record(&mut message, b"\x01b\0", "192.0.2.1");
@@ -615,7 +668,7 @@ mod tests {
             let mut message = reply(&asked(Family::A), 0, &[]);
             record(&mut message, &[0xc0, pointer], "192.0.2.1");
             message[7] = 1;
-            assert_eq!(judged(&message), Verdict::Failed(SERVFAIL));
+            assert_eq!(judged(&message), Verdict::Failed(FORMERR));
         }
     }
 
@@ -641,7 +694,7 @@ mod tests {
         let mut message = reply(&asked(Family::A), 0, &[]);
         let start = message.len();
         labor(&mut message);
-        assert_eq!(judged(&message), Verdict::Failed(SERVFAIL));
+        assert_eq!(judged(&message), Verdict::Failed(FORMERR));
         // The owners alone, once, are more than what is read of all.
         let (mut steps, mut at) = (Steps(usize::MAX), start);
         while let Some(record) = Record::read(&message, at, &mut steps) {
@@ -681,7 +734,7 @@ mod tests {
         let message = reply(&asked(Family::A), 0, &["192.0.2.1", "192.0.2.2"]);
         let cut = &message[..message.len() - 1];
         assert_eq!(found(cut), addresses(&["192.0.2.1"]));
-        assert_eq!(judged(&message[..34]), Verdict::Failed(SERVFAIL));
+        assert_eq!(judged(&message[..34]), Verdict::Failed(FORMERR));
     }
 
     proptest! {
