@@ -16,6 +16,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry};
 use nix::fcntl::OFlag;
 use nix::libc::linger;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     MsgFlags, Shutdown, getpeername, getsockopt, recv, send, setsockopt, shutdown, sockopt,
 };
@@ -62,6 +63,8 @@ pub struct Os {
     /// Addresses and routes; none before they are read, and after a failure.
     watch: Option<Watch>,
     listeners: Listeners,
+    /// The listener whose last accept has taken somebody.
+    accepted_of: Option<usize>,
     outgoing: Outgoing,
     tcp_options: socket::TcpOptions,
     /// The ports of the sockets that clients of UDP associations send to.
@@ -97,6 +100,7 @@ impl Os {
             signals,
             watch: None,
             listeners,
+            accepted_of: None,
             outgoing: config.outgoing.clone(),
             tcp_options: socket::TcpOptions::new(config),
             relay_ports: config.relay.ports,
@@ -167,10 +171,19 @@ impl Net for Os {
     }
 
     fn accept(&mut self, listener: usize) -> Result<(TcpStream, SocketAddr), Errno> {
-        let Some(listener) = self.listeners.get(listener) else {
+        let Some(socket) = self.listeners.get(listener) else {
             return Err(Errno::EAGAIN);
         };
-        listener.accept().map_err(errno)
+        // An event has told of the first. Whether there is another is asked for a tenth of what it
+        // costs to accept in vain: for that the kernel makes a socket and a file before it looks.
+        let is_next = self.accepted_of == Some(listener);
+        self.accepted_of = None;
+        if is_next && !has_waiting(socket) {
+            return Err(Errno::EAGAIN);
+        }
+        let accepted = socket.accept().map_err(errno)?;
+        self.accepted_of = Some(listener);
+        Ok(accepted)
     }
 
     fn watch(&mut self, stream: &mut TcpStream, token: Token) -> Result<(), Errno> {
@@ -408,6 +421,12 @@ fn register(
     let descriptor = socket.as_fd().as_raw_fd();
     let registered = registry.register(&mut SourceFd(&descriptor), token, interest);
     registered.map_err(errno)
+}
+
+/// Returns `false` if nobody waits to be accepted.
+fn has_waiting(listener: &TcpListener) -> bool {
+    let mut descriptors = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+    poll(&mut descriptors, PollTimeout::ZERO) != Ok(0)
 }
 
 /// The token of an event, as it was registered.
