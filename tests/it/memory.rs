@@ -1,18 +1,38 @@
-//! Memory that is short, in a control group of a test's own: who loses its tunnel, and who does
-//! not. (The machine's own and TCP's are short in `router.rs`, where nobody else lives.)
+//! Memory as the sum that README.md gives; and memory that is short, in a control group of a test's
+//! own: who loses its tunnel, and who does not. (The machine's own and TCP's are short in `router.rs`, where nobody else lives.)
 
 use std::fs;
 use std::io::{ErrorKind, Read};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::{self, Command};
+use std::thread;
+use std::time::Duration;
 
 use crate::support::targets::{echo, endless};
+use crate::support::wire::{GREETING, Way};
 use crate::support::{Proxy, binary, is_emulated, not_run, on_loopback, wait_until};
 
 /// The limit of the group, and what a file in memory takes of it to make it short.
 const LIMIT: u64 = 64 << 20;
 const FILL: u64 = 58 << 20;
+
+/// What the README says that an idle tunnel takes of the program's memory, in bytes, and what the
+/// allocator's pages may add or hold back in all.
+const TUNNEL_BYTES: RangeInclusive<i64> = 350..=400;
+const PAGES_KIB: i64 = 48;
+
+/// And a connection that is being opened, beside its session.
+const OPENING_BYTES: i64 = 2 << 10;
+
+/// Until a download that nobody reads has come to a stand.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// As many as show beside the pages.
+const TUNNELS: i64 = 1_000;
+const STALLED: i64 = 48;
+const OPENINGS: i64 = 300;
 
 /// A control group with a limit of memory. Ends when dropped.
 struct Group {
@@ -80,7 +100,7 @@ impl Drop for Group {
             if fs::remove_dir(&self.folder).is_ok() || !self.folder.exists() {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
         }
     }
 }
@@ -137,4 +157,60 @@ fn the_number_of_sessions_follows_a_control_groups_limit() {
     let text = String::from_utf8(output.stdout).unwrap();
     // A quarter of 64 MiB in pieces of 16 KiB.
     assert!(text.contains("\nmax-sessions: 1024\n"), "{text}");
+}
+
+/// A target that accepts, and holds what it has accepted.
+fn silent() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        listener
+            .incoming()
+            .map_while(Result::ok)
+            .collect::<Vec<_>>()
+    });
+    addr
+}
+
+#[test]
+fn memory_is_the_sum_of_what_tunnels_buffers_and_openings_take() {
+    if is_emulated() {
+        return not_run("memory: the emulator's own would be counted");
+    }
+    let proxy = Proxy::start(&[]);
+    let (target, source) = (silent(), endless());
+    let grown = |since: i64| proxy.memory_kib("Anonymous") - since;
+    // What is set up once, for the first client, is no client's.
+    let _first: Vec<_> = (0..20).map(|_| proxy.tunnel(target)).collect();
+    let start = proxy.memory_kib("Anonymous");
+
+    let _idle: Vec<_> = (0..TUNNELS).map(|_| proxy.tunnel(target)).collect();
+    let tunnels = grown(start);
+    let least = TUNNELS * TUNNEL_BYTES.start() / 1024 - PAGES_KIB;
+    let most = TUNNELS * TUNNEL_BYTES.end() / 1024 + PAGES_KIB;
+    assert!(
+        (least..=most).contains(&tunnels),
+        "{tunnels} KiB of tunnels"
+    );
+
+    // A buffer each at most, while one end takes nothing.
+    let before = proxy.memory_kib("Anonymous");
+    let stalled: Vec<_> = (0..STALLED).map(|_| proxy.tunnel(source)).collect();
+    thread::sleep(SETTLE);
+    let buffers = grown(before);
+    let most = STALLED * (8 + 1) + PAGES_KIB;
+    assert!(buffers <= most, "{buffers} KiB of buffers");
+    drop(stalled);
+
+    let before = proxy.memory_kib("Anonymous");
+    let opening = |_| {
+        let mut client = proxy.client();
+        client.say(Way::Pipelined, &GREETING);
+        client.hear(2);
+        client
+    };
+    let _openings: Vec<_> = (0..OPENINGS).map(opening).collect();
+    let openings = grown(before);
+    let most = OPENINGS * (OPENING_BYTES + TUNNEL_BYTES.end()) / 1024 + PAGES_KIB;
+    assert!(openings <= most, "{openings} KiB of openings");
 }
