@@ -9,6 +9,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::time::Duration;
 
 pub use nix::errno::Errno;
@@ -191,38 +192,70 @@ pub trait Net: Udp {
     fn memory(&mut self) -> Memory;
 }
 
+/// What the kernel does for datagrams, of which several go through one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offload {
+    /// It sends runs of them ([`Udp::send_run`]).
+    pub sends: bool,
+    /// It joins those that it receives ([`UdpSocket::join`]).
+    pub receives: bool,
+}
+
+/// How a socket of an association receives.
+#[derive(Clone, Copy, Debug)]
+pub struct Intake {
+    /// The places of a batch that a call may fill.
+    pub places: usize,
+    /// Its addresses are IPv6.
+    pub is_v6: bool,
+    /// The kernel may join what comes ([`UdpSocket::join`]).
+    pub joins: bool,
+}
+
 /// What UDP associations need of the operating system: their sockets, and calls that move
 /// datagrams in batches.
 pub trait Udp {
     /// A socket of an association.
     type UdpSocket: UdpSocket;
 
+    /// Tries what the kernel does for datagrams, on this machine alone. Once, at the start.
+    fn try_offload(&mut self) -> Offload;
+
     /// Opens a socket of an association and registers it, for reading alone: nobody waits until
     /// a datagram can be sent.
     fn udp_relay(&mut self, side: Side, token: Token) -> Result<Self::UdpSocket, Errno>;
 
-    /// Receives the datagrams that are there, a batch at most, and returns their number. If it
-    /// is less than a batch, the socket is drained: an event will announce more. An error is one
-    /// that an earlier datagram has met on its way; it is reported once, and the batch holds
-    /// nothing then.
+    /// Receives what is there into places of the batch, and returns how many were filled. If
+    /// they are fewer than there might be, the socket is drained: an event will announce more. An
+    /// error is one that an earlier datagram has met on its way; it is reported once, and the
+    /// batch holds nothing then.
     fn receive_batch(
         &mut self,
         socket: &mut Self::UdpSocket,
         batch: &mut Batch,
-        is_v6: bool,
+        intake: Intake,
     ) -> Result<usize, Errno>;
 
-    /// Sends the datagrams of these numbers in order and returns how many were sent. An error is
-    /// that of the first, or of an earlier datagram, as for [`Udp::receive_batch`]. If the
-    /// socket `is_aimed` at a peer ([`UdpSocket::aim`]), all go to that peer whatever their
+    /// Sends the listed datagrams of these numbers in order and returns how many were sent. An
+    /// error is that of the first, or of an earlier datagram, as for [`Udp::receive_batch`]. If
+    /// the socket `is_aimed` at a peer ([`UdpSocket::aim`]), all go to that peer whatever their
     /// addresses, which spares looking up the route.
     fn send_batch(
         &mut self,
         socket: &mut Self::UdpSocket,
         batch: &Batch,
-        numbers: &[u8],
+        numbers: Range<usize>,
         is_aimed: bool,
     ) -> Result<usize, Errno>;
+
+    /// The same for datagrams that are a run ([`Batch::run`]): all are sent, or none.
+    fn send_run(
+        &mut self,
+        socket: &mut Self::UdpSocket,
+        batch: &Batch,
+        numbers: Range<usize>,
+        is_aimed: bool,
+    ) -> Result<(), Errno>;
 }
 
 /// A listener that waits for the peer of a BIND.
@@ -297,6 +330,10 @@ pub trait UdpSocket {
     /// Hears only `peer` from now on. With port 0 that is any port of its address; with another
     /// port, what is sent without an address goes there.
     fn aim(&mut self, peer: SocketAddr) -> Result<(), Errno>;
+
+    /// Lets the kernel join datagrams of one sender and one length from now on. There is no way
+    /// back: what is joined in its queue could not be told from one datagram any more.
+    fn join(&mut self) -> Result<(), Errno>;
 
     /// Returns the address of this end.
     fn local_addr(&self) -> Result<SocketAddr, Errno>;

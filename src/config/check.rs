@@ -10,6 +10,7 @@ use super::dns::{DnsSettings, Families};
 use super::limits::LOOKUPS_MAX;
 use super::settings::{Config, Limits, Listen, Outgoing};
 use crate::state::access::{Destination, Interface, Nets, Policy};
+use crate::state::batch::BATCH_BYTES;
 use crate::state::contacts::CONTACTS_MAX;
 use crate::state::names::{ALL_HELD_BYTES_MAX, NAMES_BYTES_MAX};
 use crate::state::pool::SCRATCH_BUFFERS;
@@ -32,9 +33,6 @@ const CONTACTS_BYTES: u64 = 24 * CONTACTS_MAX as u64;
 /// Memory of what all associations have that waits for names: the names, 255 bytes and who asks
 /// for them each, and the datagrams.
 const LOOKUPS_BYTES: u64 = LOOKUPS_MAX as u64 * 336 + ALL_HELD_BYTES_MAX as u64;
-
-/// Memory of the one batch of datagrams: 16 places of 64 KiB, while there are associations.
-const BATCH_BYTES: u64 = 16 * (64 << 10);
 
 /// Memory of a name that name servers are asked for: the query, and two answers over TCP.
 const QUERY_BYTES: u64 = 2 * 4_300 + 1_400;
@@ -262,7 +260,7 @@ fn memory_kib(protocols: Protocols, strict: bool, limits: &Limits) -> u64 {
     if protocols.udp {
         let contacts = if strict { CONTACTS_BYTES } else { 0 };
         bytes += limits.associations_max as u64 * (ASSOCIATION_BYTES + contacts);
-        bytes += BATCH_BYTES + LOOKUPS_BYTES;
+        bytes += BATCH_BYTES as u64 + LOOKUPS_BYTES;
     }
     if protocols.http {
         bytes += limits.heads_max as u64 * HEAD_BYTES + limits.openings_max as u64 * WAITING_BYTES;
@@ -486,7 +484,7 @@ mod tests {
              buffers: 128\n\
              buffer-size: 8192\n\
              pipes to splice through: 0\n\
-             memory at most: 10438 KiB, and 54614 KiB in the kernel\n\
+             memory at most: 10443 KiB, and 54614 KiB in the kernel\n\
              warning: found before\n"
         );
     }

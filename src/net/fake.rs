@@ -4,12 +4,13 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::{
-    DnsSocket, Errno, Event, Listener, Millis, Net, Pipe, Purpose, Side, Signal, Stream, Survey,
-    Udp, UdpSocket,
+    DnsSocket, Errno, Event, Intake, Listener, Millis, Net, Offload, Pipe, Purpose, Side, Signal,
+    Stream, Survey, Udp, UdpSocket,
 };
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
@@ -178,6 +179,10 @@ impl Net for FakeNet {
 impl Udp for FakeNet {
     type UdpSocket = FakeSocket;
 
+    fn try_offload(&mut self) -> Offload {
+        Offload::default()
+    }
+
     fn udp_relay(&mut self, _: Side, _: Token) -> Result<FakeSocket, Errno> {
         unimplemented!()
     }
@@ -186,7 +191,7 @@ impl Udp for FakeNet {
         &mut self,
         _: &mut FakeSocket,
         _: &mut Batch,
-        _: bool,
+        _: Intake,
     ) -> Result<usize, Errno> {
         unimplemented!()
     }
@@ -195,9 +200,19 @@ impl Udp for FakeNet {
         &mut self,
         _: &mut FakeSocket,
         _: &Batch,
-        _: &[u8],
+        _: Range<usize>,
         _: bool,
     ) -> Result<usize, Errno> {
+        unimplemented!()
+    }
+
+    fn send_run(
+        &mut self,
+        _: &mut FakeSocket,
+        _: &Batch,
+        _: Range<usize>,
+        _: bool,
+    ) -> Result<(), Errno> {
         unimplemented!()
     }
 }
@@ -216,6 +231,10 @@ impl Listener for FakeSocket {
 
 impl UdpSocket for FakeSocket {
     fn aim(&mut self, _: SocketAddr) -> Result<(), Errno> {
+        unimplemented!()
+    }
+
+    fn join(&mut self) -> Result<(), Errno> {
         unimplemented!()
     }
 

@@ -8,6 +8,7 @@ mod socket;
 mod udp;
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,8 @@ use self::listen::Listeners;
 use self::pipe::Pipe;
 use crate::config::{Config, Outgoing};
 use crate::net::{
-    self, DnsSocket, Errno, Event, Listener, Millis, Net, Purpose, Side, Signal, Stream, Survey,
-    Udp,
+    self, DnsSocket, Errno, Event, Intake, Listener, Millis, Net, Offload, Purpose, Side, Signal,
+    Stream, Survey, Udp,
 };
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
@@ -290,23 +291,37 @@ impl Udp for Os {
         Ok(socket)
     }
 
+    fn try_offload(&mut self) -> Offload {
+        udp::try_offload(&mut self.headers)
+    }
+
     fn receive_batch(
         &mut self,
         socket: &mut UdpSocket,
         batch: &mut Batch,
-        is_v6: bool,
+        intake: Intake,
     ) -> Result<usize, Errno> {
-        udp::receive(&mut self.headers, socket, batch, is_v6)
+        udp::receive(&mut self.headers, socket, batch, intake)
     }
 
     fn send_batch(
         &mut self,
         socket: &mut UdpSocket,
         batch: &Batch,
-        numbers: &[u8],
+        numbers: Range<usize>,
         is_aimed: bool,
     ) -> Result<usize, Errno> {
         udp::send(&mut self.headers, socket, batch, numbers, is_aimed)
+    }
+
+    fn send_run(
+        &mut self,
+        socket: &mut UdpSocket,
+        batch: &Batch,
+        numbers: Range<usize>,
+        is_aimed: bool,
+    ) -> Result<(), Errno> {
+        udp::send_run(socket, batch, numbers, is_aimed)
     }
 }
 
@@ -392,6 +407,10 @@ impl Stream for TcpStream {
 impl net::UdpSocket for UdpSocket {
     fn aim(&mut self, peer: SocketAddr) -> Result<(), Errno> {
         address::connect(self, &peer)
+    }
+
+    fn join(&mut self) -> Result<(), Errno> {
+        udp::join(self)
     }
 
     fn local_addr(&self) -> Result<SocketAddr, Errno> {

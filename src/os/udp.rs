@@ -1,29 +1,41 @@
 //! The sockets of UDP associations, and the calls that move their datagrams in batches.
 //!
-//! nix resets neither the length of an address nor, after sending, the pointer to where an address
-//! is to be written. So headers that were used to send are never used to receive, and there are
-//! headers of their own to receive for each family.
+//! nix resets neither the length of an address nor that of a control message from call to call,
+//! nor, after sending, the pointer to where an address is to be written. So headers that were used
+//! to send are never used to receive, there are headers of their own to receive for each family,
+//! and new ones for each call that has control messages.
 
-use std::array;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd};
 
 use mio::net::UdpSocket;
+use nix::cmsg_space;
+use nix::libc::c_int;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    self, MsgFlags, MultiHeaders, SockType, SockaddrStorage, recvmmsg, sendmmsg, setsockopt,
-    sockopt,
+    self, ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockType, SockaddrStorage,
+    recvmmsg, sendmmsg, sendmsg, setsockopt, sockopt,
 };
 
 use super::address;
 use super::socket::{at_free_port, open, set_device, set_mark};
 use crate::config::Outgoing;
-use crate::net::Errno;
-use crate::state::batch::{BATCH_MAX, Batch};
+use crate::net::{Errno, Intake, Offload};
+use crate::state::batch::{BATCH_MAX, Batch, Received};
 
 /// The number of ports of a range that are tried: as many as there can be associations, so that a
 /// free one is found in any range that no other program uses.
 const UDP_PORTS_TRIED_MAX: u32 = 1024;
+
+/// The lengths of the datagrams with which it is tried what the kernel does. The first one has
+/// another value with its bytes exchanged: emulators of the other byte order hand the length of a
+/// run on as it is, and that of joined datagrams back.
+const TRIED_LENS: [usize; 3] = [300, 300, 150];
+
+/// How long such a datagram may take, in milliseconds. As a rule it is there when it is sent.
+const TRIED_MS: u16 = 100;
 
 /// The message headers for the kernel, kept from call to call: 3 KiB each.
 #[derive(Debug)]
@@ -83,69 +95,92 @@ pub(super) fn outer(is_v6: bool, outgoing: &Outgoing) -> Result<UdpSocket, Errno
     Ok(UdpSocket::from_std(socket.into()))
 }
 
-/// Receives at most a batch. Returns the number of datagrams.
+/// Receives into places of the batch. Returns how many were filled.
 pub(super) fn receive(
     headers: &mut Headers,
     socket: &UdpSocket,
     batch: &mut Batch,
-    is_v6: bool,
+    intake: Intake,
 ) -> Result<usize, Errno> {
-    let kept = if is_v6 {
+    let Intake { places, .. } = intake;
+    let mut new;
+    let headers = if intake.joins {
+        new = MultiHeaders::preallocate(places, Some(cmsg_space!(c_int)));
+        &mut new
+    } else if intake.is_v6 {
         &mut headers.from_v6
     } else {
         &mut headers.from_v4
     };
-    // Source, length, and whether it was cut: set in the batch once its memory is not borrowed any
-    // more. The kernel returns the source of every datagram.
-    let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let mut arrived = [(nobody, 0, true); BATCH_MAX];
-    let mut count = 0;
-    let mut slices = batch.spaces().map(|space| [IoSliceMut::new(space)]);
-    let results = recvmmsg(
+    let (spaces, received) = batch.places();
+    let mut slices = Vec::with_capacity(places);
+    slices.extend(spaces.take(places).map(|space| [IoSliceMut::new(space)]));
+    let messages = recvmmsg(
         socket.as_raw_fd(),
-        kept,
+        headers,
         slices.iter_mut(),
         MsgFlags::empty(),
         None,
     )?;
-    for (place, message) in arrived.iter_mut().zip(results) {
-        if let Some(from) = message.address.as_ref().and_then(address::read) {
-            let cut = message.flags.contains(MsgFlags::MSG_TRUNC);
-            *place = (from, message.bytes, cut);
+    let mut count = 0;
+    for (place, message) in received.iter_mut().zip(messages) {
+        let mut cut = message.flags.contains(MsgFlags::MSG_TRUNC);
+        let mut segment_len = 0;
+        match message.cmsgs() {
+            Ok(mut controls) => {
+                if let Some(ControlMessageOwned::UdpGroSegments(len)) = controls.next() {
+                    segment_len = usize::try_from(len).unwrap_or(0);
+                }
+            }
+            // Joined, and nobody knows of what.
+            Err(_) => cut = true,
         }
+        // The kernel returns the source of every datagram.
+        let from = message.address.as_ref().and_then(address::read);
+        *place = Received {
+            from: from.unwrap_or(place.from),
+            len: message.bytes,
+            segment_len,
+            cut: cut || from.is_none(),
+        };
         count += 1;
-    }
-    for (number, (from, len, cut)) in arrived.iter().enumerate().take(count) {
-        batch.set_received(number, *from, *len, *cut);
     }
     Ok(count)
 }
 
-/// Sends the datagrams with these numbers: each to its address, or all to the peer of the socket
+/// Sends the datagrams of these numbers: each to its address, or all to the peer of the socket
 /// if it is connected (`is_aimed`). Returns how many were sent, from the first on.
 pub(super) fn send(
     headers: &mut Headers,
     socket: &UdpSocket,
     batch: &Batch,
-    numbers: &[u8],
+    numbers: Range<usize>,
     is_aimed: bool,
 ) -> Result<usize, Errno> {
-    if let [number] = numbers {
-        return send_one(socket, batch, usize::from(*number), is_aimed);
+    // Most are alone: building the headers of a batch would take a third of what such a one costs.
+    if numbers.len() == 1
+        && let [bytes, []] = batch.parts(numbers.start)
+    {
+        let (socket, flags) = (socket.as_raw_fd(), MsgFlags::empty());
+        let sent = if is_aimed {
+            socket::send(socket, bytes, flags)
+        } else {
+            let to = address::storage(batch.to(numbers.start));
+            socket::sendto(socket, bytes, &to, flags)
+        };
+        return sent.map(|_| 1);
     }
-    let len = numbers.len().min(BATCH_MAX);
-    let numbers = &numbers[..len];
-    let bytes = |at: usize| numbers.get(at).map(|number| batch.bytes((*number).into()));
-    let slices: [_; BATCH_MAX] = array::from_fn(|at| [IoSlice::new(bytes(at).unwrap_or_default())]);
+    let mut slices = Vec::with_capacity(BATCH_MAX);
     headers.addrs.clear();
-    headers.addrs.extend(numbers.iter().map(|number| {
-        let to = batch.addr((*number).into());
-        (!is_aimed).then(|| address::storage(to))
-    }));
+    for number in numbers.take(BATCH_MAX) {
+        slices.push(batch.parts(number).map(IoSlice::new));
+        let to = (!is_aimed).then(|| address::storage(batch.to(number)));
+        headers.addrs.push(to);
+    }
     let sent = sendmmsg(
         socket.as_raw_fd(),
         &mut headers.to,
-        &slices[..len],
+        &slices,
         &headers.addrs,
         [],
         MsgFlags::empty(),
@@ -153,22 +188,76 @@ pub(super) fn send(
     Ok(sent.count())
 }
 
-/// Sends one datagram: most are alone, and building the headers of a batch would take a third of
-/// what such a one costs.
-fn send_one(
+/// Sends a run of datagrams: all of them, or none.
+pub(super) fn send_run(
     socket: &UdpSocket,
     batch: &Batch,
-    number: usize,
+    numbers: Range<usize>,
     is_aimed: bool,
-) -> Result<usize, Errno> {
-    let (socket, bytes, flags) = (socket.as_raw_fd(), batch.bytes(number), MsgFlags::empty());
-    if is_aimed {
-        socket::send(socket, bytes, flags)?;
-    } else {
-        let to = address::storage(batch.addr(number));
-        socket::sendto(socket, bytes, &to, flags)?;
+) -> Result<(), Errno> {
+    let to = (!is_aimed).then(|| address::storage(batch.to(numbers.start)));
+    let len = u16::try_from(batch.outgoing_len(numbers.start)).map_err(|_| Errno::EMSGSIZE)?;
+    let mut slices = Vec::with_capacity(2 * numbers.len());
+    for part in numbers.flat_map(|number| batch.parts(number)) {
+        if !part.is_empty() {
+            slices.push(IoSlice::new(part));
+        }
     }
-    Ok(1)
+    let controls = [ControlMessage::UdpGsoSegments(&len)];
+    let flags = MsgFlags::empty();
+    sendmsg(socket.as_raw_fd(), &slices, &controls, flags, to.as_ref()).map(drop)
+}
+
+/// Lets the kernel join datagrams of one sender and one length.
+pub(super) fn join(socket: &UdpSocket) -> Result<(), Errno> {
+    setsockopt(socket, sockopt::UdpGroSegment, &true)
+}
+
+/// Tries over loopback what the kernel does: a run has to arrive apart, and joined where that is
+/// asked for. What cannot be tried is not used.
+pub(super) fn try_offload(headers: &mut Headers) -> Offload {
+    let mut offload = Offload::default();
+    // An error says the same as datagrams that are not what they were.
+    let _ = try_both(headers, &mut offload);
+    offload
+}
+
+fn try_both(headers: &mut Headers, offload: &mut Offload) -> Result<(), Errno> {
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let sender = UdpSocket::from_std(open(&local, SockType::Datagram)?.into());
+    let receiver = UdpSocket::from_std(open(&local, SockType::Datagram)?.into());
+    address::bind(&receiver, &local)?;
+    let to = address::local(&receiver)?;
+    let mut arrives = |joins: bool| {
+        let mut batch = Batch::default();
+        let bytes = batch.put(&[0; TRIED_LENS[0]]);
+        for len in TRIED_LENS {
+            batch.push(to, b"", bytes.without(TRIED_LENS[0] - len));
+        }
+        send_run(&sender, &batch, 0..TRIED_LENS.len(), false)?;
+        poll(
+            &mut [PollFd::new(receiver.as_fd(), PollFlags::POLLIN)],
+            PollTimeout::from(TRIED_MS),
+        )?;
+        let intake = Intake {
+            places: TRIED_LENS.len() + 1,
+            is_v6: false,
+            joins,
+        };
+        let places = receive(headers, &receiver, &mut batch, intake)?;
+        let same = (0..TRIED_LENS.len()).all(|number| {
+            let (place, at) = if joins { (0, number) } else { (number, 0) };
+            batch.segment(place, at).len() == TRIED_LENS[number]
+        });
+        let expected = if joins { 1 } else { TRIED_LENS.len() };
+        Ok(same && places == expected)
+    };
+    offload.sends = arrives(false)?;
+    if offload.sends {
+        join(&receiver)?;
+        offload.receives = arrives(true)?;
+    }
+    Ok(())
 }
 
 /// The same address, scope included, with another port.

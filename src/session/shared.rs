@@ -8,8 +8,8 @@ use super::totals::Totals;
 use crate::config::dns::DnsSettings;
 use crate::config::limits::{LOOKUPS_MAX, SPARE_ATTEMPTS_MAX};
 use crate::config::{Config, Families, RelayOptions, Timeouts};
-use crate::log::{Level, is_logged};
-use crate::net::{Millis, Net, Stream};
+use crate::log::{Level, is_logged, log};
+use crate::net::{Millis, Net, Offload, Stream};
 use crate::resolver::{Resolver, Servers};
 use crate::state::access::{Access, ClientKey, Origin, scoped};
 use crate::state::association::PORT_SILENCE_MS;
@@ -17,9 +17,11 @@ use crate::state::auth::Auth;
 use crate::state::batch::Batch;
 use crate::state::clients::{Clients, Table};
 use crate::state::logins::{Delay, QUEUE_MS};
+use crate::state::offload::Allowed;
 use crate::state::pipes::{Pipes, Pool};
 use crate::state::places::Places;
 use crate::state::pool::{Buffers, Quota};
+use crate::state::protocols::Protocols;
 use crate::state::repeats::Repeats;
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
@@ -76,9 +78,11 @@ pub struct Shared<N: Net> {
 }
 
 /// What all UDP associations share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Associations {
     pub(super) batch: Batch,
+    /// What may be asked of the kernel for datagrams.
+    pub(super) offload: Allowed,
     /// Names being looked up for them.
     pub lookups: usize,
     /// Bytes of the datagrams that wait for names.
@@ -87,9 +91,10 @@ pub struct Associations {
 
 impl<N: Net> Shared<N> {
     /// What a server with this configuration shares.
-    pub fn new(config: &mut Config, users: Users, dns: DnsSettings, net: N) -> Self {
+    pub fn new(config: &mut Config, users: Users, dns: DnsSettings, mut net: N) -> Self {
         let (credentials, auth_once) = (config.policy.credentials, config.policy.auth_once);
         let listeners = net.listeners().to_vec();
+        let offload = try_offload(config.protocols, &mut net);
         let policy = mem::take(&mut config.policy);
         let limits = &config.limits;
         // The rules are as narrow as they can be until the interfaces are known.
@@ -125,7 +130,12 @@ impl<N: Net> Shared<N> {
             displaced: Vec::new(),
             repeats: Repeats::default(),
             totals: Totals::default(),
-            associations: Associations::default(),
+            associations: Associations {
+                batch: Batch::default(),
+                offload: Allowed::new(offload),
+                lookups: 0,
+                held_bytes: 0,
+            },
             families: config.families,
             relay: config.relay,
         }
@@ -209,6 +219,21 @@ impl<N: Net> Shared<N> {
         };
         public.unwrap_or(local)
     }
+}
+
+/// Tries what the kernel does for datagrams, if there can be any, and says so in the log.
+fn try_offload<N: Net>(protocols: Protocols, net: &mut N) -> Offload {
+    if !protocols.udp {
+        return Offload::default();
+    }
+    let offload = net.try_offload();
+    let said = |is_on| if is_on { "on" } else { "off" };
+    let (sends, receives) = (said(offload.sends), said(offload.receives));
+    log(
+        Level::Debug,
+        format_args!("datagrams: UDP_SEGMENT {sends}, UDP_GRO {receives}"),
+    );
+    offload
 }
 
 /// The classes of session timers.

@@ -13,6 +13,7 @@ pub mod handshake;
 pub mod logins;
 pub mod memory;
 pub mod names;
+pub mod offload;
 pub mod peer;
 pub mod pipes;
 pub mod places;

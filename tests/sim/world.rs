@@ -82,7 +82,9 @@ impl World {
         let mut rng = Rng::with_seed(seed);
         let mut odds = Odds::new(&mut rng);
         // From numbers of their own, so that the rest of the world is what it would be without.
-        odds.draw_shortages(&mut Rng::with_seed(!seed));
+        let mut own = Rng::with_seed(!seed);
+        odds.draw_shortages(&mut own);
+        odds.draw_offload(&mut own);
         let needs_password = rng.bool();
         let clients = rng.u8(CLIENTS.0..=CLIENTS.1);
         let small_tables = rng.u8(..4) > 0;

@@ -13,6 +13,7 @@ use crate::resolver::{Answer, Asker};
 use crate::session::shared::Shared;
 use crate::state::access::Origin;
 use crate::state::association::DropReason;
+use crate::state::batch::Segment;
 use crate::state::names::{ALL_HELD_BYTES_MAX, Held, Known};
 use crate::wire::socks::Name;
 
@@ -69,16 +70,16 @@ impl<U: UdpSocket> Association<U> {
         }
     }
 
-    /// Keeps the payload of datagram `number`, which starts at `start` and is for that port,
-    /// until the name of `lookup` has its address. The oldest ones make room for it.
+    /// Keeps the payload of a datagram for that port until the name of `lookup` has its address.
+    /// The oldest ones make room for it.
     pub(super) fn hold<N: Net<UdpSocket = U>>(
         &mut self,
         lookup: u8,
-        (number, start): (usize, usize),
+        payload: Segment,
         port: u16,
         shared: &mut Shared<N>,
     ) -> Result<(), DropReason> {
-        let payload_len = shared.associations.batch.bytes(number).len() - start;
+        let payload_len = payload.len();
         // Bounded: each round takes a datagram out.
         while let Some(oldest) = self.names.make_room(payload_len) {
             self.drop_held(&oldest, shared);
@@ -90,7 +91,7 @@ impl<U: UdpSocket> Association<U> {
         let held = Held {
             number: lookup,
             port,
-            payload: shared.associations.batch.bytes(number)[start..].into(),
+            payload: shared.associations.batch.bytes(payload).into(),
         };
         shared.associations.held_bytes += held.bytes();
         if let Some(share) = shared.clients.share_mut(self.client_key) {
@@ -162,9 +163,10 @@ impl<U: UdpSocket> Association<U> {
     ) -> Result<(), DropReason> {
         let (addr, origin) = found.ok_or(DropReason::Name)?;
         let to = SocketAddr::new(addr, held.port);
-        let family = self.prepare(&to, origin, shared)?;
-        shared.associations.batch.put(0, to, &held.payload);
-        self.send_up(family, &[0], shared);
+        self.prepare(&to, origin, shared)?;
+        let payload = shared.associations.batch.put(&held.payload);
+        self.list_up(to, payload, shared);
+        self.send_up(shared);
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use super::context::Context;
 use super::outcome::{End, Next, Reason, Wake};
 use super::shared::{Alarm, Class, Shared};
 use super::totals::Moved;
-use crate::net::{Errno, Event, Net, Side, Stream, UdpSocket};
+use crate::net::{Errno, Event, Intake, Net, Side, Stream, UdpSocket};
 use crate::state::access::{ClientKey, Origin};
 use crate::state::association::ClientAddr;
 use crate::state::clients::Table;
@@ -74,14 +74,20 @@ struct Socket<U> {
     readable: bool,
     /// Errors in a row.
     errors: u8,
+    intake: Intake,
 }
 
 impl<U> Socket<U> {
-    fn new(socket: U) -> Self {
+    fn new(socket: U, is_v6: bool) -> Self {
         Self {
             socket,
             readable: false,
             errors: 0,
+            intake: Intake {
+                places: datagrams::PLACES_MIN,
+                is_v6,
+                joins: false,
+            },
         }
     }
 }
@@ -120,7 +126,7 @@ pub(super) fn open<N: Net>(
         is_aimed,
         named: is_aimed,
         client_addr,
-        inner: Socket::new(inner),
+        inner: Socket::new(inner, client_addr.addr().is_ipv6()),
         outer: [None, None],
         contacts: cx.shared.relay.strict.then(Contacts::default),
         names: Names::default(),

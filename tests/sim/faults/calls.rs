@@ -22,6 +22,8 @@ pub(crate) enum Call {
     UdpRelay,
     ReceiveBatch,
     SendBatch,
+    SendRun,
+    Join,
     Read,
     Write,
     ShutdownWrite,
@@ -87,6 +89,9 @@ impl Call {
                 Errno::EPERM,
             ],
             Self::ReceiveBatch => &[Errno::EINTR, Errno::ENOMEM, Errno::EHOSTUNREACH, Errno::EIO],
+            // A run goes apart then, so that none is lost.
+            Self::SendRun => &[Errno::EINTR, Errno::ENOBUFS, Errno::EINVAL, Errno::EIO],
+            Self::Join => &[Errno::ENOPROTOOPT, Errno::EPERM, Errno::ENOMEM],
             Self::SendBatch => &[Errno::EINTR, Errno::ENOBUFS, Errno::EPERM, Errno::EIO],
             Self::Read => &[Errno::EINTR, Errno::ECONNRESET, Errno::ENOMEM, Errno::EIO],
             Self::Write => &[Errno::EINTR, Errno::EPIPE, Errno::ENOBUFS, Errno::EIO],

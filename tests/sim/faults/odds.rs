@@ -3,7 +3,7 @@
 //! Each kind of fault is off in about half of the worlds, so that every pair of kinds also occurs
 //! without the others, and so that the strictest checks apply where no fault has struck.
 
-use anklet::net::Millis;
+use anklet::net::{Millis, Offload};
 use anklet::state::memory::{Memory, Room};
 use fastrand::Rng;
 
@@ -47,6 +47,10 @@ pub(crate) struct Odds {
     pub(crate) udp_error: u32,
     /// It is overtaken by others.
     pub(crate) udp_slow: u32,
+    /// A run of datagrams, or joining them, is refused.
+    pub(crate) udp_refused: u32,
+    /// What the kernel does for datagrams.
+    pub(crate) offload: Offload,
     /// Datagrams that the server's UDP sockets have room for, at least and at most.
     pub(crate) udp_queue_datagrams: (usize, usize),
     /// The longest time that a segment travels.
@@ -93,6 +97,8 @@ impl Odds {
             udp_twice: often(200),
             udp_error: often(100),
             udp_slow: often(300),
+            udp_refused: 0,
+            offload: Offload::default(),
             udp_queue_datagrams: (0, 0),
             dns_dead_server: false,
             latency_ms: 0,
@@ -120,6 +126,13 @@ impl Odds {
         self.exhausted
             .iter()
             .any(|(from, until)| (*from..*until).contains(&now))
+    }
+
+    /// Draws what the kernel does for datagrams, and how often it refuses it.
+    pub(crate) fn draw_offload(&mut self, rng: &mut Rng) {
+        self.offload.sends = rng.u8(..4) > 0;
+        self.offload.receives = self.offload.sends && rng.u8(..4) > 0;
+        self.udp_refused = if rng.bool() { rng.u32(1..=200) } else { 0 };
     }
 
     /// Makes memory short for some time in a third of the worlds.
@@ -155,7 +168,7 @@ impl Odds {
     }
 
     /// All odds that are out of 1,000 occasions.
-    fn all(&mut self) -> [&mut u32; 16] {
+    fn all(&mut self) -> [&mut u32; 17] {
         [
             &mut self.short_read,
             &mut self.early_block,
@@ -173,6 +186,7 @@ impl Odds {
             &mut self.udp_twice,
             &mut self.udp_error,
             &mut self.udp_slow,
+            &mut self.udp_refused,
         ]
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod interfaces;
 pub(crate) mod late_listener;
 pub(crate) mod name_server;
 pub(crate) mod net;
+pub(crate) mod offload;
 mod peer_end;
 pub(crate) mod pipe;
 pub(crate) mod server_end;
@@ -35,6 +36,7 @@ use crate::network::channel::Channel;
 use crate::network::datagram::Datagram;
 use crate::network::interfaces::Interfaces;
 use crate::network::late_listener::LateListener;
+use crate::network::offload::Offloaded;
 use crate::network::pipe::Pipes;
 use crate::network::socket::{DnsSocket, Socket};
 use crate::network::udp_socket::UdpSocket;
@@ -131,6 +133,8 @@ pub(crate) struct Network {
     pub(crate) bind_listeners: Vec<BindListener>,
     /// Every UDP socket of an association there ever was.
     pub(crate) udp_sockets: Vec<UdpSocket>,
+    /// What the kernel has done for their datagrams.
+    pub(crate) offloaded: Offloaded,
     /// Connections that are not accepted yet, per listener; `None` once the listeners are closed.
     pub(crate) backlogs: Option<[VecDeque<usize>; 2]>,
     /// Signals not yet taken.
@@ -171,6 +175,7 @@ impl Network {
             dns_sockets: Vec::new(),
             bind_listeners: Vec::new(),
             udp_sockets: Vec::new(),
+            offloaded: Offloaded::default(),
             backlogs: Some([VecDeque::new(), VecDeque::new()]),
             signals: VecDeque::new(),
             clients: Vec::new(),

@@ -5,11 +5,12 @@
 //! schedule or the server's timeout.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::time::Duration;
 
 use anklet::net::{
-    DnsSocket, Errno, Event, Millis, Net, Pipe, Purpose, Side, Signal, Stream, Survey, Udp,
-    UdpSocket,
+    DnsSocket, Errno, Event, Intake, Millis, Net, Offload, Pipe, Purpose, Side, Signal, Stream,
+    Survey, Udp, UdpSocket,
 };
 use anklet::state::access::Interface;
 use anklet::state::batch::Batch;
@@ -217,26 +218,43 @@ impl Udp for World {
         Ok(UdpHandle(self.clone(), p))
     }
 
+    fn try_offload(&mut self) -> Offload {
+        self.network().try_offload()
+    }
+
     fn receive_batch(
         &mut self,
         socket: &mut UdpHandle,
         batch: &mut Batch,
-        is_v6: bool,
+        intake: Intake,
     ) -> Result<usize, Errno> {
         socket.call(Call::ReceiveBatch)?;
-        self.network().receive_datagrams(socket.1, batch, is_v6)
+        self.network().receive_datagrams(socket.1, batch, intake)
     }
 
     fn send_batch(
         &mut self,
         socket: &mut UdpHandle,
         batch: &Batch,
-        numbers: &[u8],
+        numbers: Range<usize>,
         is_aimed: bool,
     ) -> Result<usize, Errno> {
         socket.call(Call::SendBatch)?;
         self.network()
-            .send_datagrams(socket.1, batch, numbers, is_aimed)
+            .send_datagrams(socket.1, batch, numbers, is_aimed, false)
+    }
+
+    fn send_run(
+        &mut self,
+        socket: &mut UdpHandle,
+        batch: &Batch,
+        numbers: Range<usize>,
+        is_aimed: bool,
+    ) -> Result<(), Errno> {
+        socket.call(Call::SendRun)?;
+        self.network()
+            .send_datagrams(socket.1, batch, numbers, is_aimed, true)
+            .map(drop)
     }
 }
 
@@ -402,6 +420,14 @@ impl UdpSocket for UdpHandle {
     fn aim(&mut self, peer: SocketAddr) -> Result<(), Errno> {
         self.call(Call::Aim)?;
         self.0.network().aim_udp_socket(self.1, peer)
+    }
+
+    fn join(&mut self) -> Result<(), Errno> {
+        if let Err(error) = self.call(Call::Join) {
+            self.0.network().refuse_join();
+            return Err(error);
+        }
+        self.0.network().join_datagrams(self.1)
     }
 
     fn local_addr(&self) -> Result<SocketAddr, Errno> {

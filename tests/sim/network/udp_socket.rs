@@ -6,8 +6,10 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use anklet::net::{Event, Side};
-use anklet::state::batch::{BATCH_MAX, Batch};
+use std::ops::Range;
+
+use anklet::net::{Event, Intake, Side};
+use anklet::state::batch::{Batch, Received};
 use anklet::state::slots::Token;
 use nix::errno::Errno;
 
@@ -34,11 +36,13 @@ pub(crate) struct UdpSocket {
     token: Token,
     /// The source that it receives from, where port 0 is any port; `None`: from everybody.
     accepts_from: Option<SocketAddr>,
-    queue: VecDeque<Datagram>,
+    pub(super) queue: VecDeque<Datagram>,
     room: usize,
     error: Option<Errno>,
     /// An injected shortage hides what is queued.
     held: bool,
+    /// The kernel may join what is queued.
+    pub(crate) joins: bool,
     /// The calls to receive from it in this pass.
     pub(crate) receives: CallCount,
     /// The calls to send from it in this pass.
@@ -121,6 +125,7 @@ impl Network {
             room,
             error: None,
             held: false,
+            joins: false,
             receives: CallCount::default(),
             sends: CallCount::default(),
         });
@@ -207,7 +212,7 @@ impl Network {
         &mut self,
         p: usize,
         batch: &mut Batch,
-        is_v6: bool,
+        intake: Intake,
     ) -> Result<usize, Errno> {
         self.count_receive(p);
         let socket = &mut self.udp_sockets[p];
@@ -218,12 +223,8 @@ impl Network {
         if !socket.is_readable() {
             return Err(Errno::EAGAIN);
         }
-        let (mut count, client, inner) = (
-            socket.queue.len().min(BATCH_MAX),
-            socket.client,
-            socket.is_inner(),
-        );
-        let right = socket.local.is_ipv6() == is_v6;
+        let (mut count, client, inner) = (socket.queue.len(), socket.client, socket.is_inner());
+        let right = socket.local.is_ipv6() == intake.is_v6 && socket.joins == intake.joins;
         if self.chance(self.odds.early_block) {
             // As if the rest had arrived a moment later.
             count = self.rng.usize(..count);
@@ -232,64 +233,72 @@ impl Network {
             self.schedule(latency, SimEvent::UdpRelease(p));
         }
         if !right {
-            self.fail(format!(
-                "UDP socket {p} is taken for one of the other family"
-            ));
+            self.fail(format!("UDP socket {p} is taken for one of another kind"));
         }
         if count == 0 {
             return Err(Errno::EAGAIN);
         }
-        let datagrams: Vec<Datagram> = self.udp_sockets[p].queue.drain(..count).collect();
         self.checks.progress();
-        self.trace(|| format!("server receives {count} datagrams from UDP socket {p}"));
-        for (number, datagram) in datagrams.iter().enumerate() {
-            let space = &mut *batch.spaces()[number];
-            let len = datagram.bytes.len().min(space.len());
-            space[..len].copy_from_slice(&datagram.bytes[..len]);
-            batch.set_received(number, datagram.from, len, len < datagram.bytes.len());
-            if inner && datagram.number.is_some() {
+        let mut places = 0;
+        // Bounded: each round takes a datagram out.
+        while count > 0 && places < intake.places {
+            let taken = self.joined(p, count);
+            count -= taken;
+            let datagrams: Vec<Datagram> = self.udp_sockets[p].queue.drain(..taken).collect();
+            fill(batch, places, &datagrams);
+            places += 1;
+            if inner && datagrams.iter().any(|datagram| datagram.number.is_some()) {
                 self.clients[client].moved_ms = self.now;
             }
+            self.trace(|| format!("server receives {taken} datagrams at once from UDP socket {p}"));
         }
-        Ok(count)
+        Ok(places)
     }
 
-    /// The server sends datagrams of a batch.
+    /// The server sends datagrams of a batch, apart or as a run.
     pub(crate) fn send_datagrams(
         &mut self,
         p: usize,
         batch: &Batch,
-        numbers: &[u8],
+        numbers: Range<usize>,
         is_aimed: bool,
+        is_run: bool,
     ) -> Result<usize, Errno> {
         self.count_send(p);
         self.checks.progress();
         if let Some(error) = self.udp_sockets[p].error.take() {
             return Err(error);
         }
+        if is_run {
+            self.check_run(p, batch, numbers.clone(), is_aimed)?;
+        }
         let socket = &self.udp_sockets[p];
         let (from, accepts_from, client) = (socket.local, socket.accepts_from, socket.client);
-        let datagrams = numbers.iter().map(|number| {
-            let number = usize::from(*number);
+        let first = numbers.start;
+        let datagram = |number| {
             let to = accepts_from
                 .filter(|_| is_aimed)
-                .unwrap_or_else(|| *batch.addr(number));
+                .unwrap_or_else(|| *batch.to(number));
             Datagram {
                 from,
                 to,
-                bytes: batch.bytes(number).to_vec(),
+                bytes: batch.parts(number).concat(),
                 number: None,
             }
-        });
-        let mut datagrams: Vec<Datagram> =
-            datagrams.map(|datagram| self.numbered(datagram)).collect();
+        };
+        let mut datagrams: Vec<Datagram> = numbers
+            .map(|number| self.numbered(datagram(number)))
+            .collect();
         if self.chance(self.odds.early_block) {
-            datagrams
-                .iter()
-                .for_each(|datagram| self.note_fault(datagram.number));
+            // The server drops what is listed behind them too.
+            for number in first..batch.outgoing() {
+                let listed = datagram(number);
+                let listed = self.numbered(listed);
+                self.note_fault(listed.number);
+            }
             return Err(Errno::EAGAIN);
         }
-        if datagrams.len() > 1 && self.chance(self.odds.short_write) {
+        if !is_run && datagrams.len() > 1 && self.chance(self.odds.short_write) {
             datagrams.truncate(self.rng.usize(1..datagrams.len()));
         }
         let count = datagrams.len();
@@ -359,4 +368,24 @@ impl Network {
         let open = |socket: &&UdpSocket| socket.is_inner() && !socket.dropped;
         self.udp_sockets.iter().filter(open).count()
     }
+}
+
+/// Puts datagrams in a place of a batch, joined if there are several.
+fn fill(batch: &mut Batch, place: usize, datagrams: &[Datagram]) {
+    let bytes: Vec<u8> = datagrams.iter().flat_map(|one| one.bytes.clone()).collect();
+    let first = &datagrams[0];
+    let (mut spaces, received) = batch.places();
+    let space = spaces.nth(place).expect("a call fills the places it has");
+    let len = bytes.len().min(space.len());
+    space[..len].copy_from_slice(&bytes[..len]);
+    received[place] = Received {
+        from: first.from,
+        len,
+        segment_len: if datagrams.len() > 1 {
+            first.bytes.len()
+        } else {
+            0
+        },
+        cut: len < bytes.len(),
+    };
 }

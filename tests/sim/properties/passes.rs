@@ -2,7 +2,7 @@
 //! no session, and there is no busy loop.
 
 use anklet::net::Millis;
-use anklet::state::batch::BATCH_MAX;
+use anklet::state::batch::{BATCH_MAX, RUN_MAX};
 
 use crate::network::Network;
 
@@ -30,9 +30,13 @@ const IDLE_PASSES_MAX: u32 = 6;
 /// The number of batches received from one UDP socket in one pass, at most: four in a turn.
 const RECEIVES_MAX: usize = 4;
 
-/// The number of calls to send from one UDP socket in one pass, at most: for each of four batches
-/// two per datagram, and as many again for answers to lookups.
-const SENDS_MAX: usize = 2 * 4 * 2 * BATCH_MAX;
+/// The datagrams that one UDP socket receives in one pass, at most: a turn takes no batch behind
+/// the one with the 64th, and the first joined ones may be 64 in each place.
+const DATAGRAMS_MAX: usize = (1 + BATCH_MAX) * RUN_MAX;
+
+/// The number of calls to send from one UDP socket in one pass, at most: for each datagram two, and
+/// one for a run that it begins; as many again for answers to lookups.
+const SENDS_MAX: usize = 2 * 3 * DATAGRAMS_MAX;
 
 /// The number of calls of accept on the listener of a BIND in one pass, at most: eight in a turn,
 /// and one turn each for an event and an alarm.

@@ -38,6 +38,8 @@ impl Scenario {
             0 => PORTS_FIRST + PORTS * u16::from(number),
             _ => 0,
         };
+        // Numbers of its own, so that the rest is what it would be without.
+        let mut own = Rng::with_seed(!rng.get_seed());
         let mut actions = Vec::new();
         let phases = rng.u16(1..=2);
         for phase in 0..phases {
@@ -50,6 +52,13 @@ impl Scenario {
                     let port = if two_ports { rng.u16(..2) } else { phase };
                     actions.push(self.action(rng, number, &remotes, port, !two_ports));
                 }
+                self.push_bulk(
+                    &mut own,
+                    number,
+                    &remotes,
+                    (phase, !two_ports),
+                    &mut actions,
+                );
                 actions.push(UdpAction::Wait(rng.u64(..400)));
             }
         }
@@ -96,6 +105,26 @@ impl Scenario {
             2 => UdpAction::SendOnControl(rng.usize(1..100)),
             _ => self.send(rng, client, remotes, port, calm),
         }
+    }
+
+    /// Draws datagrams as QUIC sends them: of one length, the last one shorter.
+    fn push_bulk(
+        &self,
+        rng: &mut Rng,
+        client: u8,
+        remotes: &[Remote],
+        (port, calm): (u16, bool),
+        actions: &mut Vec<UdpAction>,
+    ) {
+        if rng.u8(..3) > 0 {
+            return;
+        }
+        let mut action = self.send(rng, client, remotes, port, calm);
+        actions.extend(vec![action.clone(); rng.usize(8..80)]);
+        if let UdpAction::Send { len, .. } = &mut action {
+            *len = rng.usize(TAG_BYTES..=*len);
+        }
+        actions.push(action);
     }
 
     /// Draws an action that sends a valid datagram.
