@@ -44,3 +44,4 @@ mod splice;
 mod support;
 mod udp;
 mod udp_life;
+mod udp_runs;
