@@ -88,6 +88,8 @@ pub struct Access {
     rules: Vec<Rule>,
     /// The interfaces are known, all of them.
     is_known: bool,
+    /// How often the rules have changed, modulo 2^32.
+    version: u32,
 }
 
 impl Access {
@@ -99,6 +101,7 @@ impl Access {
             listeners,
             rules: Vec::new(),
             is_known: false,
+            version: 0,
         };
         access.set_interfaces(interfaces);
         access
@@ -140,12 +143,19 @@ impl Access {
         }
         self.rules = rules.0;
         self.is_known = !interfaces.is_empty();
+        self.version = self.version.wrapping_add(1);
     }
 
     /// Some of the interfaces are not known, so neither who is outside nor all of the router's own
     /// addresses, which are to be refused: nobody is served but loopback and `--clients`.
     pub fn close(&mut self) {
         self.is_known = false;
+        self.version = self.version.wrapping_add(1);
+    }
+
+    /// A number that changes with the rules: as long as it is the same, so is what is permitted.
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
     /// Returns `true` if the interfaces are known, all of them.
@@ -562,7 +572,9 @@ mod tests {
             };
             let unread = Access::new(policy(""), Vec::new(), Vec::new());
             let mut closed = access(policy(""));
+            let version = closed.version();
             closed.close();
+            assert_ne!(closed.version(), version);
             for access in [unread, closed] {
                 admitted(&access, true, near);
                 admitted(&access, false, far);
@@ -572,7 +584,9 @@ mod tests {
             admitted(&told, false, "192.168.1.50");
         }
         let mut again = Access::new(Policy::default(), Vec::new(), Vec::new());
+        let version = again.version();
         again.set_interfaces(interfaces(INSIDE, OUTSIDE));
+        assert_ne!(again.version(), version);
         admitted(&again, true, LAN);
     }
 

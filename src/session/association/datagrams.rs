@@ -171,15 +171,16 @@ impl<U: UdpSocket> Association<U> {
         origin: Origin,
         shared: &mut Shared<N>,
     ) -> Result<(), DropReason> {
-        if let Some((addr, from)) = &self.permitted
+        let version = shared.auth.access.version();
+        if let Some((addr, from, of)) = &self.permitted
             && addr == remote
-            && *from == origin
+            && (*from, *of) == (origin, version)
         {
             return Ok(());
         }
         let verdict = shared.permit(self.client_addr.addr(), remote, origin);
         verdict.map_err(|_| DropReason::Refused)?;
-        self.permitted = Some((*remote, origin));
+        self.permitted = Some((*remote, origin, version));
         Ok(())
     }
 

@@ -143,8 +143,6 @@ impl<U: UdpSocket> Association<U> {
         }
         shared.associations.lookups -= 1;
         self.names.settle(number, found, shared.now);
-        // Rules may have changed since this association's last turn.
-        self.permitted = None;
         // Bounded by the datagrams that an association may hold.
         while let Some(held) = self.names.take_held(number) {
             self.let_go(&held, shared);

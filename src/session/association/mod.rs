@@ -44,9 +44,8 @@ pub(super) struct Association<U> {
     /// Whom the client has sent to, where only those may answer.
     contacts: Option<Contacts>,
     names: Names,
-    /// The rules let the client reach that address, and be reached from there. Holds for one
-    /// turn: rules change only between turns.
-    permitted: Option<(SocketAddr, Origin)>,
+    /// The rules of that version let the client reach that address, and be reached from there.
+    permitted: Option<(SocketAddr, Origin, u32)>,
     /// The reply, as far as the client has not taken it.
     outbox: Outbox,
     moved: Moved,
@@ -181,7 +180,6 @@ impl<U: UdpSocket> Association<U> {
         }
         self.outbox.flush(cx.client)?;
         discard(cx.client, cx.shared.pool.buffers.scratch())?;
-        self.permitted = None;
         let heard = self.relay_up(cx.shared) | mem::take(&mut self.named);
         let delivered = self.relay_down(cx.shared);
         if heard {
