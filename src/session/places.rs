@@ -108,16 +108,23 @@ impl<N: Net> Shared<N> {
     /// moves least.
     fn stillest(&self, giver: Giver) -> Option<Key> {
         let (established, source) = (Some(Table::Established), Some(giver.source));
-        let classes = [Class::Idle, Class::HalfClosed, Class::Udp];
-        let oldest = classes.map(|class| self.oldest(class, established, source));
-        let still = oldest.into_iter().flatten().min_by_key(|(_, since)| *since);
-        if let Some((key, _)) = still.filter(|(_, since)| since + STILL_MS <= self.now) {
-            return Some(key);
+        let mut worst = None;
+        for class in [Class::Idle, Class::HalfClosed, Class::Udp] {
+            for (key, since) in self.of(class, established, source) {
+                let is_still = since + STILL_MS <= self.now;
+                // None is less than any.
+                let pace = (!is_still).then(|| self.places.pace(key, self.now));
+                let rank = (pace, since);
+                if worst.is_none_or(|(least, _)| rank < least) {
+                    worst = Some((rank, key));
+                }
+                if is_still {
+                    // Those behind it have moved later.
+                    break;
+                }
+            }
         }
-        let all = classes.into_iter();
-        let all = all.flat_map(|class| self.of(class, established, source));
-        let slowest = all.min_by_key(|(key, since)| (self.places.pace(*key, self.now), *since));
-        slowest.map(|(key, _)| key)
+        worst.map(|(_, key)| key)
     }
 
     /// The session whose timer was armed first among those of a class.

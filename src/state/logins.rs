@@ -218,16 +218,16 @@ impl Logins {
 
     /// The index of the source that is forgotten first.
     fn least(&mut self, now: Millis) -> Option<usize> {
-        for source in &mut self.sources {
+        let mut least = None;
+        for (at, source) in self.sources.iter_mut().enumerate() {
             source.fade(now);
-        }
-        let sources = self.sources.iter().enumerate();
-        let idle = sources.filter(|(_, source)| source.waiting.is_empty());
-        let least = idle.min_by_key(|(_, source)| {
             let is_banned = now < source.banned_until;
-            (is_banned, source.failures, source.halved_at)
-        })?;
-        Some(least.0)
+            let rank = (is_banned, source.failures, source.halved_at);
+            if source.waiting.is_empty() && least.is_none_or(|(least, _)| rank < least) {
+                least = Some((rank, at));
+            }
+        }
+        least.map(|(_, at)| at)
     }
 
     /// Makes one source of those of a /48, if they are too many.
@@ -240,7 +240,8 @@ impl Logins {
         }
         let mut site = Source::new(first, now);
         site.last = last;
-        for mut source in self.sources.drain(from..to) {
+        for _ in from..to {
+            let mut source = self.sources.remove(from);
             source.fade(now);
             site.absorb(source);
         }
