@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::exit;
 
 use anklet::config::dns::DnsSettings;
@@ -84,26 +85,33 @@ fn serve(config: Config, users: Users, dns: DnsSettings, mut warnings: Vec<Strin
     }
 }
 
-/// Prints what was asked for. A reader that has gone away has seen enough. Not through std's
-/// stdout: its lock and its line buffer are 800 bytes of a router's binary, for one write.
+/// Prints what was asked for. A reader that has gone away has seen enough.
 fn print(text: &str) -> ! {
-    let mut rest = text.as_bytes();
-    while !rest.is_empty() {
-        match nix::unistd::write(io::stdout(), rest) {
-            Ok(written @ 1..) => rest = &rest[written..],
-            Err(Errno::EINTR) => {}
-            Err(Errno::EPIPE) => break,
-            Ok(0) => complain(&"stdout takes nothing", EXIT_FAILURE),
-            Err(error) => complain(&in_words(error), EXIT_FAILURE),
-        }
+    match put(io::stdout().as_fd(), text) {
+        Ok(()) | Err(Errno::EPIPE) => exit(0),
+        Err(error) => complain(&in_words(error), EXIT_FAILURE),
     }
-    exit(0)
 }
 
 /// One line on stderr, before there is a log.
 fn complain(error: &dyn Display, status: i32) -> ! {
-    let _ = writeln!(io::stderr(), "anklet: {error}");
+    let _ = put(io::stderr().as_fd(), &format!("anklet: {error}\n"));
     exit(status)
+}
+
+/// Writes all of a text. Not by std's own writers: their locks, their buffer and their errors are
+/// 1.5 KB of a router's binary, for one write.
+fn put(stream: BorrowedFd<'_>, text: &str) -> Result<(), Errno> {
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        match nix::unistd::write(stream, rest) {
+            Ok(0) => return Err(Errno::EIO),
+            Ok(written) => rest = &rest[written..],
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// The same where the system refuses what cannot be done without.

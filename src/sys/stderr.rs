@@ -4,7 +4,8 @@
 //! `eprintln!` waits on a stalled pipe or terminal, and ends the process when the write fails. A
 //! line that stderr does not take at once is lost and counted, whatever the reason.
 
-use std::io::{self, Write};
+use std::fmt::format;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Mutex;
 
@@ -96,9 +97,7 @@ impl Stderr {
         if !self.rest.is_empty() {
             return false;
         }
-        let mut bytes = Vec::new();
-        // Into memory it never fails.
-        let _ = write!(bytes, "{line}");
+        let mut bytes = format(line).into_bytes();
         bytes.truncate(LINE_MAX - 1);
         bytes.push(b'\n');
         let written = self.write(&bytes);
