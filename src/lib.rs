@@ -33,13 +33,15 @@
 //! | ready | what events have said of a socket: reading or writing may succeed |
 //! | quota | a bounded number of places, and how many are taken |
 //! | query, half | one name being looked up; its question for A or for AAAA |
-//! | exchange | one attempt to have it answered by a server, on a socket of its own |
+//! | exchange | a request and its answer: of HTTP, or one attempt to have a query answered by a server, on a socket of its own |
 //! | place | what a session takes of a table, and may lose to a newcomer where it is full |
 //! | source, share | whom places are counted for, and how many may be had while others want some |
 //! | client key | a client for the purpose of limits: an IPv4 address, or an IPv6 /64 |
 //! | permit, refuse | what the rules say about a destination |
 //! | slot, key, token | a place in the table of sessions; its name; that name in epoll |
-//! | meter | counts the body of a forwarded HTTP request, to know where it ends |
+//! | forward | send an HTTP request on in the client's stead, and its answer back |
+//! | transfer, meter | the body of a forwarded message on its way; what finds where it ends |
+//! | link, pair | a connection to the server of an exchange; that and the client's, between two exchanges |
 //!
 //! # Unsafe code
 //!

@@ -13,7 +13,7 @@ use crate::state::access::{Destination, Interface, Nets, Policy};
 use crate::state::batch::BATCH_BYTES;
 use crate::state::contacts::CONTACTS_MAX;
 use crate::state::names::{ALL_HELD_BYTES_MAX, NAMES_BYTES_MAX};
-use crate::state::pool::SCRATCH_BUFFERS;
+use crate::state::pool::scratch_max;
 use crate::state::prefix::SERVED;
 use crate::state::protocols::Protocols;
 use crate::wire::Shown;
@@ -40,6 +40,9 @@ const QUERY_BYTES: u64 = 2 * 4_300 + 1_400;
 /// Memory of an HTTP head that is being read, 8 KiB, or that is too long to wait for its target
 /// without a place.
 const HEAD_BYTES: u64 = 9 << 10;
+
+/// What a head of 32 KiB takes more.
+const LONG_HEAD_BYTES: u64 = 24 << 10;
 
 /// Memory of a forwarded request that waits for its target without such a head's place.
 const WAITING_BYTES: u64 = 2 << 10;
@@ -194,6 +197,7 @@ impl Report {
         }
         if protocols.http {
             self.row("HTTP heads at once", &limits.heads_max);
+            self.row("HTTP heads over 8 KiB at once", &limits.long_heads_max);
         }
         self.row("buffers", &limits.buffers_max);
         self.row("buffer-size", &limits.buffer_bytes);
@@ -256,7 +260,7 @@ fn memory_kib(protocols: Protocols, strict: bool, limits: &Limits) -> u64 {
     let mut bytes = limits.sessions_max as u64 * SESSION_OWN_BYTES
         + limits.openings_max as u64 * OPENING_BYTES
         + limits.queries_max as u64 * QUERY_BYTES
-        + (limits.buffers_max + SCRATCH_BUFFERS) as u64 * limits.buffer_bytes as u64;
+        + (limits.buffers_max * limits.buffer_bytes + scratch_max(limits.buffer_bytes)) as u64;
     if protocols.udp {
         let contacts = if strict { CONTACTS_BYTES } else { 0 };
         bytes += limits.associations_max as u64 * (ASSOCIATION_BYTES + contacts);
@@ -264,6 +268,7 @@ fn memory_kib(protocols: Protocols, strict: bool, limits: &Limits) -> u64 {
     }
     if protocols.http {
         bytes += limits.heads_max as u64 * HEAD_BYTES + limits.openings_max as u64 * WAITING_BYTES;
+        bytes += limits.long_heads_max as u64 * LONG_HEAD_BYTES;
     }
     bytes.div_ceil(1024)
 }
@@ -481,10 +486,11 @@ mod tests {
              associations: 256\n\
              BINDs: 128\n\
              HTTP heads at once: 32\n\
+             HTTP heads over 8 KiB at once: 4\n\
              buffers: 128\n\
              buffer-size: 8192\n\
              pipes to splice through: 0\n\
-             memory at most: 10443 KiB, and 54614 KiB in the kernel\n\
+             memory at most: 10539 KiB, and 54614 KiB in the kernel\n\
              warning: found before\n"
         );
     }

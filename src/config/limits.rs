@@ -63,6 +63,10 @@ const HANDSHAKES_SHARE: usize = 64;
 /// the target.
 const HEADS_MAX: usize = 32;
 
+/// Memory of the machine to one head of more than 8 KiB, which takes up to 32: four at once on a
+/// router of 64 MiB, and no more than so many of the others.
+const MEMORY_PER_LONG_HEAD_BYTES: u64 = 16 << 20;
+
 /// Memory of one session on the average, the kernel's two sockets included (8 KiB idle, more
 /// under load).
 const SESSION_TOTAL_BYTES: u64 = 16 << 10;
@@ -159,6 +163,9 @@ pub fn settle(
         associations_max,
         binds_max: BINDS_MAX.min(sessions_max),
         heads_max: HEADS_MAX.min(sessions_max),
+        long_heads_max: to_usize(memory_bytes / MEMORY_PER_LONG_HEAD_BYTES)
+            .clamp(1, HEADS_MAX)
+            .min(sessions_max),
         kernel_bytes: kernel_bytes(sessions_max, associations_max, pipes_max, memory_bytes),
         queries_max: queries(descriptors, memory_bytes),
     };
@@ -459,6 +466,7 @@ mod tests {
                 associations_max: 25,
                 binds_max: 100,
                 heads_max: 32,
+                long_heads_max: 4,
                 queries_max: 64,
                 sessions_max: 100,
                 per_client_max: Some(3),

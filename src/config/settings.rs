@@ -167,6 +167,8 @@ pub struct Limits {
     pub binds_max: usize,
     /// Heads of HTTP requests, 8 KiB each, being read at once, 32 at most.
     pub heads_max: usize,
+    /// Those of them that are longer than 8 KiB, of 32 KiB at most.
+    pub long_heads_max: usize,
     /// What the kernel may take for all of it, before tunnels that stand still end.
     pub kernel_bytes: u64,
     /// Names that name servers are asked for at once, 128 at most.

@@ -22,8 +22,10 @@ pub struct Census {
     pub timers: usize,
     /// Lookups under way and those who wait for them.
     pub queries: usize,
-    /// Entries of the table of HTTP heads.
-    pub heads: usize,
+    /// Entries of the tables of HTTP heads, and of long ones.
+    pub heads: (usize, usize),
+    /// Tunnels, associations and exchanges that are established.
+    pub established: usize,
     /// BINDs that wait for their peer.
     pub binds: usize,
     /// UDP associations.
@@ -44,7 +46,8 @@ impl<N: Net> Server<N> {
             openings: self.used(Table::Openings),
             timers: self.shared.timers.armed() + self.shared.alarms.armed(),
             queries: self.shared.resolver.live(),
-            heads: self.used(Table::Heads),
+            heads: (self.used(Table::Heads), self.used(Table::LongHeads)),
+            established: self.used(Table::Established),
             binds: self.used(Table::Binds),
             associations: self.used(Table::Associations),
             waiting: (

@@ -190,7 +190,10 @@ impl<N: Net> Server<N> {
                 if self.acceptor.next_listener(listener) != Some(listener) {
                     break;
                 }
-                if self.sessions.is_full() && self.sessions.len() == self.used(Table::Established) {
+                if self.sessions.is_full()
+                    && self.sessions.len() == self.used(Table::Established)
+                    && !self.shared.has_idle_pair()
+                {
                     // Of one session, that is: others keep some places for handshakes.
                     self.acceptor.fill();
                     self.warn(Cause::Full, format_args!("{FULL}"));

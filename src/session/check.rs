@@ -11,7 +11,12 @@ impl<N: Net> Session<N> {
     pub fn holds(&self, buffers: &Buffers) -> (usize, usize) {
         match &self.phase {
             Phase::Relaying(relay) => relay.holds(buffers),
-            Phase::Opening(_) | Phase::Associated(_) | Phase::Lingering(_) | Phase::Over => (0, 0),
+            Phase::Opening(_)
+            | Phase::Forwarding(_)
+            | Phase::Pair(_)
+            | Phase::Associated(_)
+            | Phase::Lingering(_)
+            | Phase::Over => (0, 0),
         }
     }
 
@@ -22,6 +27,8 @@ impl<N: Net> Session<N> {
         let could_go_on = match &self.phase {
             Phase::Opening(opening) => ready.readable && opening.could_read(),
             Phase::Relaying(relay) => relay.could_move(ready),
+            Phase::Forwarding(forward) => forward.could_move(ready),
+            Phase::Pair(pair) => pair.could_move(ready),
             Phase::Associated(association) => ready.readable || association.is_ready(),
             Phase::Lingering(_) | Phase::Over => false,
         };
@@ -42,12 +49,15 @@ impl<N: Net> Session<N> {
 impl<N: Net> Opening<N> {
     /// Returns `true` if what the client sends would be read now.
     fn could_read(&self) -> bool {
-        match self.step {
+        match &self.step {
             // Nothing is read from a client that does not take the answers.
-            Step::Handshake(Handshake::Start | Handshake::Socks(_) | Handshake::Http) => {
+            Step::Handshake(Handshake::Start | Handshake::Socks(_) | Handshake::Http(_)) => {
                 self.outbox.is_empty()
             }
-            Step::Handshake(Handshake::Verdict)
+            Step::Handshake(Handshake::Again(_)) => false,
+            // What comes behind a long head waits in the system.
+            Step::Handshake(Handshake::Verdict(Some(head))) if head.is_long() => false,
+            Step::Handshake(Handshake::Verdict(_))
             | Step::Lookup { .. }
             | Step::Connect(_)
             | Step::Bind(_) => !self.inbox.has_ended() && self.inbox.has_room(),

@@ -47,8 +47,9 @@ struct Attempt<S> {
 #[derive(Debug)]
 pub(super) struct Winner<S> {
     pub(super) target: Peer<S>,
-    /// The address that it was made to.
+    /// The address that it was made to, and who has given it.
     pub(super) addr: SocketAddr,
+    pub(super) origin: Origin,
 }
 
 impl<S: Stream> Race<S> {
@@ -186,7 +187,11 @@ impl<S: Stream> Race<S> {
                     let Attempt { stream, to } = self.attempts.remove(at);
                     let ready = self.ready;
                     let target = Peer { stream, ready };
-                    return Some(Winner { target, addr: to });
+                    return Some(Winner {
+                        target,
+                        addr: to,
+                        origin: self.origin,
+                    });
                 }
             }
         }

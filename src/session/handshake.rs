@@ -1,8 +1,11 @@
 //! The handshake: bytes in, answers out, until the request is there.
 
+use std::mem;
+
 use super::client::{Client, Outbox, Received};
 use super::context::Context;
-use super::http::{self, HttpRequest};
+use super::exchange::{Asked, Exchange};
+use super::http::HttpHead;
 use super::inbox::Inbox;
 use super::outcome::{End, Heard, Reason};
 use super::shared::{Alarm, Class};
@@ -10,19 +13,21 @@ use crate::net::Net;
 use crate::state::handshake::{self, Dialect, Progress, Stage};
 use crate::state::logins::Delay;
 use crate::wire::Reader;
-use crate::wire::socks::{Login, Request};
+use crate::wire::socks::Login;
 
 /// How far a handshake has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Handshake {
     /// Nothing has come yet: the first byte decides the dialect.
     Start,
     /// SOCKS5 or SOCKS4, at that stage.
     Socks(Stage),
     /// The head of an HTTP request.
-    Http,
+    Http(HttpHead),
     /// A login is complete and waits for its verdict; its bytes are where they came.
-    Verdict,
+    Verdict(Option<HttpHead>),
+    /// It is over already: this request is sent once more.
+    Again(Option<Box<Exchange>>),
 }
 
 impl Handshake {
@@ -30,15 +35,14 @@ impl Handshake {
     /// while bytes are missing.
     pub(super) fn turn<N: Net>(
         &mut self,
-        http: &mut Option<Box<HttpRequest>>,
         inbox: &mut Inbox,
         outbox: &mut Outbox,
         cx: &mut Context<'_, N>,
-    ) -> Result<Option<Request>, End> {
+    ) -> Result<Option<Asked>, End> {
         // Bounded: each round consumes a message of the inbox, or reads, and without bytes
         // to read it returns.
         loop {
-            let stage = match *self {
+            let stage = match self {
                 Self::Start => {
                     let bytes = inbox.unread();
                     if let Some(dialect) = Dialect::of(bytes, cx.shared.auth.protocols) {
@@ -49,23 +53,25 @@ impl Handshake {
                     }
                     continue;
                 }
-                Self::Socks(stage) => stage,
-                Self::Http => match http::turn(http, inbox, cx)? {
+                Self::Socks(stage) => *stage,
+                Self::Http(head) => match head.turn(inbox, cx)? {
                     Heard::Part => return Ok(None),
                     Heard::Login(delay) => {
-                        self.wait(delay, cx);
+                        let head = mem::take(head);
+                        self.wait(Some(head), delay, cx);
                         continue;
                     }
-                    Heard::Request(request) => {
+                    Heard::Request(asked) => {
                         cx.shared.leave_logins(cx.client.client_key, cx.client.key);
-                        return Ok(Some(request));
+                        return Ok(Some(asked));
                     }
                 },
-                Self::Verdict => {
+                Self::Verdict(head) => {
                     outbox.flush(cx.client)?;
-                    listen_on(http.is_some(), inbox, cx.client)?;
+                    listen_on(head.as_ref(), inbox, cx.client)?;
                     return Ok(None);
                 }
+                Self::Again(exchange) => return Ok(exchange.take().map(Asked::Forward)),
             };
             let bytes = inbox.unread();
             let (used, progress) = handshake::feed(
@@ -92,16 +98,21 @@ impl Handshake {
                     cx.shared.leave_logins(cx.client.client_key, cx.client.key);
                     *self = Self::Socks(Stage::Request);
                 }
-                Progress::Wait(delay) => self.wait(delay, cx),
-                Progress::Done(request) => return Ok(Some(request)),
+                Progress::Wait(delay) => self.wait(None, delay, cx),
+                Progress::Done(request) => return Ok(Some(Asked::Tunnel(request))),
                 Progress::Refuse(refuse) => return Err(refuse.into()),
             }
         }
     }
 
     /// The login waits: for as long as that takes, and not against the time of the handshake.
-    fn wait<N: Net>(&mut self, delay: Option<Delay>, cx: &mut Context<'_, N>) {
-        *self = Self::Verdict;
+    fn wait<N: Net>(
+        &mut self,
+        head: Option<HttpHead>,
+        delay: Option<Delay>,
+        cx: &mut Context<'_, N>,
+    ) {
+        *self = Self::Verdict(head);
         cx.shared.arm(cx.client.key, Class::Verdict);
         if let Some(delay) = delay {
             cx.shared.arm_alarm(cx.client.key, Alarm::from(delay));
@@ -109,10 +120,10 @@ impl Handshake {
     }
 
     /// The verdict is due: the login is read and judged at the next turn.
-    pub(super) fn resume<N: Net>(&mut self, dialect: Dialect, cx: &mut Context<'_, N>) {
-        *self = match dialect {
-            Dialect::Http => Self::Http,
-            Dialect::Socks5 | Dialect::Socks4 => Self::Socks(Stage::Login),
+    pub(super) fn resume<N: Net>(&mut self, cx: &mut Context<'_, N>) {
+        *self = match self {
+            Self::Verdict(Some(head)) => Self::Http(mem::take(head)),
+            _ => Self::Socks(Stage::Login),
         };
         cx.shared.arm(cx.client.key, Class::Handshake);
     }
@@ -122,7 +133,7 @@ impl Handshake {
         match dialect {
             Dialect::Socks5 => Self::Socks(Stage::Greeting),
             Dialect::Socks4 => Self::Socks(Stage::Socks4),
-            Dialect::Http => Self::Http,
+            Dialect::Http => Self::Http(HttpHead::default()),
         }
     }
 }
@@ -147,10 +158,17 @@ fn listen<N: Net>(
 }
 
 /// Reads on behind a login that waits, to learn when its client has left: its end of stream with
-/// nothing behind the login. Behind a request it is a half-close.
-fn listen_on<N: Net>(is_http: bool, inbox: &mut Inbox, client: &mut Client<N>) -> Result<(), End> {
+/// nothing behind the login. Behind a request of HTTP (`head`) it is a half-close.
+fn listen_on<N: Net>(
+    head: Option<&HttpHead>,
+    inbox: &mut Inbox,
+    client: &mut Client<N>,
+) -> Result<(), End> {
+    if head.is_some_and(HttpHead::is_long) {
+        return Ok(());
+    }
     inbox.read_on(client)?;
-    if is_http || !inbox.has_ended() {
+    if head.is_some() || !inbox.has_ended() {
         return Ok(());
     }
     let mut reader = Reader::new(inbox.unread());

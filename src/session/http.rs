@@ -1,186 +1,182 @@
-//! HTTP on the same port: a request head in, a tunnel or a forwarded request out.
+//! HTTP on the same port: a request head in, a tunnel or a request to be forwarded out.
 //!
-//! The head is read into an entry of a small table of its own, because it is eight times as
-//! large as a SOCKS handshake. Once it is read it waits for its target outside of that table, with
-//! what lies behind it, unless that is much.
+//! A head is read where the handshake is, as most of them fit there. A longer one moves into an
+//! entry of a small table, of 8 KiB, and one that is longer still into one of a smaller table. What
+//! comes behind it is never more than the handshake has room for.
 
 use super::client::{Client, Received};
 use super::context::Context;
-use super::inbox::Inbox;
+use super::exchange::{Asked, Exchange};
+use super::inbox::{INBOX_BYTES, Inbox};
 use super::outcome::{End, Heard, Reason};
 use crate::net::Net;
 use crate::state::auth::{Trust, Verdict};
 use crate::state::clients::Table;
 use crate::state::handshake::Refuse;
-use crate::wire::http::{BodyMeter, HEAD_MAX, HeadReader, LOGIN_MAX, MalformedBody, Status};
+use crate::wire::http::{HEAD_MAX, Head, HeadReader, LOGIN_MAX, Status};
 
 /// Bytes for a target that may wait outside of the table of heads until there is a connection:
 /// as many as nearly all requests of browsers have, cookies included.
 const WAITING_MAX: usize = 2048;
 
-/// One HTTP request while it is read and until the target has it.
-#[derive(Debug)]
-pub(super) struct HttpRequest {
-    /// What the client sends: room for a whole head while that is read.
-    input: Box<[u8]>,
-    start: usize,
-    end: usize,
-    /// How far the head has been read.
-    head_reader: HeadReader,
-    /// The head as the target gets it; empty for CONNECT.
-    forwarded: Box<[u8]>,
-    forwarded_start: usize,
-    /// How much of what follows belongs to the request; `None` for CONNECT, where all does.
-    meter: Option<BodyMeter>,
+/// An entry of the table of heads: as much as most servers take.
+const ENTRY_BYTES: usize = 8192;
+
+/// A request head that is being read.
+#[derive(Debug, Default)]
+pub(super) struct HttpHead {
+    reader: HeadReader,
+    /// All of it, once it is longer than the inbox.
+    long: Vec<u8>,
 }
 
-impl HttpRequest {
-    /// A request that begins with `bytes`. It takes an entry of the table of heads.
-    ///
-    /// # Errors
-    /// All entries are taken, and nobody has to give one.
-    fn enter<N: Net>(bytes: &[u8], cx: &mut Context<'_, N>) -> Result<Self, End> {
-        cx.shared.take(Table::Heads, cx.client.key)?;
-        let mut input = vec![0; HEAD_MAX];
-        input[..bytes.len()].copy_from_slice(bytes);
-        Ok(Self {
-            input: input.into(),
-            start: 0,
-            end: bytes.len(),
-            head_reader: HeadReader::default(),
-            forwarded: Box::default(),
-            forwarded_start: 0,
-            meter: None,
-        })
-    }
-
-    /// Bytes for the target: the rewritten head, then what came behind the head.
-    pub(super) fn unread(&self) -> &[u8] {
-        if self.forwarded_start < self.forwarded.len() {
-            &self.forwarded[self.forwarded_start..]
-        } else {
-            &self.input[self.start..self.end]
-        }
-    }
-
-    /// The target has taken `len` of [`HttpRequest::unread`].
-    pub(super) fn consume(&mut self, len: usize) {
-        if self.forwarded_start < self.forwarded.len() {
-            self.forwarded_start += len;
-        } else {
-            self.start += len;
-        }
-    }
-
-    /// The end of the request's body, where it is forwarded.
-    pub(super) fn meter(&self) -> Option<BodyMeter> {
-        self.meter
-    }
-
-    /// Drops what lies behind the body. Returns how many of `inbox_bytes`, which follow, belong to
-    /// the body.
-    pub(super) fn measure(&mut self, inbox_bytes: &[u8]) -> Result<usize, MalformedBody> {
-        let Some(meter) = &mut self.meter else {
-            return Ok(inbox_bytes.len());
-        };
-        self.end = self.start + meter.advance(&self.input[self.start..self.end])?;
-        meter.advance(inbox_bytes)
-    }
-
-    /// Gives back its entry of the table of heads, if it has one.
-    pub(super) fn release<N: Net>(&self, cx: &mut Context<'_, N>) {
-        cx.shared.give(Table::Heads, cx.client.key);
-    }
-
-    /// Keeps no more memory than the bytes for the target need. Returns `true` if these are so few
-    /// that they may wait outside of the table.
-    fn shrink(&mut self) -> bool {
-        self.input = self.input[self.start..self.end].into();
-        (self.start, self.end) = (0, self.input.len());
-        self.forwarded.len() + self.input.len() <= WAITING_MAX
-    }
-
-    /// Judges what has been read, once the head is complete.
-    fn judge<N: Net>(&mut self, cx: &mut Context<'_, N>) -> Result<Heard, Refuse> {
-        let head = self.head_reader.advance(&self.input[..self.end]);
-        let Some(head) = head.map_err(Refuse::Status)? else {
-            return Ok(Heard::Part);
-        };
-        let (asker, auth, now) = (cx.client.asker(), &mut cx.shared.auth, cx.shared.now);
-        let user = match auth.trust(asker.ip(), now) {
-            Trust::As(user) => Some(user),
-            Trust::Open => None,
-            Trust::No => {
-                let mut room = [0; LOGIN_MAX];
-                let login = head.login(&mut room);
-                let login = login.ok_or(Refuse::Status(Status::ProxyAuthenticationRequired))?;
-                match auth.login(asker, login, now) {
-                    Verdict::Granted(user) => user,
-                    Verdict::Refused => return Err(Refuse::Login),
-                    Verdict::Wait(delay) => {
-                        // It is read again when its turn has come.
-                        self.head_reader = HeadReader::default();
-                        return Ok(Heard::Login(delay));
-                    }
-                }
-            }
-        };
-        cx.client.record.set_user(user);
-        if let Some(forwarded) = head.forwarded() {
-            self.forwarded = forwarded.into();
-            self.meter = Some(BodyMeter::new(head.body));
-        }
-        self.start = head.len;
-        Ok(Heard::Request(head.request))
-    }
-
-    /// Reads until the head is complete and judged.
-    fn read_head<N: Net>(&mut self, cx: &mut Context<'_, N>) -> Result<Heard, End> {
+impl HttpHead {
+    /// Reads the head until it is complete and judged. Without one in hand it begins with what
+    /// `inbox` holds, which then holds what lies behind it.
+    pub(super) fn turn<N: Net>(
+        &mut self,
+        inbox: &mut Inbox,
+        cx: &mut Context<'_, N>,
+    ) -> Result<Heard, End> {
         // Bounded: each round reads at least one byte of at most `HEAD_MAX`.
         loop {
-            let heard = self.judge(cx)?;
-            if !matches!(heard, Heard::Part) || !self.read(cx.client)? {
+            let bytes = if self.is_long() {
+                &self.long
+            } else {
+                inbox.unread()
+            };
+            let head = self.reader.advance(bytes);
+            if let Some(head) = head.map_err(Refuse::from)? {
+                let heard = judge(&head, cx)?;
+                let len = head.len;
+                match &heard {
+                    // It is read again when its turn has come.
+                    Heard::Login(_) => self.reader = HeadReader::default(),
+                    _ => self.leave(len, &heard, inbox, cx),
+                }
                 return Ok(heard);
             }
+            if !self.read(inbox, cx)? {
+                return Ok(Heard::Part);
+            }
         }
+    }
+
+    /// Returns `true` if it is in an entry of the table: what comes behind it waits in the system.
+    pub(super) fn is_long(&self) -> bool {
+        !self.long.is_empty()
     }
 
     /// Reads once. Returns `true` if something has come.
-    fn read<N: Net>(&mut self, client: &mut Client<N>) -> Result<bool, End> {
-        match client.read(&mut self.input[self.end..])? {
-            Received::Bytes(len) => self.end += len,
-            Received::End => return Err(End::close(Reason::ClientLeft)),
-            Received::Nothing => return Ok(false),
+    fn read<N: Net>(&mut self, inbox: &mut Inbox, cx: &mut Context<'_, N>) -> Result<bool, End> {
+        if inbox.has_ended() {
+            return Err(End::close(Reason::ClientLeft));
         }
-        Ok(true)
+        let received = if !self.is_long() && inbox.has_room() {
+            inbox.read(cx.client)?
+        } else {
+            self.grow(inbox, cx)?;
+            self.read_on(cx.client)?
+        };
+        match received {
+            Received::Bytes(_) => Ok(true),
+            Received::Nothing => Ok(false),
+            Received::End => Err(End::close(Reason::ClientLeft)),
+        }
+    }
+
+    /// Makes room for more of a head that is longer than what it is in.
+    fn grow<N: Net>(&mut self, inbox: &mut Inbox, cx: &mut Context<'_, N>) -> Result<(), End> {
+        let room = match self.long.len() {
+            0 => {
+                cx.shared.take(Table::Heads, cx.client.key)?;
+                ENTRY_BYTES
+            }
+            ENTRY_BYTES => {
+                if cx.shared.take(Table::LongHeads, cx.client.key).is_err() {
+                    let status = Status::HeaderFieldsTooLarge;
+                    return Err(Refuse::Http(status, "no room for a head over 8 KiB").into());
+                }
+                HEAD_MAX
+            }
+            _ => return Ok(()),
+        };
+        self.long.reserve_exact(room - self.long.len());
+        self.long.extend(inbox.unread());
+        inbox.truncate(0);
+        Ok(())
+    }
+
+    /// Reads once into its entry, no more than the inbox has room for.
+    fn read_on<N: Net>(&mut self, client: &mut Client<N>) -> Result<Received, End> {
+        let mut bytes = [0; INBOX_BYTES];
+        let room = match self.long.len() {
+            len @ ..ENTRY_BYTES => ENTRY_BYTES - len,
+            len => HEAD_MAX - len,
+        };
+        let received = client.read(&mut bytes[..room.min(INBOX_BYTES)])?;
+        if let Received::Bytes(len) = received {
+            self.long.extend(&bytes[..len]);
+        }
+        Ok(received)
+    }
+
+    /// The head has been judged, and has `len` bytes: what is behind it stays in the inbox, and its
+    /// entry goes back, unless the head that goes on is long too.
+    fn leave<N: Net>(
+        &mut self,
+        len: usize,
+        heard: &Heard,
+        inbox: &mut Inbox,
+        cx: &mut Context<'_, N>,
+    ) {
+        if self.is_long() {
+            let fits = inbox.refill(&self.long[len..]);
+            debug_assert!(fits, "no more is read at once");
+            self.long = Vec::new();
+        } else {
+            inbox.consume(len);
+        }
+        let waiting = match heard {
+            Heard::Request(Asked::Forward(exchange)) => exchange.head.len(),
+            _ => 0,
+        };
+        if waiting <= WAITING_MAX {
+            cx.shared.give(Table::Heads, cx.client.key);
+        }
+        if waiting <= ENTRY_BYTES {
+            cx.shared.give(Table::LongHeads, cx.client.key);
+        }
     }
 }
 
-/// Reads the head of the request in `slot`, which begins with what `inbox` holds.
-pub(super) fn turn<N: Net>(
-    slot: &mut Option<Box<HttpRequest>>,
-    inbox: &mut Inbox,
-    cx: &mut Context<'_, N>,
-) -> Result<Heard, End> {
-    let http = match slot {
-        Some(http) => http,
-        None => {
-            let http = HttpRequest::enter(inbox.unread(), cx)?;
-            inbox.truncate(0);
-            slot.insert(Box::new(http))
+/// Judges a head that is complete: who asks, and for what.
+fn judge<N: Net>(head: &Head<'_>, cx: &mut Context<'_, N>) -> Result<Heard, Refuse> {
+    let (asker, auth, now) = (cx.client.asker(), &mut cx.shared.auth, cx.shared.now);
+    let user = match auth.trust(asker.ip(), now) {
+        Trust::As(user) => Some(user),
+        Trust::Open => None,
+        Trust::No => {
+            let mut room = [0; LOGIN_MAX];
+            let asks = Refuse::Http(
+                Status::ProxyAuthenticationRequired,
+                "a user and a password are needed",
+            );
+            match auth.login(asker, head.login(&mut room).ok_or(asks)?, now) {
+                Verdict::Granted(user) => user,
+                Verdict::Refused => return Err(Refuse::Login),
+                Verdict::Wait(delay) => return Ok(Heard::Login(delay)),
+            }
         }
     };
-    let heard = http.read_head(cx)?;
-    if !matches!(heard, Heard::Request(_)) {
-        return Ok(heard);
+    if let Some(answer) = head.answered_here() {
+        return Ok(Heard::Request(Asked::Proxy(answer)));
     }
-    // The way to the target may take long, and others wait for the entry.
-    if http.meter.is_none() && inbox.unread().is_empty() && inbox.refill(http.unread()) {
-        // Nothing but the payload is needed any more.
-        http.release(cx);
-        *slot = None;
-    } else if http.shrink() {
-        http.release(cx);
-    }
-    Ok(heard)
+    Ok(Heard::Request(match head.forwarded() {
+        Some(forwarded) => Asked::Forward(Box::new(Exchange::new(head, forwarded, user))),
+        None => {
+            cx.client.record.set_user(user);
+            Asked::Tunnel(head.request.clone())
+        }
+    }))
 }

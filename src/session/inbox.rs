@@ -6,7 +6,7 @@ use crate::net::Net;
 
 /// Room for what the client sends before its tunnel is established. The longest message is that
 /// of RFC 1929 with 513 bytes; the rest of it is for payload that came along.
-const INBOX_BYTES: usize = 1024;
+pub(super) const INBOX_BYTES: usize = 1024;
 
 /// The bytes of the handshake, and what came behind them.
 pub(super) struct Inbox {
@@ -26,6 +26,14 @@ impl Inbox {
             end: 0,
             ended: false,
         }
+    }
+
+    /// These bytes have come, no more than there is room for, and the client's end of stream or not.
+    pub(super) fn of(bytes: &[u8], ended: bool) -> Self {
+        let mut inbox = Self::new();
+        inbox.refill(bytes);
+        inbox.ended = ended;
+        inbox
     }
 
     /// The bytes of the handshake that have not been taken.

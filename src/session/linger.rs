@@ -11,8 +11,9 @@ use std::net::Ipv4Addr;
 use super::client::{Client, Outbox};
 use super::context::Context;
 use super::outcome::{End, Next, Reason, Wake};
+use super::shared::Class;
 use super::totals::Moved;
-use crate::net::{Net, Stream};
+use crate::net::{Millis, Net, Stream};
 use crate::state::handshake::{self, Dialect, Refuse};
 use crate::state::peer::Gone;
 use crate::state::pool::Buffers;
@@ -22,6 +23,10 @@ use crate::wire::socks4;
 /// way. Behind that nothing is read, and the timer closes.
 const DISCARD_MAX: usize = 64 * 1024;
 
+/// How long the input of an HTTP client is discarded while it comes: many write all of a body before
+/// they read why it is refused. As squid does it.
+pub(super) const DRAIN_MS: Millis = 30_000;
+
 /// A client's connection behind the end of its session, until the client has read its reply.
 #[derive(Debug)]
 pub(super) struct Linger {
@@ -29,31 +34,39 @@ pub(super) struct Linger {
     outbox: Outbox,
     /// What the last reply says; `None`: there is none.
     refuse: Option<Refuse>,
+    /// The last reply where it is more than that: an answer of the proxy itself.
+    answer: Vec<u8>,
     reason: Reason,
     /// How much of the last reply has gone out.
     sent: usize,
     is_shut: bool,
     discarded: usize,
+    /// When it ends, however much still comes.
+    until: Millis,
     moved: Moved,
 }
 
 impl Linger {
-    /// The end of a session that was refused for `reason`, or has had its answer. What `outbox`
-    /// holds goes first; `moved` was carried before.
+    /// The end of a session that was refused for `reason`, or has had its answer. What the outbox
+    /// holds goes first, then the answer, if there is one; `moved` was carried before. An HTTP
+    /// client may send on `until` then.
     pub(super) fn new(
         refuse: Option<Refuse>,
         reason: Reason,
-        outbox: Outbox,
+        (outbox, answer): (Outbox, Vec<u8>),
         moved: Moved,
+        until: Millis,
     ) -> Self {
         Self {
             outbox,
             refuse,
+            answer,
             reason,
             sent: 0,
             // Who has had its answer has had our end of stream with it.
             is_shut: refuse.is_none(),
             discarded: 0,
+            until,
             moved,
         }
     }
@@ -77,10 +90,18 @@ impl Linger {
         if let Wake::Timeout = wake {
             return Err(End::close(self.reason));
         }
-        match self.deliver(cx.client, &mut cx.shared.pool.buffers) {
-            Ok(()) => Ok(Next::Wait),
-            Err(Gone) => Err(End::close(self.reason)),
+        let delivered = self.deliver(cx.client, &mut cx.shared.pool.buffers);
+        delivered.map_err(|Gone| End::close(self.reason))?;
+        if self.outbox.dialect != Dialect::Http || self.discarded == 0 {
+            return Ok(Next::Wait);
         }
+        // It goes on as long as something comes.
+        let is_more = mem::take(&mut self.discarded) >= DISCARD_MAX;
+        if cx.shared.now >= self.until {
+            return Err(End::close(self.reason));
+        }
+        cx.shared.arm(cx.client.key, Class::Linger);
+        Ok(if is_more { Next::Yield } else { Next::Wait })
     }
 
     /// Goes as far as that is possible now. An error: the client has gone.
@@ -122,8 +143,14 @@ impl Linger {
                 peer.send(&socks4::reply(false, nowhere), &mut self.sent)
             }
             Dialect::Http => {
+                if !self.answer.is_empty() {
+                    return peer.send(&self.answer, &mut self.sent);
+                }
                 let status = self.reason.status(refuse);
-                let response = status.response(&self.reason.to_string());
+                let response = match refuse {
+                    Refuse::Http(_, cause) if !cause.is_empty() => status.response(cause),
+                    _ => status.response(&self.reason.to_string()),
+                };
                 peer.send(response.as_bytes(), &mut self.sent)
             }
         }

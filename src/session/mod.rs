@@ -8,12 +8,15 @@
 //!             Bind        or: a listener waits for a peer  bind.rs
 //!             Reply       the reply, and early bytes on    reply.rs
 //! Relaying    two flows, until both have ended             relay.rs
+//! Forwarding  or: a request of HTTP, and its answer        forward.rs
+//! Pair        and what waits for the next request          pair.rs
 //! Associated  or: datagrams, until the client has ended    association/
 //! Lingering   a last reply, then input is discarded        linger.rs
 //! ```
 //!
 //! `opening.rs` leads from step to step. At the bottom, knowing no phase: the client's connection
-//! and what it has sent (`client.rs`, `inbox.rs`, `record.rs`), what follows a turn and why a
+//! and what it has sent (`client.rs`, `inbox.rs`, `record.rs`), what it asks for (`exchange.rs`),
+//! what follows a turn and why a
 //! session ends (`outcome.rs`), and what all sessions share (`shared.rs`, `totals.rs`).
 
 mod association;
@@ -22,12 +25,15 @@ mod check;
 mod client;
 mod connect;
 mod context;
+mod exchange;
+mod forward;
 mod handshake;
 mod http;
 mod inbox;
 mod linger;
 mod opening;
 mod outcome;
+mod pair;
 mod places;
 mod record;
 mod relay;
@@ -41,10 +47,12 @@ use std::net::SocketAddr;
 use self::association::Association;
 use self::client::{Client, Outbox};
 use self::context::Context;
-use self::linger::Linger;
+use self::forward::Forward;
+use self::linger::{DRAIN_MS, Linger};
 use self::opening::{Established, Opening};
 use self::outcome::{Closing, End, Next};
 pub use self::outcome::{Reason, Verdict, Wake};
+use self::pair::Pair;
 use self::relay::Relay;
 pub use self::shared::Shared;
 use self::shared::{Alarm, Class};
@@ -73,8 +81,10 @@ pub struct Session<N: Net> {
 enum Phase<N: Net> {
     Opening(Box<Opening<N>>),
     Relaying(Relay<N::Stream>),
+    Forwarding(Box<Forward<N::Stream>>),
+    Pair(Pair<N::Stream>),
     Associated(Box<Association<N::UdpSocket>>),
-    Lingering(Linger),
+    Lingering(Box<Linger>),
     Over,
 }
 
@@ -106,6 +116,8 @@ impl<N: Net> Session<N> {
             (Role::Client, _) => self.client.peer.ready.mark(event),
             (_, Phase::Opening(opening)) => opening.mark(event),
             (_, Phase::Relaying(relay)) => relay.mark(event),
+            (_, Phase::Forwarding(forward)) => forward.mark(event),
+            (_, Phase::Pair(pair)) => pair.mark(event),
             (role, Phase::Associated(association)) => association.mark(role, event),
             // Of a socket that is no more.
             (_, Phase::Lingering(_) | Phase::Over) => {}
@@ -130,13 +142,15 @@ impl<N: Net> Session<N> {
 
     /// One phase after the other, as far as they go.
     fn go_on(&mut self, mut wake: Wake<'_>, shared: &mut Shared<N>) -> Verdict {
-        // Bounded: phases and steps only lead forwards.
+        // Bounded: phases and steps only lead forwards, and behind an exchange others come first.
         loop {
             let client = &mut self.client;
             let cx = &mut Context { client, shared };
             let next = match &mut self.phase {
                 Phase::Opening(opening) => opening.turn(wake, cx),
                 Phase::Relaying(relay) => relay.turn(wake, cx),
+                Phase::Forwarding(forward) => forward.turn(wake, cx),
+                Phase::Pair(pair) => pair.turn(wake, cx),
                 Phase::Associated(association) => association.turn(wake, cx),
                 Phase::Lingering(linger) => linger.turn(wake, cx),
                 Phase::Over => Ok(Next::Wait),
@@ -147,6 +161,11 @@ impl<N: Net> Session<N> {
                 Ok(Next::Wait) => return Verdict::Idle,
                 Ok(Next::Yield) => return Verdict::Again,
                 Ok(Next::Established) => self.establish(shared),
+                Ok(Next::Done) => {
+                    self.rest(shared);
+                    return Verdict::Again;
+                }
+                Ok(Next::Open) => self.open(shared),
                 Err(end) => match end.closing {
                     Closing::Close => return self.end(end.reason, shared),
                     Closing::Discard => self.linger(None, end.reason, shared),
@@ -162,7 +181,10 @@ impl<N: Net> Session<N> {
         let reason = Reason::Displaced(table);
         let end = match &self.phase {
             Phase::Opening(opening) => opening.displaced(reason),
+            Phase::Forwarding(forward) => forward.displaced(reason),
             Phase::Relaying(_) | Phase::Associated(_) | Phase::Over => End::close(reason),
+            // It has had all its answers.
+            Phase::Pair(_) => End::close(Reason::Done),
             // The place was that of its connection.
             Phase::Lingering(linger) => End::close(linger.reason()),
         };
@@ -178,9 +200,12 @@ impl<N: Net> Session<N> {
         // Who leaves before the refusal has still been refused.
         let reason = match &self.phase {
             Phase::Lingering(linger) => linger.reason(),
-            Phase::Opening(_) | Phase::Relaying(_) | Phase::Associated(_) | Phase::Over => {
-                Reason::ClientReset
-            }
+            Phase::Opening(_)
+            | Phase::Relaying(_)
+            | Phase::Forwarding(_)
+            | Phase::Pair(_)
+            | Phase::Associated(_)
+            | Phase::Over => Reason::ClientReset,
         };
         self.abort();
         Verdict::Closed(reason)
@@ -192,6 +217,9 @@ impl<N: Net> Session<N> {
         match &self.phase {
             // A tunnel's timer is armed anew whenever something moves.
             Phase::Relaying(relay) if relay.stands_still(&peer.ready) => timers.armed_at(*key),
+            Phase::Forwarding(forward) if forward.stands_still(&peer.ready) => {
+                timers.armed_at(*key)
+            }
             _ => None,
         }
     }
@@ -236,6 +264,8 @@ impl<N: Net> Session<N> {
         match &mut self.phase {
             Phase::Opening(opening) => opening.abort_target(),
             Phase::Relaying(relay) => relay.abort_target(),
+            Phase::Forwarding(forward) => forward.abort_target(),
+            Phase::Pair(pair) => pair.abort_target(),
             Phase::Associated(_) | Phase::Over => {}
             // The client has all that was for it, or it is on its way.
             Phase::Lingering(_) => return,
@@ -245,23 +275,65 @@ impl<N: Net> Session<N> {
 
     /// The request has been answered: goes on without what the opening held.
     fn establish(&mut self, shared: &mut Shared<N>) {
-        let phase = mem::replace(&mut self.phase, Phase::Over);
-        let Phase::Opening(opening) = phase else {
-            unreachable!("only an opening establishes anything");
-        };
         shared.alarms.disarm(self.client.key);
         let client = &mut self.client;
-        let (phase, class) = match opening.establish(&mut Context { client, shared }) {
-            Established::Tunnel(relay) => {
-                shared.totals.add(Total::Tunnels, 1);
-                shared.places.start(client.key, shared.now);
-                shared.arm_alarm(client.key, Alarm::KeepAlive);
-                (Phase::Relaying(relay), Class::Idle)
+        let cx = &mut Context { client, shared };
+        let established = match mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Opening(opening) => opening.establish(cx),
+            Phase::Forwarding(forward) => {
+                let (target, client_ended, moved) = forward.into_tunnel();
+                Established::Tunnel(Relay::new(target, client_ended, moved))
             }
+            _ => unreachable!("only an opening or an exchange establishes anything"),
+        };
+        let (phase, class) = match established {
+            Established::Tunnel(relay) => (Phase::Relaying(relay), Class::Idle),
+            Established::Exchange(forward) => (Phase::Forwarding(forward), Class::Idle),
             Established::Association(association) => (Phase::Associated(association), Class::Udp),
         };
+        if let Class::Idle = class {
+            shared.totals.add(Total::Tunnels, 1);
+            shared.places.start(client.key, shared.now);
+            shared.arm_alarm(client.key, Alarm::KeepAlive);
+        }
         self.phase = phase;
         shared.arm(self.client.key, class);
+    }
+
+    /// The exchange is over and has its log line: the pair waits for the next request.
+    fn rest(&mut self, shared: &mut Shared<N>) {
+        self.tell(Reason::Done, shared);
+        let client = &mut self.client;
+        match mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Forwarding(mut forward) => {
+                forward.release(&mut Context { client, shared });
+                self.phase = Phase::Pair(forward.into_pair());
+            }
+            _ => unreachable!("only an exchange leads to a pair"),
+        }
+        self.client.record.rest(shared.now);
+        shared.alarms.disarm(self.client.key);
+        shared.arm(self.client.key, Class::Pair);
+    }
+
+    /// A request is to be opened: the next one of a client whose connection goes on, or the same
+    /// once more.
+    fn open(&mut self, shared: &mut Shared<N>) {
+        let key = self.client.key;
+        if let Err(reason) = shared.take(Table::Openings, key) {
+            return self.linger(Some(Refuse::Reply(reason.reply_code())), reason, shared);
+        }
+        shared.alarms.disarm(key);
+        let opening = match mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Pair(pair) => Opening::next(pair),
+            Phase::Forwarding(forward) => {
+                let (exchange, early, client_ended) = forward.into_request();
+                Opening::again(exchange, &early, client_ended)
+            }
+            _ => unreachable!("only what was an exchange leads back to an opening"),
+        };
+        self.phase = Phase::Opening(Box::new(opening));
+        shared.arm(key, Class::Handshake);
     }
 
     /// Gives back what the session holds; the client is told `refuse`, and what it still sends
@@ -270,15 +342,17 @@ impl<N: Net> Session<N> {
         if let Some(Refuse::Login) = refuse {
             shared.totals.add(Total::LoginsRefused, 1);
         }
-        let outbox = match &self.phase {
-            Phase::Opening(opening) => opening.outbox,
+        let (outbox, answer) = match &mut self.phase {
+            Phase::Opening(opening) => (opening.outbox, mem::take(&mut opening.answer)),
+            Phase::Forwarding(_) | Phase::Pair(_) => (Outbox::new(Dialect::Http), Vec::new()),
             // It has had all its replies: the dialect does not matter any more.
             Phase::Relaying(_) | Phase::Associated(_) | Phase::Lingering(_) | Phase::Over => {
-                Outbox::new(Dialect::default())
+                (Outbox::new(Dialect::default()), Vec::new())
             }
         };
-        let linger = Linger::new(refuse, reason, outbox, self.moved());
-        self.enter(Phase::Lingering(linger), shared);
+        let until = shared.now + DRAIN_MS;
+        let linger = Linger::new(refuse, reason, (outbox, answer), self.moved(), until);
+        self.enter(Phase::Lingering(Box::new(linger)), shared);
         shared.arm(self.client.key, Class::Linger);
     }
 
@@ -289,27 +363,33 @@ impl<N: Net> Session<N> {
         match &mut self.phase {
             Phase::Opening(opening) => opening.release(&mut Context { client, shared }),
             Phase::Relaying(relay) => relay.release(&mut shared.pool),
+            Phase::Forwarding(forward) => forward.release(&mut Context { client, shared }),
             Phase::Associated(association) => association.release(shared),
-            Phase::Lingering(_) | Phase::Over => {}
+            Phase::Pair(_) | Phase::Lingering(_) | Phase::Over => {}
         }
         self.phase = phase;
     }
 
     /// Gives back everything and writes the log line. The sockets close as it is dropped.
     pub fn close(&mut self, reason: Reason, shared: &mut Shared<N>) {
-        let moved = self.moved();
+        self.tell(reason, shared);
         self.enter(Phase::Over, shared);
+        shared.timers.disarm(self.client.key);
+        shared.give(Table::Established, self.client.key);
+        shared.clients.leave(self.client.client_key);
+    }
+
+    /// Counts what was carried, and writes the log line.
+    fn tell(&self, reason: Reason, shared: &mut Shared<N>) {
+        let moved = self.moved();
         let Client {
             key,
             client_key,
             record,
             ..
         } = &self.client;
-        shared.timers.disarm(*key);
-        shared.give(Table::Established, *key);
         shared.totals.add(Total::UpBytes, moved.up_bytes);
         shared.totals.add(Total::DownBytes, moved.down_bytes);
-        shared.clients.leave(*client_key);
         let level = record.level(reason);
         if shared.may_log(*client_key, level, reason.words()) {
             record.line(level, *key, moved, &reason, shared.now, shared.auth.users());
@@ -331,9 +411,10 @@ impl<N: Net> Session<N> {
     fn moved(&self) -> Moved {
         match &self.phase {
             Phase::Relaying(relay) => relay.moved(),
+            Phase::Forwarding(forward) => forward.moved(),
             Phase::Associated(association) => association.moved(),
             Phase::Lingering(linger) => linger.moved(),
-            Phase::Opening(_) | Phase::Over => Moved::default(),
+            Phase::Opening(_) | Phase::Pair(_) | Phase::Over => Moved::default(),
         }
     }
 }

@@ -8,13 +8,17 @@ use super::bind::{Accepted, Bind};
 use super::client::{Client, Outbox};
 use super::connect::{Race, Winner};
 use super::context::Context;
+use super::exchange::{Asked, Exchange};
+use super::forward::Forward;
 use super::handshake::Handshake;
-use super::http::HttpRequest;
+use super::http::HttpHead;
 use super::inbox::Inbox;
 use super::outcome::{End, Next, Reason, Wake};
+use super::pair::{Kept, Link, Pair};
 use super::relay::Relay;
-use super::reply::{Early, Reply};
+use super::reply::Reply;
 use super::shared::Class;
+use super::totals::Moved;
 use crate::net::{Event, Net, Stream};
 use crate::resolver::Answer;
 use crate::state::access::Origin;
@@ -22,17 +26,22 @@ use crate::state::clients::Table;
 use crate::state::handshake::{Dialect, Refuse};
 use crate::state::peer::{Peer, Ready};
 use crate::state::slots::Role;
+use crate::state::transfer::Transfer;
 use crate::wire::dns::Addresses;
-use crate::wire::http::{BodyMeter, Status};
+use crate::wire::http::Status;
 use crate::wire::socks::{Address, Command, Request};
 
 /// One entry of the table of openings.
 pub(super) struct Opening<N: Net> {
     pub(super) inbox: Inbox,
-    /// An HTTP request, from its first byte until the target has it.
-    http: Option<Box<HttpRequest>>,
     pub(super) outbox: Outbox,
     pub(super) step: Step<N>,
+    /// The request that is to be forwarded, once it is known.
+    exchange: Option<Box<Exchange>>,
+    /// The connection that carried the client's last request.
+    kept: Option<Box<Kept<N::Stream>>>,
+    /// The answer of the proxy itself to its request.
+    pub(super) answer: Vec<u8>,
 }
 
 /// How far a session has come on its way to a tunnel or an association.
@@ -51,6 +60,7 @@ pub(super) enum Step<N: Net> {
 /// What an opening leads to.
 pub(super) enum Established<N: Net> {
     Tunnel(Relay<N::Stream>),
+    Exchange(Box<Forward<N::Stream>>),
     Association(Box<Association<N::UdpSocket>>),
 }
 
@@ -59,18 +69,54 @@ impl<N: Net> Opening<N> {
     pub(super) fn new() -> Self {
         Self {
             inbox: Inbox::new(),
-            http: None,
             outbox: Outbox::new(Dialect::default()),
             step: Step::Handshake(Handshake::Start),
+            exchange: None,
+            kept: None,
+            answer: Vec::new(),
+        }
+    }
+
+    /// The next request of a client whose connection goes on.
+    pub(super) fn next(pair: Pair<N::Stream>) -> Self {
+        let Pair {
+            kept,
+            early,
+            client_ended,
+        } = pair;
+        let handshake = Handshake::Http(HttpHead::default());
+        Self {
+            kept,
+            ..Self::http(handshake, &early, client_ended)
+        }
+    }
+
+    /// The same request once more, on a new connection.
+    pub(super) fn again(exchange: Exchange, early: &[u8], client_ended: bool) -> Self {
+        let handshake = Handshake::Again(Some(Box::new(exchange)));
+        Self::http(handshake, early, client_ended)
+    }
+
+    /// A client that is known to speak HTTP, and has sent `early` so far.
+    fn http(handshake: Handshake, early: &[u8], client_ended: bool) -> Self {
+        Self {
+            inbox: Inbox::of(early, client_ended),
+            outbox: Outbox::new(Dialect::Http),
+            step: Step::Handshake(handshake),
+            ..Self::new()
         }
     }
 
     /// Remembers an event of an attempt, of the listener of a BIND, or of the target.
     pub(super) fn mark(&mut self, event: &Event) {
+        if let Some(kept) = &mut self.kept {
+            kept.link.target.ready.mark(event);
+        }
         let ready = match &mut self.step {
             Step::Connect(race) => &mut race.ready,
             Step::Bind(bind) => &mut bind.ready,
             Step::Reply(Reply::Tunnel { target, .. }) => &mut target.ready,
+            Step::Reply(Reply::Exchange(forward)) => return forward.mark(event),
             // Of a socket that is no more.
             Step::Handshake(_) | Step::Lookup { .. } | Step::Reply(Reply::Association(_)) => return,
         };
@@ -103,21 +149,16 @@ impl<N: Net> Opening<N> {
     ///
     /// # Errors
     /// The client has given up: its end of stream with nothing sent means that nobody waits any
-    /// more. Behind payload it is a half-close.
+    /// more. Behind payload it is a half-close, and behind a request of HTTP: who pipes that into
+    /// its connection ends with it, and waits for an answer.
     fn read_ahead(&mut self, client: &mut Client<N>) -> Result<(), End> {
-        self.inbox.read_on(client)?;
-        let (http, inbox) = (&mut self.http, &mut self.inbox);
-        let has_ended = inbox.has_ended();
-        let early = Early { http, inbox };
-        if has_ended && early.unread().is_empty() {
+        let inbox = &mut self.inbox;
+        inbox.read_on(client)?;
+        let may_end = self.outbox.dialect == Dialect::Http || !inbox.unread().is_empty();
+        if inbox.has_ended() && !may_end {
             return Err(End::close(Reason::ClientLeft));
         }
         Ok(())
-    }
-
-    /// Where the body of a forwarded request ends; `None` for a tunnel.
-    fn meter(&self) -> Option<BodyMeter> {
-        self.http.as_ref().and_then(|http| http.meter())
     }
 
     /// Does what can be done in this step.
@@ -125,8 +166,19 @@ impl<N: Net> Opening<N> {
         match &mut self.step {
             Step::Handshake(handshake) => {
                 let (inbox, outbox) = (&mut self.inbox, &mut self.outbox);
-                match handshake.turn(&mut self.http, inbox, outbox, cx)? {
-                    Some(request) => self.begin(&request, cx),
+                match handshake.turn(inbox, outbox, cx)? {
+                    Some(Asked::Tunnel(request)) => {
+                        self.kept = None;
+                        self.begin(&request, cx)
+                    }
+                    Some(Asked::Forward(exchange)) => self.forward(exchange, cx),
+                    Some(Asked::Proxy(answer)) => {
+                        self.answer = answer;
+                        Err(End::refuse(
+                            Refuse::Http(Status::Established, ""),
+                            Reason::Done,
+                        ))
+                    }
                     None => Ok(Next::Wait),
                 }
             }
@@ -140,11 +192,7 @@ impl<N: Net> Opening<N> {
                 Accepted::Nobody => Ok(Next::Wait),
                 Accepted::Others => Ok(Next::Yield),
             },
-            Step::Reply(reply) => {
-                let (http, inbox) = (&mut self.http, &mut self.inbox);
-                let early = &mut Early { http, inbox };
-                reply.turn(early, &mut self.outbox, cx.client)
-            }
+            Step::Reply(reply) => reply.turn(&mut self.inbox, &mut self.outbox, cx.client),
         }
     }
 
@@ -156,7 +204,7 @@ impl<N: Net> Opening<N> {
                 Ok(Next::Wait)
             }
             Step::Handshake(handshake) => {
-                handshake.resume(self.outbox.dialect, cx);
+                handshake.resume(cx);
                 self.go_on(cx)
             }
             Step::Bind(_) => self.go_on(cx),
@@ -172,7 +220,7 @@ impl<N: Net> Opening<N> {
             Step::Handshake(_) => match self.outbox.dialect {
                 // Only HTTP has a word for it.
                 Dialect::Http => {
-                    let refuse = Refuse::Status(Status::RequestTimeout);
+                    let refuse = Refuse::Http(Status::RequestTimeout, "");
                     End::refuse(refuse, Reason::HandshakeTimeout)
                 }
                 Dialect::Socks5 | Dialect::Socks4 => End::close(Reason::HandshakeTimeout),
@@ -197,6 +245,33 @@ impl<N: Net> Opening<N> {
             (Step::Handshake(_), Dialect::Http)
             | (Step::Lookup { .. } | Step::Connect(_) | Step::Bind(_), _) => reason.into(),
         }
+    }
+
+    /// A request that is to be forwarded: on the connection of the last one if that fits and the
+    /// rules still permit it, else on one of its own.
+    fn forward(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        cx: &mut Context<'_, N>,
+    ) -> Result<Next, End> {
+        let kept = self.kept.take();
+        let was_pinned = kept.as_ref().is_some_and(|kept| kept.link.is_pinned);
+        cx.client.record.set_user(exchange.user);
+        if let Some(mut kept) = kept
+            && kept.serves(&exchange)
+        {
+            let (addr, origin) = kept.link.reached;
+            cx.client.record.set_asked(&exchange.request);
+            cx.shared.permit(cx.client.addr(), &addr, origin)?;
+            cx.client.record.set_reached(addr);
+            self.exchange = Some(exchange);
+            return self.exchange_on(kept.link, cx);
+        }
+        // Neither of a pair outlives the other.
+        exchange.closes |= was_pinned;
+        let request = exchange.request.clone();
+        self.exchange = Some(exchange);
+        self.begin(&request, cx)
     }
 
     /// The request is there: starts to reach its destination.
@@ -271,28 +346,46 @@ impl<N: Net> Opening<N> {
         winner: Winner<N::Stream>,
         cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
-        let Winner { target, addr } = winner;
+        let Winner {
+            target,
+            addr,
+            origin,
+        } = winner;
         cx.client.record.set_reached(addr);
         cx.shared.take(Table::Established, cx.client.key)?;
-        if let Some(http) = &mut self.http {
-            // What lies behind the body of a forwarded request is dropped.
-            let body = http.measure(self.inbox.unread());
-            let len = body.map_err(|_| Refuse::Status(Status::BadRequest))?;
-            self.inbox.truncate(len);
-        }
         self.release_step(cx);
-        // The answer to a forwarded request is the server's.
-        if self.meter().is_none() {
-            // No reply of HTTP shows where the proxy is bound.
-            let bound = match self.outbox.dialect {
-                Dialect::Http => addr,
-                Dialect::Socks5 | Dialect::Socks4 => {
-                    target.stream.local_addr().map_err(|_| Reason::Failed)?
-                }
-            };
-            self.outbox.grant(bound);
+        if self.exchange.is_some() {
+            return self.exchange_on(Link::new(target, (addr, origin)), cx);
         }
+        // No reply of HTTP shows where the proxy is bound.
+        let bound = match self.outbox.dialect {
+            Dialect::Http => addr,
+            Dialect::Socks5 | Dialect::Socks4 => {
+                target.stream.local_addr().map_err(|_| Reason::Failed)?
+            }
+        };
+        self.outbox.grant(bound);
         Ok(self.reply_to(target))
+    }
+
+    /// The origin of the request is there: it gets what of the body has come along, and nothing
+    /// that lies behind it.
+    fn exchange_on(&mut self, link: Link<N::Stream>, cx: &mut Context<'_, N>) -> Result<Next, End> {
+        let mut exchange = self.exchange.take().expect("the request is forwarded");
+        let mut up = Transfer::new(exchange.body, false);
+        let part = up.part(self.inbox.unread());
+        let len = part.map_or(0, |(_, len)| len);
+        let body = &self.inbox.unread()[..len];
+        if part.is_err() || up.advance(body, 0).is_err() {
+            return Err(Refuse::Http(Status::BadRequest, "not a chunked body").into());
+        }
+        exchange.head.extend(body);
+        self.inbox.consume(len);
+        let early = (self.inbox.unread().to_vec(), self.inbox.has_ended());
+        self.release_step(cx);
+        let forward = Forward::new(link, *exchange, up, early);
+        self.step = Step::Reply(Reply::Exchange(Box::new(forward)));
+        Ok(Next::Go)
     }
 
     /// The peer of a BIND has come: second reply.
@@ -330,17 +423,20 @@ impl<N: Net> Opening<N> {
         clippy::boxed_local,
         reason = "taken apart in its box it is not copied"
     )]
-    pub(super) fn establish(mut self: Box<Self>, cx: &mut Context<'_, N>) -> Established<N> {
-        self.leave(cx);
-        let meter = self.meter();
+    pub(super) fn establish(self: Box<Self>, cx: &mut Context<'_, N>) -> Established<N> {
+        cx.shared.give(Table::Openings, cx.client.key);
         match self.step {
             Step::Reply(Reply::Tunnel {
                 target,
                 early_bytes,
             }) => {
-                let ended = self.inbox.has_ended();
-                Established::Tunnel(Relay::new(target, meter, ended, early_bytes))
+                let moved = Moved {
+                    up_bytes: early_bytes,
+                    down_bytes: 0,
+                };
+                Established::Tunnel(Relay::new(target, self.inbox.has_ended(), moved))
             }
+            Step::Reply(Reply::Exchange(forward)) => Established::Exchange(forward),
             Step::Reply(Reply::Association(association)) => Established::Association(association),
             Step::Handshake(_) | Step::Lookup { .. } | Step::Connect(_) | Step::Bind(_) => {
                 unreachable!("only a reply establishes anything")
@@ -351,22 +447,18 @@ impl<N: Net> Opening<N> {
     /// Gives back everything.
     pub(super) fn release(&mut self, cx: &mut Context<'_, N>) {
         self.release_step(cx);
-        self.leave(cx);
+        for table in [Table::Openings, Table::Heads, Table::LongHeads] {
+            cx.shared.give(table, cx.client.key);
+        }
     }
 
     /// Makes the close of the target's connection a reset, if there is one.
     pub(super) fn abort_target(&mut self) {
-        if let Step::Reply(Reply::Tunnel { target, .. }) = &mut self.step {
-            target.stream.abort_on_close();
+        match &mut self.step {
+            Step::Reply(Reply::Tunnel { target, .. }) => target.stream.abort_on_close(),
+            Step::Reply(Reply::Exchange(forward)) => forward.abort_target(),
+            _ => {}
         }
-    }
-
-    /// Gives back its entry of the table of openings, and what its input holds.
-    fn leave(&mut self, cx: &mut Context<'_, N>) {
-        if let Some(http) = &mut self.http {
-            http.release(cx);
-        }
-        cx.shared.give(Table::Openings, cx.client.key);
     }
 
     /// Gives back what the step holds of the shared tables.
@@ -374,7 +466,7 @@ impl<N: Net> Opening<N> {
         cx.shared.alarms.disarm(cx.client.key);
         match &mut self.step {
             Step::Handshake(_) => cx.shared.leave_logins(cx.client.client_key, cx.client.key),
-            Step::Reply(Reply::Tunnel { .. }) => {}
+            Step::Reply(Reply::Tunnel { .. } | Reply::Exchange(_)) => {}
             Step::Lookup { .. } => cx.shared.resolver.cancel(cx.client.key),
             Step::Connect(race) => race.release(cx.client.client_key, &mut cx.shared.clients),
             Step::Bind(bind) => bind.release(cx),

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::exchange::Asked;
 use crate::net::Errno;
 use crate::resolver::Answer;
 use crate::state::access::Refusal;
@@ -10,7 +11,7 @@ use crate::state::clients::Table;
 use crate::state::handshake::Refuse;
 use crate::state::logins::Delay;
 use crate::wire::http::Status;
-use crate::wire::socks::{ReplyCode, Request};
+use crate::wire::socks::ReplyCode;
 
 /// Why a session gets a turn.
 #[derive(Clone, Copy)]
@@ -46,8 +47,12 @@ pub(super) enum Next {
     Wait,
     /// There is more to do, but others come first.
     Yield,
-    /// The tunnel or the association is established.
+    /// The tunnel, the association or the exchange is established.
     Established,
+    /// The exchange is over, and the client's connection goes on.
+    Done,
+    /// A request has to be opened: the next one, or the same once more.
+    Open,
 }
 
 /// What a handshake has come to.
@@ -59,7 +64,7 @@ pub(super) enum Heard {
     /// the next one of its source.
     Login(Option<Delay>),
     /// The request is there.
-    Request(Request),
+    Request(Asked),
 }
 
 /// How a session ends.
@@ -114,10 +119,10 @@ impl From<Refuse> for End {
     fn from(refuse: Refuse) -> Self {
         let reason = match refuse {
             Refuse::Protocol => return Self::close(Reason::Garbage),
-            Refuse::Method | Refuse::Status(Status::ProxyAuthenticationRequired) => {
+            Refuse::Method | Refuse::Http(Status::ProxyAuthenticationRequired, _) => {
                 Reason::NoMethod
             }
-            Refuse::LoginVersion | Refuse::Reply(_) | Refuse::Status(_) => Reason::BadRequest,
+            Refuse::LoginVersion | Refuse::Reply(_) | Refuse::Http(..) => Reason::BadRequest,
             Refuse::Login => Reason::BadLogin,
         };
         Self::refuse(refuse, reason)
@@ -135,6 +140,12 @@ pub enum Reason {
     ClientReset,
     /// The target's connection broke.
     TargetReset,
+    /// The target closed in the middle of its answer.
+    TargetLeft,
+    /// The target closed without an answer.
+    NoAnswer,
+    /// What the target answered cannot be passed on.
+    BadAnswer,
     /// Not a protocol that is served here.
     Garbage,
     /// No authentication method in common.
@@ -190,6 +201,9 @@ impl Reason {
             Self::ClientLeft => "client left",
             Self::ClientReset => "client reset",
             Self::TargetReset => "target reset",
+            Self::TargetLeft => "target left in the middle",
+            Self::NoAnswer => "no answer",
+            Self::BadAnswer => "malformed answer",
             Self::Garbage => "not SOCKS",
             Self::NoMethod => "no common method",
             Self::BadLogin => "wrong password",
@@ -214,10 +228,16 @@ impl Reason {
     /// The status that tells an HTTP client why it is refused.
     pub(super) fn status(self, refuse: Refuse) -> Status {
         match (refuse, self) {
-            (Refuse::Status(status), _) => status,
+            (Refuse::Http(status, _), _) => status,
             (Refuse::Login, _) => Status::ProxyAuthenticationRequired,
             (_, Self::NotAllowed(_) | Self::Forbidden) => Status::Forbidden,
-            (_, Self::LookupTimeout | Self::ConnectTimeout) => Status::GatewayTimeout,
+            (
+                _,
+                Self::LookupTimeout
+                | Self::ConnectTimeout
+                | Self::IdleTimeout
+                | Self::HalfCloseTimeout,
+            ) => Status::GatewayTimeout,
             (_, Self::Failed | Self::Full(_) | Self::Displaced(_)) => Status::ServiceUnavailable,
             (_, Self::BadRequest) => Status::BadRequest,
             _ => Status::BadGateway,

@@ -21,11 +21,15 @@ const HANDSHAKE_MS: Millis = 1_000;
 const STILL_MS: Millis = 120_000;
 
 impl<N: Net> Shared<N> {
-    /// Takes a place of a table for a session, that of another one if all are taken: that has to end.
+    /// Takes a place of a table for a session that has none in it, that of another one if all are
+    /// taken: that has to end.
     ///
     /// # Errors
     /// All are taken, and nobody has to give one.
     pub(super) fn take(&mut self, table: Table, key: Key) -> Result<(), Reason> {
+        if self.places.has(key, table) {
+            return Ok(());
+        }
         let owner = self.places.owner(key);
         if self.clients.quota(table).is_full() {
             self.displace(table, owner);
@@ -55,11 +59,20 @@ impl<N: Net> Shared<N> {
 
     /// The same of the table of sessions, for one that begins.
     pub fn displace_session(&mut self, newcomer: ClientKey) {
-        match self.oldest(Class::Linger, None, None) {
-            // It has had all that was for it.
+        // They have had all that was for them, or wait for what may not come.
+        let idle = [Class::Linger, Class::Pair];
+        match idle
+            .into_iter()
+            .find_map(|class| self.oldest(class, None, None))
+        {
             Some((key, _)) => self.displaced.push((key, Table::Openings)),
             None => self.displace(Table::Openings, newcomer),
         }
+    }
+
+    /// Returns `true` if a client's connection waits for its next request: it has to make room.
+    pub fn has_idle_pair(&self) -> bool {
+        self.oldest(Class::Pair, None, None).is_some()
     }
 
     /// The session that has to give its place of a full table to a client.
@@ -78,10 +91,18 @@ impl<N: Net> Shared<N> {
                 return self.worst_opening(source.or_else(own));
             }
             Table::Established => {
+                if let Some((pair, _)) = self.oldest(Class::Pair, Some(table), None) {
+                    return Some(pair);
+                }
                 return self.stillest(giver.filter(|giver| giver.is_above_share)?);
             }
-            // A long head waits for its target in its place.
-            Table::Heads => &[Class::Handshake, Class::Verdict, Class::Connect],
+            // A long head waits in its place for its target, and until that takes it.
+            Table::Heads | Table::LongHeads => &[
+                Class::Handshake,
+                Class::Verdict,
+                Class::Connect,
+                Class::Idle,
+            ],
             Table::Binds => &[Class::Bind],
             Table::Associations => &[Class::Udp],
             // They are left to others before they are taken.

@@ -53,6 +53,14 @@ impl Record {
         self.user = user;
     }
 
+    /// A request is over, and the client's connection waits for the next one, as the same user or
+    /// not.
+    pub(super) fn rest(&mut self, now: Millis) {
+        let user = self.user;
+        *self = Self::new(self.client, now);
+        self.user = user;
+    }
+
     pub(super) fn set_reached(&mut self, reached: SocketAddr) {
         self.reached = Some(reached);
     }

@@ -9,7 +9,6 @@ use crate::state::flow::{Broken, Flow, Pumped};
 use crate::state::peer::{Peer, Ready};
 use crate::state::pipes::Pool;
 use crate::state::pool::Buffers;
-use crate::wire::http::BodyMeter;
 
 /// The target of a tunnel and both directions.
 #[derive(Debug)]
@@ -17,26 +16,18 @@ pub(super) struct Relay<S: Stream> {
     target: Peer<S>,
     up: Flow<S::Pipe>,
     down: Flow<S::Pipe>,
-    /// Where the body of a forwarded request ends.
-    meter: Option<BodyMeter>,
     /// Which timeout is armed.
     half: bool,
 }
 
 impl<S: Stream> Relay<S> {
-    /// The tunnel to `target`, which has been sent `early_bytes` already; the client's end of stream
-    /// may have been read. `meter` is where the body of a forwarded request ends.
-    pub(super) fn new(
-        target: Peer<S>,
-        meter: Option<BodyMeter>,
-        client_ended: bool,
-        early_bytes: u64,
-    ) -> Self {
+    /// The tunnel to `target`, which has `moved` so much already; the client's end of stream may
+    /// have been read.
+    pub(super) fn new(target: Peer<S>, client_ended: bool, moved: Moved) -> Self {
         Self {
             target,
-            up: Flow::new(meter.as_ref(), client_ended, early_bytes),
-            down: Flow::default(),
-            meter,
+            up: Flow::new(client_ended, moved.up_bytes),
+            down: Flow::new(false, moved.down_bytes),
             half: false,
         }
     }
@@ -57,31 +48,23 @@ impl<S: Stream> Relay<S> {
         }
         let before = self.progress();
         let (peer, pool) = (&mut cx.client.peer, &mut cx.shared.pool);
-        let (meter, target) = (self.meter.as_mut(), &mut self.target);
+        let target = &mut self.target;
         self.up.set_last(self.down.is_done());
-        let up = match self.up.pump(peer, target, meter, pool) {
+        let up = match self.up.pump(peer, target, pool) {
             Ok(pumped) => pumped,
             Err(Broken::Source) => return Err(End::close(Reason::ClientReset)),
             Err(Broken::Sink) => return Err(self.lose_target()),
         };
-        // Behind a request body the client's connection stays open for a while.
-        let is_last = self.up.is_done() && !self.up.is_measured();
-        self.down.set_last(is_last);
-        let down = match self.down.pump(target, peer, None, pool) {
+        self.down.set_last(self.up.is_done());
+        let down = match self.down.pump(target, peer, pool) {
             Ok(pumped) => pumped,
             Err(Broken::Source) => return Err(End::close(Reason::TargetReset)),
             Err(Broken::Sink) => return Err(End::close(Reason::ClientReset)),
         };
         if (up, down) == (Pumped::Done, Pumped::Done) {
-            // What lies behind a request: closing at once would reset the connection, and the
-            // client could lose the end of the answer.
-            return Err(if self.up.is_measured() {
-                End::discard(Reason::Done)
-            } else {
-                End::close(Reason::Done)
-            });
+            return Err(End::close(Reason::Done));
         }
-        let is_half = self.is_half(cx.client.peer.ready.ended);
+        let is_half = self.up.is_done() || self.down.is_done();
         let after = self.progress();
         let moved = after.0 - before.0;
         if moved > 0 {
@@ -168,13 +151,6 @@ impl<S: Stream> Relay<S> {
             up_bytes: self.up.bytes(),
             down_bytes: self.down.bytes(),
         }
-    }
-
-    /// Returns `true` if one side has ended, and waits for the other. A client whose request is
-    /// complete has not, as long as it waits for the answer.
-    fn is_half(&self, client_ended: bool) -> bool {
-        let up = self.up.is_done() && (client_ended || !self.up.is_measured());
-        up || self.down.is_done()
     }
 
     /// Differs whenever something has moved or ended.

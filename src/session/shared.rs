@@ -41,6 +41,10 @@ const KEEP_ALIVE_MS: u32 = 5_000;
 /// How long a listener that has run out of descriptors is left in peace.
 const ACCEPT_AGAIN_MS: u32 = 250;
 
+/// How long an idle pair waits for the client's next request: what servers and other proxies give
+/// (Apache 5 s, nginx 75 s, squid 120 s), so that a reader of pages finds it there.
+const PAIR_MS: u32 = 60_000;
+
 /// The end of a wait for a verdict, if nothing else ends it.
 const VERDICT_MS: u32 = 2 * QUEUE_MS;
 
@@ -123,6 +127,7 @@ impl<N: Net> Shared<N> {
                     limits.heads_max,
                     limits.binds_max,
                     limits.associations_max,
+                    limits.long_heads_max,
                     (limits.sessions_max / 4).clamp(1, SPARE_ATTEMPTS_MAX),
                 ],
             ),
@@ -255,6 +260,8 @@ pub(super) enum Class {
     Udp,
     /// A login that waits for its verdict. The queue moves on before that.
     Verdict,
+    /// A client's connection between two requests, with that to the origin.
+    Pair,
 }
 
 impl Class {
@@ -269,11 +276,12 @@ impl Class {
             Self::Bind => 5,
             Self::Udp => 6,
             Self::Verdict => 7,
+            Self::Pair => 8,
         }
     }
 
     /// How long each class lasts, in milliseconds, by its number.
-    fn durations(timeouts: &Timeouts) -> [u32; 8] {
+    fn durations(timeouts: &Timeouts) -> [u32; 9] {
         [
             timeouts.handshake_ms,
             timeouts.connect_ms,
@@ -283,6 +291,7 @@ impl Class {
             timeouts.bind_ms,
             timeouts.udp_ms,
             VERDICT_MS,
+            PAIR_MS,
         ]
     }
 }

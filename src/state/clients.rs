@@ -21,6 +21,8 @@ pub enum Table {
     Binds,
     /// UDP associations.
     Associations,
+    /// Heads of HTTP requests that are longer than the places of those.
+    LongHeads,
     /// Connection attempts beside the first of each race.
     SpareAttempts,
 }
@@ -35,6 +37,7 @@ impl fmt::Display for Table {
             Self::Openings => "handshakes and connects (--max-sessions)",
             Self::Established => "sessions (--max-sessions)",
             Self::Heads => "places for HTTP heads",
+            Self::LongHeads => "places for long HTTP heads",
             Self::Binds => "BINDs",
             Self::Associations => "UDP associations (--max-sessions)",
             Self::SpareAttempts => "connection attempts",

@@ -7,7 +7,7 @@
 //!
 //! A flow that goes on filling buffers is spliced: the kernel moves its bytes into a pipe and on to
 //! the sink, and nothing is copied. Pipes are borrowed like buffers. Copying stays for small
-//! messages, where it is cheaper, for what has to be seen, and wherever a pipe cannot be had.
+//! messages, where it is cheaper, and wherever a pipe cannot be had.
 
 use std::mem;
 
@@ -15,7 +15,6 @@ use super::peer::{Peer, Ready};
 use super::pipes::{Pool, is_unsupported};
 use super::pool::{Buffer, Buffers, SCRATCH_BUFFERS};
 use crate::net::{Errno, Pipe, Stream};
-use crate::wire::http::BodyMeter;
 
 /// How [`Flow::pump`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +69,6 @@ pub struct Flow<P> {
     ended: bool,
     /// The end has been passed on.
     done: bool,
-    /// It ended with a request body: the sink finds the end in the body, and gets no FIN.
-    measured: bool,
     /// Its sink is closed when it is done, which passes the end on too.
     is_last: bool,
     /// Looks at the pipe since it was filled.
@@ -88,7 +85,6 @@ impl<P> Default for Flow<P> {
             bytes: 0,
             ended: false,
             done: false,
-            measured: false,
             is_last: false,
             looks: 0,
             streak: 0,
@@ -97,23 +93,13 @@ impl<P> Default for Flow<P> {
 }
 
 impl<P: Pipe> Flow<P> {
-    /// A flow that has passed on `bytes` so far. `ended`: the end of stream has been read. With a
-    /// `meter` it carries a request body and ends with that.
-    pub fn new(meter: Option<&BodyMeter>, ended: bool, bytes: u64) -> Self {
-        let mut flow = Self {
+    /// A flow that has passed on `bytes` so far. `ended`: the end of stream has been read.
+    pub fn new(ended: bool, bytes: u64) -> Self {
+        Self {
             bytes,
             ended,
             ..Self::default()
-        };
-        if let Some(meter) = meter {
-            flow.measure(meter);
         }
-        flow
-    }
-
-    /// Returns `true` if it ended with a request body: its source may have sent more.
-    pub fn is_measured(&self) -> bool {
-        self.measured
     }
 
     /// Says whether its sink is closed as soon as it is done: that spares a call to end the stream.
@@ -164,16 +150,14 @@ impl<P: Pipe> Flow<P> {
     }
 
     /// Moves what can be moved, but reads once at most (what is left before the end of stream is
-    /// read with it), and of a request body (`meter`) no more
-    /// than it has.
+    /// read with it).
     ///
     /// # Errors
-    /// One of the ends is broken, or the request body is malformed: then the session is over.
+    /// One of the ends is broken: then the session is over.
     pub fn pump<S: Stream<Pipe = P>>(
         &mut self,
         from: &mut Peer<S>,
         to: &mut Peer<S>,
-        mut meter: Option<&mut BodyMeter>,
         pool: &mut Pool<P>,
     ) -> Result<Pumped, Broken> {
         let mut reads = 0;
@@ -182,7 +166,7 @@ impl<P: Pipe> Flow<P> {
                 return Ok(Pumped::Blocked);
             }
             if self.ended {
-                if !self.measured && !self.is_last {
+                if !self.is_last {
                     to.stream.shutdown_write().map_err(|_| Broken::Sink)?;
                 }
                 self.done = true;
@@ -198,19 +182,18 @@ impl<P: Pipe> Flow<P> {
                 return Ok(Pumped::More);
             }
             reads += 1;
-            // A body has to be seen.
-            if meter.is_none() && self.splice(from, pool)? {
+            if self.splice(from, pool)? {
                 continue;
             }
-            let (meter, buffers) = (meter.as_deref_mut(), &mut pool.buffers);
+            let buffers = &mut pool.buffers;
             let buffer = if self.streak > 0 {
                 None
             } else {
                 buffers.take()
             };
             match buffer {
-                Some(buffer) => self.fill(from, buffer, meter, buffers)?,
-                None => self.pass(from, to, meter, buffers)?,
+                Some(buffer) => self.fill(from, buffer, buffers)?,
+                None => self.pass(from, to, buffers)?,
             }
         }
         Ok(Pumped::Done)
@@ -325,7 +308,6 @@ impl<P: Pipe> Flow<P> {
         &mut self,
         from: &mut Peer<S>,
         mut buffer: Buffer,
-        meter: Option<&mut BodyMeter>,
         buffers: &mut Buffers,
     ) -> Result<(), Broken> {
         let space = buffer.space().len();
@@ -333,14 +315,6 @@ impl<P: Pipe> Flow<P> {
         if let Ok(Some(len @ 1..)) = read {
             buffer.filled(len);
             self.streak = u8::from(len == space);
-            if let Some(meter) = meter {
-                let Ok(len) = meter.advance(buffer.unread()) else {
-                    buffers.give(buffer);
-                    return Err(Broken::Source);
-                };
-                buffer.filled(len);
-                self.measure(meter);
-            }
             self.held = Held::Bytes(buffer);
             return Ok(());
         }
@@ -349,19 +323,11 @@ impl<P: Pipe> Flow<P> {
         Ok(())
     }
 
-    /// Ends the flow if the request body is complete.
-    fn measure(&mut self, meter: &BodyMeter) {
-        if meter.is_done() {
-            (self.ended, self.measured) = (true, true);
-        }
-    }
-
     /// Passes on what the sink takes at once, through the scratch buffer.
     fn pass<S: Stream>(
         &mut self,
         from: &mut Peer<S>,
         to: &mut Peer<S>,
-        meter: Option<&mut BodyMeter>,
         buffers: &mut Buffers,
     ) -> Result<(), Broken> {
         let buffer_bytes = buffers.buffer_bytes();
@@ -373,31 +339,16 @@ impl<P: Pipe> Flow<P> {
             self.ended = true;
             return Ok(());
         }
-        let mut part = &scratch[..seen];
-        if let Some(meter) = &meter {
-            // On a copy: the meter itself advances with what is written.
-            let mut ahead = **meter;
-            let body = ahead.advance(part);
-            part = &part[..body.map_err(|_| Broken::Source)?];
-        }
-        let written = to.write(part).map_err(|_| Broken::Sink)?.unwrap_or(0);
+        let written = to
+            .write(&scratch[..seen])
+            .map_err(|_| Broken::Sink)?
+            .unwrap_or(0);
         if written < seen {
             // What was not written is still to be read, and no event will announce it again.
             from.ready.readable = true;
         }
-        if let Some(meter) = meter {
-            let counted = meter.advance(&scratch[..written]);
-            counted.map_err(|_| Broken::Source)?;
-            self.measure(meter);
-        }
-        let mut left = written;
-        while left > 0 {
-            // Nobody else reads this socket, so these bytes are still there.
-            match from.stream.skip(&mut scratch[..left]) {
-                Ok(len @ 1..) => left -= len,
-                _ => return Err(Broken::Source),
-            }
-        }
+        let skipped = from.skip(&mut scratch[..written]);
+        skipped.map_err(|_| Broken::Source)?;
         self.bytes += written as u64;
         self.streak = if seen < buffer_bytes {
             0

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use super::*;
 use crate::net::Errno;
 use crate::state::pipes::Pipes;
-use crate::wire::http::Body;
 
 /// A fake connection. Reads follow a script; writes are taken as far as `room` goes.
 #[derive(Debug, Default)]
@@ -172,7 +171,7 @@ fn a_transfer_holds_no_buffer_between_turns() {
     let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
     let mut flow = Flow::<FakePipe>::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut pool),
+        flow.pump(&mut from, &mut to, &mut pool),
         Ok(Pumped::Blocked)
     );
     assert_eq!(to.stream.written, b"hello");
@@ -191,7 +190,7 @@ fn a_short_read_says_drained_and_saves_the_second_read() {
     let mut pool = pool(1, 8);
     let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
     let mut flow = Flow::<FakePipe>::default();
-    flow.pump(&mut from, &mut to, None, &mut pool).unwrap();
+    flow.pump(&mut from, &mut to, &mut pool).unwrap();
     assert_eq!(from.stream.reads, 1);
     assert!(!from.ready.readable);
 }
@@ -202,11 +201,11 @@ fn an_end_that_does_not_come_is_read_for_once() {
     let (mut from, mut to) = (peer(b"hello", 100), peer(b"", 100));
     from.ready.ended = true;
     let mut flow = Flow::<FakePipe>::default();
-    while flow.pump(&mut from, &mut to, None, &mut pool).unwrap() == Pumped::More {}
+    while flow.pump(&mut from, &mut to, &mut pool).unwrap() == Pumped::More {}
     assert_eq!((from.stream.reads, from.ready.ended), (2, false));
     from.stream.incoming.extend(b"world");
     from.ready.readable = true;
-    let step = flow.pump(&mut from, &mut to, None, &mut pool);
+    let step = flow.pump(&mut from, &mut to, &mut pool);
     assert_eq!((step, from.stream.reads), (Ok(Pumped::Blocked), 3));
     assert_eq!(to.stream.written, b"helloworld");
 }
@@ -219,7 +218,7 @@ fn the_last_bytes_and_the_end_of_stream_take_one_turn() {
         (from.ready.ended, from.stream.at_end) = (true, true);
         let mut flow = Flow::<FakePipe>::default();
         flow.set_last(is_last);
-        let step = flow.pump(&mut from, &mut to, None, &mut pool);
+        let step = flow.pump(&mut from, &mut to, &mut pool);
         assert_eq!((step, from.stream.reads), (Ok(Pumped::Done), 2));
         assert_eq!(
             (to.stream.shut, &to.stream.written[..]),
@@ -233,13 +232,10 @@ fn a_turn_fills_one_buffer_and_says_that_there_is_more() {
     let mut pool = pool(1, 4);
     let (mut from, mut to) = (peer(b"abcdefgh", 100), peer(b"", 100));
     let mut flow = Flow::<FakePipe>::default();
-    assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut pool),
-        Ok(Pumped::More)
-    );
+    assert_eq!(flow.pump(&mut from, &mut to, &mut pool), Ok(Pumped::More));
     assert_eq!(to.stream.written, b"abcd");
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut pool),
+        flow.pump(&mut from, &mut to, &mut pool),
         Ok(Pumped::Blocked)
     );
     assert_eq!(to.stream.written, b"abcdefgh");
@@ -251,16 +247,16 @@ fn a_slow_reader_pins_one_buffer_and_its_source_is_read_no_further() {
     let (mut from, mut to) = (peer(b"abcdefgh", 100), peer(b"", 2));
     let mut flow = Flow::<FakePipe>::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut pool),
+        flow.pump(&mut from, &mut to, &mut pool),
         Ok(Pumped::Blocked)
     );
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut pool),
+        flow.pump(&mut from, &mut to, &mut pool),
         Ok(Pumped::Blocked)
     );
     assert_eq!((pool.buffers.quota().used(), from.stream.reads), (1, 1));
     (to.stream.room, to.ready.writable) = (100, true);
-    while flow.pump(&mut from, &mut to, None, &mut pool).unwrap() == Pumped::More {}
+    while flow.pump(&mut from, &mut to, &mut pool).unwrap() == Pumped::More {}
     assert_eq!(to.stream.written, b"abcdefgh");
     assert_eq!(pool.buffers.quota().used(), 0);
 }
@@ -272,7 +268,7 @@ fn nothing_is_read_for_a_sink_without_room() {
     to.ready.writable = false;
     let mut flow = Flow::<FakePipe>::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut pool),
+        flow.pump(&mut from, &mut to, &mut pool),
         Ok(Pumped::Blocked)
     );
     assert_eq!((from.stream.reads, pool.buffers.quota().used()), (0, 0));
@@ -285,12 +281,12 @@ fn half_close_reaches_the_sink_after_the_last_byte() {
     (from.ready.ended, from.stream.at_end) = (true, true);
     let mut flow = Flow::<FakePipe>::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut pool),
+        flow.pump(&mut from, &mut to, &mut pool),
         Ok(Pumped::Blocked)
     );
     assert!(!to.stream.shut);
     (to.stream.room, to.ready.writable) = (100, true);
-    while flow.pump(&mut from, &mut to, None, &mut pool).unwrap() == Pumped::More {}
+    while flow.pump(&mut from, &mut to, &mut pool).unwrap() == Pumped::More {}
     assert_eq!(
         (to.stream.written.as_slice(), to.stream.shut),
         (&b"last"[..], true)
@@ -305,20 +301,17 @@ fn with_the_pool_empty_it_goes_on_through_the_scratch_buffer() {
     let (mut from, mut to) = (peer(b"abcdefghij", 100), peer(b"", 6));
     (from.ready.ended, from.stream.at_end) = (true, true);
     let mut flow = Flow::<FakePipe>::default();
-    assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut pool),
-        Ok(Pumped::More)
-    );
+    assert_eq!(flow.pump(&mut from, &mut to, &mut pool), Ok(Pumped::More));
     assert_eq!(to.stream.written, b"abcdef");
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut pool),
+        flow.pump(&mut from, &mut to, &mut pool),
         Ok(Pumped::Blocked)
     );
     let left = from.stream.incoming.len();
     assert_eq!(left, 4, "only what was written is consumed");
     assert!(from.ready.readable && !flow.holds(&pool.buffers).0 > 0);
     (to.stream.room, to.ready.writable) = (100, true);
-    while flow.pump(&mut from, &mut to, None, &mut pool).unwrap() == Pumped::More {}
+    while flow.pump(&mut from, &mut to, &mut pool).unwrap() == Pumped::More {}
     assert_eq!(
         (to.stream.written.as_slice(), to.stream.shut),
         (&b"abcdefghij"[..], true)
@@ -331,51 +324,11 @@ fn who_fills_a_buffer_goes_on_in_larger_pieces_and_holds_nothing() {
     let mut pool = pool(4, 4);
     let (mut from, mut to) = (peer(&[7; 100], 1000), peer(b"", 50));
     let mut flow = Flow::<FakePipe>::default();
-    assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut pool),
-        Ok(Pumped::More)
-    );
+    assert_eq!(flow.pump(&mut from, &mut to, &mut pool), Ok(Pumped::More));
     assert_eq!(to.stream.written.len(), 4);
-    assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut pool),
-        Ok(Pumped::More)
-    );
+    assert_eq!(flow.pump(&mut from, &mut to, &mut pool), Ok(Pumped::More));
     assert_eq!(to.stream.written.len(), 36, "a buffer and eight more");
     assert!(!flow.holds(&pool.buffers).0 > 0);
-}
-
-#[test]
-fn a_request_body_ends_the_flow_without_a_fin_and_what_follows_stays_behind() {
-    // Through a buffer, and through the scratch buffer with a sink that is slow.
-    for (buffers_max, room) in [(1, 100), (0, 100), (0, 3)] {
-        let mut pool = pool(buffers_max, 16);
-        let (mut from, mut to) = (peer(b"bodyNEXT", 100), peer(b"", room));
-        let mut meter = BodyMeter::new(Body::Length(4));
-        let mut flow = Flow::new(Some(&meter), false, 0);
-        for _ in 0..3 {
-            let step = flow.pump(&mut from, &mut to, Some(&mut meter), &mut pool);
-            assert!(step.is_ok());
-            (to.stream.room, to.ready.writable) = (100, true);
-        }
-        assert_eq!(to.stream.written, b"body");
-        assert!(flow.is_done() && flow.is_measured() && !to.stream.shut);
-        assert_eq!(pool.buffers.quota().used(), 0);
-    }
-}
-
-#[test]
-fn a_malformed_body_breaks_its_source() {
-    let mut pool = pool(1, 16);
-    let (mut from, mut to) = (peer(b"no chunk", 100), peer(b"", 100));
-    let mut meter = BodyMeter::new(Body::Chunked);
-    let mut flow = Flow::new(Some(&meter), false, 0);
-    let step = flow.pump(&mut from, &mut to, Some(&mut meter), &mut pool);
-    assert_eq!(step, Err(Broken::Source));
-    flow.release(&mut pool);
-    assert_eq!(
-        (pool.buffers.quota().used(), to.stream.written.len()),
-        (0, 0)
-    );
 }
 
 #[test]
@@ -385,15 +338,12 @@ fn the_broken_end_is_named() {
     from.stream.broken = true;
     let mut flow = Flow::<FakePipe>::default();
     assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut pool),
+        flow.pump(&mut from, &mut to, &mut pool),
         Err(Broken::Source)
     );
     from.stream.broken = false;
     to.stream.broken = true;
-    assert_eq!(
-        flow.pump(&mut from, &mut to, None, &mut pool),
-        Err(Broken::Sink)
-    );
+    assert_eq!(flow.pump(&mut from, &mut to, &mut pool), Err(Broken::Sink));
     flow.release(&mut pool);
     assert_eq!(pool.buffers.quota().used(), 0);
 }
@@ -405,7 +355,7 @@ fn nothing_is_read_again_after_would_block() {
     let mut flow = Flow::<FakePipe>::default();
     for _ in 0..3 {
         assert_eq!(
-            flow.pump(&mut from, &mut to, None, &mut pool),
+            flow.pump(&mut from, &mut to, &mut pool),
             Ok(Pumped::Blocked)
         );
     }
@@ -421,7 +371,7 @@ fn spliced(
     let (mut from, mut to) = (peer(&[0; 36], 36), peer(b"", 36));
     let mut flow = Flow::default();
     for _ in 0..2 {
-        let step = flow.pump(&mut from, &mut to, None, &mut pool);
+        let step = flow.pump(&mut from, &mut to, &mut pool);
         assert!(step.is_ok() && pool.pipes.quota().to_string() == "0 (peak 0) of 2");
     }
     from.stream.incoming.extend(incoming);
@@ -439,7 +389,7 @@ fn pump_on(
     pool: &mut Pool<FakePipe>,
 ) -> Pumped {
     loop {
-        match flow.pump(from, to, None, pool).unwrap() {
+        match flow.pump(from, to, pool).unwrap() {
             Pumped::More => {}
             pumped => return pumped,
         }
@@ -450,7 +400,7 @@ fn pump_on(
 fn who_goes_on_filling_buffers_is_spliced_and_holds_no_pipe_between_turns() {
     let bytes: Vec<u8> = (0..100).collect();
     let (mut pool, mut from, mut to, mut flow) = spliced(&bytes, 1000);
-    let step = flow.pump(&mut from, &mut to, None, &mut pool);
+    let step = flow.pump(&mut from, &mut to, &mut pool);
     assert_eq!((step, to.stream.written.len()), (Ok(Pumped::More), 32));
     assert_eq!(pool.pipes.quota().to_string(), "0 (peak 1) of 2");
     from.stream.at_end = true;
@@ -466,13 +416,13 @@ fn who_goes_on_filling_buffers_is_spliced_and_holds_no_pipe_between_turns() {
 fn a_short_splice_does_not_say_drained_and_a_very_short_one_ends_splicing() {
     let (mut pool, mut from, mut to, mut flow) = spliced(&[7; 40], 1000);
     from.stream.splice_max = 5;
-    let step = flow.pump(&mut from, &mut to, None, &mut pool);
+    let step = flow.pump(&mut from, &mut to, &mut pool);
     assert_eq!((step, from.ready.readable), (Ok(Pumped::More), true));
     from.stream.splice_max = 3;
-    let step = flow.pump(&mut from, &mut to, None, &mut pool);
+    let step = flow.pump(&mut from, &mut to, &mut pool);
     assert_eq!((step, to.stream.written.len()), (Ok(Pumped::More), 8));
     from.stream.no_splice[0] = Some(Errno::EIO);
-    let step = flow.pump(&mut from, &mut to, None, &mut pool);
+    let step = flow.pump(&mut from, &mut to, &mut pool);
     assert_eq!((step, to.stream.written.len()), (Ok(Pumped::More), 12));
 }
 
@@ -515,12 +465,12 @@ fn an_error_of_the_socket_is_not_taken_for_a_refusal() {
     // The kernel tells it once: a read would find an orderly end.
     from.stream.no_splice[0] = Some(Errno::ECONNRESET);
     from.stream.at_end = true;
-    let step = flow.pump(&mut from, &mut to, None, &mut pool);
+    let step = flow.pump(&mut from, &mut to, &mut pool);
     assert_eq!(step, Err(Broken::Source));
     assert_eq!(pool.pipes.quota().used(), 0);
     let (mut pool, mut from, mut to, mut flow) = spliced(&[1; 40], 1000);
     to.stream.no_splice[1] = Some(Errno::EPIPE);
-    let step = flow.pump(&mut from, &mut to, None, &mut pool);
+    let step = flow.pump(&mut from, &mut to, &mut pool);
     assert_eq!(step, Err(Broken::Sink));
     assert_eq!(flow.holds(&pool.buffers), (0, 1));
     flow.release(&mut pool);
@@ -536,7 +486,7 @@ fn a_pipe_whose_sink_stands_still_is_read_back_at_the_second_look() {
     let (mut pool, mut from, mut to, mut flow) = spliced(&bytes, 5);
     pool.buffers = Buffers::new(7, 4);
     let turn = |flow: &mut Flow<_>, from: &mut _, to: &mut _, pool: &mut _| {
-        assert_eq!(flow.pump(from, to, None, pool), Ok(Pumped::Blocked));
+        assert_eq!(flow.pump(from, to, pool), Ok(Pumped::Blocked));
     };
     turn(&mut flow, &mut from, &mut to, &mut pool);
     assert!(!flow.look());
@@ -562,7 +512,7 @@ fn a_pipe_whose_sink_stands_still_is_read_back_at_the_second_look() {
 fn where_memory_for_it_is_not_free_the_bytes_stay_in_their_pipe() {
     let (mut pool, mut from, mut to, mut flow) = spliced(&[7; 40], 5);
     for _ in 0..4 {
-        let step = flow.pump(&mut from, &mut to, None, &mut pool);
+        let step = flow.pump(&mut from, &mut to, &mut pool);
         assert_eq!(step, Ok(Pumped::Blocked));
         flow.look();
     }

@@ -24,4 +24,5 @@ pub mod repeats;
 mod rules;
 pub mod slots;
 pub mod timers;
+pub mod transfer;
 pub mod users;

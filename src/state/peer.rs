@@ -55,9 +55,21 @@ impl<S: Stream> Peer<S> {
     }
 
     /// Reads without consuming; otherwise as [`Peer::read`].
-    pub(super) fn peek(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Gone> {
+    pub fn peek(&mut self, buf: &mut [u8]) -> Result<Option<usize>, Gone> {
         let result = self.stream.peek(buf);
         self.note_read(result, buf.len())
+    }
+
+    /// Consumes bytes that [`Peer::peek`] has shown; they are lost in `bytes`.
+    pub fn skip(&mut self, mut bytes: &mut [u8]) -> Result<(), Gone> {
+        while !bytes.is_empty() {
+            // Nobody else reads this socket, so these bytes are still there.
+            match self.stream.skip(bytes) {
+                Ok(len @ 1..) => bytes = &mut bytes[len..],
+                _ => return Err(Gone),
+            }
+        }
+        Ok(())
     }
 
     /// Writes once. Returns `None` if there is no room: an event will come.

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::wire::http::HEAD_MAX;
+
 /// A bounded number of places, with the number of those that are taken.
 #[derive(Debug)]
 pub struct Quota {
@@ -132,6 +134,15 @@ pub(super) fn count(bytes: usize) -> u32 {
 /// touched only as far as it is used.
 pub const SCRATCH_BUFFERS: usize = 8;
 
+/// The head of an answer is looked at in the scratch buffer, whole, with this much in front of it:
+/// rewritten it may be longer, and the start of the body stays behind it.
+pub const SCRATCH_MARGIN: usize = 256;
+
+/// The memory of the scratch buffer in bytes, where a buffer has `buffer_bytes`.
+pub fn scratch_max(buffer_bytes: usize) -> usize {
+    (SCRATCH_BUFFERS * buffer_bytes).max(HEAD_MAX + SCRATCH_MARGIN)
+}
+
 /// The buffers of the relay, and the one scratch buffer for flows that find none free.
 #[derive(Debug)]
 pub struct Buffers {
@@ -200,15 +211,22 @@ impl Buffers {
         self.buffer_bytes
     }
 
-    /// The size of the scratch buffer in bytes.
+    /// The size of the scratch buffer in bytes, as flows use it.
     pub fn scratch_bytes(&self) -> usize {
         SCRATCH_BUFFERS * self.buffer_bytes
     }
 
     /// The scratch buffer. What it holds is lost with the next call.
     pub fn scratch(&mut self) -> &mut [u8] {
+        let bytes = self.scratch_bytes();
+        &mut self.scratch_for_head()[..bytes]
+    }
+
+    /// The same for the head of an answer: [`HEAD_MAX`] behind [`SCRATCH_MARGIN`], however small the
+    /// buffers are.
+    pub fn scratch_for_head(&mut self) -> &mut [u8] {
         if self.scratch.is_empty() {
-            self.scratch = vec![0; self.scratch_bytes()];
+            self.scratch = vec![0; scratch_max(self.buffer_bytes)];
         }
         &mut self.scratch
     }

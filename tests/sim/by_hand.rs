@@ -389,7 +389,7 @@ fn add_client(world: &World, number: usize, address: u8, behaviours: [Behaviour;
         bind_peers: None,
         any_peer: false,
         udp: None,
-        forward: None,
+        web: None,
         handshake: vec![vec![5, 1, 0], vec![5, 1, 0, 1, 45, 67, 0, 1, high, low]],
         pace: Pace::Stepwise,
         stop: None,

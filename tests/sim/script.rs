@@ -281,9 +281,13 @@ impl Script {
             .client
             .map(|client| &mut network.clients[client]);
         if let Some(client) = of_client.filter(|client| client.connection == Some(s)) {
-            let is_http = self.sent[s].first().is_some_and(u8::is_ascii_uppercase);
-            if is_http {
-                client.scenario.dialect = Dialect::Forward;
+            let first = self.sent[s].first();
+            if first.is_some_and(|byte| byte.is_ascii_alphabetic() || b"\r\n".contains(byte)) {
+                let is_tunnel = b"CONNECT ".iter().zip(&self.sent[s]).all(|(a, b)| a == b);
+                client.scenario.dialect = match is_tunnel {
+                    true => Dialect::Connect,
+                    false => Dialect::Forward,
+                };
             }
         }
     }
@@ -345,7 +349,8 @@ impl Script {
     }
 
     /// What a target has is what its client has sent, from some byte on; what the client has behind
-    /// its replies is what a target has sent. The head of a forwarded request is written anew.
+    /// its replies is what a target has sent. Heads of forwarded requests, and of answers to them,
+    /// are written anew.
     fn check_tunnel(&self, client: &Client) -> Result<(), String> {
         let of = |all: &[Vec<u8>], s: usize| all.get(s).cloned().unwrap_or_default();
         let Some(connection) = client.connection else {
@@ -361,6 +366,9 @@ impl Script {
             }
             is_known |= (0..=REPLIES_MAX.min(received.len()))
                 .any(|replies| down.starts_with(&received[replies..]));
+        }
+        if client.scenario.dialect == Dialect::Forward {
+            return Ok(());
         }
         // Refusals of HTTP have a text.
         let is_refusal = [b"HTTP/1.1 4", b"HTTP/1.1 5"]
@@ -395,7 +403,7 @@ fn client(network: &Network, number: u8, who: usize) -> Client {
     scenario.kind = Kind::Garbage;
     scenario.from = SocketAddr::from(([192, 168, 1, host], 1024 + u16::from(number)));
     scenario.dialect = Dialect::Socks5;
-    scenario.forward = None;
+    scenario.web = None;
     scenario.bind_peers = Some(Vec::new());
     scenario.udp = Some(UdpScenario {
         remotes: Vec::new(),

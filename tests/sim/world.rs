@@ -16,6 +16,7 @@ use crate::clients::client_actor::ClientActor;
 use crate::clients::draw::CREDENTIAL;
 use crate::clients::scenario::Client;
 use crate::clients::tunnel_end::TunnelEnd;
+use crate::clients::web::WebServer;
 use crate::faults::Odds;
 use crate::network::interfaces::Interfaces;
 use crate::network::late_listener::LateListener;
@@ -65,9 +66,11 @@ pub(crate) struct Inner {
 /// Who acts at the other end of a connection.
 pub(crate) enum Actor {
     /// A client, which has connected to the server.
-    Client(ClientActor),
+    Client(Box<ClientActor>),
     /// A target, of a tunnel or a connect.
     Target(TunnelEnd),
+    /// A server, whose client sends HTTP requests.
+    Web(WebServer),
     /// An unexpected peer, which connects to the listener of a BIND.
     UnexpectedPeer,
     /// A name server, over TCP.
@@ -239,6 +242,7 @@ fn limits(rng: &mut Rng, small: bool) -> Limits {
         associations_max: few(rng, 1, 3),
         binds_max: few(rng, 1, 3),
         heads_max: few(rng, 1, 3),
+        long_heads_max: few(rng, 1, 2),
         kernel_bytes: 0,
         queries_max: 64,
     };
@@ -340,8 +344,11 @@ impl Inner {
         let latency = net.latency();
         net.schedule(latency, SimEvent::Arrive(s));
         net.wake(s, 0);
-        self.actors
-            .push(Actor::Client(ClientActor::new(&self.network, client, s)));
+        self.actors.push(Actor::Client(Box::new(ClientActor::new(
+            &self.network,
+            client,
+            s,
+        ))));
     }
 
     /// A peer connects to the listener of a BIND, unless it has closed.
@@ -385,6 +392,7 @@ impl Inner {
         match &mut self.actors[s] {
             Actor::Client(actor) => actor.step(net),
             Actor::Target(tunnel_end) => tunnel_end.step(net, true),
+            Actor::Web(server) => server.step(net),
             Actor::NameServer(server) => server.step(net, s),
             Actor::UnexpectedPeer => net.expect_refusal(s),
             Actor::Nobody => {}

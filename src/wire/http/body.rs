@@ -1,12 +1,12 @@
-//! The end of a request's body (RFC 9112 §6 and §7.1), found while the body is passed on.
+//! The end of a body (RFC 9112 §6 and §7.1), found while the body is passed on.
 //!
-//! Nothing is decoded or kept: a chunked body goes to the server as it came. A framing that the
-//! server could read in another way must not be passed on, so line ends are strict, and the length
-//! of everything that is not data is bounded.
+//! Nothing is kept, and decoded only for who cannot read chunks: else a chunked body goes on as it
+//! came. A framing that another could read in another way must not be passed on, so line ends are
+//! strict, and the length of everything that is not data is bounded.
 
 use super::fields::is_control;
 
-/// What of a request follows its head.
+/// What follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
     /// Nothing.
@@ -15,6 +15,8 @@ pub enum Body {
     Length(u64),
     /// A chunked body, which ends with the last chunk and its trailers.
     Chunked,
+    /// Of an answer: all that comes until its connection ends.
+    ToEnd,
 }
 
 /// A chunked body breaks the rules of RFC 9112 §7.1, or one of the bounds here.
@@ -34,6 +36,8 @@ const TRAILERS_MAX: u16 = 8192;
 enum Place {
     /// In the data of a body whose length is known.
     Counted,
+    /// In a body that ends with its connection.
+    Open,
     /// In a chunk's size, behind `count` digits.
     Size,
     /// In a chunk extension, behind `count` bytes of it.
@@ -58,7 +62,7 @@ enum Place {
     Done,
 }
 
-/// Finds out which of the bytes behind a head belong to the request.
+/// Finds out which of the bytes behind a head belong to its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyMeter {
     /// The number of bytes of data to come, or the part of a chunk's size that was read.
@@ -68,7 +72,7 @@ pub struct BodyMeter {
     place: Place,
 }
 
-// One lives in every tunnel of a forwarded request.
+// Two live in every exchange.
 const _: () = assert!(size_of::<BodyMeter>() <= 16);
 
 impl BodyMeter {
@@ -78,6 +82,7 @@ impl BodyMeter {
             Body::None | Body::Length(0) => (Place::Done, 0),
             Body::Length(length) => (Place::Counted, length),
             Body::Chunked => (Place::Size, 0),
+            Body::ToEnd => (Place::Open, 0),
         };
         Self {
             remaining,
@@ -91,6 +96,29 @@ impl BodyMeter {
         self.place == Place::Done
     }
 
+    /// Returns `true` if the body may end here with its connection.
+    pub fn may_end(&self) -> bool {
+        matches!(self.place, Place::Done | Place::Open)
+    }
+
+    /// What of the next bytes is framing, and what behind that is data, up to the next framing.
+    /// Reads nothing.
+    ///
+    /// Errors: as those of [`BodyMeter::advance`].
+    pub fn next_data(mut self, bytes: &[u8]) -> Result<(usize, usize), MalformedBody> {
+        let mut rest = bytes;
+        let is_data = |place| matches!(place, Place::Counted | Place::Open | Place::Data);
+        while let (false, [byte, tail @ ..]) = (self.is_done() || is_data(self.place), rest) {
+            self.place = self.read_framing(*byte)?;
+            rest = tail;
+        }
+        let framing = bytes.len() - rest.len();
+        if is_data(self.place) {
+            rest = self.skip(rest);
+        }
+        Ok((framing, bytes.len() - framing - rest.len()))
+    }
+
     /// Reads the next bytes behind the head. Returns the number of them that belong to the body:
     /// all of them until it is complete, none from then on.
     ///
@@ -101,7 +129,7 @@ impl BodyMeter {
         while !self.is_done() {
             rest = match (self.place, rest) {
                 (_, []) => break,
-                (Place::Counted | Place::Data, _) => self.skip(rest),
+                (Place::Counted | Place::Open | Place::Data, _) => self.skip(rest),
                 (_, [byte, tail @ ..]) => {
                     self.place = self.read_framing(*byte)?;
                     tail
@@ -113,6 +141,9 @@ impl BodyMeter {
 
     /// Skips the data at the start of `rest`, which is not empty. Returns what is behind it.
     fn skip<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
+        if self.place == Place::Open {
+            return &[];
+        }
         let len = usize::try_from(self.remaining).map_or(rest.len(), |max| max.min(rest.len()));
         // A `usize` has at most 64 bits.
         self.remaining -= len as u64;
@@ -343,6 +374,35 @@ mod tests {
         let trailers = |len: usize| format!("0\r\n{}\r\n\r\n", "a\r\n".repeat(len - 1) + "a");
         assert!(chunked(&trailers(8192)).is_ok());
         assert_eq!(chunked(&trailers(8193)), Err(MalformedBody));
+    }
+
+    #[test]
+    fn h9_a_body_that_ends_with_its_connection_takes_all() {
+        let mut meter = BodyMeter::new(Body::ToEnd);
+        assert!(meter.may_end() && !meter.is_done());
+        assert_eq!(meter.next_data(b"abc"), Ok((0, 3)));
+        assert_eq!(meter.advance(b"abc"), Ok(3));
+        assert!(meter.may_end() && !meter.is_done());
+        assert!(!BodyMeter::new(Body::Length(1)).may_end());
+        assert!(BodyMeter::new(Body::None).may_end());
+    }
+
+    #[test]
+    fn h9_the_data_of_chunks_is_found_between_their_framing() {
+        let mut rest: &[u8] = b"5;a=b\r\nhello\r\n3\r\n\r\n\r\r\n0\r\nA: b\r\n\r\nGET";
+        let (mut meter, mut data) = (BodyMeter::new(Body::Chunked), Vec::new());
+        while !meter.is_done() {
+            let (framing, len) = meter.next_data(rest).unwrap();
+            assert!(framing + len > 0);
+            data.extend(&rest[framing..framing + len]);
+            assert_eq!(meter.advance(&rest[..framing + len]), Ok(framing + len));
+            rest = &rest[framing + len..];
+        }
+        assert_eq!((data.as_slice(), rest), (&b"hello\r\n\r"[..], &b"GET"[..]));
+        assert_eq!(
+            BodyMeter::new(Body::Chunked).next_data(b"x"),
+            Err(MalformedBody)
+        );
     }
 
     #[test]

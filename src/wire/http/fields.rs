@@ -2,7 +2,7 @@
 //!
 //! Used when a head is judged and again when it is forwarded. What fields mean is not known here.
 
-use super::status::Status;
+use super::status::Fault;
 
 /// A field line without its line end.
 #[derive(Clone, Copy)]
@@ -14,12 +14,26 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// Parses a line: a name, which is a token, up to a colon, and a value. A blank in front of
-    /// the line (obsolete folding) or of the colon is an error.
-    pub(super) fn parse(line: &'a [u8]) -> Result<Self, Status> {
-        let (name, value) = split_at_byte(line, b':').ok_or(Status::BadRequest)?;
+    /// Parses a line of a request: a name, which is a token, up to a colon, and a value. A blank in
+    /// front of the line (obsolete folding) or of the colon is an error.
+    pub(super) fn parse(line: &'a [u8]) -> Result<Self, Fault> {
+        let field = Self::parse_answered(line)?;
+        match line.get(field.name.len()) {
+            Some(b':') => Ok(field),
+            _ => Err(Fault::bad("a blank in front of a colon")),
+        }
+    }
+
+    /// The same of an answer: blanks in front of the colon are not passed on (RFC 9112 §5.1).
+    pub(super) fn parse_answered(line: &'a [u8]) -> Result<Self, Fault> {
+        if let [b' ' | b'\t', ..] = line {
+            return Err(Fault::bad("a folded field"));
+        }
+        let (name, value) =
+            split_at_byte(line, b':').ok_or(Fault::bad("a field without a colon"))?;
+        let name = trim(name);
         if !is_token(name) {
-            return Err(Status::BadRequest);
+            return Err(Fault::bad("a field without a proper name"));
         }
         Ok(Self {
             name,
@@ -51,9 +65,9 @@ impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
     fn next(&mut self) -> Option<Field<'a>> {
-        let (line, rest) = line(self.0).ok().flatten()?;
+        let (line, rest) = line(self.0, true).ok().flatten()?;
         self.0 = rest;
-        Field::parse(line).ok()
+        Field::parse_answered(line).ok()
     }
 }
 
@@ -61,14 +75,19 @@ impl<'a> Iterator for Fields<'a> {
 type Split<'a> = (&'a [u8], &'a [u8]);
 
 /// The first line of `bytes` without its CR LF, and what follows; `None` if its end is missing.
-/// A bare LF, a bare CR and any other control character except the tab are errors.
-pub(super) fn line(bytes: &[u8]) -> Result<Option<Split<'_>>, Status> {
+/// A bare LF is an error unless it `may_be_bare`. A bare CR and any other control character except
+/// the tab are errors.
+pub(super) fn line(bytes: &[u8], may_be_bare: bool) -> Result<Option<Split<'_>>, Fault> {
     let Some((line, rest)) = split_at_byte(bytes, b'\n') else {
         return Ok(None);
     };
-    let line = line.strip_suffix(b"\r").ok_or(Status::BadRequest)?;
+    let line = match line.strip_suffix(b"\r") {
+        Some(line) => line,
+        None if may_be_bare => line,
+        None => return Err(Fault::bad("a line that ends with LF alone")),
+    };
     if line.iter().any(|byte| is_control(*byte)) {
-        return Err(Status::BadRequest);
+        return Err(Fault::bad("a control character"));
     }
     Ok(Some((line, rest)))
 }

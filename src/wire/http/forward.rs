@@ -3,22 +3,27 @@
 //! Everything is passed on except what concerns the client's connection alone. Nothing about the
 //! client is added: no Via, no X-Forwarded-For, no Forwarded. Those that it sent itself stay.
 
-use super::fields::{Field, members};
+use super::fields::{Field, Fields, members};
 use super::head::Head;
+use crate::wire::decimal;
 
-/// Fields that are not passed on, besides those named `Proxy-…`: Host, which is written anew, and
-/// those of one connection (RFC 9110 §7.6.1). Transfer-Encoding and Trailer are not among them,
-/// because the body is passed on in the form it came in.
-const REMOVED: [&[u8]; 5] = [b"Host", b"Connection", b"Keep-Alive", b"TE", b"Upgrade"];
+/// Fields that are not passed on: Host, which is written anew, and those of one connection (RFC
+/// 9110 §7.6.1), with Expect for a client that cannot mean it. Transfer-Encoding and Trailer are
+/// not among them, because the body is passed on in the form it came in.
+const REMOVED: [&[u8]; 3] = [b"Host", b"TE", MAX_FORWARDS];
+const REMOVED_OF_OLD: [&[u8]; 4] = [b"Host", b"TE", MAX_FORWARDS, b"Expect"];
+
+/// What TRACE does not show: who one is (RFC 9110 §9.3.8).
+const SECRETS: [&[u8]; 2] = [b"Authorization", b"Cookie"];
+
+const MAX_FORWARDS: &[u8] = b"Max-Forwards";
 
 impl Head<'_> {
-    /// Returns the head in origin-form, with the Host of the target and `Connection: close`;
-    /// `None` if the request is a CONNECT. It is 121 bytes longer than the client's at most: `/`
-    /// and the blank behind `Host:` 2, `Connection: close` with its line end 19, the blank behind
-    /// each of 100 colons.
-    ///
-    /// The version stays the client's, because the answer is passed on as it is: a client of
-    /// HTTP/1.0 must get one that it can read (RFC 9112 §6.1).
+    /// Returns the head in origin-form, with the Host of the target and our own version, and with
+    /// `Connection: close` where the client's connection ends behind the answer; `None` if the
+    /// request is a CONNECT. It is 121 bytes longer than the client's at most: `/` and the blank
+    /// behind `Host:` 2, `Connection: close` with its line end 19, the blank behind each of 100
+    /// colons.
     pub fn forwarded(&self) -> Option<Vec<u8>> {
         let path = self.path?;
         let blank: &[u8] = if path.first() == Some(&b'?') {
@@ -26,29 +31,107 @@ impl Head<'_> {
         } else {
             b" "
         };
-        let (version, authority) = (self.version, self.authority);
-        let first = [self.method, blank, path, b" ", version, b"\r\n"];
-        let mut head = first.concat();
-        head.extend([b"Host: ", authority, b"\r\n"].concat());
-        // The options of Connection fields name fields of this connection. They are taken apart
-        // once: between them may be thousands of blanks.
-        let mut options = Vec::new();
+        let mut head = [self.method, blank, path, b" HTTP/1.1\r\n"].concat();
+        write(b"Host", self.authority, &mut head);
+        let hops = self.max_forwards();
+        let removed: &[&[u8]] = if self.is_old {
+            &REMOVED_OF_OLD
+        } else {
+            &REMOVED
+        };
+        // Only TRACE and OPTIONS count their hops.
         for field in self.fields {
-            if field.is(b"Connection") {
-                options.extend(members(field.value));
+            if field.is(MAX_FORWARDS) {
+                match hops {
+                    Some(hops) => write_number(MAX_FORWARDS, hops.saturating_sub(1), &mut head),
+                    None => write(field.name(), field.value, &mut head),
+                }
             }
         }
-        for field in self.fields {
-            let is_removed = REMOVED.iter().any(|name| field.is(name))
-                || options.iter().any(|option| field.is(option))
-                || is_of_proxy(&field);
-            if !is_removed {
-                head.extend([field.name(), b": ", field.value, b"\r\n"].concat());
-            }
+        pass_on(self.fields, removed, &mut head);
+        if self.upgrades {
+            pass_upgrade(self.fields, &mut head);
+        } else if self.closes {
+            head.extend(b"Connection: close\r\n");
         }
-        head.extend(b"Connection: close\r\n\r\n");
+        head.extend(b"\r\n");
         Some(head)
     }
+
+    /// The answer to a request that goes no further than here: TRACE or OPTIONS with no hop left
+    /// (RFC 9110 §7.6.2). The connection ends behind it.
+    pub fn answered_here(&self) -> Option<Vec<u8>> {
+        if self.max_forwards() != Some(0) {
+            return None;
+        }
+        let mut seen = Vec::new();
+        let mut answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\n".to_vec();
+        if self.method == b"TRACE" {
+            let line = self.lines.split_inclusive(|byte| *byte == b'\n').next();
+            seen.extend(line.unwrap_or_default());
+            pass_on(self.fields, &SECRETS, &mut seen);
+            seen.extend(b"\r\n");
+            write(b"Content-Type", b"message/http", &mut answer);
+        }
+        write_number(b"Content-Length", seen.len() as u64, &mut answer);
+        answer.extend(b"\r\n");
+        answer.extend(seen);
+        Some(answer)
+    }
+
+    /// How often the request may still be passed on, if it says so and has to be asked.
+    fn max_forwards(&self) -> Option<u64> {
+        if !matches!(self.method, b"TRACE" | b"OPTIONS") {
+            return None;
+        }
+        let mut fields = self.fields;
+        decimal(fields.find(|field| field.is(MAX_FORWARDS))?.value)
+    }
+}
+
+/// Writes the fields that are passed on to `head`: all but those of one connection, which are
+/// named here or by Connection (RFC 9110 §7.6.1), those for proxies, and the `removed` ones.
+pub(super) fn pass_on(fields: Fields<'_>, removed: &[&[u8]], head: &mut Vec<u8>) {
+    const OF_CONNECTION: [&[u8]; 3] = [b"Connection", b"Keep-Alive", b"Upgrade"];
+    // They are taken apart once: between them may be thousands of blanks.
+    let mut options = Vec::new();
+    for field in fields {
+        if field.is(b"Connection") {
+            options.extend(members(field.value));
+        }
+    }
+    for field in fields {
+        let is = |name: &&[u8]| field.is(name);
+        let is_removed = OF_CONNECTION.iter().any(is)
+            || removed.iter().any(is)
+            || options.iter().any(is)
+            || is_of_proxy(&field);
+        if !is_removed {
+            write(field.name(), field.value, head);
+        }
+    }
+}
+
+/// Writes what says to which protocol the connection is to change (RFC 9110 §7.8), or has changed.
+pub(super) fn pass_upgrade(fields: Fields<'_>, head: &mut Vec<u8>) {
+    for field in fields {
+        if field.is(b"Upgrade") {
+            write(field.name(), field.value, head);
+        }
+    }
+    head.extend(b"Connection: Upgrade\r\n");
+}
+
+/// Writes a field.
+fn write(name: &[u8], value: &[u8], head: &mut Vec<u8>) {
+    for part in [name, b": ", value, b"\r\n"] {
+        head.extend(part);
+    }
+}
+
+/// Writes a field whose value is a number.
+fn write_number(name: &[u8], value: u64, head: &mut Vec<u8>) {
+    write(name, value.to_string().as_bytes(), head);
 }
 
 /// Returns `true` if the name of a field begins with `Proxy-`: it is for proxies.
@@ -61,8 +144,13 @@ fn is_of_proxy(field: &Field<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::http::head::HEAD_MAX;
     use proptest::prelude::*;
+
+    fn answered(text: &str) -> Option<String> {
+        let head = Head::parse(text.as_bytes()).ok().unwrap().unwrap();
+        let answer = head.answered_here()?;
+        Some(String::from_utf8(answer).unwrap())
+    }
 
     fn forwarded(text: &str) -> String {
         let head = Head::parse(text.as_bytes()).ok().unwrap().unwrap();
@@ -76,7 +164,7 @@ mod tests {
         let rest = written
             .strip_prefix("POST / HTTP/1.1\r\nHost: a\r\n")
             .unwrap();
-        let rest = rest.strip_suffix("Connection: close\r\n\r\n").unwrap();
+        let rest = rest.strip_suffix("\r\n").unwrap();
         rest.to_owned()
     }
 
@@ -89,7 +177,7 @@ mod tests {
                  Proxy-Connection: Keep-Alive\r\n\r\n"
             ),
             "GET /a?b=c HTTP/1.1\r\nHost: example.com:8080\r\nUser-Agent: curl/8.5.0\r\n\
-             Accept: */*\r\nConnection: close\r\n\r\n"
+             Accept: */*\r\n\r\n"
         );
     }
 
@@ -101,19 +189,77 @@ mod tests {
             ("GET", "http://a//b", "GET //b HTTP/1.1"),
             ("OPTIONS", "http://a", "OPTIONS * HTTP/1.1"),
             ("OPTIONS", "http://a/", "OPTIONS / HTTP/1.1"),
+            // How a client begins a WebSocket (RFC 6455 §4.1), with its own scheme.
+            ("GET", "ws://a/chat", "GET /chat HTTP/1.1"),
         ] {
             let text = format!("{method} {target} HTTP/1.1\r\nHost: b\r\n\r\n");
-            let expected = format!("{line}\r\nHost: a\r\nConnection: close\r\n\r\n");
+            let expected = format!("{line}\r\nHost: a\r\n\r\n");
             assert_eq!(forwarded(&text), expected);
         }
     }
 
     #[test]
-    fn h2_a_client_of_http_1_0_gets_answers_of_http_1_0() {
+    fn h2_a_client_of_http_1_0_is_passed_on_with_our_version_and_expects_nothing() {
         assert_eq!(
-            forwarded("GET http://[::1]/ HTTP/1.0\r\n\r\n"),
-            "GET / HTTP/1.0\r\nHost: [::1]\r\nConnection: close\r\n\r\n"
+            forwarded("GET http://[::1]/ HTTP/1.0\r\nExpect: 100-continue\r\n\r\n"),
+            "GET / HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn h2_who_closes_its_connection_says_so_to_the_server() {
+        let text = "GET http://a/ HTTP/1.1\r\nHost: a\r\nConnection: X, Close\r\n\r\n";
+        let expected = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        assert_eq!(forwarded(text), expected);
+    }
+
+    #[test]
+    fn h11_hops_are_counted_for_trace_and_options_alone() {
+        let with = |method: &str, hops: &str| {
+            format!("{method} http://a/x HTTP/1.1\r\nHost: a\r\nMax-Forwards: {hops}\r\n\r\n")
+        };
+        for (method, hops, left) in [
+            ("TRACE", "1", "0"),
+            ("OPTIONS", "10", "9"),
+            ("OPTIONS", "ten", "ten"),
+            ("GET", "0", "0"),
+        ] {
+            let expected =
+                format!("{method} /x HTTP/1.1\r\nHost: a\r\nMax-Forwards: {left}\r\n\r\n");
+            let text = with(method, hops);
+            assert_eq!(forwarded(&text), expected);
+            assert_eq!(answered(&text), None);
+        }
+        let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n";
+        let expected = format!("{head}Content-Length: 0\r\n\r\n");
+        assert_eq!(answered(&with("OPTIONS", "0")), Some(expected));
+        let asked = with(
+            "TRACE",
+            "0\r\nCookie: a\r\nAuthorization: b\r\nProxy-Authorization: c",
+        );
+        let seen = with("TRACE", "0");
+        let seen = format!(
+            "Content-Type: message/http\r\nContent-Length: {}\r\n\r\n{seen}",
+            seen.len()
+        );
+        assert_eq!(answered(&asked), Some(head.to_owned() + &seen));
+    }
+
+    #[test]
+    fn h12_an_upgrade_is_passed_on_where_connection_names_it() {
+        let with = |fields: &str| {
+            let text = format!("GET ws://a/ HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            forwarded(&text).replace("GET / HTTP/1.1\r\nHost: a\r\n", "")
+        };
+        let asked =
+            "Connection: keep-alive, upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n";
+        let expected = "Sec-WebSocket-Key: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+        assert_eq!(with(asked), expected);
+        // What only this connection is to know goes no further (RFC 7540 §3.2.1).
+        let http2 = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n";
+        assert_eq!(with(http2), "Upgrade: h2c\r\nConnection: Upgrade\r\n\r\n");
+        assert_eq!(with("Upgrade: websocket\r\n"), "\r\n");
+        assert_eq!(with("Connection: Upgrade\r\n"), "\r\n");
     }
 
     #[test]
@@ -127,7 +273,7 @@ mod tests {
             "Connection: keep-alive\r\n",
             "Connection: ,,,\r\n",
             "Connection: x-a, ,X-B\t,\r\nX-A: 1\r\nx-b: 2\r\n",
-            "X-A: 1\r\nConnection: close\r\nX-A: 2\r\nconnection: x-a\r\n",
+            "X-A: 1\r\nConnection: keep-alive\r\nX-A: 2\r\nconnection: x-a\r\n",
         ] {
             assert_eq!(kept(fields), "", "{fields:?}");
         }
@@ -167,12 +313,9 @@ mod tests {
 
     #[test]
     fn the_head_that_grows_most_is_121_bytes_longer() {
-        let first = "A http://a?";
         let fields = " HTTP/1.0\r\n".to_owned() + &"B:\r\n".repeat(100) + "\r\n";
-        let query = "q".repeat(HEAD_MAX - first.len() - fields.len());
-        let text = format!("{first}{query}{fields}");
-        let written = forwarded(&text);
-        assert_eq!((text.len(), written.len()), (HEAD_MAX, HEAD_MAX + 121));
+        let text = format!("A http://a?{fields}");
+        assert_eq!(forwarded(&text).len(), text.len() + 121);
     }
 
     proptest! {

@@ -5,21 +5,22 @@
 //! that it was read from.
 
 use super::body::Body;
-use super::fields::{Field, Fields, is_token, line, members, split_at_byte};
-use super::status::Status;
+use super::fields::{Field, Fields, is_token, line, split_at_byte};
+use super::framing::Framing;
+use super::status::{Fault, Status};
 use crate::wire::decimal;
 use crate::wire::socks::{Address, Command, Request};
 
-/// The longest head in bytes, its empty line included: a common limit of servers.
-pub const HEAD_MAX: usize = 8192;
-/// The most fields of a head, and the most options that its Connection fields may name: browsers
-/// send about 20, and 100 is a common limit of servers.
-pub const FIELDS_MAX: usize = 100;
+/// The longest head in bytes, its empty line included: what other proxies take, and cookies need.
+pub const HEAD_MAX: usize = 32 * 1024;
+
+/// The longest request line, its end not counted. RFC 9112 §3 recommends 8,000 at least.
+const LINE_MAX: usize = 8192;
 
 /// A request head. Not printable: its fields may hold a password.
 #[derive(Clone)]
 pub struct Head<'a> {
-    /// The number of its bytes, with the empty line.
+    /// The number of its bytes, with empty lines in front of it and the one at its end.
     pub len: usize,
     /// The target: a name, or an address if the host is a literal, and a port that is not 0.
     pub request: Request,
@@ -29,11 +30,17 @@ pub struct Head<'a> {
     /// query of the request that is passed on, as they were sent, except that they are `/` if
     /// they are empty, or `*` if the method is OPTIONS. May start with the `?` of the query.
     pub path: Option<&'a [u8]>,
+    /// The client speaks HTTP/1.0: no interim answers, no chunks, one request for a connection.
+    pub is_old: bool,
+    /// The client wants its connection to end behind the answer.
+    pub closes: bool,
+    /// The client asks for another protocol on the same connection (RFC 9110 §7.8).
+    pub upgrades: bool,
     pub(super) method: &'a [u8],
-    /// `HTTP/1.0` or `HTTP/1.1`.
-    pub(super) version: &'a [u8],
     /// Host and port of the target as sent.
     pub(super) authority: &'a [u8],
+    /// From the request line up to the empty line.
+    pub(super) lines: &'a [u8],
     /// Up to the empty line.
     pub(super) fields: Fields<'a>,
 }
@@ -43,8 +50,20 @@ impl<'a> Head<'a> {
     /// not come in pieces.
     ///
     /// Errors: those of [`HeadReader::advance`].
-    pub fn parse(bytes: &'a [u8]) -> Result<Option<Self>, Status> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Option<Self>, Fault> {
         HeadReader::default().advance(bytes)
+    }
+
+    /// Returns `true` if the answer has no body, whatever it says of one (RFC 9110 §9.3.2).
+    pub fn is_for_head(&self) -> bool {
+        self.method == b"HEAD"
+    }
+
+    /// Returns `true` if the request may be sent a second time where the first has died without an
+    /// answer: it changes nothing more then (RFC 9110 §9.2.2), and nothing of it has been consumed.
+    pub fn may_repeat(&self) -> bool {
+        const IDEMPOTENT: [&[u8]; 6] = [b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"];
+        self.body == Body::None && IDEMPOTENT.contains(&self.method)
     }
 }
 
@@ -56,10 +75,13 @@ pub struct HeadReader {
     searched: usize,
     /// Where the first line starts that is not complete.
     line_start: usize,
+    /// Where the request line starts, behind empty lines (RFC 9112 §2.2).
+    start: usize,
     /// Where the fields start; 0 before the request line is complete.
     fields_start: usize,
-    /// The number of fields.
-    fields: usize,
+    /// It is a CONNECT. Nothing of it is passed on, so that nobody can read it in another way: its
+    /// lines may end with LF alone, and it needs no Host.
+    is_tunnel: bool,
     facts: Facts,
 }
 
@@ -67,67 +89,90 @@ impl HeadReader {
     /// Goes on with the head at the start of `bytes`, which are those of the last call with more
     /// behind them. Returns `None` while bytes are missing.
     ///
-    /// Errors: [`Status::HeaderFieldsTooLarge`] if the head is over its limits, otherwise
-    /// [`Status::BadRequest`]. The reader is not to be used any more.
-    pub fn advance<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Head<'a>>, Status> {
+    /// Errors: [`Status::UriTooLong`] or [`Status::HeaderFieldsTooLarge`] if the head is over its
+    /// limits, otherwise [`Status::BadRequest`]. The reader is not to be used any more.
+    pub fn advance<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Head<'a>>, Fault> {
         // What is behind the limit may arrive now or later, so it is not looked at.
         let window = bytes.get(..HEAD_MAX).unwrap_or(bytes);
         // Bounded: each round takes a line.
         while let Some(line) = self.next_line(window)? {
-            if self.fields_start == 0 {
-                RequestLine::parse(line).ok_or(Status::BadRequest)?;
-                self.fields_start = self.line_start;
-            } else if line.is_empty() {
-                return self.head(window).map(Some);
-            } else {
-                self.facts.note(&Field::parse(line)?)?;
-                self.fields += 1;
-                if self.fields > FIELDS_MAX {
-                    return Err(Status::HeaderFieldsTooLarge);
+            if self.fields_start > 0 {
+                if line.is_empty() {
+                    return self.head(window).map(Some);
                 }
+                self.facts.note(&Field::parse(line)?)?;
+            } else if line.is_empty() {
+                self.start = self.line_start;
+            } else {
+                self.is_tunnel = RequestLine::parse(line)?.path.is_none();
+                self.fields_start = self.line_start;
             }
         }
         if window.len() == HEAD_MAX {
-            return Err(Status::HeaderFieldsTooLarge);
+            return Err(Fault::too_large("a head over 32 KiB"));
         }
         Ok(None)
     }
 
     /// Returns the next line that is complete, without its end.
-    fn next_line<'a>(&mut self, window: &'a [u8]) -> Result<Option<&'a [u8]>, Status> {
+    fn next_line<'a>(&mut self, window: &'a [u8]) -> Result<Option<&'a [u8]>, Fault> {
         let news = window.get(self.searched..).unwrap_or_default();
-        let Some(at) = news.iter().position(|byte| *byte == b'\n') else {
-            self.searched = window.len();
+        let end = news.iter().position(|byte| *byte == b'\n');
+        self.searched += end.map_or(news.len(), |at| at + 1);
+        let seen = window.get(self.line_start..self.searched);
+        let seen = seen.unwrap_or_default();
+        // With its end.
+        if self.fields_start == 0 && seen.len() > LINE_MAX + 2 {
+            let (status, cause) = (Status::UriTooLong, "a request line over 8,192 bytes");
+            return Err(Fault { status, cause });
+        }
+        if end.is_none() {
             return Ok(None);
-        };
-        self.searched += at + 1;
-        let complete = window.get(self.line_start..self.searched);
+        }
         self.line_start = self.searched;
-        Ok(line(complete.unwrap_or_default())?.map(|(line, _)| line))
+        let is_tunnel = self.is_tunnel || self.fields_start == 0 && seen.starts_with(CONNECT);
+        Ok(line(seen, is_tunnel)?.map(|(line, _)| line))
     }
 
     /// Returns the head that has ended. Its first line is parsed a second time, because what it
     /// says borrows the bytes.
-    fn head<'a>(&self, window: &'a [u8]) -> Result<Head<'a>, Status> {
-        let first = line(window)?.and_then(|(first, _)| RequestLine::parse(first));
-        let request_line = first.ok_or(Status::BadRequest)?;
-        let fields = window.get(self.fields_start..).unwrap_or_default();
+    fn head<'a>(&self, window: &'a [u8]) -> Result<Head<'a>, Fault> {
+        let lines = window.get(self.start..self.line_start);
+        let lines = lines.unwrap_or_default();
+        let (first, rest) = line(lines, self.is_tunnel)?.ok_or(NOT_A_REQUEST)?;
+        let request_line = RequestLine::parse(first)?;
+        let is_old = request_line.version == b"HTTP/1.0";
+        let facts = &self.facts;
+        if !(is_old || facts.host || self.is_tunnel) {
+            // RFC 9112 §3.2.
+            return Err(Fault::bad("no Host"));
+        }
+        let body = facts.framing.body(is_old, Body::None)?;
         Ok(Head {
             len: self.line_start,
-            body: self.facts.body(&request_line)?,
+            body: if self.is_tunnel { Body::None } else { body },
             request: request_line.request,
             path: request_line.path,
+            is_old,
+            closes: is_old || facts.framing.closes,
+            upgrades: facts.upgrade && facts.framing.upgrades && !is_old,
             method: request_line.method,
-            version: request_line.version,
             authority: request_line.authority,
-            fields: Fields(fields),
+            lines,
+            fields: Fields(rest),
         })
     }
 }
 
+/// How the line of a CONNECT begins.
+const CONNECT: &[u8] = b"CONNECT ";
+
+const NOT_A_REQUEST: Fault = Fault::bad("not a request line");
+
 /// The first line of a head (RFC 9112 §3), with the fields of [`Head`].
 struct RequestLine<'a> {
     method: &'a [u8],
+    /// `HTTP/1.0` or `HTTP/1.1`.
     version: &'a [u8],
     authority: &'a [u8],
     path: Option<&'a [u8]>,
@@ -135,23 +180,30 @@ struct RequestLine<'a> {
 }
 
 impl<'a> RequestLine<'a> {
-    /// Parses three words with one blank between them. Returns `None` if they are not a request
-    /// that is served here.
-    fn parse(line: &'a [u8]) -> Option<Self> {
-        let (method, rest) = split_at_byte(line, b' ')?;
-        let (target, version) = split_at_byte(rest, b' ')?;
-        let is_known = matches!(version, b"HTTP/1.1" | b"HTTP/1.0");
+    /// Parses three words with one blank between them. An error: they are not a request that is
+    /// served here.
+    fn parse(line: &'a [u8]) -> Result<Self, Fault> {
+        let (method, rest) = split_at_byte(line, b' ').ok_or(NOT_A_REQUEST)?;
+        let (target, version) = split_at_byte(rest, b' ').ok_or(NOT_A_REQUEST)?;
+        if !is_token(method) || method.first().is_some_and(u8::is_ascii_lowercase) {
+            return Err(Fault::bad("not a method: they are in capitals"));
+        }
+        if !matches!(version, b"HTTP/1.1" | b"HTTP/1.0") {
+            return Err(Fault::bad("not HTTP/1.1 or HTTP/1.0"));
+        }
         // A line may have tabs, a target may not; nor may it have a fragment (RFC 9112 §3.2.2).
         // Bytes above 0x7f are passed on, as other proxies do.
-        let is_odd = target.iter().any(|byte| matches!(byte, b'\t' | b'#'));
-        if !is_token(method) || !is_known || is_odd {
-            return None;
+        if target.iter().any(|byte| matches!(byte, b'\t' | b'#')) {
+            return Err(Fault::bad("a target with a tab or a fragment"));
         }
         let (authority, path) = if method == b"CONNECT" {
             // Authority-form (RFC 9112 §3.2.3).
             (target, None)
         } else {
-            let (authority, path) = split_absolute(target)?;
+            let absolute = split_absolute(target);
+            let (authority, path) = absolute.ok_or(Fault::bad(
+                "not a target in absolute form: http://host/path",
+            ))?;
             let path = match path {
                 // RFC 9112 §3.2.4.
                 b"" if method == b"OPTIONS" => b"*",
@@ -160,13 +212,15 @@ impl<'a> RequestLine<'a> {
             };
             (authority, Some(path))
         };
-        let (address, port) = parse_authority(authority)?;
+        let parsed = parse_authority(authority);
+        let (address, port) =
+            parsed.ok_or(Fault::bad("a target without a proper host and port"))?;
         // A tunnel's port has to be named.
         let port = match path {
-            None => port?,
+            None => port.ok_or(Fault::bad("CONNECT without a port"))?,
             Some(_) => port.unwrap_or(PORT_DEFAULT),
         };
-        Some(Self {
+        Ok(Self {
             method,
             version,
             authority,
@@ -184,13 +238,13 @@ impl<'a> RequestLine<'a> {
 const PORT_DEFAULT: u16 = 80;
 
 /// Splits a target in absolute-form (RFC 9112 §3.2.2) into authority and path. Returns `None` if
-/// the scheme is not http.
+/// the scheme is not http, or ws (RFC 6455 §3), which begins as a request of http.
 fn split_absolute(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    const SCHEME: &[u8] = b"http://";
-    let (scheme, rest) = text.split_at_checked(SCHEME.len())?;
-    if !scheme.eq_ignore_ascii_case(SCHEME) {
+    let (scheme, rest) = split_at_byte(text, b':')?;
+    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"ws") {
         return None;
     }
+    let rest = rest.strip_prefix(b"//")?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
     rest.split_at_checked(end.unwrap_or(rest.len()))
 }
@@ -231,78 +285,31 @@ fn port_number(digits: &[u8]) -> Option<u16> {
 struct Facts {
     /// There was a Host field.
     host: bool,
-    /// The value of Content-Length.
-    length: Option<u64>,
-    /// There was a Transfer-Encoding field.
-    chunked: bool,
-    /// The number of options named by Connection fields.
-    options: usize,
+    /// There was an Upgrade field.
+    upgrade: bool,
+    framing: Framing,
 }
 
 impl Facts {
-    /// Judges one more field. Fields that frame the message may come only once and with one
-    /// value: requests are smuggled in lists and repeated fields (RFC 9112 §11.2).
-    fn note(&mut self, field: &Field<'_>) -> Result<(), Status> {
-        let bad = Err(Status::BadRequest);
+    /// Judges one more field.
+    fn note(&mut self, field: &Field<'_>) -> Result<(), Fault> {
         if field.is(b"Host") {
             // RFC 9112 §3.2: it is empty if the target has no authority.
             let is_host = field.value.is_empty() || parse_authority(field.value).is_some();
             if self.host || !is_host {
-                return bad;
+                return Err(Fault::bad("two Hosts, or not a proper one"));
             }
             self.host = true;
-        } else if field.is(b"Content-Length") {
-            let length = decimal(field.value);
-            if self.length.is_some() || length.is_none() {
-                return bad;
-            }
-            self.length = length;
-        } else if field.is(b"Transfer-Encoding") {
-            // Names of codings have no case (RFC 9112 §7).
-            if self.chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
-                return bad;
-            }
-            self.chunked = true;
-        } else if field.is(b"Connection") {
-            // The fields that it names are removed (RFC 9110 §7.6.1): they must not be those that
-            // say where the message goes and where it ends. Options are counted because
-            // forwarding compares each of them with every field.
-            for option in members(field.value) {
-                self.options += 1;
-                if self.options > FIELDS_MAX {
-                    return Err(Status::HeaderFieldsTooLarge);
-                }
-                if FRAMING.iter().any(|name| option.eq_ignore_ascii_case(name)) {
-                    return bad;
-                }
-            }
         }
-        Ok(())
-    }
-
-    /// Decides what follows the head, once all of its fields are noted.
-    fn body(&self, request_line: &RequestLine<'_>) -> Result<Body, Status> {
-        let is_old = request_line.version == b"HTTP/1.0";
-        // RFC 9112 §3.2: HTTP/1.1 requires a Host. §6.1: a chunked body has no length, and does
-        // not come from a client of HTTP/1.0, which cannot know of it.
-        if !(is_old || self.host) || self.chunked && (is_old || self.length.is_some()) {
-            return Err(Status::BadRequest);
-        }
-        Ok(match self.length {
-            _ if request_line.path.is_none() => Body::None,
-            Some(length) => Body::Length(length),
-            None if self.chunked => Body::Chunked,
-            None => Body::None,
-        })
+        self.upgrade |= field.is(b"Upgrade");
+        self.framing.note(field)
     }
 }
-
-/// The fields that say where a message goes and where it ends.
-const FRAMING: [&[u8]; 3] = [b"Host", b"Content-Length", b"Transfer-Encoding"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::http::FIELDS_MAX;
     use proptest::prelude::*;
 
     /// What curl sends to a proxy, first for https, then for http.
@@ -327,7 +334,7 @@ mod tests {
     }
 
     /// A head has no `Debug`: where to, how far, how long the head is.
-    type Seen<'a> = Result<Option<(Target<'a>, Body, usize)>, Status>;
+    type Seen<'a> = Result<Option<(Target<'a>, Body, usize)>, Fault>;
 
     fn parse(bytes: &[u8]) -> Seen<'_> {
         Ok(Head::parse(bytes)?.map(seen))
@@ -347,7 +354,7 @@ mod tests {
     }
 
     fn status(text: &str) -> Status {
-        parse(text.as_bytes()).expect_err(text)
+        parse(text.as_bytes()).expect_err(text).status
     }
 
     fn name(text: &str) -> Address {
@@ -366,7 +373,8 @@ mod tests {
 
     fn body(fields: &str) -> Result<Body, Status> {
         let text = post(fields);
-        parse(text.as_bytes()).map(|parsed| parsed.expect("whole").1)
+        let parsed = parse(text.as_bytes()).map_err(|fault| fault.status);
+        parsed.map(|parsed| parsed.expect("whole").1)
     }
 
     /// The same verdict, or none yet, at every prefix.
@@ -657,7 +665,7 @@ mod tests {
     }
 
     #[test]
-    fn h5_a_head_over_8_kib_is_too_large() {
+    fn h5_a_head_over_32_kib_is_too_large() {
         let of_len = |len: usize| {
             let empty = post("X: \r\n").len();
             post(&format!("X: {}\r\n", "x".repeat(len - empty)))
@@ -668,9 +676,118 @@ mod tests {
         assert_eq!(status(&long), Status::HeaderFieldsTooLarge);
         assert_eq!(status(&long[..HEAD_MAX]), Status::HeaderFieldsTooLarge);
         assert_eq!(parse(&long.as_bytes()[..HEAD_MAX - 1]), Ok(None));
-        assert!(is_the_same_for_every_split(long.as_bytes()));
-        let line = "G".repeat(HEAD_MAX);
-        assert_eq!(status(&line), Status::HeaderFieldsTooLarge);
+        let mut reader = HeadReader::default();
+        let verdicts = (0..=long.len()).map(|len| reader.advance(&long.as_bytes()[..len]));
+        let first = verdicts
+            .enumerate()
+            .find_map(|(len, verdict)| Some((len, verdict.err()?)));
+        assert_eq!(first.unwrap().0, HEAD_MAX);
+    }
+
+    #[test]
+    fn h5_a_line_over_8_kib_is_a_long_uri() {
+        let of_len = |len: usize| {
+            format!(
+                "GET http://a/{} HTTP/1.1\r\nHost: a\r\n\r\n",
+                "x".repeat(len - 22)
+            )
+        };
+        assert!(parse(of_len(8192).as_bytes()).is_ok_and(|head| head.is_some()));
+        let long = of_len(8193);
+        assert_eq!(status(&long), Status::UriTooLong);
+        assert_eq!(parse(&long.as_bytes()[..8194]), Ok(None));
+        assert_eq!(status(&long[..8195]), Status::UriTooLong);
+        assert_eq!(status(&"G".repeat(8195)), Status::UriTooLong);
+    }
+
+    #[test]
+    fn h6_empty_lines_in_front_of_a_request_are_skipped() {
+        let text = format!("\r\n\r\n{GET}");
+        let expected = parse(GET.as_bytes()).unwrap().unwrap();
+        let (target, body, len) = parse(text.as_bytes()).unwrap().unwrap();
+        assert_eq!(
+            (target, body, len),
+            (expected.0, expected.1, expected.2 + 4)
+        );
+        assert!(is_the_same_for_every_split(text.as_bytes()));
+        assert_eq!(status("\nGET http://a/ HTTP/1.1\r\n"), Status::BadRequest);
+    }
+
+    #[test]
+    fn h1_a_tunnel_may_be_asked_for_with_bare_line_feeds_and_without_a_host() {
+        for text in [
+            "CONNECT a:1 HTTP/1.0\n\n",
+            "CONNECT a:1 HTTP/1.0\nProxy-Authorization: Basic YTpi\r\n\r\n",
+            "CONNECT a:1 HTTP/1.1\r\n\n",
+            "CONNECT a:1 HTTP/1.1\r\n\r\n",
+        ] {
+            let parsed = parse(text.as_bytes()).unwrap().unwrap();
+            assert_eq!((parsed.1, parsed.2), (Body::None, text.len()), "{text:?}");
+            assert!(is_the_same_for_every_split(text.as_bytes()));
+        }
+        for text in [
+            "CONNECT a:1 HTTP/1.1\r\nA: b\rc\n\n",
+            "CONNECT a:1 HTTP/1.1\n b: c\n\n",
+        ] {
+            assert_eq!(status(text), Status::BadRequest, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_follows_from_the_head_of_a_request() {
+        let facts = |text: &str| {
+            let text = format!("{text}Host: a\r\n\r\n");
+            let head = Head::parse(text.as_bytes()).ok().unwrap().unwrap();
+            [
+                head.is_old,
+                head.closes,
+                head.upgrades,
+                head.may_repeat(),
+                head.is_for_head(),
+            ]
+        };
+        let (yes, no) = (true, false);
+        assert_eq!(facts("GET http://a/ HTTP/1.1\r\n"), [no, no, no, yes, no]);
+        assert_eq!(
+            facts("HEAD http://a/ HTTP/1.0\r\n"),
+            [yes, yes, no, yes, yes]
+        );
+        let post = "POST http://a/ HTTP/1.1\r\nConnection: CLOSE\r\n";
+        assert_eq!(facts(post), [no, yes, no, no, no]);
+        let put = "PUT http://a/ HTTP/1.1\r\nContent-Length: 1\r\n";
+        assert_eq!(facts(put), [no, no, no, no, no]);
+        let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+        let get = |version: &str| facts(&format!("GET http://a/ HTTP/{version}\r\n{upgrade}"));
+        assert_eq!(get("1.1"), [no, no, yes, yes, no]);
+        assert_eq!(get("1.0"), [yes, yes, no, yes, no]);
+    }
+
+    #[test]
+    fn every_fault_names_its_cause() {
+        for (text, cause) in [
+            ("get http://a/ HTTP/1.1\r\n", "capitals"),
+            ("GET /a HTTP/1.1\r\n", "absolute form"),
+            ("GET https://a/ HTTP/1.1\r\n", "absolute form"),
+            ("GET http://a/ HTTP/2.0\r\n", "HTTP/1.1"),
+            ("CONNECT a HTTP/1.1\r\n", "port"),
+            ("GET http://u@a/ HTTP/1.1\r\n", "host"),
+            ("GET http://a/ HTTP/1.1\n", "LF"),
+            ("GET http://a/ HTTP/1.1\r\n\r\n", "Host"),
+            ("GET http://a/ HTTP/1.1\r\nA: b\r\n c\r\n", "folded"),
+            ("GET http://a/ HTTP/1.1\r\nA : b\r\n", "blank"),
+            ("GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: a\r\n", "Hosts"),
+            (
+                "GET http://a/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n",
+                "lengths",
+            ),
+            (
+                "GET http://a/ HTTP/1.1\r\nTransfer-Encoding: gzip\r\n",
+                "coding",
+            ),
+        ] {
+            let fault = parse(text.as_bytes()).expect_err(text);
+            assert!(fault.cause.contains(cause), "{text:?}: {}", fault.cause);
+        }
     }
 
     #[test]
@@ -714,7 +831,8 @@ mod tests {
             "GET http://a/ HTTP/01.1\r\n",
             "G@T http://a/ HTTP/1.1\r\n",
             "PRI * HTTP/2.0\r\n",
-            "\r\nGET http://a/ HTTP/1.1\r\n",
+            "get http://a/ HTTP/1.1\r\n",
+            "gET http://a/ HTTP/1.1\r\n",
             "SSH-2.0-OpenSSH_9.6\r\n",
         ] {
             assert_eq!(status(text), Status::BadRequest, "{text:?}");
@@ -755,12 +873,12 @@ mod tests {
     }
 
     #[test]
-    fn http_starts_with_a_capital() {
+    fn http_starts_with_a_letter_or_an_empty_line() {
         use crate::wire::http::starts;
-        assert!(starts(b'C') && starts(b'A') && starts(b'Z'));
+        assert!(b"CAZaz\r\n".iter().all(|byte| starts(*byte)));
         assert!(
             (0..=5)
-                .chain([0x16, b'@', b'[', b'a', b'\r'])
+                .chain([0x16, b'@', b'[', b'`', b'{', b' '])
                 .all(|byte| !starts(byte))
         );
     }

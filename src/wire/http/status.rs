@@ -17,6 +17,8 @@ pub enum Status {
     ProxyAuthenticationRequired,
     /// 408: the head was not complete in time.
     RequestTimeout,
+    /// 414: the request line is over its limit.
+    UriTooLong,
     /// 431: the head is over its limits (RFC 6585 §5).
     HeaderFieldsTooLarge,
     /// 502: the target cannot be reached.
@@ -25,6 +27,29 @@ pub enum Status {
     ServiceUnavailable,
     /// 504: the target did not answer in time.
     GatewayTimeout,
+}
+
+/// What is wrong with a message: the status that says so, and the cause in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The status that a client gets for its request.
+    pub status: Status,
+    /// In a few words, for the body of that response.
+    pub cause: &'static str,
+}
+
+impl Fault {
+    /// A message that cannot be understood, or that could be understood in two ways.
+    pub(super) const fn bad(cause: &'static str) -> Self {
+        let status = Status::BadRequest;
+        Self { status, cause }
+    }
+
+    /// A head over one of its limits.
+    pub(super) const fn too_large(cause: &'static str) -> Self {
+        let status = Status::HeaderFieldsTooLarge;
+        Self { status, cause }
+    }
 }
 
 impl Status {
@@ -36,6 +61,7 @@ impl Status {
             Self::Forbidden => "403 Forbidden",
             Self::ProxyAuthenticationRequired => "407 Proxy Authentication Required",
             Self::RequestTimeout => "408 Request Timeout",
+            Self::UriTooLong => "414 URI Too Long",
             Self::HeaderFieldsTooLarge => "431 Request Header Fields Too Large",
             Self::BadGateway => "502 Bad Gateway",
             Self::ServiceUnavailable => "503 Service Unavailable",
@@ -71,12 +97,13 @@ impl Status {
 mod tests {
     use super::*;
 
-    const ALL: [Status; 9] = [
+    const ALL: [Status; 10] = [
         Status::Established,
         Status::BadRequest,
         Status::Forbidden,
         Status::ProxyAuthenticationRequired,
         Status::RequestTimeout,
+        Status::UriTooLong,
         Status::HeaderFieldsTooLarge,
         Status::BadGateway,
         Status::ServiceUnavailable,

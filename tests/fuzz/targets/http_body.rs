@@ -12,6 +12,7 @@ pub fn target(data: &[u8]) {
     let body = match choice {
         0 => Body::None,
         1..=64 => Body::Length(choice.into()),
+        65 => Body::ToEnd,
         _ => Body::Chunked,
     };
     let expected = match body {
@@ -21,9 +22,11 @@ pub fn target(data: &[u8]) {
             .filter(|length| *length <= input.len())
             .map_or(End::Missing, End::Behind),
         Body::Chunked => decode(input),
+        Body::ToEnd => End::Missing,
     };
     assert_eq!(metered(body, input, [input.len()].into_iter()), expected);
     assert_eq!(metered(body, input, cuts(seed, input.len())), expected);
+    assert_eq!(found(body, input), expected);
 }
 
 /// Where a body ends.
@@ -35,6 +38,26 @@ enum End {
     Missing,
     /// It is malformed.
     Nowhere,
+}
+
+/// What the meter finds, run by run of framing and data: where the body ends, and all its data.
+fn found(body: Body, input: &[u8]) -> End {
+    let mut meter = BodyMeter::new(body);
+    let mut taken = 0;
+    while taken < input.len() && !meter.is_done() {
+        let Ok((framing, data)) = meter.next_data(&input[taken..]) else {
+            return End::Nowhere;
+        };
+        assert!(framing + data > 0, "a run is not empty");
+        let run = &input[taken..taken + framing + data];
+        assert_eq!(meter.advance(run), Ok(run.len()));
+        taken += run.len();
+    }
+    if meter.is_done() {
+        End::Behind(taken)
+    } else {
+        End::Missing
+    }
 }
 
 /// What the meter finds.

@@ -16,6 +16,7 @@
 pub mod dns;
 pub mod handshake;
 pub mod hosts;
+pub mod http_answer;
 pub mod http_body;
 pub mod http_head;
 pub mod netlink;
@@ -29,10 +30,11 @@ pub mod users;
 pub type Target = fn(&[u8]);
 
 /// Every target with its name, which is that of its corpus.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("dns", dns::target),
     ("handshake", handshake::target),
     ("hosts", hosts::target),
+    ("http_answer", http_answer::target),
     ("http_body", http_body::target),
     ("http_head", http_head::target),
     ("netlink", netlink::target),

@@ -173,13 +173,32 @@ pub(crate) fn connect(host: &str) -> String {
     format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: test\r\n\r\n")
 }
 
-/// A request with these fields and this body, and what the server is to get: all of it but
-/// `hidden`, which are fields too.
+/// A request with these fields and this body, the last one on its connection, and what the server
+/// is to get: all of it but `hidden`, which are fields too.
 pub(crate) fn post(addr: SocketAddr, fields: &str, hidden: &str, body: &str) -> [String; 2] {
     [
-        format!("POST http://{addr}/form HTTP/1.1\r\nHost: {addr}\r\n{fields}{hidden}\r\n{body}"),
+        format!(
+            "POST http://{addr}/form HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\
+             {fields}{hidden}\r\n{body}"
+        ),
         format!("POST /form HTTP/1.1\r\nHost: {addr}\r\n{fields}Connection: close\r\n\r\n{body}"),
     ]
+}
+
+/// A GET, and what the server is to get of it where the connections go on.
+pub(crate) fn get(addr: SocketAddr, path: &str) -> [String; 2] {
+    [
+        format!("GET http://{addr}{path} HTTP/1.1\r\nHost: {addr}\r\n\r\n"),
+        format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\n\r\n"),
+    ]
+}
+
+/// An answer with that body, on a connection that goes on.
+pub(crate) fn answer(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// The same destination asked for in both ways, with these fields.

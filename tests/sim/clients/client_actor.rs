@@ -6,6 +6,7 @@ use anklet::net::Millis;
 use crate::clients::scenario::{Dialect, End, Kind, Pace, Stop};
 use crate::clients::tunnel_end::TunnelEnd;
 use crate::clients::udp_client::UdpClient;
+use crate::clients::web::{EXCHANGE_MS, WebClient};
 use crate::network::{Network, SimEvent};
 
 /// The server closes the connection of a client that has left while its target was connected to
@@ -63,6 +64,8 @@ pub(crate) struct ClientActor {
     tunnel_end: TunnelEnd,
     /// Its side of a UDP association.
     pub(super) udp_client: Option<UdpClient>,
+    /// Its side of forwarded requests.
+    pub(super) web: WebClient,
 }
 
 impl ClientActor {
@@ -84,6 +87,7 @@ impl ClientActor {
             due_ms: None,
             tunnel_end: TunnelEnd::new(net, client, 0, s),
             udp_client: None,
+            web: WebClient::default(),
         }
     }
 
@@ -95,11 +99,19 @@ impl ClientActor {
         if self.stage != Stage::Tunnel && net.peer_sees_reset(self.s) {
             return self.closed(net);
         }
-        self.read_replies(net);
+        let is_web = net.clients[self.client].scenario.web.is_some();
+        if is_web {
+            self.read_web(net);
+        } else {
+            self.read_replies(net);
+        }
         self.send_handshake(net);
         self.stop_early(net);
         if !self.is_timed && net.sockets[self.s].accepted_at.is_some() {
             self.is_timed = true;
+            if is_web && net.clients[self.client].scenario.completes() {
+                self.due_in(net, EXCHANGE_MS);
+            }
             if net.clients[self.client].scenario.kind == Kind::Unfinished {
                 self.due_in(
                     net,
@@ -108,9 +120,14 @@ impl ClientActor {
             }
         }
         let scenario = &net.clients[self.client].scenario;
-        let ahead = scenario.pace == Pace::Pipelined || scenario.forward.is_some();
-        let ahead = ahead && scenario.udp.is_none() && self.has_sent_handshake(net);
+        let ahead = scenario.pace == Pace::Pipelined
+            && scenario.udp.is_none()
+            && self.has_sent_handshake(net);
         match self.stage {
+            Stage::Tunnel | Stage::Reply if is_web && self.has_sent_handshake(net) => {
+                self.run_web(net);
+            }
+            Stage::Tunnel | Stage::Reply if is_web => {}
             Stage::Tunnel => self.tunnel_end.step(net, true),
             Stage::Associated => self.run_udp(net),
             Stage::Method | Stage::Login | Stage::Reply if ahead => {

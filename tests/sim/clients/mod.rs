@@ -10,3 +10,4 @@ pub(crate) mod tunnel_end;
 mod udp_client;
 mod udp_remote;
 pub(crate) mod udp_scenario;
+pub(crate) mod web;

@@ -14,7 +14,7 @@ use crate::network::Network;
 const TRANSFER_MS: Millis = 25_000;
 
 /// RFC 1928 §6: a connection is closed within 10 s of a reply that refuses. With slack.
-const REFUSED_MS: Millis = 12_000;
+pub(super) const REFUSED_MS: Millis = 12_000;
 
 /// The expected peer connects to a listener within three seconds of its opening, and is accepted at
 /// once. With slack.
@@ -49,19 +49,6 @@ impl ClientActor {
             Stage::Method | Stage::Login => return Some(2),
             Stage::Reply => {}
             _ => return None,
-        }
-        if dialect == Dialect::Forward && self.reply.is_empty() {
-            let mut first = [0];
-            match net.sockets[self.s].from_server.look(&mut first) {
-                0 => return None,
-                // What a target sends never begins with an H, and a reply of HTTP does.
-                _ if first != *b"H" => {
-                    let target = net.clients[self.client].winner;
-                    self.start_tunnel(net, target);
-                    return None;
-                }
-                _ => {}
-            }
         }
         let len = reply_format::len(dialect, &self.reply);
         if len.is_none() {

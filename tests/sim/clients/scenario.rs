@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use anklet::net::Millis;
 
 use crate::clients::udp_scenario::{Delivery, UdpScenario};
+use crate::clients::web::{Served, Web};
 
 /// What becomes of the server's attempt to connect to a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +48,7 @@ pub(crate) struct Behaviour {
     pub(crate) send: u64,
     /// Sends back what it receives, instead of bytes of its own.
     pub(crate) echo: bool,
-    /// Sends nothing before the other direction has ended; the target of a forwarded request,
-    /// before it has the whole request.
+    /// Sends nothing before the other direction has ended.
     pub(crate) waits: bool,
     /// Whether it reads.
     pub(crate) reads: bool,
@@ -148,17 +148,6 @@ pub(crate) struct BindPeer {
     pub(crate) expected: bool,
 }
 
-/// A forwarded request.
-#[derive(Debug)]
-pub(crate) struct Forward {
-    /// What the client sends behind the head: the body, and bytes that are not part of the request.
-    pub(crate) upload: Vec<u8>,
-    /// What the target is to receive: the rewritten head and the body.
-    pub(crate) script: Vec<u8>,
-    /// The length of the head in that.
-    pub(crate) head_len: usize,
-}
-
 /// How the handshake is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
@@ -197,8 +186,8 @@ pub(crate) struct Scenario {
     pub(crate) any_peer: bool,
     /// It asks for UDP ASSOCIATE, and this is what it does with it.
     pub(crate) udp: Option<UdpScenario>,
-    /// Its request is forwarded.
-    pub(crate) forward: Option<Forward>,
+    /// Its requests are forwarded.
+    pub(crate) web: Option<Web>,
     /// The messages of its handshake.
     pub(crate) handshake: Vec<Vec<u8>>,
     /// How it sends the handshake.
@@ -232,6 +221,11 @@ impl Scenario {
         self.stop.is_none()
             && self.codes.contains(&self.dialect.success())
             && matches!(self.kind, Transfer | Dripper | Pipeliner | HalfCloser)
+            && self
+                .web
+                .iter()
+                .flat_map(|web| &web.exchanges)
+                .all(|exchange| exchange.fate.is_good())
     }
 
     /// Returns `true` if nothing but its own two ends may end the tunnel.
@@ -241,9 +235,7 @@ impl Scenario {
 
     /// The number of bytes from that end (client 0, target 1) that reach the other end in all.
     pub(crate) fn total(&self, side: usize) -> u64 {
-        if let (Some(forward), 0) = (&self.forward, side) {
-            forward.script.len() as u64
-        } else if self.behaviours[side].echo {
+        if self.behaviours[side].echo {
             self.behaviours[1 - side].send
         } else {
             self.behaviours[side].send
@@ -277,6 +269,8 @@ pub(crate) struct Client {
     /// The one of them that was connected when the server first wrote to the client: it has won the
     /// race.
     pub(crate) winner: Option<usize>,
+    /// How far each of its forwarded requests has come.
+    pub(crate) served: Vec<Served>,
     /// What has become of each datagram that it has sent.
     pub(crate) deliveries: Vec<Delivery>,
     /// The UDP socket of the server that it sends datagrams to.

@@ -89,31 +89,13 @@ impl TunnelEnd {
 
     /// Writes what it is to receive from position `at` on.
     fn expect(&self, net: &Network, at: u64, out: &mut [u8]) {
-        let script = net.clients[self.client]
-            .scenario
-            .forward
-            .as_ref()
-            .filter(|_| self.side == 1);
-        let Some(forward) = script else {
-            return payload(self.stream(net, 1 - self.side), at, out);
-        };
-        let rest = usize::try_from(at)
-            .ok()
-            .and_then(|at| forward.script.get(at..));
-        let rest = rest.unwrap_or_default();
-        let len = rest.len().min(out.len());
-        out[..len].copy_from_slice(&rest[..len]);
+        payload(self.stream(net, 1 - self.side), at, out);
     }
 
     /// Sends a chunk. Returns `true` if any byte was sent.
     fn send(&self, net: &mut Network) -> bool {
         let progress = net.sockets[self.s].progress;
-        let scenario = &net.clients[self.client].scenario;
-        let waits = self.behaviour.waits
-            && match scenario.forward {
-                Some(_) => progress.received < scenario.total(0),
-                None => !self.ended,
-            };
+        let waits = self.behaviour.waits && !self.ended;
         let limit = match self.behaviour.echo {
             true => progress.received,
             false if waits => 0,
@@ -122,18 +104,8 @@ impl TunnelEnd {
         let left = usize::try_from(limit - progress.sent)
             .unwrap_or(usize::MAX)
             .min(self.behaviour.chunk);
-        let upload = scenario
-            .forward
-            .as_ref()
-            .filter(|_| self.side == 0)
-            .map(|forward| {
-                let at = usize::try_from(progress.sent).unwrap_or(usize::MAX);
-                forward.upload[at..at + left].to_vec()
-            });
-        let len = match upload {
-            Some(bytes) => net.peer_send(self.s, &bytes),
-            None => net.peer_send_payload(self.s, self.stream(net, self.side), progress.sent, left),
-        };
+        let seed = self.stream(net, self.side);
+        let len = net.peer_send_payload(self.s, seed, progress.sent, left);
         net.sockets[self.s].progress.sent += len as u64;
         len > 0
     }
@@ -191,7 +163,6 @@ impl TunnelEnd {
     /// Returns `true` if the client may send a FIN before it has a reply.
     fn may_end_early(&self, net: &Network) -> bool {
         let scenario = &net.clients[self.client].scenario;
-        let payload = scenario.forward.is_some() || net.sockets[self.s].progress.sent > 0;
-        payload && scenario.bind_peers.is_none()
+        net.sockets[self.s].progress.sent > 0 && scenario.bind_peers.is_none()
     }
 }

@@ -28,6 +28,11 @@ impl Channel {
         }
     }
 
+    /// The receiver has room for that many bytes at least.
+    pub(crate) fn receive_at_least(&mut self, bytes: usize) {
+        self.receive_max = self.receive_max.max(bytes);
+    }
+
     /// The number of bytes that the sender can still write.
     pub(crate) fn room(&self) -> usize {
         self.send_max - self.sent.len()

@@ -18,6 +18,7 @@ use anklet::state::memory::Memory;
 use anklet::state::slots::Token;
 
 use crate::clients::tunnel_end::TunnelEnd;
+use crate::clients::web::WebServer;
 use crate::faults::{Call, Concerned};
 use crate::network::bind_listener::{ListenerHandle, route};
 use crate::network::name_server::{self, NameServer};
@@ -142,6 +143,10 @@ impl Net for World {
             Some(client) if inner.network.is_scripted => {
                 inner.network.clients[client].targets.push(s);
                 Actor::Nobody
+            }
+            Some(client) if inner.network.clients[client].scenario.web.is_some() => {
+                inner.network.clients[client].targets.push(s);
+                Actor::Web(WebServer::new(client, s))
             }
             Some(client) => {
                 inner.network.clients[client].targets.push(s);

@@ -21,6 +21,10 @@ pub(crate) const SEND_BUFFER_BYTES: usize = 1024;
 /// request, and what came along with one (8 KiB, what rewriting adds, and 1 KiB), at once.
 const HTTP_SEND_BUFFER_BYTES: usize = 10 * 1024;
 
+/// And a receive buffer which has room for the head of an answer: it is looked at there until it is
+/// complete.
+const HTTP_RECEIVE_BUFFER_BYTES: usize = 1024;
+
 impl Network {
     /// A read, or a peek.
     pub(crate) fn read(&mut self, s: usize, buf: &mut [u8], consume: bool) -> Result<usize, Errno> {
@@ -253,6 +257,11 @@ impl Network {
             SEND_BUFFER_BYTES
         };
         let s = self.open(client, (SocketAddr::new(local, port), to), room);
+        if is_http {
+            self.sockets[s]
+                .to_server
+                .receive_at_least(HTTP_RECEIVE_BUFFER_BYTES);
+        }
         self.sockets[s].token = Some(token);
         self.sockets[s].connecting = true;
         self.trace(|| format!("server connects socket {s} to {to}: {outcome:?}"));

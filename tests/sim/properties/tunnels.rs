@@ -63,24 +63,7 @@ impl TunnelEnd {
         if self.is_unused_attempt(net) {
             return;
         }
-        let forward = net.clients[self.client]
-            .scenario
-            .forward
-            .as_ref()
-            .filter(|_| self.side == 1);
-        let (sent, ended) = match forward {
-            None => (other.sent, other.fin),
-            // The target of a forwarded request receives its end of stream when its answer has
-            // ended.
-            Some(forward) => {
-                let sent = (forward.head_len as u64 + other.sent).min(forward.script.len() as u64);
-                let whole = sent == forward.script.len() as u64;
-                (
-                    sent,
-                    other.fin || (whole && net.sockets[self.s].progress.fin),
-                )
-            }
-        };
+        let (sent, ended) = (other.sent, other.fin);
         if (ended && sent == received) || self.is_timed_out(net) || net.checks.closing {
             return;
         }

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::clients::scenario::{Behaviour, End, Kind, Scenario};
+use crate::clients::scenario::{Behaviour, End, Kind};
 
 /// Draws what client and target do in a tunnel.
 pub(super) fn behaviours(rng: &mut Rng, kind: Kind) -> [Behaviour; 2] {
@@ -69,25 +69,5 @@ fn trickle(rng: &mut Rng, client: &mut Behaviour, target: &mut Behaviour) {
         (client.send, target.pace_ms) = (0, 20_000);
     } else {
         (target.echo, target.end, target.pace_ms) = (true, End::AfterOther, 0);
-    }
-}
-
-impl Scenario {
-    /// Makes the target one of a forwarded request: it answers, at once or when it has the request,
-    /// and ends.
-    pub(super) fn draw_forwarded_answer(&mut self, rng: &mut Rng) {
-        let dripping = self.kind == Kind::Dripper;
-        let target = &mut self.behaviours[1];
-        target.echo = false;
-        target.send = if dripping {
-            target.send / 8
-        } else {
-            target.send
-        }
-        .max(1);
-        target.waits = target.reads && rng.bool();
-        if target.end == End::AfterOther {
-            target.end = End::Fin;
-        }
     }
 }

@@ -8,7 +8,6 @@ use fastrand::Rng;
 use super::http;
 use crate::clients::draw::CREDENTIAL;
 use crate::clients::scenario::{Dialect, Kind, Pace, Scenario};
-use crate::network::channel::payload;
 
 /// Addresses that the rules forbid, with port 1080.
 const FORBIDDEN: [[u8; 4]; 5] = [
@@ -39,7 +38,7 @@ impl Scenario {
         } else if self.kind == Kind::Trickler {
             // Its pauses are too long to see a refusal in time.
             self.pace = Pace::Stepwise;
-        } else if self.kind == Kind::Pipeliner || self.forward.is_some() {
+        } else if self.kind == Kind::Pipeliner {
             self.pace = Pace::Pipelined;
         }
     }
@@ -151,14 +150,15 @@ impl Scenario {
         } else if self.dialect == Dialect::Connect {
             self.handshake = vec![http::connect(&authority, &login)];
         } else {
-            let send = usize::try_from(self.behaviours[0].send).unwrap_or(0);
-            let mut body = vec![0; send];
-            payload(u64::from(number) * 2, 0, &mut body);
-            // The server discards only for a while what comes behind the body.
-            let excess_max = if self.kind == Kind::Dripper { 20 } else { 600 };
-            let (head, forward) = http::forward(rng, &authority, &login, &body, excess_max);
-            self.behaviours[0].send = forward.upload.len() as u64;
-            (self.handshake, self.forward) = (vec![head], Some(forward));
+            let origin = http::Origin {
+                number,
+                authority,
+                login,
+            };
+            let web = http::web(rng, self, &origin);
+            let head = http::head_len(&web.exchanges[0].request);
+            self.handshake = vec![web.exchanges[0].request[..head].to_vec()];
+            self.web = Some(web);
         }
     }
 

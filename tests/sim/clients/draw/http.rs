@@ -3,11 +3,13 @@
 
 use fastrand::Rng;
 
-use crate::clients::scenario::Forward;
+use crate::clients::scenario::{Kind, Scenario};
+use crate::clients::web::{Exchange, Fate, INTERIM, Web};
 use crate::network::channel::payload;
 
-/// The longest head that the server takes.
-const HEAD_MAX: usize = 8192;
+/// The longest head that the server takes, and the longest line of a request.
+const HEAD_MAX: usize = 32 * 1024;
+const LINE_MAX: usize = 8192;
 
 /// The number of fields that it takes at most.
 const FIELDS_MAX: usize = 100;
@@ -25,58 +27,186 @@ pub(crate) fn connect(authority: &str, login: &str) -> Vec<u8> {
     format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{login}\r\n").into_bytes()
 }
 
-/// Draws a request to be forwarded, with that body, by length or in chunks, and up to `excess_max`
-/// bytes behind it. Returns its head, and what follows.
-pub(crate) fn forward(
+/// Whom a client asks, and how.
+pub(super) struct Origin {
+    /// The client's number.
+    pub(super) number: u8,
+    pub(super) authority: String,
+    pub(super) login: String,
+}
+
+/// Draws the requests of a client to one origin, and their answers.
+pub(super) fn web(rng: &mut Rng, scenario: &Scenario, origin: &Origin) -> Web {
+    let is_old = rng.u8(..8) == 0;
+    let count = if is_old { 1 } else { rng.usize(1..=4) };
+    let exchanges = (0..count).map(|at| exchange(rng, scenario, origin, (at, count), is_old));
+    Web {
+        exchanges: exchanges.collect(),
+        pipelined: rng.bool(),
+        stays: rng.u8(..4) == 0,
+    }
+}
+
+/// Draws one of `count` exchanges.
+fn exchange(
     rng: &mut Rng,
-    authority: &str,
-    login: &str,
-    body: &[u8],
-    excess_max: usize,
-) -> (Vec<u8>, Forward) {
-    let chunked = rng.bool();
-    let method = if body.is_empty() && rng.bool() {
-        "GET"
-    } else {
-        "POST"
+    scenario: &Scenario,
+    origin: &Origin,
+    (at, count): (usize, usize),
+    is_old: bool,
+) -> Exchange {
+    let Origin {
+        number,
+        authority,
+        login,
+    } = origin;
+    let is_last = at + 1 == count;
+    let says_close = is_old || is_last && rng.u8(..4) == 0;
+    let [up, down] = [0, 1].map(|side| share(rng, scenario, side, count));
+    let method = match up {
+        0 => ["GET", "HEAD", "DELETE"][rng.usize(..3)],
+        _ => "POST",
     };
-    let framing = match (method, chunked) {
-        ("GET", _) => String::new(),
-        (_, true) => "Transfer-Encoding: chunked\r\n".into(),
-        (_, false) => format!("Content-Length: {}\r\n", body.len()),
+    let mut body = vec![0; up];
+    payload(u64::from(*number) * 8 + at as u64, 0, &mut body);
+    let (framing, body) = match up {
+        0 => (String::new(), body),
+        _ if rng.bool() && !is_old => ("Transfer-Encoding: chunked\r\n".into(), chunks(rng, &body)),
+        _ => (format!("Content-Length: {up}\r\n"), body),
     };
+    let connection = if says_close && !is_old { "close, " } else { "" };
+    let version = if is_old { "1.0" } else { "1.1" };
     let head = format!(
-        "{method} http://{authority}/a?b=c HTTP/1.1\r\nHost: elsewhere.example\r\n{login}\
-         Accept: */*\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n{framing}\
+        "{method} http://{authority}/c{number}/{at} HTTP/{version}\r\nHost: elsewhere.example\r\n\
+         {login}Accept: */*\r\nConnection: {connection}X-Hop\r\nX-Hop: 1\r\n{framing}\
          Proxy-Connection: keep-alive\r\n\r\n"
     );
-    let rewritten = format!(
-        "{method} /a?b=c HTTP/1.1\r\nHost: {authority}\r\nAccept: */*\r\n{framing}\
-         Connection: close\r\n\r\n"
-    );
-    let mut upload = match (method, chunked) {
-        ("GET", _) => Vec::new(),
-        (_, true) => chunks(rng, body),
-        (_, false) => body.to_vec(),
+    let close = if says_close {
+        "Connection: close\r\n"
+    } else {
+        ""
     };
-    let script = [rewritten.as_bytes(), &upload].concat();
-    if rng.bool() {
-        // Bytes that are no request, or that could begin another one.
-        let mut excess = vec![b'G'; rng.usize(1..=excess_max)];
-        if rng.bool() {
-            payload(rng.u64(..), 0, &mut excess);
+    let rewritten = format!(
+        "{method} /c{number}/{at} HTTP/1.1\r\nHost: {authority}\r\nAccept: */*\r\n{framing}\
+         {close}\r\n"
+    );
+    let mut answer = answer(
+        rng,
+        down,
+        method == "HEAD",
+        is_old,
+        u64::from(*number) * 8 + 100 + at as u64,
+    );
+    let is_open = answer.closes;
+    let repeatable = up == 0;
+    let fate = match rng.u8(..16) {
+        0 if is_last && !is_open => Fate::Cuts(rng.usize(1..answer.sent.len())),
+        1 if is_last => Fate::Resets(rng.usize(1..answer.sent.len())),
+        2 if is_last && !is_open => Fate::Babbles,
+        3..=5 if repeatable && !is_open => Fate::LeavesReused,
+        6..=7 => Fate::Ends,
+        _ if is_open || answer.ends => Fate::Ends,
+        _ => Fate::Keeps,
+    };
+    let early = is_last && up > 0 && fate == Fate::Keeps && !says_close && rng.bool();
+    if fate.is_good() && scenario.kind != Kind::BrokenTarget && rng.u8(..4) == 0 {
+        answer.sent = [INTERIM, &answer.sent].concat();
+        if !is_old {
+            answer.told = answer.told.map(|told| [INTERIM, &told].concat());
         }
-        upload.extend(excess);
     }
-    let head_len = rewritten.len();
-    (
-        head.into_bytes(),
-        Forward {
-            upload,
-            script,
-            head_len,
-        },
-    )
+    Exchange {
+        request: [head.into_bytes(), body.clone()].concat(),
+        forwarded: [rewritten.into_bytes(), body].concat(),
+        answer: answer.sent,
+        told: answer.told,
+        closes: (!early).then_some(says_close || is_open),
+        repeatable,
+        fate,
+    }
+}
+
+/// How much of what a side sends is the body of one of `count` messages.
+fn share(rng: &mut Rng, scenario: &Scenario, side: usize, count: usize) -> usize {
+    let send = usize::try_from(scenario.behaviours[side].send).unwrap_or(0);
+    match (scenario.kind, side) {
+        (Kind::TargetNeverReads, 0) => send,
+        (Kind::Dripper, _) => rng.usize(..=send / 8 / count),
+        _ => rng.usize(..=send / count),
+    }
+}
+
+/// An answer as it is sent, and as it is told to a client whose connection goes on or ends.
+struct Answer {
+    sent: Vec<u8>,
+    told: [Vec<u8>; 2],
+    /// It ends with its connection, and so does the client's.
+    closes: bool,
+    /// The server ends its connection behind it.
+    ends: bool,
+}
+
+/// Draws an answer with a body of that length.
+fn answer(rng: &mut Rng, len: usize, is_for_head: bool, is_old: bool, seed: u64) -> Answer {
+    let mut body = vec![0; len];
+    payload(seed, 0, &mut body);
+    let length = format!("Content-Length: {len}\r\n");
+    let chunked = String::from("Transfer-Encoding: chunked\r\n");
+    let none = String::new;
+    let kind = rng.u8(..8);
+    // Status, fields and body as they are sent, and fields and body as they are told.
+    let (status, sent, told) = match kind {
+        0 => ("204 No Content", (length, Vec::new()), (none(), Vec::new())),
+        1 => (
+            "304 Not Modified",
+            (length.clone(), Vec::new()),
+            (length, Vec::new()),
+        ),
+        _ if is_for_head => ("200 OK", (length.clone(), Vec::new()), (length, Vec::new())),
+        2 => ("200 OK", (none(), body.clone()), (none(), body)),
+        3..=4 => {
+            let pieces = chunks(rng, &body);
+            let told = if is_old {
+                (none(), body)
+            } else {
+                (chunked.clone(), pieces.clone())
+            };
+            ("200 OK", (chunked, pieces), told)
+        }
+        _ => ("200 OK", (length.clone(), body.clone()), (length, body)),
+    };
+    let closes = kind == 2 && !is_for_head;
+    let ends = closes || rng.u8(..6) == 0;
+    let is_old_server = ends && kind > 4 && rng.bool();
+    let version = if is_old_server { "1.0" } else { "1.1" };
+    let hop = match ends {
+        true if is_old_server => "",
+        true => "Connection: close, X-Hop\r\nX-Hop: 1\r\n",
+        false => "Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n",
+    };
+    let head = format!(
+        "HTTP/{version} {status}\r\n{hop}X-Answer: {seed}\r\n{}\r\n",
+        sent.0
+    );
+    let told = ["", "Connection: close\r\n"].map(|close| {
+        let head = format!(
+            "HTTP/1.1 {status}\r\nX-Answer: {seed}\r\n{}{close}\r\n",
+            told.0
+        );
+        [head.into_bytes(), told.1.clone()].concat()
+    });
+    Answer {
+        sent: [head.into_bytes(), sent.1].concat(),
+        told,
+        closes,
+        ends,
+    }
+}
+
+/// The length of the head at the start of a message.
+pub(super) fn head_len(message: &[u8]) -> usize {
+    let end = message.windows(4).position(|four| four == b"\r\n\r\n");
+    end.map_or(message.len(), |end| end + 4)
 }
 
 /// A body in chunks.
@@ -99,7 +229,7 @@ fn chunks(rng: &mut Rng, body: &[u8]) -> Vec<u8> {
 /// Draws a head that is to be refused, and the status of the refusal.
 pub(crate) fn garbage(rng: &mut Rng, authority: &str) -> (Vec<u8>, u16) {
     let get = format!("GET http://{authority}/ HTTP/1.1\r\nHost: a\r\n");
-    let (text, status) = match rng.u8(..8) {
+    let (text, status) = match rng.u8(..10) {
         0 => ("GET / HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400),
         1 => (
             format!("GET https://{authority}/ HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -116,7 +246,15 @@ pub(crate) fn garbage(rng: &mut Rng, authority: &str) -> (Vec<u8>, u16) {
             400,
         ),
         6 => (format!("{get}{}\r\n", "A: b\r\n".repeat(FIELDS_MAX)), 431),
-        _ => (format!("{get}A: {}\r\n\r\n", "b".repeat(HEAD_MAX)), 431),
+        7 => (format!("{get}A: {}\r\n\r\n", "b".repeat(HEAD_MAX)), 431),
+        8 => (
+            format!("get http://{authority}/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+            400,
+        ),
+        _ => (
+            format!("GET http://{authority}/{} HTTP/1.1", "b".repeat(LINE_MAX)),
+            414,
+        ),
     };
     (text.into_bytes(), status)
 }

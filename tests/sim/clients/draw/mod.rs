@@ -17,8 +17,8 @@ use fastrand::Rng;
 
 use self::behaviours::behaviours;
 use crate::clients::scenario::{Client, Dialect, End, Kind, Pace, Scenario, Stop};
+use crate::clients::web::Served;
 use crate::faults::Odds;
-use crate::network::channel::payload;
 
 /// The name and the password of the one user in worlds with a password.
 pub(crate) const CREDENTIAL: (&[u8], &[u8]) = (b"someone", b"open sesame");
@@ -55,11 +55,11 @@ impl Client {
                 Ipv4Addr::new(192, 168, 1, rng.u8(10..14)).into(),
                 1024 + u16::from(number),
             ),
-            dialect: dialect(rng, kind, number),
+            dialect: dialect(rng, kind),
             bind_peers: None,
             any_peer: false,
             udp: None,
-            forward: None,
+            web: None,
             handshake: Vec::new(),
             pace: if rng.u8(..3) == 0 {
                 Pace::Pipelined
@@ -75,9 +75,6 @@ impl Client {
         if scenario.kind == Kind::UdpAssociation {
             scenario.dialect = Dialect::Socks5;
         }
-        if scenario.dialect == Dialect::Forward {
-            scenario.draw_forwarded_answer(rng);
-        }
         scenario.draw_target(rng, number);
         scenario.allow_late_answers(odds);
         if scenario.kind == Kind::UdpAssociation {
@@ -87,6 +84,7 @@ impl Client {
         }
         scenario.draw_handshake(rng, number, needs_password);
         scenario.draw_stop(rng);
+        let exchanges = scenario.web.as_ref().map_or(0, |web| web.exchanges.len());
         let dns = odds.dns_loss > 0 || odds.dns_slow > 0 || !odds.exhausted.is_empty();
         // A datagram to a name need not arrive, so a UDP association needs no excuse.
         let faulted = dns && scenario.name.is_some() && scenario.udp.is_none();
@@ -97,6 +95,7 @@ impl Client {
             targets,
             target: None,
             winner: None,
+            served: vec![Served::default(); exchanges],
             deliveries: Vec::new(),
             inner: None,
             bind_listener: None,
@@ -123,17 +122,13 @@ fn draw(rng: &mut Rng) -> Kind {
 }
 
 /// Draws the protocol of a client of that kind.
-fn dialect(rng: &mut Rng, kind: Kind, number: u8) -> Dialect {
+fn dialect(rng: &mut Rng, kind: Kind) -> Dialect {
     use Kind::{HalfCloser, Idler, NeverReader, Trickler};
-    // A forwarded request is answered once, and its client takes a first byte that is an H for
-    // a refusal.
-    let mut first = [0];
-    payload(u64::from(number) * 2 + 1, 0, &mut first);
     let tunnel = matches!(kind, HalfCloser | Idler | NeverReader | Trickler);
     match rng.u8(..13) {
         0..=2 => Dialect::Socks4,
         3..=4 => Dialect::Connect,
-        5..=7 if !tunnel && first != *b"H" => Dialect::Forward,
+        5..=7 if !tunnel => Dialect::Forward,
         5..=7 => Dialect::Connect,
         _ => Dialect::Socks5,
     }
@@ -146,8 +141,8 @@ impl Scenario {
         let wait_ms = rng.u64(..1_500);
         self.stop = match self.kind {
             Kind::GivesUp => {
-                // A forwarded request waits for its target, whatever its client still sends.
-                let fin = rng.bool() && self.forward.is_none();
+                // Who pipes a request into its connection ends with it, and waits for an answer.
+                let fin = rng.bool() && !self.dialect.is_http();
                 let end = if fin { End::Fin } else { End::Reset(0) };
                 self.pace = Pace::Stepwise;
                 Some(Stop {

@@ -1,0 +1,547 @@
+//! A forwarded request: it goes up, its answer comes down, one exchange at a time.
+//!
+//! ```text
+//! up     head and early body, then the rest of the body
+//! down   interim answers, then the head of the answer, then its body
+//! ```
+//!
+//! Both bodies are measured, so that nothing of one message passes for another's. An exchange whose
+//! two ends both go on leads to an idle pair; one whose kept connection has died before any answer,
+//! to another opening, once; one that has changed its protocol, to a tunnel.
+
+use std::mem;
+
+use super::context::Context;
+use super::exchange::Exchange;
+use super::outcome::{End, Next, Reason, Wake};
+use super::pair::{Kept, Link, Pair};
+use super::shared::Class;
+use super::totals::Moved;
+use crate::net::{Event, Net, Stream};
+use crate::state::clients::Table;
+use crate::state::handshake::Refuse;
+use crate::state::peer::{Gone, Peer, Ready};
+use crate::state::pool::SCRATCH_MARGIN;
+use crate::state::transfer::{Carried, Stopped, Transfer};
+use crate::wire::http::{Answer, Body, Status};
+
+/// How often the head of an answer is looked at in a turn while it is not complete, and the end of
+/// its connection has been announced: no event tells of more then.
+const LOOKS_MAX: u8 = 8;
+
+/// What of such a head may be held without a place in the table of long ones.
+const PARTIAL_MAX: usize = 2048;
+
+/// A request on its way, and its answer.
+#[derive(Debug)]
+pub(super) struct Forward<S> {
+    link: Link<S>,
+    exchange: Exchange,
+    /// How much of its head has gone out.
+    sent: usize,
+    up: Transfer,
+    down: Down,
+    /// A head for the client, and how much of it has gone out.
+    told: Vec<u8>,
+    told_sent: usize,
+    /// What has been read of the head of an answer; the rest of it waits in the system.
+    partial: Vec<u8>,
+    /// What the client has sent behind the request.
+    early: Vec<u8>,
+    /// The client's end of stream has been read.
+    client_ended: bool,
+    /// The target's connection is broken: nothing more goes up.
+    is_cut: bool,
+    /// The target's connection goes on behind the answer.
+    keeps: bool,
+    /// Bytes of heads.
+    heads: Moved,
+    /// Which timeout is armed.
+    half: bool,
+}
+
+/// What comes from the target next.
+#[derive(Debug)]
+enum Down {
+    /// The head of an answer.
+    Head,
+    /// Its body.
+    Body(Transfer),
+    /// Nothing: the connection changes its protocol.
+    Tunnel,
+}
+
+impl<S: Stream> Forward<S> {
+    /// The exchange on that connection. The head has what of the body has come along; `up` is the
+    /// rest of it, and `early` what follows, with the client's end of stream or not.
+    pub(super) fn new(
+        link: Link<S>,
+        exchange: Exchange,
+        up: Transfer,
+        early: (Vec<u8>, bool),
+    ) -> Self {
+        let (early, client_ended) = early;
+        Self {
+            link,
+            exchange,
+            sent: 0,
+            up,
+            down: Down::Head,
+            told: Vec::new(),
+            told_sent: 0,
+            partial: Vec::new(),
+            early,
+            client_ended,
+            is_cut: false,
+            keeps: false,
+            heads: Moved::default(),
+            half: false,
+        }
+    }
+
+    /// Moves what can be moved, one scratch buffer per direction at most.
+    pub(super) fn turn<N: Net<Stream = S>>(
+        &mut self,
+        wake: Wake<'_>,
+        cx: &mut Context<'_, N>,
+    ) -> Result<Next, End> {
+        match wake {
+            Wake::Timeout => {
+                let reason = self.timeout();
+                return Err(self.give_up(reason, cx));
+            }
+            Wake::Alarm => self.link.keep_alive(),
+            Wake::Event | Wake::Answer(..) => {}
+        }
+        self.is_cut |= self.link.target.is_broken();
+        let before = self.moved();
+        let up = self.send(cx)?;
+        let next = self.receive(cx)?;
+        let after = self.moved();
+        let moved = after.up_bytes + after.down_bytes - before.up_bytes - before.down_bytes;
+        if moved > 0 {
+            cx.shared.places.add(cx.client.key, moved, cx.shared.now);
+        }
+        let is_half = self.up.is_done() && (self.client_ended || cx.client.peer.ready.ended);
+        if moved > 0 || is_half != self.half {
+            self.half = is_half;
+            let class = if is_half {
+                Class::HalfClosed
+            } else {
+                Class::Idle
+            };
+            cx.shared.arm(cx.client.key, class);
+        }
+        Ok(match next {
+            Next::Wait if up == Carried::More => Next::Yield,
+            next => next,
+        })
+    }
+
+    /// Sends what the target takes of the request.
+    fn send<N: Net<Stream = S>>(&mut self, cx: &mut Context<'_, N>) -> Result<Carried, End> {
+        if self.is_cut {
+            return Ok(Carried::Blocked);
+        }
+        let before = self.sent;
+        let is_sent = self.link.target.send(&self.exchange.head, &mut self.sent);
+        self.heads.up_bytes += (self.sent - before) as u64;
+        let is_sent = is_sent.unwrap_or_else(|Gone| {
+            self.is_cut = true;
+            false
+        });
+        if !is_sent {
+            return Ok(Carried::Blocked);
+        }
+        if !self.may_repeat() {
+            self.forget(cx);
+        }
+        let peer = &mut cx.client.peer;
+        let carried = self
+            .up
+            .pump(peer, &mut self.link.target, &mut cx.shared.pool.buffers);
+        match carried {
+            Ok(carried) => Ok(carried),
+            // The answer may still be there.
+            Err(Stopped::Sink) => {
+                self.is_cut = true;
+                Ok(Carried::Blocked)
+            }
+            Err(Stopped::Source) => Err(End::close(Reason::ClientReset)),
+            Err(stopped) => {
+                let cause = match stopped {
+                    Stopped::Cut => "the body is cut off",
+                    _ => "not a chunked body",
+                };
+                // A part of a request must not pass for the whole.
+                self.abort_target();
+                Err(match self.is_untold() {
+                    true => Refuse::Http(Status::BadRequest, cause).into(),
+                    false => End::close(Reason::ClientReset),
+                })
+            }
+        }
+    }
+
+    /// Receives what the client takes of the answer.
+    fn receive<N: Net<Stream = S>>(&mut self, cx: &mut Context<'_, N>) -> Result<Next, End> {
+        if !self.tell(cx)? {
+            return Ok(Next::Wait);
+        }
+        match &mut self.down {
+            Down::Head => self.look(cx),
+            Down::Tunnel => Ok(self.change()),
+            Down::Body(_) => self.carry(cx),
+        }
+    }
+
+    /// Sends what waits of a head to the client. Returns `true` if all of it has gone.
+    fn tell<N: Net<Stream = S>>(&mut self, cx: &mut Context<'_, N>) -> Result<bool, End> {
+        let before = self.told_sent;
+        let is_told = cx.client.peer.send(&self.told, &mut self.told_sent);
+        self.heads.down_bytes += (self.told_sent - before) as u64;
+        is_told.map_err(|Gone| End::close(Reason::ClientReset))
+    }
+
+    /// Carries the body of the answer.
+    fn carry<N: Net<Stream = S>>(&mut self, cx: &mut Context<'_, N>) -> Result<Next, End> {
+        let Down::Body(body) = &mut self.down else {
+            return Ok(Next::Wait);
+        };
+        if self.is_cut && body.is_open() {
+            // It would pass for the whole.
+            return Err(End::close(Reason::TargetReset));
+        }
+        let (peer, is_plain) = (&mut cx.client.peer, body.is_plain());
+        match body.pump(&mut self.link.target, peer, &mut cx.shared.pool.buffers) {
+            Ok(Carried::Blocked) => Ok(Next::Wait),
+            Ok(Carried::More) => Ok(Next::Yield),
+            Ok(Carried::Done) => self.finish(cx),
+            Err(Stopped::Sink) => Err(End::close(Reason::ClientReset)),
+            // The client sees by its length that it is a part, but for one that cannot read chunks.
+            Err(Stopped::Cut) if !self.is_cut && !is_plain => {
+                self.shut(cx)?;
+                Err(End::discard(Reason::TargetLeft))
+            }
+            Err(_) => Err(End::close(Reason::TargetReset)),
+        }
+    }
+
+    /// The answer is complete.
+    fn finish<N: Net<Stream = S>>(&self, cx: &mut Context<'_, N>) -> Result<Next, End> {
+        if !self.exchange.closes {
+            return Ok(Next::Done);
+        }
+        self.shut(cx)?;
+        Err(End::discard(Reason::Done))
+    }
+
+    /// The client's connection ends behind what it has got.
+    fn shut<N: Net<Stream = S>>(&self, cx: &mut Context<'_, N>) -> Result<(), End> {
+        let shut = cx.client.peer.stream.shutdown_write();
+        shut.map_err(|_| End::close(Reason::ClientReset))
+    }
+
+    /// Looks at the head of the answer, and passes it on once it is complete.
+    fn look<N: Net<Stream = S>>(&mut self, cx: &mut Context<'_, N>) -> Result<Next, End> {
+        let (target, client) = (&self.link.target, &cx.client.peer.ready);
+        if !(target.ready.readable || self.is_cut) || !client.writable {
+            return Ok(Next::Wait);
+        }
+        for _ in 0..LOOKS_MAX {
+            let scratch = cx.shared.pool.buffers.scratch_for_head();
+            let (before, space) = scratch[SCRATCH_MARGIN..].split_at_mut(self.partial.len());
+            before.copy_from_slice(&self.partial);
+            let news = match self.link.target.peek(space) {
+                Ok(Some(news @ 1..)) => news,
+                Ok(None) if !self.is_cut => return Ok(Next::Wait),
+                Ok(_) | Err(Gone) => return self.unanswered(),
+            };
+            // It answers: what comes of it is not asked for once more.
+            self.link.is_reused = false;
+            let seen = self.partial.len() + news;
+            let text = &scratch[SCRATCH_MARGIN..][..seen];
+            match Answer::parse(text, self.exchange.is_for_head) {
+                Ok(Some(answer)) => {
+                    let len = answer.len;
+                    self.down = self.judge(&answer)?;
+                    return self.pass(len, seen, cx);
+                }
+                Err(fault) => return Err(self.misanswered(fault.cause)),
+                Ok(None) if !self.link.target.ready.ended && !self.is_cut => return Ok(Next::Wait),
+                Ok(None) => self.consume(news, cx)?,
+            }
+        }
+        Ok(Next::Yield)
+    }
+
+    /// The head is not complete, and the end of the connection may be behind what has come of it,
+    /// which shows only to who reads that: `news` bytes behind those that it has read.
+    fn consume<N: Net<Stream = S>>(
+        &mut self,
+        news: usize,
+        cx: &mut Context<'_, N>,
+    ) -> Result<(), End> {
+        if self.partial.len() + news > PARTIAL_MAX
+            && cx.shared.take(Table::LongHeads, cx.client.key).is_err()
+        {
+            return Err(self.misanswered("no room for a long head"));
+        }
+        let scratch = cx.shared.pool.buffers.scratch_for_head();
+        let text = &mut scratch[SCRATCH_MARGIN + self.partial.len()..][..news];
+        self.partial.extend(&*text);
+        let skipped = self.link.target.skip(text);
+        skipped.map_err(|Gone| End::close(Reason::TargetReset))
+    }
+
+    /// Decides what becomes of an answer, whose head is to be told. Returns what follows it.
+    fn judge(&mut self, answer: &Answer<'_>) -> Result<Down, End> {
+        let is_sent = self.up.is_done() && self.is_sent();
+        let exchange = &mut self.exchange;
+        self.told_sent = 0;
+        if answer.code == 101 {
+            if !exchange.upgrades || !is_sent {
+                return Err(self.misanswered("a protocol that nobody has asked for"));
+            }
+            self.told = answer.forwarded(false, true);
+            return Ok(Down::Tunnel);
+        }
+        if answer.code < 200 {
+            // RFC 9110 §15.2: a client of HTTP/1.0 does not know of it.
+            let is_told = !exchange.is_old;
+            self.told = if is_told {
+                answer.forwarded(false, true)
+            } else {
+                Vec::new()
+            };
+            return Ok(Down::Head);
+        }
+        let is_open = answer.body == Body::ToEnd;
+        let is_plain = exchange.is_old && answer.body == Body::Chunked;
+        self.keeps = answer.keeps && is_sent && !is_open && !self.is_cut;
+        self.link.is_pinned |= answer.pins;
+        exchange.closes |= is_open || !is_sent || self.link.is_pinned && !self.keeps;
+        self.told = answer.forwarded(exchange.closes, !is_plain);
+        Ok(Down::Body(Transfer::new(answer.body, is_plain)))
+    }
+
+    /// Passes on the head to be told, and what there is of the body behind it: `seen` bytes of the
+    /// scratch buffer, of which `len` are the head as it came. Returns what follows.
+    fn pass<N: Net<Stream = S>>(
+        &mut self,
+        len: usize,
+        seen: usize,
+        cx: &mut Context<'_, N>,
+    ) -> Result<Next, End> {
+        let scratch = cx.shared.pool.buffers.scratch_for_head();
+        let (end, mut body_len) = (SCRATCH_MARGIN + len, 0);
+        let behind = SCRATCH_MARGIN + seen;
+        if let Down::Body(body) = &self.down {
+            match body.part(&scratch[end..behind]) {
+                Ok((0, part)) => body_len = part,
+                Ok(_) => {}
+                Err(_) => return Err(self.misanswered("not a chunked body")),
+            }
+        }
+        let peer = &mut cx.client.peer;
+        let written = match end.checked_sub(self.told.len()) {
+            Some(start) => {
+                scratch[start..end].copy_from_slice(&self.told);
+                let both = &scratch[start..end + body_len];
+                if both.is_empty() {
+                    Ok(None)
+                } else {
+                    peer.write(both)
+                }
+            }
+            // It has grown beyond what there is room for.
+            None => peer.write(&self.told),
+        };
+        let written = written.map_err(|Gone| End::close(Reason::ClientReset))?;
+        let written = written.unwrap_or(0);
+        self.told_sent = written.min(self.told.len());
+        self.heads.down_bytes += self.told_sent as u64;
+        let carried = written - self.told_sent;
+        if let Down::Body(body) = &mut self.down
+            && body.advance(&scratch[end..end + carried], carried).is_err()
+        {
+            return Err(End::close(Reason::TargetReset));
+        }
+        if len + carried < seen {
+            self.link.target.ready.readable = true;
+        }
+        let consumed = len + carried - mem::take(&mut self.partial).len();
+        let skipped = self.link.target.skip(&mut scratch[..consumed]);
+        skipped.map_err(|Gone| End::close(Reason::TargetReset))?;
+        match &self.down {
+            // A short write does not say that there is no room.
+            _ if self.told_sent < self.told.len() => Ok(Next::Yield),
+            Down::Body(body) if body.is_done() => self.finish(cx),
+            Down::Tunnel => Ok(self.change()),
+            Down::Head | Down::Body(_) => Ok(Next::Yield),
+        }
+    }
+
+    /// The target has ended, or is broken, before its answer.
+    fn unanswered(&mut self) -> Result<Next, End> {
+        if self.may_repeat() {
+            return Ok(Next::Open);
+        }
+        self.abort_target();
+        Err(Reason::NoAnswer.into())
+    }
+
+    /// What has come is no answer that could be passed on.
+    fn misanswered(&mut self, cause: &'static str) -> End {
+        self.abort_target();
+        End::refuse(Refuse::Http(Status::BadGateway, cause), Reason::BadAnswer)
+    }
+
+    /// The connection has changed its protocol: what the client has sent early goes first.
+    fn change(&mut self) -> Next {
+        if !self.early.is_empty() {
+            (self.exchange.head, self.sent) = (mem::take(&mut self.early), 0);
+            return Next::Yield;
+        }
+        if self.is_sent() {
+            Next::Established
+        } else {
+            Next::Wait
+        }
+    }
+
+    /// Nothing needs the head of the request any more: gives back its place, if it has one.
+    fn forget<N: Net>(&mut self, cx: &mut Context<'_, N>) {
+        (self.exchange.head, self.sent) = (Vec::new(), 0);
+        if self.partial.is_empty() {
+            cx.shared.give(Table::Heads, cx.client.key);
+            cx.shared.give(Table::LongHeads, cx.client.key);
+        }
+    }
+
+    /// Returns `true` if all has gone out that goes first.
+    fn is_sent(&self) -> bool {
+        self.sent == self.exchange.head.len()
+    }
+
+    /// Returns `true` if the request is to be sent once more should the connection die.
+    fn may_repeat(&self) -> bool {
+        self.link.is_reused && !self.link.is_pinned && self.exchange.may_repeat
+    }
+
+    /// Returns `true` if the client can still be told something else than an answer.
+    fn is_untold(&self) -> bool {
+        matches!(self.down, Down::Head) && self.told_sent == self.told.len()
+    }
+
+    /// Ends for a reason that is not the answer's: the client is told, unless it has a part of
+    /// that already, which does not pass for the whole then.
+    fn give_up<N: Net>(&mut self, reason: Reason, cx: &mut Context<'_, N>) -> End {
+        self.abort_target();
+        if self.is_untold() {
+            return reason.into();
+        }
+        cx.client.peer.stream.abort_on_close();
+        End::close(reason)
+    }
+
+    /// Another session has taken its place in a table.
+    pub(super) fn displaced(&self, reason: Reason) -> End {
+        if self.is_untold() {
+            reason.into()
+        } else {
+            End::close(reason)
+        }
+    }
+
+    /// What it means that nothing moved for so long.
+    fn timeout(&self) -> Reason {
+        if self.half {
+            Reason::HalfCloseTimeout
+        } else {
+            Reason::IdleTimeout
+        }
+    }
+
+    /// Remembers an event of the target.
+    pub(super) fn mark(&mut self, event: &Event) {
+        self.link.target.ready.mark(event);
+    }
+
+    /// Makes the close of the target's connection a reset.
+    pub(super) fn abort_target(&mut self) {
+        self.link.target.stream.abort_on_close();
+    }
+
+    /// Gives back what its head has taken.
+    pub(super) fn release<N: Net>(&mut self, cx: &mut Context<'_, N>) {
+        self.partial = Vec::new();
+        self.forget(cx);
+    }
+
+    /// The exchange is over: what goes on of both connections.
+    pub(super) fn into_pair(self) -> Pair<S> {
+        let mut link = self.link;
+        link.is_reused = true;
+        if self.keeps {
+            link.keep_alive();
+        }
+        let kept = Kept {
+            link,
+            request: self.exchange.request,
+            user: self.exchange.user,
+        };
+        Pair {
+            kept: self.keeps.then(|| Box::new(kept)),
+            early: self.early,
+            client_ended: self.client_ended,
+        }
+    }
+
+    /// The connection has changed its protocol: it is a tunnel now.
+    pub(super) fn into_tunnel(self) -> (Peer<S>, bool, Moved) {
+        let moved = self.moved();
+        (self.link.target, self.client_ended, moved)
+    }
+
+    /// The request again, and what the client has sent behind it.
+    pub(super) fn into_request(self) -> (Exchange, Vec<u8>, bool) {
+        (self.exchange, self.early, self.client_ended)
+    }
+
+    /// Bytes carried, up and down.
+    pub(super) fn moved(&self) -> Moved {
+        let body_bytes = match &self.down {
+            Down::Body(body) => body.bytes(),
+            Down::Head | Down::Tunnel => 0,
+        };
+        Moved {
+            up_bytes: self.heads.up_bytes + self.up.bytes(),
+            down_bytes: self.heads.down_bytes + body_bytes,
+        }
+    }
+
+    /// Returns `true` if it could go on.
+    pub(super) fn could_move(&self, client: &Ready) -> bool {
+        let target = &self.link.target.ready;
+        let up = self.has_up(client) && target.writable;
+        up || self.has_down() && client.writable
+    }
+
+    /// Returns `true` if bytes wait that their sink does not take.
+    pub(super) fn stands_still(&self, client: &Ready) -> bool {
+        let up = self.has_up(client) && !self.link.target.ready.writable;
+        up || self.has_down() && !client.writable
+    }
+
+    /// Returns `true` if there is something for the target.
+    fn has_up(&self, client: &Ready) -> bool {
+        !self.is_cut && (!self.is_sent() || client.readable && !self.up.is_done())
+    }
+
+    /// Returns `true` if there is something for the client.
+    fn has_down(&self) -> bool {
+        let is_told = self.told_sent == self.told.len();
+        !is_told || self.link.target.ready.readable && !matches!(self.down, Down::Tunnel)
+    }
+}
