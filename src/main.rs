@@ -10,7 +10,7 @@ use anklet::config::dns::DnsSettings;
 use anklet::config::{self, Asked, Command, Config, check, files, limits};
 use anklet::log::{Level, log};
 use anklet::net::{Errno, in_words};
-use anklet::os::Os;
+use anklet::os::{Os, rights};
 use anklet::server::Server;
 use anklet::state::users::Users;
 use anklet::sys::{self, Signals};
@@ -37,6 +37,7 @@ fn run(asked: Asked) -> ! {
     let (limits, warning) = limits::settle(&asked.limits, descriptors, files::memory_bytes())
         .unwrap_or_else(|error| complain(&error, EXIT_USAGE));
     let config = asked.with_limits(limits);
+    rights::check(&config).unwrap_or_else(|error| complain(&error, EXIT_USAGE));
     let files = config.sources.read();
     let mut warnings = Vec::new();
     let loaded = config.sources.load_users(&files, &mut warnings);
@@ -47,7 +48,12 @@ fn run(asked: Asked) -> ! {
     warnings.extend(warning);
     match sys::interfaces::interfaces() {
         Ok(interfaces) => {
+            if config.check {
+                rights::check_listeners(&config, &interfaces, &mut warnings)
+                    .unwrap_or_else(|error| complain(&error, EXIT_USAGE));
+            }
             check::warn(&config, &interfaces, &mut warnings);
+            check::warn_of_absent(&config, &interfaces, &mut warnings);
             check::warn_of_servers(&config.outgoing, &dns, &interfaces, &mut warnings);
         }
         Err(error) if config.check => warnings.push(check::unread_interfaces(&in_words(error))),

@@ -304,6 +304,44 @@ pub fn warn(config: &Config, interfaces: &[Interface], warnings: &mut Vec<String
     }
 }
 
+/// Adds a warning for each interface, and source address, that is not there now.
+pub fn warn_of_absent(config: &Config, interfaces: &[Interface], warnings: &mut Vec<String>) {
+    let policy = &config.policy;
+    let is_there = |name: &str| interfaces.iter().any(|one| one.name == name);
+    for (option, nets) in [
+        ("clients", &policy.clients),
+        ("trust", &policy.trust),
+        ("permit", &policy.permit),
+        ("block", &policy.block),
+    ] {
+        for net in nets {
+            if let Nets::Interface(name) = &net.net
+                && !is_there(name)
+            {
+                warnings.push(format!(
+                    "--{option} {net} means nobody: no interface {name} is there now, and hosts \
+                     cannot be named, only their addresses"
+                ));
+            }
+        }
+    }
+    let outgoing = &config.outgoing;
+    if let Some(device) = &outgoing.device
+        && !is_there(device)
+    {
+        warnings.push(format!(
+            "--bind {device}: no such interface now, so no way out"
+        ));
+    }
+    let sources = [outgoing.v4.map(IpAddr::V4), outgoing.v6.map(IpAddr::V6)];
+    for source in sources.into_iter().flatten() {
+        if !source.is_loopback() && !interfaces.iter().any(|one| one.addr == source) {
+            let line = format!("--bind {source}: no interface has that address now, so no way out");
+            warnings.push(line);
+        }
+    }
+}
+
 /// Adds a warning for each name server on this machine, where tunnels are led another way than
 /// such a server asks.
 pub fn warn_of_servers(

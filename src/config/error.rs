@@ -14,7 +14,7 @@ impl ConfigError {
     }
 
     /// An error about an option, given without dashes, and its value where that may be shown.
-    pub(super) fn about(option: &str, value: Option<&str>, why: &str) -> Self {
+    pub(crate) fn about(option: &str, value: Option<&str>, why: &str) -> Self {
         let mut line = String::from(if option.len() == 1 { "-" } else { "--" });
         show(&mut line, option);
         if let Some(value) = value {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use super::error::ConfigError;
 use super::settings::Listen;
-use crate::state::access::Nets;
+use crate::state::access::{NEEDS_BRACKETS, Nets, lacks_brackets};
 use crate::wire;
 
 /// How the number of an interface is found.
@@ -181,6 +181,7 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {
         let mut colons = text.bytes().enumerate().filter(|(_, byte)| *byte == b':');
         match (colons.next(), colons.next()) {
             (Some((colon, _)), None) => text.split_at(colon),
+            _ if lacks_brackets(text) => return Err(NEEDS_BRACKETS),
             _ => (text, ""),
         }
     };
@@ -220,7 +221,11 @@ mod tests {
             ("10.0.0.1:65535", "10.0.0.1:65535"),
             ("::", "any at 1080"),
             ("[::]", "[::]:1080"),
-            ("::1:1081", "[::1:1081]:1080"),
+            (
+                "::1:1081",
+                "error: a port behind IPv6 needs brackets: [ADDR]:PORT",
+            ),
+            ("2001:db8::1:1081", "[2001:db8::1:1081]:1080"),
             ("[::1]", "[::1]:1080"),
             ("[::1]:1081", "[::1]:1081"),
             ("[fe80::1%br-lan]:1081", "[fe80::1%7]:1081"),

@@ -4,6 +4,7 @@
 //! Each stands alone: those that can be opened serve, and the others are opened once they can be.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 
 use mio::net::TcpListener;
 use mio::{Interest, Registry};
@@ -92,6 +93,28 @@ impl Listeners {
                 return Err(failure);
             }
         }
+    }
+
+    /// Binds a socket to each address, as if to listen there. Returns what cannot be.
+    pub(super) fn try_out(config: &Config, interfaces: &[Interface]) -> Vec<OpenError> {
+        let mut listeners = Self::new(config);
+        listeners.follow(interfaces);
+        for addr in &listeners.wanted {
+            if let Err(error) = bind(*addr, config.reuseport) {
+                listeners.missing.push(OpenError::Listen(*addr, error));
+            }
+        }
+        if listeners.is_any() && listeners.missing.len() < listeners.wanted.len() {
+            listeners.missing.retain(|one| one.is(Errno::EADDRINUSE));
+        }
+        listeners.missing.append(&mut listeners.absent);
+        listeners.missing
+    }
+
+    /// Without an address on the command line one of 0.0.0.0 and :: is enough: the system may have
+    /// one family only.
+    fn is_any(&self) -> bool {
+        matches!(self.listen[..], [Listen::Any { .. }])
     }
 
     /// None is open yet.
@@ -206,11 +229,9 @@ impl Listeners {
         self.leave_out_absent_family();
     }
 
-    /// Without an address on the command line one of 0.0.0.0 and :: is enough: the system may have
-    /// one family only.
+    /// A family that the system does not have is not wanted any more.
     fn leave_out_absent_family(&mut self) {
-        let is_any = matches!(self.listen[..], [Listen::Any { .. }]);
-        if is_any && self.open.iter().any(Option::is_some) {
+        if self.is_any() && self.open.iter().any(Option::is_some) {
             self.missing.retain(|failure| failure.is(Errno::EADDRINUSE));
             let missing = &self.missing;
             let open = &self.open;
@@ -288,6 +309,21 @@ pub(super) fn for_peer(
     })
 }
 
+/// A socket at an address that others may have had just now.
+fn bind(addr: SocketAddr, reuseport: bool) -> Result<OwnedFd, Errno> {
+    let socket = create(&addr, SockType::Stream)?;
+    if addr.is_ipv6() {
+        // So that there can be a listener at 0.0.0.0 and one at ::.
+        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+    }
+    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    if reuseport {
+        setsockopt(&socket, sockopt::ReusePort, &true)?;
+    }
+    address::bind(&socket, &addr)?;
+    Ok(socket)
+}
+
 fn listen_at(
     addr: SocketAddr,
     backlog: i32,
@@ -295,23 +331,14 @@ fn listen_at(
     mark: Option<u32>,
     options: TcpOptions,
 ) -> Result<TcpListener, Errno> {
-    let socket = create(&addr, SockType::Stream)?;
-    if addr.is_ipv6() {
-        // So that there can be a listener at 0.0.0.0 and one at ::.
-        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
-    }
-    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    let socket = bind(addr, reuseport)?;
     if let Some(mark) = mark {
         // Inherited by the connection: packets to the peer of a BIND are marked.
         setsockopt(&socket, sockopt::Mark, &mark)?;
     }
-    if reuseport {
-        setsockopt(&socket, sockopt::ReusePort, &true)?;
-    }
     // Inherited by the connections, which saves system calls for each of them.
     set_tcp_options(&socket, options)?;
     keep_alive(&socket)?;
-    address::bind(&socket, &addr)?;
     // Not by nix, which limits it to SOMAXCONN, and that is 128 in the headers of musl.
     SockRef::from(&socket).listen(backlog).map_err(errno)?;
     Ok(TcpListener::from_std(socket.into()))

@@ -4,6 +4,7 @@ mod address;
 mod error;
 mod listen;
 mod pipe;
+pub mod rights;
 mod socket;
 mod udp;
 

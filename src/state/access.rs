@@ -43,7 +43,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-pub use super::prefix::{ClientKey, Destination, Nets, Prefix, scoped};
+pub use super::prefix::{
+    ClientKey, Destination, NEEDS_BRACKETS, Nets, Prefix, lacks_brackets, scoped,
+};
 use super::prefix::{
     GROUPS, LOOPBACK, RESERVED, SERVED, bits_of, is_loopback, unscoped, unwrapped,
 };

@@ -253,6 +253,18 @@ impl From<Nets> for Destination {
     }
 }
 
+/// What is wrong with a text that [`lacks_brackets`].
+pub const NEEDS_BRACKETS: &str = "a port behind IPv6 needs brackets: [ADDR]:PORT";
+
+/// Returns `true` if a text is an IPv6 address of a range that nobody has: ::1:1080 has a port
+/// whose brackets were forgotten.
+pub fn lacks_brackets(text: &str) -> bool {
+    // Addresses that end in an IPv4 address (RFC 4291 §2.5.5.1) were given up; :: and ::1 are in
+    // the same range.
+    text.parse::<Ipv6Addr>()
+        .is_ok_and(|addr| addr.to_bits() > 1 && addr.to_bits() >> 32 == 0)
+}
+
 impl FromStr for Destination {
     type Err = &'static str;
 
@@ -273,6 +285,7 @@ impl FromStr for Destination {
             }
             None => match text.split_once(':') {
                 Some((net, ports)) if !ports.contains(':') => (net, Some(ports)),
+                Some(_) if lacks_brackets(text) => return Err(NEEDS_BRACKETS),
                 _ => (text, None),
             },
         };

@@ -37,6 +37,7 @@ mod policy;
 mod protocol;
 mod relay;
 mod replies;
+mod rights;
 mod router;
 mod security;
 mod signals;
