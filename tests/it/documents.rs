@@ -46,6 +46,8 @@ fn mentioned(text: &str) -> Vec<&str> {
     let folders = ["cross/", "tests/", "src/", ".github/", ".ci/"];
     words
         .filter(|word| folders.iter().any(|folder| word.starts_with(folder)))
+        // The name goes on with a variable: cross/openwrt/pack-$*.
+        .filter(|word| !word.ends_with('-'))
         .collect()
 }
 
