@@ -358,7 +358,12 @@ impl Stream for StreamHandle {
 
     fn keep_alive(&mut self) {
         let result = self.call(Call::KeepAlive);
-        self.0.network().sockets[self.1].kept_alive |= result.is_ok();
+        let network = &mut *self.0.network();
+        if result.is_ok() && !network.sockets[self.1].kept_alive {
+            network.sockets[self.1].kept_alive = true;
+            // Once for each connection: a thousand of them may be due one behind the other.
+            network.checks.progress();
+        }
     }
 
     fn abort_on_close(&mut self) {
