@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::support::wire;
 
@@ -10,6 +10,9 @@ use crate::support::wire;
 const STEP_BYTES: usize = 1 << 16;
 /// Bytes that a slow end reads in one step.
 const SLOW_BYTES: usize = 1 << 10;
+/// Byte by byte an end sends for so long, and then the rest at once: on a busy machine it would not
+/// be through in the time of a handshake.
+const DRIPS_MAX: Duration = Duration::from_secs(1);
 
 /// What an end sends behind what comes before its payload.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +43,7 @@ pub(super) struct End {
     /// `None`: it has left by a reset.
     stream: Option<TcpStream>,
     manner: Manner,
+    begun: Instant,
     /// What comes before the payload, and how much of it is sent.
     front: (Vec<u8>, usize),
     payload: Payload,
@@ -58,6 +62,7 @@ impl End {
         Self {
             stream: Some(stream),
             manner,
+            begun: Instant::now(),
             front: (front, 0),
             payload,
             sent: 0,
@@ -72,7 +77,7 @@ impl End {
     pub(super) fn send_front(&mut self) -> bool {
         let (front, sent) = &self.front;
         let rest = &front[*sent..];
-        let len = if self.manner.drips {
+        let len = if self.manner.drips && self.begun.elapsed() < DRIPS_MAX {
             rest.len().min(1)
         } else {
             rest.len()
@@ -200,6 +205,11 @@ impl End {
     /// Returns `true` if it has left by a reset.
     pub(super) fn has_left(&self) -> bool {
         self.stream.is_none()
+    }
+
+    /// Bytes sent and received.
+    pub(super) fn moved(&self) -> u64 {
+        self.front.1 as u64 + self.sent + self.received
     }
 
     /// How far it has come.

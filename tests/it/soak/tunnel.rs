@@ -25,6 +25,8 @@ pub(super) struct Tunnel {
     /// What has come of the forwarded head.
     head: Vec<u8>,
     begun: Instant,
+    /// What has moved so far, and when that was last more than before.
+    moved: (u64, Instant),
     leaves_after: Duration,
 }
 
@@ -40,6 +42,7 @@ impl Tunnel {
             replies: Vec::new(),
             head: Vec::new(),
             begun: Instant::now(),
+            moved: (0, Instant::now()),
             leaves_after: Duration::from_millis(fastrand::u64(..LEAVES_MAX_MS)),
             script,
         }
@@ -65,7 +68,13 @@ impl Tunnel {
 
     /// Does what can be done now. Returns `true` if the client has ended as it is to.
     pub(super) fn step(&mut self, figures: &mut Figures) -> bool {
-        assert!(self.begun.elapsed() < STUCK, "stuck: {}", self.state());
+        let target = self.target.as_ref().map_or(0, End::moved);
+        let moved = self.client.moved() + target + self.replies.len() as u64;
+        if moved > self.moved.0 {
+            self.moved = (moved, Instant::now());
+        }
+        let is_stuck = self.moved.1.elapsed() > STUCK;
+        assert!(!is_stuck, "stuck: {}", self.state());
         match self.script.outcome {
             Outcome::Leaves => self.step_leaving(figures),
             Outcome::Refused(code) => self.step_refused(code, figures),

@@ -32,7 +32,8 @@ pub(super) struct Association {
     left: u32,
     /// Those whose echo is waited for: length, and when they were sent.
     under_way: HashMap<u32, (usize, Instant)>,
-    begun: Instant,
+    /// When it began, or an echo last came.
+    heard: Instant,
     rng: Rng,
 }
 
@@ -53,14 +54,14 @@ impl Association {
             seed: rng.u64(..),
             left: count,
             under_way: HashMap::new(),
-            begun: Instant::now(),
+            heard: Instant::now(),
             rng: rng.fork(),
         }
     }
 
     /// Does what can be done now. Returns `true` if all datagrams have come back.
     pub(super) fn step(&mut self, world: &World, figures: &mut Figures) -> bool {
-        assert!(self.begun.elapsed() < STUCK, "stuck: {:?}", self.under_way);
+        assert!(self.heard.elapsed() < STUCK, "stuck: {:?}", self.under_way);
         let Some(relay) = self.relay else {
             self.hear();
             return false;
@@ -129,6 +130,7 @@ impl Association {
             // It may have been sent twice.
             if let Some((len, _)) = self.under_way.remove(&number) {
                 assert!(payload == self.payload(number, len), "datagram {number}");
+                self.heard = Instant::now();
                 figures.echoes += 1;
                 figures.bytes += 2 * len as u64;
             }

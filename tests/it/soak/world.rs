@@ -13,7 +13,8 @@ const NAMED: u16 = 64;
 /// The number of the first of them; the others are below.
 const NAMED_FIRST: u16 = 0xf000;
 
-/// A client that has not ended within this time is stuck: its timeouts together are shorter.
+/// A client for which nothing has moved for so long is stuck: its timeouts together are shorter. On
+/// a busy machine a slow one takes longer to its end.
 pub(super) const STUCK: Duration = Duration::from_secs(120);
 
 /// Who needs no password, who needs one, and who has a wrong one.
