@@ -102,3 +102,9 @@ fn clients_that_never_read_leave_a_router_alive() {
 fn clients_that_never_read_leave_idle_tunnels_and_associations_alive() {
     stall(500, 200, 30);
 }
+
+#[test]
+#[ignore = "needs a router: make vm-test"]
+fn clients_that_never_read_leave_a_thousand_idle_tunnels_alive() {
+    stall(1000, 250, 50);
+}
