@@ -13,7 +13,7 @@ use crate::support::Proxy;
 use crate::support::name_server::{Answer, NameServer};
 use crate::support::targets::{Target, Unanswering, echo, echo_at};
 use crate::support::web::{ANSWER, basic, connect, post, requests};
-use crate::support::wire::{Client, Way, abort, both_ways, loopback6, pattern};
+use crate::support::wire::{Client, Way, abort, ask_and_answer, both_ways, loopback6, pattern};
 
 #[test]
 fn h1_connect_gets_200_and_a_tunnel() {
@@ -144,12 +144,7 @@ fn h1_half_closes_and_resets_pass_through_the_tunnel() {
             (client, Client::from(target.accept()))
         };
         let (mut client, mut server) = open();
-        client.say(way, b"question");
-        client.finish();
-        assert_eq!(server.rest(), b"question");
-        server.say(way, b"answer");
-        server.finish();
-        assert_eq!(client.rest(), b"answer");
+        ask_and_answer(&mut client, &mut server, way);
         let (mut client, server) = open();
         abort(server.stream);
         let error = client.stream.read(&mut [0]).unwrap_err();

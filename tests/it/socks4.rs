@@ -11,7 +11,7 @@ use crate::support::Proxy;
 use crate::support::name_server::{Answer, NXDOMAIN, NameServer};
 use crate::support::socks4::{request4, request4a};
 use crate::support::targets::{Refusing, Target, Unanswering, echo, echo_at};
-use crate::support::wire::{Client, Way, both_ways, loopback, loopback6, pattern};
+use crate::support::wire::{Client, Way, ask_and_answer, both_ways, loopback, loopback6, pattern};
 
 /// Nowhere, as a grant says it for what SOCKS4 cannot write.
 const NO_IP: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
@@ -306,17 +306,9 @@ fn half_closes_pass_both_ways() {
     both_ways(|way| {
         let mut client = proxy.client();
         client.say(way, &request4(1, target.addr, b"ann"));
-        let mut server = Client {
-            stream: target.accept(),
-            addr: target.addr,
-        };
+        let mut server = Client::from(target.accept());
         client.granted4();
-        client.say(way, b"question");
-        client.finish();
-        assert_eq!(server.rest(), b"question");
-        server.say(way, b"answer");
-        server.finish();
-        assert_eq!(client.rest(), b"answer");
+        ask_and_answer(&mut client, &mut server, way);
     });
 }
 

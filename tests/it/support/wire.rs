@@ -252,6 +252,18 @@ impl Proxy {
     }
 }
 
+/// One end asks and the other answers, each with its end of stream right behind: half-closes pass in
+/// both directions.
+#[track_caller]
+pub(crate) fn ask_and_answer(client: &mut Client, server: &mut Client, way: Way) {
+    client.say(way, b"question");
+    client.finish();
+    assert_eq!(server.rest(), b"question");
+    server.say(way, b"answer");
+    server.finish();
+    assert_eq!(client.rest(), b"answer");
+}
+
 /// Sets the deadline of every read and write, and sends small writes at once.
 pub(crate) fn prepare(stream: &TcpStream) {
     stream.set_nodelay(true).unwrap();
