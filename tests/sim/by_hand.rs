@@ -20,7 +20,7 @@ const PASSES_MAX: u32 = 10_000;
 const CLIENT: usize = 0;
 
 /// Sends a little and ends.
-const BRIEF: Behaviour = Behaviour {
+pub(crate) const BRIEF: Behaviour = Behaviour {
     send: 100,
     echo: false,
     waits: false,
@@ -375,9 +375,9 @@ fn start_client(world: &World, behaviours: [Behaviour; 2]) {
 
 /// Adds client `number` with that last byte of its address, which connects to a target of its own by
 /// SOCKS5, with that behaviour of both ends.
-fn add_client(world: &World, number: usize, address: u8, behaviours: [Behaviour; 2]) {
+pub(crate) fn add_client(world: &World, number: usize, address: u8, behaviours: [Behaviour; 2]) {
     let network = &mut *world.network();
-    let port = 2000 + u16::try_from(number).expect("a few clients");
+    let port = 2000 + u16::try_from(number).expect("a few thousand clients");
     let target = SocketAddr::from(([45, 67, 0, 1], port));
     let [high, low] = port.to_be_bytes();
     let mut client = Client::new(&mut Rng::with_seed(0), 0, false, &network.odds);

@@ -30,6 +30,7 @@ mod by_hand;
 mod calls;
 mod clients;
 mod faults;
+mod full_house;
 mod network;
 mod properties;
 mod run;

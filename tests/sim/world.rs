@@ -37,6 +37,17 @@ pub(crate) const LAN_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 1));
 pub(crate) const LISTENERS: [SocketAddr; 2] =
     [SocketAddr::new(LAN_V4, 1080), SocketAddr::new(LAN_V4, 1081)];
 
+/// How long each state may last: less than by default, so that a world soon comes to its end.
+const TIMEOUTS: Timeouts = Timeouts {
+    handshake_ms: 10_000,
+    connect_ms: 15_000,
+    idle_ms: 60_000,
+    half_close_ms: 30_000,
+    udp_ms: 45_000,
+    bind_ms: 20_000,
+    peer_ms: 0,
+};
+
 /// When all clients leave. Every client that ends by itself has ended by then: the last one begins
 /// at 8 s, and a tunnel may be idle for 60 s; the slowest takes 125 s.
 const LEAVE_MS: Millis = 150_000;
@@ -61,6 +72,7 @@ pub(crate) struct Inner {
     pub(crate) done: bool,
     needs_password: bool,
     limits: Limits,
+    timeouts: Timeouts,
 }
 
 /// Who acts at the other end of a connection.
@@ -120,17 +132,16 @@ impl World {
         network.schedule(LEAVE_MS, SimEvent::Leave);
         network.checks.small_tables = small_tables;
         network.tables.limits = limits;
-        let world = Inner {
+        let mut world = Inner {
             network,
             actors: Vec::new(),
             done: false,
             needs_password,
             limits,
+            timeouts: TIMEOUTS,
         };
-        let world = Self(Rc::new(RefCell::new(world)));
-        let times = world.config().timeouts;
-        world.network().checks.timeouts = times;
-        world
+        world.network.checks.timeouts = TIMEOUTS;
+        Self(Rc::new(RefCell::new(world)))
     }
 
     /// A world without clients, faults, passwords and pipes.
@@ -143,7 +154,7 @@ impl World {
             (inner.limits.pipes_max, inner.limits.buffer_bytes) = (0, 256);
             inner.needs_password = false;
         }
-        world.network().checks.timeouts = world.config().timeouts;
+        world.set_timeouts(TIMEOUTS);
         world
     }
 
@@ -155,11 +166,18 @@ impl World {
         inner.network.checks.small_tables = true;
     }
 
+    /// Sets how long each state may last.
+    pub(crate) fn set_timeouts(&self, timeouts: Timeouts) {
+        let inner = &mut *self.0.borrow_mut();
+        inner.timeouts = timeouts;
+        inner.network.checks.timeouts = timeouts;
+    }
+
     /// The configuration of the server.
     pub(crate) fn config(&self) -> Config {
         let needs_password = self.0.borrow().needs_password;
         let strict = self.0.borrow().network.checks.strict;
-        let limits = self.0.borrow().limits;
+        let (limits, timeouts) = (self.0.borrow().limits, self.0.borrow().timeouts);
         Config {
             policy: Policy {
                 credentials: needs_password,
@@ -172,13 +190,7 @@ impl World {
                 resolv_conf: None,
                 hosts: None,
             },
-            timeouts: Timeouts {
-                idle_ms: 60_000,
-                half_close_ms: 30_000,
-                bind_ms: 20_000,
-                udp_ms: 45_000,
-                ..Timeouts::default()
-            },
+            timeouts,
             relay: RelayOptions {
                 strict,
                 ..RelayOptions::default()

@@ -82,11 +82,14 @@ impl Network {
     /// bytes may be there, until its target has taken what came along with the head.
     fn may_hold_head(&self, client: usize) -> bool {
         let client = &self.clients[client];
+        if !client.scenario.dialect.is_http() {
+            return false;
+        }
         let connection = client.connection.map(|s| &self.sockets[s]);
         let open = connection
             .is_some_and(|connection| connection.accepted_at.is_some() && !connection.dropped);
         let passed_on = client.target.map(|s| &self.sockets[s]);
         let over = passed_on.is_some_and(|target| !target.write_blocked && !target.write_held);
-        client.scenario.dialect.is_http() && open && !over
+        open && !over
     }
 }
