@@ -176,6 +176,8 @@ pub enum Reason {
     BindTimeout,
     /// All places of a table are taken, and nobody has to give one.
     Full(Table),
+    /// As many wait for names as may, and nobody has to make room.
+    TooManyNames,
     /// Another session has taken its place in a table that is full.
     Displaced(Table),
     /// Out of descriptors, or an error of the system without a code of its own.
@@ -195,7 +197,7 @@ impl Reason {
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::NotAllowed(_) => "not allowed",
-            Self::Full(_) => "no place left",
+            Self::Full(_) | Self::TooManyNames => "no place left",
             Self::Displaced(_) => "gave its place to a newcomer",
             Self::Done => "done",
             Self::ClientLeft => "client left",
@@ -238,7 +240,9 @@ impl Reason {
                 | Self::IdleTimeout
                 | Self::HalfCloseTimeout,
             ) => Status::GatewayTimeout,
-            (_, Self::Failed | Self::Full(_) | Self::Displaced(_)) => Status::ServiceUnavailable,
+            (_, Self::Failed | Self::Full(_) | Self::TooManyNames | Self::Displaced(_)) => {
+                Status::ServiceUnavailable
+            }
             (_, Self::BadRequest) => Status::BadRequest,
             _ => Status::BadGateway,
         }
@@ -280,6 +284,7 @@ impl fmt::Display for Reason {
             // With the option that would permit it.
             Self::NotAllowed(refusal) => write!(f, ": {refusal}; {}", refusal.hint()),
             Self::Full(table) | Self::Displaced(table) => write!(f, ": all {table} are in use"),
+            Self::TooManyNames => f.write_str(": too many wait for names (--max-sessions)"),
             _ => Ok(()),
         }
     }
