@@ -47,6 +47,7 @@ impl<N: Net> Server<N> {
     pub(super) fn tell_repeats(&mut self, now: Millis) {
         let tell = |run: &Run| log(run.level(), format_args!("{run}"));
         self.shared.repeats.tell_due(now, tell);
+        self.shared.auth.wrong.tell_due(now, tell);
     }
 
     fn stop(&mut self) {

@@ -146,6 +146,7 @@ impl<N: Net> Server<N> {
             self.surveyor.next(),
             self.listeners_due,
             shared.repeats.next(),
+            shared.auth.wrong.next(),
             self.files_due(),
             self.stop_at,
             self.next_look(),

@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use super::access::{Access, ClientKey, scoped};
 use super::logins::{Delay, Logins, Turn};
 use super::protocols::Protocols;
+use super::repeats::Repeats;
 use super::slots::Key;
 use super::users::{Remembered, UserId, Users};
-use crate::log::{Level, log};
+use crate::log::{Level, is_logged, log};
 use crate::net::Millis;
 use crate::wire::Shown;
 use crate::wire::socks::Login;
@@ -58,6 +59,9 @@ pub struct Auth {
     users: Users,
     /// Who has been wrong, and who waits for a verdict.
     pub logins: Logins,
+    /// The lines of wrong passwords. They have runs of their own, which no other line can fill: a
+    /// guesser is told of in each of his lines.
+    pub wrong: Repeats,
     remembered: Remembered,
     /// Users are configured, even if there are none: with an empty users file nobody can log in.
     credentials: bool,
@@ -80,6 +84,7 @@ impl Auth {
             access,
             users,
             logins,
+            wrong: Repeats::default(),
             remembered: Remembered::default(),
             credentials,
             auth_once,
@@ -102,7 +107,8 @@ impl Auth {
     }
 
     /// Judges a login, if its turn has come: the one place where that is done. A wrong one is
-    /// logged, in a line that other programs may read.
+    /// logged, in a line that other programs may read. At his pace a guesser has seven within ten
+    /// seconds, so that none of them is held back; those who log in between have more.
     pub fn login(&mut self, asker: Asker, login: Login<'_>, now: Millis) -> Verdict {
         if !self.needs_login() {
             return Verdict::Granted(None);
@@ -115,10 +121,17 @@ impl Auth {
         }
         let ip = asker.addr.ip().to_canonical();
         let Some(user) = self.users.verify(login.name, login.password) else {
-            log(
-                Level::Warn,
-                format_args!("{ip} wrong password for user {}", Shown(login.name)),
-            );
+            let is_told = is_logged(Level::Warn)
+                && self
+                    .wrong
+                    .admits(client_key, Level::Warn, "wrong password", now);
+            if is_told {
+                let name = Shown(login.name);
+                log(
+                    Level::Warn,
+                    format_args!("{ip} wrong password for user {name}"),
+                );
+            }
             let may_ban = !ip.is_loopback();
             self.logins.wrong(client_key, login.name, may_ban, now);
             return Verdict::Refused;

@@ -6,9 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::support::namespace::{in_namespace, run};
 use crate::support::wire::{Client, GREETING_USER, Way, user_pass};
-use crate::support::{Folder, Proxy, command, is_emulated, wait_until};
+use crate::support::{Folder, Proxy, command, is_emulated, note, wait_until};
 
 /// Less than the shortest delay of a verdict.
 const AT_ONCE: Duration = Duration::from_millis(900);
@@ -73,28 +75,48 @@ fn p4_two_mistakes_cost_nothing_and_then_the_verdict_waits_right_or_wrong() {
 
 #[test]
 fn p4_a_guesser_gets_a_verdict_a_second_whatever_he_does() {
-    let (_folder, proxy) = two_users("guesser", &["-v"]);
+    guess_for(GUESSING, 3);
+}
+
+/// So many guessers of one address, for that time.
+pub(crate) fn guess_for(time: Duration, guessers: usize) {
+    let (_folder, mut proxy) = two_users("guesser", &["-v"]);
     let (addr, start) = (proxy.addr, Instant::now());
-    // Those who wait, those who hang up after a moment of silence, and one with an account.
-    let patience = [SIX_LOGINS, SIX_LOGINS, Duration::from_millis(4)];
     thread::scope(|scope| {
-        for (number, patience) in patience.into_iter().enumerate() {
+        for number in 0..guessers {
+            // Those who wait, and those who hang up after a moment of silence.
+            let patience = match number % 3 {
+                2 => Duration::from_millis(4),
+                _ => SIX_LOGINS,
+            };
             scope.spawn(move || {
                 let mut guess = 0;
-                while start.elapsed() < GUESSING {
+                while start.elapsed() < time {
                     guess += 1;
                     login(addr, "ann", &format!("guess{number}-{guess}"), patience);
                 }
             });
         }
+        // And one with an account.
         scope.spawn(move || {
-            while start.elapsed() < GUESSING {
+            while start.elapsed() < time {
                 login(addr, "bob", "hush", SIX_LOGINS);
             }
         });
     });
-    let guesses = count(&proxy, "127.0.0.1 wrong password for user ann");
     let seconds = usize::try_from(start.elapsed().as_secs()).unwrap();
+    // At its end it also tells how many lines it has held back.
+    proxy.signal(Signal::SIGTERM);
+    proxy.exit_within(SIX_LOGINS);
+    let held = proxy.log_text();
+    let held = held.lines().filter_map(|line| {
+        let count = line.strip_prefix("WARN  [anklet] 127.0.0.1: ")?;
+        count.split(' ').next()?.parse::<usize>().ok()
+    });
+    let guesses = held.sum::<usize>() + count(&proxy, "127.0.0.1 wrong password for user ann");
+    note(&format!(
+        "{guessers} guessers in {seconds} s: {guesses} verdicts"
+    ));
     assert!(
         (2..=2 + seconds).contains(&guesses),
         "{guesses} in {seconds} s"

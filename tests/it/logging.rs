@@ -13,7 +13,9 @@ use nix::sys::signal::Signal;
 use crate::support::name_server::NameServer;
 use crate::support::targets::{Refusing, Target, echo};
 use crate::support::wire::{Way, abort, connect, connect_name};
-use crate::support::{Proxy, is_emulated, is_error_lost, is_installed, on_loopback, wait_until};
+use crate::support::{
+    DEADLINE, Proxy, is_emulated, is_error_lost, is_installed, on_loopback, wait_until,
+};
 
 /// Reports of twenty tunnels that are more than a pipe holds, or a terminal: 64 KiB.
 const REPORTS_THAT_FILL_A_PIPE: usize = 60;
@@ -101,6 +103,23 @@ fn a_session_broken_by_one_side_tells_which() {
     abort(target.accept());
     client.rest_or_reset();
     assert!(proxy.session_line(client.addr).contains("target"));
+}
+
+/// Someone with an account takes his mistakes back as often as he likes: none of them costs time.
+#[test]
+fn wrong_passwords_of_someone_who_logs_in_between_are_ten_lines_and_a_count() {
+    let mut proxy = Proxy::locked();
+    for _ in 0..8 {
+        for password in [&b"wrong"[..], b"wrong", b"secret"] {
+            proxy.judges(Way::Pipelined, b"ann", password);
+        }
+    }
+    // At its end it tells what it has held back.
+    proxy.signal(Signal::SIGTERM);
+    proxy.exit_within(DEADLINE);
+    proxy.wait_log("WARN  [anklet] 127.0.0.1: 6 more within 10 s: wrong password");
+    let line = "127.0.0.1 wrong password for user ann";
+    assert_eq!(proxy.log_text().matches(line).count(), 10);
 }
 
 #[test]
