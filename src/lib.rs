@@ -32,6 +32,9 @@
 //! | wake, alarm | why a session gets a turn; a timer that does not end its phase |
 //! | ready | what events have said of a socket: reading or writing may succeed |
 //! | quota | a bounded number of places, and how many are taken |
+//! | splice, pipe | what hands bytes on in the kernel; what is in between |
+//! | bulk | a flow that carries so much that it is spliced, and its session |
+//! | rest, tick | a bulk flow that has emptied its source; the millisecond for which it waits then |
 //! | query, half | one name being looked up; its question for A or for AAAA |
 //! | exchange | a request and its answer: of HTTP, or one attempt to have a query answered by a server, on a socket of its own |
 //! | place | what a session takes of a table, and may lose to a newcomer where it is full |

@@ -94,6 +94,14 @@ impl<N: Net> Server<N> {
             !self.sessions.iter().any(Session::is_deaf),
             "something is there, and nobody reads it"
         );
+        let keys = self.sessions.keys();
+        let waiting = self.queues.resting.iter().filter(|key| keys.contains(key));
+        let resting = self.sessions.iter().filter(|session| session.is_resting());
+        assert_eq!(
+            waiting.count(),
+            resting.count(),
+            "a tick has been forgotten"
+        );
         let clients = self.shared.clients.len();
         assert!(
             clients <= self.sessions.len(),

@@ -57,8 +57,8 @@ impl<N: Net> Server<N> {
             return;
         }
         for session in self.sessions.iter_mut() {
-            if session.look() && session.queue() {
-                self.ready.push(session.key());
+            if session.look() {
+                self.queues.push(session);
             }
         }
     }

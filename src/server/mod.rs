@@ -9,15 +9,16 @@ pub mod check;
 mod control;
 mod heard;
 mod memory;
+mod queues;
 mod survey;
 mod warnings;
 
 use std::fmt;
-use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::heard::Heard;
+use self::queues::Queues;
 use self::survey::Surveyor;
 use self::warnings::{Cause, Warnings};
 use crate::config::dns::DnsSettings;
@@ -46,10 +47,7 @@ const FULL: &str = "all sessions are in use (--max-sessions): newcomers take the
 /// The program: all sessions, and what they share.
 pub struct Server<N: Net> {
     sessions: Slots<Session<N>>,
-    /// Sessions that want a turn, each at most once.
-    ready: Vec<Key>,
-    /// Those that have theirs in this pass; empty between passes.
-    turns: Vec<Key>,
+    queues: Queues,
     events: Vec<Event>,
     acceptor: Acceptor,
     /// When to try again to open the listeners that are missing.
@@ -74,8 +72,7 @@ impl<N: Net> Server<N> {
         let shared = Shared::new(&mut config, users, dns, net);
         let mut server = Self {
             sessions: Slots::new(limits.sessions_max),
-            ready: Vec::with_capacity(limits.sessions_max),
-            turns: Vec::with_capacity(limits.sessions_max),
+            queues: Queues::new(limits.sessions_max),
             events: Vec::with_capacity(EVENTS_MAX),
             acceptor: Acceptor::default(),
             listeners_due: NEVER,
@@ -134,7 +131,7 @@ impl<N: Net> Server<N> {
 
     /// How long to wait for events: until the next timer, without end if none is armed.
     fn timeout(&self, now: Millis) -> Option<Duration> {
-        if !self.ready.is_empty() || self.acceptor.wants_any() {
+        if !self.queues.is_empty() || self.acceptor.wants_any() {
             return Some(Duration::ZERO);
         }
         let shared = &self.shared;
@@ -150,6 +147,7 @@ impl<N: Net> Server<N> {
             self.files_due(),
             self.stop_at,
             self.next_look(),
+            self.queues.tick(),
         ];
         let next = due.into_iter().min().filter(|next| *next != NEVER)?;
         Some(Duration::from_millis(next.saturating_sub(now)))
@@ -169,9 +167,7 @@ impl<N: Net> Server<N> {
                         continue;
                     };
                     session.mark(role, &event);
-                    if session.queue() {
-                        self.ready.push(key);
-                    }
+                    self.queues.push(session);
                 }
                 Some(Role::Listener) => self.acceptor.mark(key.index()),
                 Some(Role::Dns) => self.shared.resolver.handle_event(&event),
@@ -309,13 +305,19 @@ impl<N: Net> Server<N> {
         }
     }
 
-    /// One turn for each session that was queued as the pass began.
+    /// One turn for each session that was queued as the pass began, but for those that carry much.
     fn turns(&mut self) {
-        mem::swap(&mut self.ready, &mut self.turns);
-        for at in 0..self.turns.len() {
-            self.wake(self.turns[at], Wake::Event);
+        while let Some(key) = self.queues.rested(self.shared.now) {
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.end_rest();
+                self.queues.push(session);
+            }
         }
-        self.turns.clear();
+        let turns = self.queues.turns();
+        for key in &turns {
+            self.wake(*key, Wake::Event);
+        }
+        self.queues.end_turns(turns);
     }
 
     /// Timers that are due. Each either closes its session or arms one that is due later.
@@ -345,11 +347,8 @@ impl<N: Net> Server<N> {
         };
         match session.turn(wake, &mut self.shared) {
             Verdict::Idle => {}
-            Verdict::Again => {
-                if session.queue() {
-                    self.ready.push(key);
-                }
-            }
+            Verdict::Again => self.queues.push(session),
+            Verdict::Rest => self.queues.rest(session, self.shared.now),
             Verdict::Closed(reason) => self.close(key, reason),
         }
         self.end_displaced();

@@ -32,7 +32,12 @@ impl<N: Net> Session<N> {
             Phase::Associated(association) => ready.readable || association.is_ready(),
             Phase::Lingering(_) | Phase::Over => false,
         };
-        could_go_on && !self.queued
+        could_go_on && !self.queued && !self.resting
+    }
+
+    /// Returns `true` if it waits for the tick.
+    pub fn is_resting(&self) -> bool {
+        self.resting
     }
 
     /// Returns `true` if it holds an entry of the table of openings.

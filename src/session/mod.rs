@@ -74,6 +74,8 @@ pub struct Session<N: Net> {
     client: Client<N>,
     /// It is in the ready queue.
     queued: bool,
+    /// It is among those that wait for the tick.
+    resting: bool,
     phase: Phase<N>,
 }
 
@@ -101,6 +103,7 @@ impl<N: Net> Session<N> {
         Self {
             client,
             queued: false,
+            resting: false,
             phase: Phase::Opening(Box::new(Opening::new())),
         }
     }
@@ -160,6 +163,7 @@ impl<N: Net> Session<N> {
                 Ok(Next::Go) => {}
                 Ok(Next::Wait) => return Verdict::Idle,
                 Ok(Next::Yield) => return Verdict::Again,
+                Ok(Next::Rest) => return Verdict::Rest,
                 Ok(Next::Established) => self.establish(shared),
                 Ok(Next::Done) => {
                     self.rest(shared);
@@ -221,6 +225,27 @@ impl<N: Net> Session<N> {
                 timers.armed_at(*key)
             }
             _ => None,
+        }
+    }
+
+    /// Returns `true` if it is a tunnel that carries much: others come first.
+    pub fn is_bulk(&self) -> bool {
+        match &self.phase {
+            Phase::Relaying(relay) => relay.is_bulk(),
+            _ => false,
+        }
+    }
+
+    /// Says that it is among those that wait for the tick. Returns `true` if it was not before.
+    pub fn await_tick(&mut self) -> bool {
+        !mem::replace(&mut self.resting, true)
+    }
+
+    /// The tick has come.
+    pub fn end_rest(&mut self) {
+        self.resting = false;
+        if let Phase::Relaying(relay) = &mut self.phase {
+            relay.end_rest();
         }
     }
 

@@ -34,6 +34,8 @@ pub enum Verdict {
     Idle,
     /// It has used up its budget and wants another turn.
     Again,
+    /// It wants one at the next tick.
+    Rest,
     /// It is over.
     Closed(Reason),
 }
@@ -47,6 +49,8 @@ pub(super) enum Next {
     Wait,
     /// There is more to do, but others come first.
     Yield,
+    /// Nothing before the next tick, unless something happens.
+    Rest,
     /// The tunnel, the association or the exchange is established.
     Established,
     /// The exchange is over, and the client's connection goes on.

@@ -79,8 +79,11 @@ impl<S: Stream> Relay<S> {
             };
             cx.shared.arm(cx.client.key, class);
         }
-        let more = up == Pumped::More || down == Pumped::More;
-        Ok(if more { Next::Yield } else { Next::Wait })
+        Ok(match (up, down) {
+            (Pumped::More, _) | (_, Pumped::More) => Next::Yield,
+            (Pumped::Rest, _) | (_, Pumped::Rest) => Next::Rest,
+            _ => Next::Wait,
+        })
     }
 
     /// Returns `true` if a direction could go on.
@@ -132,6 +135,17 @@ impl<S: Stream> Relay<S> {
     pub(super) fn release(&mut self, pool: &mut Pool<S::Pipe>) {
         self.up.release(pool);
         self.down.release(pool);
+    }
+
+    /// Returns `true` if one of its directions carries much.
+    pub(super) fn is_bulk(&self) -> bool {
+        self.up.is_bulk() || self.down.is_bulk()
+    }
+
+    /// The tick has come that its flows may have waited for.
+    pub(super) fn end_rest(&mut self) {
+        self.up.end_rest();
+        self.down.end_rest();
     }
 
     /// Looks whether it keeps others from having a pipe: [`Flow::look`]. Then it is to have a turn.

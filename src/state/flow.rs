@@ -23,6 +23,8 @@ pub enum Pumped {
     Blocked,
     /// Its budget is used up; it could go on at once.
     More,
+    /// It carries much and has found its source empty: it looks again at the next tick.
+    Rest,
     /// The end of stream has been passed on.
     Done,
 }
@@ -59,6 +61,18 @@ impl<P> Held<P> {
     }
 }
 
+/// Where a flow is that is spliced and finds its source empty. An event for every segment that comes
+/// would be a turn for every segment: with a tick between them many come at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// It has moved something since.
+    No,
+    /// It waits for the tick.
+    Waits,
+    /// The tick has come. If there still is nothing, it waits for an event, as others do.
+    Over,
+}
+
 /// One direction of a tunnel. `P` are its pipes.
 #[derive(Debug)]
 pub struct Flow<P> {
@@ -71,6 +85,8 @@ pub struct Flow<P> {
     done: bool,
     /// Its sink is closed when it is done, which passes the end on too.
     is_last: bool,
+    /// Whether it looks for more at the next tick instead of at the next event.
+    rest: Rest,
     /// Looks at the pipe since it was filled.
     looks: u8,
     /// Buffers' worth of bytes moved since a fill was shorter than a buffer. If there are any, the
@@ -86,6 +102,7 @@ impl<P> Default for Flow<P> {
             ended: false,
             done: false,
             is_last: false,
+            rest: Rest::No,
             looks: 0,
             streak: 0,
         }
@@ -115,6 +132,18 @@ impl<P: Pipe> Flow<P> {
     /// Returns `true` if the end of stream has been passed on.
     pub fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// Returns `true` if it carries so much that it is spliced.
+    pub fn is_bulk(&self) -> bool {
+        usize::from(self.streak) >= SCRATCH_BUFFERS
+    }
+
+    /// The tick has come.
+    pub fn end_rest(&mut self) {
+        if self.rest == Rest::Waits {
+            self.rest = Rest::Over;
+        }
     }
 
     /// As how many buffers of the pool, and pipes, counts what it holds.
@@ -181,9 +210,18 @@ impl<P: Pipe> Flow<P> {
             if reads >= reads_max {
                 return Ok(Pumped::More);
             }
+            if self.rest == Rest::Waits {
+                if !from.ready.ended {
+                    return Ok(Pumped::Rest);
+                }
+                self.rest = Rest::Over;
+            }
             reads += 1;
-            if self.splice(from, pool)? {
-                continue;
+            if self.is_bulk() {
+                if self.splice(from, pool)? || self.rest == Rest::Waits {
+                    continue;
+                }
+                self.rest = Rest::No;
             }
             let buffers = &mut pool.buffers;
             let buffer = if self.streak > 0 {
@@ -239,7 +277,7 @@ impl<P: Pipe> Flow<P> {
         Ok(true)
     }
 
-    /// Moves what is there into a pipe, if the flow carries so much. Returns `false` if nothing was
+    /// Moves what is there into a pipe. Returns `false` if nothing was
     /// moved: then the flow goes on by copying, which also tells why.
     fn splice<S: Stream<Pipe = P>>(
         &mut self,
@@ -247,9 +285,6 @@ impl<P: Pipe> Flow<P> {
         pool: &mut Pool<P>,
     ) -> Result<bool, Broken> {
         let bytes = pool.buffers.scratch_bytes();
-        if usize::from(self.streak) < SCRATCH_BUFFERS {
-            return Ok(false);
-        }
         let Some(mut pipe) = pool.pipes.take(|| from.stream.open_pipe()) else {
             return Ok(false);
         };
@@ -259,13 +294,17 @@ impl<P: Pipe> Flow<P> {
                 self.streak = 0;
             }
             self.held = Held::Piped(pipe, len);
-            self.looks = 0;
+            (self.looks, self.rest) = (0, Rest::No);
             return Ok(true);
         }
         pool.pipes.give(pipe);
         match result {
             // Of the end of stream, too, a read has to tell.
-            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) if self.rest == Rest::No && !from.ready.ended => {
+                self.rest = Rest::Waits;
+            }
+            Err(Errno::EAGAIN) => {}
             Err(error) if error == Errno::ENOMEM || is_unsupported(error) => {
                 pool.pipes.refuse(error);
             }

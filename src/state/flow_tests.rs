@@ -432,6 +432,11 @@ fn splice_stops_at_urgent_data_and_reads_go_past_it() {
     from.stream.urgent = true;
     assert_eq!(
         pump_on(&mut flow, &mut from, &mut to, &mut pool),
+        Pumped::Rest
+    );
+    flow.end_rest();
+    assert_eq!(
+        pump_on(&mut flow, &mut from, &mut to, &mut pool),
         Pumped::Blocked
     );
     assert_eq!(to.stream.written, b"urgent");
@@ -517,4 +522,42 @@ fn where_memory_for_it_is_not_free_the_bytes_stay_in_their_pipe() {
         flow.look();
     }
     assert_eq!(flow.holds(&pool.buffers), (0, 1));
+}
+
+#[test]
+fn who_is_spliced_and_finds_nothing_looks_again_at_the_tick_and_then_waits_for_an_event() {
+    let (mut pool, mut from, mut to, mut flow) = spliced(&[7; 40], 1000);
+    assert_eq!(
+        pump_on(&mut flow, &mut from, &mut to, &mut pool),
+        Pumped::Rest
+    );
+    assert_eq!((to.stream.written.len(), from.ready.readable), (40, true));
+    // No event makes it look before.
+    from.stream.incoming.extend([8; 5]);
+    let step = flow.pump(&mut from, &mut to, &mut pool);
+    assert_eq!((step, to.stream.written.len()), (Ok(Pumped::Rest), 40));
+    flow.end_rest();
+    assert_eq!(
+        pump_on(&mut flow, &mut from, &mut to, &mut pool),
+        Pumped::Rest
+    );
+    assert_eq!(to.stream.written.len(), 45);
+    flow.end_rest();
+    assert_eq!(
+        pump_on(&mut flow, &mut from, &mut to, &mut pool),
+        Pumped::Blocked
+    );
+    assert!(!from.ready.readable);
+}
+
+#[test]
+fn an_end_that_is_announced_is_not_waited_for() {
+    let (mut pool, mut from, mut to, mut flow) = spliced(&[7; 40], 1000);
+    assert_eq!(
+        pump_on(&mut flow, &mut from, &mut to, &mut pool),
+        Pumped::Rest
+    );
+    (from.ready.ended, from.stream.at_end) = (true, true);
+    let step = flow.pump(&mut from, &mut to, &mut pool);
+    assert_eq!((step, to.stream.shut), (Ok(Pumped::Done), true));
 }
