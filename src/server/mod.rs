@@ -138,6 +138,7 @@ impl<N: Net> Server<N> {
         let due = [
             shared.timers.next(),
             shared.alarms.next(),
+            shared.young.next(),
             shared.resolver.poll_timeout(),
             self.acceptor.next(),
             self.surveyor.next(),
@@ -328,6 +329,11 @@ impl<N: Net> Server<N> {
         }
         while let Some(key) = self.shared.alarms.expire(until) {
             self.wake(key, Wake::Alarm);
+        }
+        for key in self.shared.young.grown(until) {
+            if let Some(session) = self.sessions.get_mut(key) {
+                session.keep_alive();
+            }
         }
     }
 

@@ -105,13 +105,9 @@ impl<S: Stream> Forward<S> {
         wake: Wake<'_>,
         cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
-        match wake {
-            Wake::Timeout => {
-                let reason = self.timeout();
-                return Err(self.give_up(reason, cx));
-            }
-            Wake::Alarm => self.link.keep_alive(),
-            Wake::Event | Wake::Answer(..) => {}
+        if let Wake::Timeout = wake {
+            let reason = self.timeout();
+            return Err(self.give_up(reason, cx));
         }
         self.is_cut |= self.link.target.is_broken();
         let before = self.moved();
@@ -466,6 +462,11 @@ impl<S: Stream> Forward<S> {
     /// Remembers an event of the target.
     pub(super) fn mark(&mut self, event: &Event) {
         self.link.target.ready.mark(event);
+    }
+
+    /// Arms keepalive on the target's connection.
+    pub(super) fn keep_alive(&mut self) {
+        self.link.keep_alive();
     }
 
     /// Makes the close of the target's connection a reset.

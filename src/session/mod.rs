@@ -54,8 +54,8 @@ use self::outcome::{Closing, End, Next};
 pub use self::outcome::{Reason, Verdict, Wake};
 use self::pair::Pair;
 use self::relay::Relay;
+use self::shared::Class;
 pub use self::shared::Shared;
-use self::shared::{Alarm, Class};
 use self::totals::Moved;
 pub use self::totals::{Total, Totals};
 use crate::net::{Event, Millis, Net, Stream};
@@ -215,6 +215,20 @@ impl<N: Net> Session<N> {
         Verdict::Closed(reason)
     }
 
+    /// It is worth the system calls that its target be kept alive, if it has a tunnel.
+    pub fn keep_alive(&mut self) {
+        match &mut self.phase {
+            Phase::Relaying(relay) => relay.keep_alive(),
+            Phase::Forwarding(forward) => forward.keep_alive(),
+            // An idle pair has it from its exchange.
+            Phase::Opening(_)
+            | Phase::Pair(_)
+            | Phase::Associated(_)
+            | Phase::Lingering(_)
+            | Phase::Over => {}
+        }
+    }
+
     /// Since when nothing has moved in its tunnel, if bytes wait there that one end does not take.
     pub fn still_since(&self, timers: &Timers) -> Option<Millis> {
         let Client { key, peer, .. } = &self.client;
@@ -319,7 +333,7 @@ impl<N: Net> Session<N> {
         if let Class::Idle = class {
             shared.totals.add(Total::Tunnels, 1);
             shared.places.start(client.key, shared.now);
-            shared.arm_alarm(client.key, Alarm::KeepAlive);
+            shared.young.add(client.key, shared.now);
         }
         self.phase = phase;
         shared.arm(self.client.key, class);

@@ -20,8 +20,8 @@ pub enum Wake<'a> {
     Event,
     /// Its timer has run out.
     Timeout,
-    /// Its alarm has gone off: the next attempt of a race is due, a tunnel has become old, a client
-    /// of UDP has been silent, or accepting can be tried again.
+    /// Its alarm has gone off: the next attempt of a race is due, a client of UDP has been silent,
+    /// or accepting can be tried again.
     Alarm,
     /// The lookup of the name with that number has come to its end.
     Answer(u8, &'a Answer),

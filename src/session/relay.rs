@@ -38,10 +38,8 @@ impl<S: Stream> Relay<S> {
         wake: Wake<'_>,
         cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
-        match wake {
-            Wake::Timeout => return Err(End::close(self.timeout())),
-            Wake::Alarm => self.target.stream.keep_alive(),
-            Wake::Event | Wake::Answer(..) => {}
+        if let Wake::Timeout = wake {
+            return Err(End::close(self.timeout()));
         }
         if self.target.is_broken() {
             return Err(self.lose_target());
@@ -103,6 +101,11 @@ impl<S: Stream> Relay<S> {
     /// Remembers an event of the target.
     pub(super) fn mark(&mut self, event: &Event) {
         self.target.ready.mark(event);
+    }
+
+    /// Arms keepalive on the target's connection.
+    pub(super) fn keep_alive(&mut self) {
+        self.target.stream.keep_alive();
     }
 
     /// Makes the close of the target's connection a reset.

@@ -26,6 +26,7 @@ use crate::state::repeats::Repeats;
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
 use crate::state::users::Users;
+use crate::state::young::Young;
 
 /// How long a refused client gets to read its reply before the connection is closed. RFC 1928
 /// §6 asks for less than ten seconds.
@@ -33,10 +34,6 @@ const LINGER_MS: u32 = 2_000;
 
 /// Time between two connection attempts of one race (RFC 8305 §5: "Connection Attempt Delay").
 const NEXT_ATTEMPT_MS: u32 = 250;
-
-/// The age at which the connection to a target gets keepalive: most are closed by then, and none has
-/// been silent for the 60 s behind which the first probe goes out.
-const KEEP_ALIVE_MS: u32 = 5_000;
 
 /// How long a listener that has run out of descriptors is left in peace.
 const ACCEPT_AGAIN_MS: u32 = 250;
@@ -61,6 +58,8 @@ pub struct Shared<N: Net> {
     /// One alarm per session beside its timer: something is due that does not end its phase. The
     /// classes are those of `Alarm`.
     pub alarms: Timers,
+    /// Tunnels whose targets get keepalive when they have become old.
+    pub young: Young,
     /// Name lookups.
     pub resolver: Resolver<N>,
     /// Who gets in, and where to.
@@ -131,6 +130,7 @@ impl<N: Net> Shared<N> {
                     (limits.sessions_max / 4).clamp(1, SPARE_ATTEMPTS_MAX),
                 ],
             ),
+            young: Young::default(),
             places: Places::default(),
             displaced: Vec::new(),
             repeats: Repeats::default(),
@@ -302,8 +302,6 @@ impl Class {
 pub(super) enum Alarm {
     /// The next attempt of a race.
     NextAttempt,
-    /// Keepalive is worth its system calls on the connection to the target.
-    KeepAlive,
     /// Accepting the peer of a BIND can be tried again.
     AcceptAgain,
     /// The client of a UDP association has been silent: it may come back with another port.
@@ -325,9 +323,8 @@ impl From<Delay> for Alarm {
 
 impl Alarm {
     /// How long each lasts, in milliseconds, in the order of the enum.
-    const DURATIONS: [u32; 6] = [
+    const DURATIONS: [u32; 5] = [
         NEXT_ATTEMPT_MS,
-        KEEP_ALIVE_MS,
         ACCEPT_AGAIN_MS,
         PORT_SILENCE_MS,
         Delay::Short.ms(),

@@ -26,3 +26,4 @@ pub mod slots;
 pub mod timers;
 pub mod transfer;
 pub mod users;
+pub mod young;
