@@ -8,6 +8,7 @@
 mod apk;
 mod arguments;
 mod feed;
+mod firewall;
 mod ipk;
 mod keeping;
 mod networks;

@@ -1,6 +1,10 @@
 //! Which user an instance runs as, and what else procd is told of it.
 
-use super::router::{Router, enabled, list, option};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::router::{Instance, Router, enabled, list, option};
 
 /// The user of an instance with these lines, and what the log says.
 fn user_of(router: &Router, differences: &[(&str, &str)], lines: &[String]) -> (String, String) {
@@ -133,4 +137,115 @@ fn the_users_file_belongs_to_whoever_runs_it() {
     assert_eq!(owner(&[], &[]), "anklet");
     assert_eq!(owner(&[("USERS", "nobody")], &[]), "nobody");
     assert_eq!(owner(&[], &[option("mark", "1")]), "root");
+}
+
+/// The instance on a router that has jails.
+fn jailed(router: &Router, kernel: &str, lines: &[String]) -> (Instance, Vec<String>) {
+    let program = router.path_of("bin/ash");
+    let differences = [("UJAIL", program.as_str()), ("KERNEL", kernel)];
+    let calls = router.start_with(&differences, &enabled("main", lines));
+    assert!(calls.of("logger").is_empty() || kernel < "5");
+    let instance = calls.instance("main");
+    let file = instance.param("capabilities").concat();
+    let sets = fs::read_to_string(file).unwrap_or_default();
+    let sets = sets.trim_matches(['{', '}']).split("], ");
+    let sets = sets.filter_map(|set| Some(set.split_once(": [")?.1.replace(['"', ']'], "")));
+    let sets: BTreeSet<String> = sets.collect();
+    assert!(
+        sets.len() <= 1,
+        "bounding, effective, ... are the same: {sets:?}"
+    );
+    (instance, sets.into_iter().collect())
+}
+
+#[test]
+fn in_a_jail_it_has_the_rights_that_it_needs_and_is_not_root() {
+    let Some(router) = Router::new("jail") else {
+        return;
+    };
+    for (lines, rights) in [
+        (&[option("mark", "0x1")][..], "CAP_NET_ADMIN"),
+        (&[option("port", "80")], "CAP_NET_BIND_SERVICE"),
+        (&[list("listenip", "lan:443")], "CAP_NET_BIND_SERVICE"),
+        (&[option("relay_ports", "900-2000")], "CAP_NET_BIND_SERVICE"),
+        (
+            &[
+                option("port", "80"),
+                option("mark", "1"),
+                list("listenip", "lan:22"),
+            ],
+            "CAP_NET_BIND_SERVICE, CAP_NET_ADMIN",
+        ),
+    ] {
+        let (instance, given) = jailed(&router, "6.6.93", lines);
+        assert_eq!(given, [rights], "{lines:?}");
+        assert_eq!(instance.param("user"), ["anklet"]);
+        assert_eq!(instance.param("no_new_privs"), ["1"]);
+        let jail = instance.param("procd_add_jail");
+        assert_eq!(jail, ["anklet-main", "procfs", "ronly"]);
+        let mounted = instance.param("procd_add_jail_mount");
+        assert_eq!(mounted, ["/etc/hosts", "/etc/resolv.conf"]);
+    }
+}
+
+#[test]
+fn a_jail_shows_the_folder_of_the_users() {
+    let Some(router) = Router::new("jail-users") else {
+        return;
+    };
+    let lines = [
+        option("user", "ann"),
+        option("password", "x"),
+        option("mark", "1"),
+    ];
+    let (instance, _) = jailed(&router, "6.6.93", &lines);
+    let file = router.users_file("main");
+    let folder = file.strip_suffix("/users").unwrap();
+    assert!(instance.param("procd_add_jail_mount").contains(&folder));
+    // Nothing else is in it, and only root writes there.
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+    assert_eq!(
+        fs::metadata(folder).unwrap().permissions().mode() & 0o022,
+        0
+    );
+}
+
+#[test]
+fn without_a_right_to_leave_there_is_no_jail() {
+    let Some(router) = Router::new("no-jail") else {
+        return;
+    };
+    let (instance, given) = jailed(&router, "6.6.93", &[list("bindaddr", "wan")]);
+    assert!(given.is_empty());
+    assert_eq!(instance.param("user"), ["anklet"]);
+    for call in ["procd_add_jail", "procd_add_jail_mount", "capabilities"] {
+        assert!(instance.param(call).is_empty(), "{call}");
+    }
+}
+
+#[test]
+fn a_jail_follows_the_kernel() {
+    let Some(router) = Router::new("jail-kernel") else {
+        return;
+    };
+    let (instance, given) = jailed(&router, "5.4.188", &[list("bindaddr", "wan")]);
+    assert_eq!(given, ["CAP_NET_RAW"]);
+    assert_eq!(instance.param("user"), ["anklet"]);
+    // Its jail takes files of another form.
+    let (instance, given) = jailed(&router, "4.14.275", &[option("mark", "1")]);
+    assert!(given.is_empty() && instance.param("procd_add_jail").is_empty());
+    assert_eq!(instance.param("user"), ["root"]);
+}
+
+#[test]
+fn what_is_kept_keeps_its_jail() {
+    let Some(router) = Router::new("jail-kept") else {
+        return;
+    };
+    let (before, rights) = jailed(&router, "6.6.93", &[option("mark", "1")]);
+    let program = router.path_of("bin/ash");
+    let config = enabled("main", &[option("mrk", "1")]);
+    let calls = router.start_with(&[("UJAIL", &program)], &config);
+    assert_eq!(calls.instance("main"), before);
+    assert_eq!(rights, ["CAP_NET_ADMIN"]);
 }
