@@ -70,7 +70,7 @@ fn run(asked: Asked) -> ! {
 fn serve(config: Config, users: Users, dns: DnsSettings, mut warnings: Vec<String>) -> ! {
     // Signals are blocked first of all that takes time, so that none ends it unheard.
     let signals = Signals::block().unwrap_or_else(|error| fail("watch signals", error));
-    if let Err(error) = sys::stderr::start(config.verbosity) {
+    if let Err(error) = sys::stderr::start(config.verbosity, config.syslog.as_deref()) {
         fail("start the log", error);
     }
     if let Some((_, password)) = &config.sources.credential

@@ -43,6 +43,7 @@ _anklet_words='
 	--no-splice
 	--quiet
 	--verbose
+	--syslog
 	--check
 	--help
 	--version
@@ -80,6 +81,7 @@ _anklet_offered() { # OPTION
 	--max-per-client) offered=nothing ;;
 	--buffers) offered=nothing ;;
 	--buffer-size) offered=nothing ;;
+	--syslog) offered=nothing ;;
 	esac
 	printf '%s' "$offered"
 }

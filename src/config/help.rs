@@ -68,8 +68,9 @@ Limits (as many as descriptors and memory allow; --check prints them)
       --no-splice               copy what is much too, instead of splicing it through pipes
 
 Other
-  -q, --quiet                   log warnings only
+  -q, --quiet                   sessions: log only what was refused or not found
   -v, --verbose                 log more; twice for everything
+      --syslog SOCKET           log to the system's log, each line with its level
       --check                   print the effective policy and end
   -h, --help                    print this and end
   -V, --version                 print the version and end

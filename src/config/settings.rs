@@ -42,6 +42,10 @@ pub struct Config<L = Limits> {
     pub limits: L,
     /// What is logged.
     pub verbosity: log::LevelFilter,
+    /// Of sessions, only what the owner has to see of them is logged.
+    pub quiet: bool,
+    /// The socket of the system's log.
+    pub syslog: Option<String>,
     /// Print the policy and end.
     pub check: bool,
 }
@@ -205,6 +209,8 @@ impl Default for Asked {
             timeouts: Timeouts::default(),
             limits: AskedLimits::default(),
             verbosity: log::LevelFilter::Info,
+            quiet: false,
+            syslog: None,
             check: false,
         }
     }
@@ -227,6 +233,8 @@ impl Asked {
             timeouts: self.timeouts,
             limits,
             verbosity: self.verbosity,
+            quiet: self.quiet,
+            syslog: self.syslog,
             check: self.check,
         }
     }

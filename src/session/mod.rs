@@ -429,7 +429,7 @@ impl<N: Net> Session<N> {
         } = &self.client;
         shared.totals.add(Total::UpBytes, moved.up_bytes);
         shared.totals.add(Total::DownBytes, moved.down_bytes);
-        let level = record.level(reason);
+        let level = record.level(reason, shared.quiet);
         if shared.may_log(*client_key, level, reason.words()) {
             record.line(level, *key, moved, &reason, shared.now, shared.auth.users());
         }

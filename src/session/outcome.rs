@@ -231,6 +231,27 @@ impl Reason {
         }
     }
 
+    /// Returns `true` if a session that ends so tells of its client or its target, not of
+    /// something that is for the owner of the proxy to know or to mend. A wrong password has a
+    /// line of its own.
+    pub(super) fn is_usual(self) -> bool {
+        matches!(
+            self,
+            Self::Done
+                | Self::ClientLeft
+                | Self::ClientReset
+                | Self::TargetReset
+                | Self::BadLogin
+                | Self::HostUnreachable
+                | Self::Refused
+                | Self::ConnectTimeout
+                | Self::BindTimeout
+                | Self::IdleTimeout
+                | Self::HalfCloseTimeout
+                | Self::Stopped
+        )
+    }
+
     /// The status that tells an HTTP client why it is refused.
     pub(super) fn status(self, refuse: Refuse) -> Status {
         match (refuse, self) {

@@ -86,9 +86,13 @@ impl Record {
 
     /// The level of the line of a session that ends so. Who never got to a request is only worth
     /// a line when debugging, or when a password was wrong.
-    pub(super) fn level(&self, reason: Reason) -> Level {
+    pub(super) fn level(&self, reason: Reason, quiet: bool) -> Level {
         let told = self.ip.is_some() || self.name_len != 0 || reason == Reason::BadLogin;
-        if told { Level::Info } else { Level::Debug }
+        if told && !(quiet && reason.is_usual()) {
+            Level::Info
+        } else {
+            Level::Debug
+        }
     }
 
     /// Writes a line of the report of living sessions.

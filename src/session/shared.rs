@@ -78,6 +78,8 @@ pub struct Shared<N: Net> {
     pub associations: Associations,
     pub(super) families: Families,
     pub(super) relay: RelayOptions,
+    /// `--quiet`
+    pub(super) quiet: bool,
 }
 
 /// What all UDP associations share.
@@ -141,6 +143,7 @@ impl<N: Net> Shared<N> {
                 lookups: 0,
                 held_bytes: 0,
             },
+            quiet: config.quiet,
             families: config.families,
             relay: config.relay,
         }

@@ -1,4 +1,5 @@
-//! The log: to stderr, one write per line, and never at the price of the service.
+//! The log: to stderr or to the system's log, one write per line, and never at the price of the
+//! service.
 //!
 //! `simple_logger` says what is logged, and its form of a line is ours. The write is not its own:
 //! `eprintln!` waits on a stalled pipe or terminal, and ends the process when the write fails. A
@@ -6,32 +7,39 @@
 
 use std::fmt::format;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::process;
 use std::sync::Mutex;
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, sendto, socket};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd;
 use simple_logger::SimpleLogger;
 
 use super::file;
 
+/// The facility "system daemons" (RFC 3164 §4.1.1).
+const DAEMON: u32 = 3 << 3;
+
 /// The longest line. A pipe takes so much in one piece or not at all (PIPE_BUF), and what polls
 /// writable takes it without waiting.
 const LINE_MAX: usize = 4096;
 
-/// Sends everything that is logged to stderr from now on.
+/// Sends everything that is logged to the socket of the system's log from now on, where one is
+/// given, and to stderr.
 ///
 /// # Errors
-/// A logger is installed already.
-pub fn start(level: LevelFilter) -> Result<(), Errno> {
+/// A logger is installed already, or the name of the socket is too long for one.
+pub fn start(level: LevelFilter, syslog: Option<&str>) -> Result<(), Errno> {
     let printer = SimpleLogger::new().with_level(level);
     log::set_max_level(printer.max_level());
     let logger = Logger {
         printer,
+        syslog: syslog.map(Syslog::new).transpose()?,
         stderr: Mutex::new(Stderr {
             unwaiting: opened_again(),
             rest: Vec::new(),
@@ -43,7 +51,15 @@ pub fn start(level: LevelFilter) -> Result<(), Errno> {
 
 struct Logger {
     printer: SimpleLogger,
+    syslog: Option<Syslog>,
     stderr: Mutex<Stderr>,
+}
+
+/// The system's log: a datagram for each line. The socket is not connected, so that a log that is
+/// started again is found again.
+struct Syslog {
+    socket: OwnedFd,
+    addr: UnixAddr,
 }
 
 struct Stderr {
@@ -68,11 +84,48 @@ impl Log for Logger {
         let Ok(mut stderr) = self.stderr.try_lock() else {
             return;
         };
+        if let Some(syslog) = &self.syslog
+            && syslog.takes(record)
+        {
+            return;
+        }
         let (level, target) = (record.level(), record.target());
         stderr.say(format_args!("{level:<5} [{target}] {}", record.args()));
     }
 
     fn flush(&self) {}
+}
+
+impl Syslog {
+    fn new(name: &str) -> Result<Self, Errno> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let kind = SockType::Datagram;
+        Ok(Self {
+            socket: socket(AddressFamily::Unix, kind, flags, None)?,
+            addr: UnixAddr::new(name)?,
+        })
+    }
+
+    /// Returns `true` if the line got through.
+    fn takes(&self, record: &Record<'_>) -> bool {
+        let severity = match record.level() {
+            Level::Error => 3,
+            Level::Warn => 4,
+            Level::Info => 6,
+            Level::Debug | Level::Trace => 7,
+        };
+        // Without a date (RFC 3164 §4.3.3): the log has its own. OpenWrt's takes 16 bytes that end
+        // in a blank for one, and the digits are as many that there is none in that place.
+        let line = format(format_args!(
+            "<{}>anklet[{:07}]: {}",
+            DAEMON | severity,
+            process::id(),
+            record.args()
+        ));
+        let bytes = &line.as_bytes()[..line.len().min(LINE_MAX)];
+        let fd = self.socket.as_raw_fd();
+        sendto(fd, bytes, &self.addr, MsgFlags::empty()).is_ok()
+    }
 }
 
 impl Stderr {

@@ -1,9 +1,10 @@
 //! The log: one line per finished session, nothing raw, nothing secret; and a log that cannot
 //! be written stops no service.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,9 @@ use nix::sys::signal::Signal;
 
 use crate::support::name_server::NameServer;
 use crate::support::targets::{Refusing, Target, echo};
-use crate::support::wire::{Way, abort, connect, connect_name};
+use crate::support::wire::{Way, abort, connect, connect_name, user_pass};
 use crate::support::{
-    DEADLINE, Proxy, is_emulated, is_error_lost, is_installed, on_loopback, wait_until,
+    DEADLINE, Folder, Proxy, is_emulated, is_error_lost, is_installed, on_loopback, wait_until,
 };
 
 /// Reports of twenty tunnels that are more than a pipe holds, or a terminal: 64 KiB.
@@ -139,15 +140,119 @@ fn names_are_escaped_and_cut() {
     assert!(proxy.log_text().is_ascii());
 }
 
+/// What a router's owner must see, and nothing of what works.
 #[test]
-fn quiet_means_no_line_per_session() {
-    let mut proxy = Proxy::unread(on_loopback(&[], &["-q"]), Stdio::piped());
+fn quiet_means_lines_of_what_was_refused_or_not_found_alone() {
+    let names = NameServer::start(Vec::new());
+    let proxy = Proxy::start(&["-q", "--dns", &names.option()]);
+    let client = || proxy.client();
     use_tunnel(&proxy, echo());
+    client().ask_in_vain(Way::Pipelined, &connect(Refusing::new().addr));
+    let code = client().ask_in_vain(Way::Pipelined, &connect_name("nowhere.test", 80));
+    assert_eq!(code, 4);
+    assert_eq!(
+        client().ask_in_vain(Way::Pipelined, &connect(proxy.addr)),
+        2
+    );
+    proxy.wait_log("not allowed: the proxy's own listener");
+    proxy.wait_log("name not found");
+    let _open = proxy.tunnel(echo());
+    proxy.signal(Signal::SIGUSR1);
+    proxy.wait_log(" s, open");
+    let log = proxy.log_text();
+    let ended = log.lines().filter(|line| line.contains(" bytes, "));
+    assert_eq!(ended.count(), 3, "{log}");
+    assert!(log.contains("INFO  [anklet] listening on "), "{log}");
+}
+
+/// A password that was wrong has one line, the one that fail2ban reads.
+#[test]
+fn quiet_tells_a_wrong_password_once() {
+    let proxy = Proxy::start(&["-q", "-u", "ann", "-P", "secret"]);
+    let mut client = proxy.client();
+    client.say(Way::Pipelined, &[5, 1, 2]);
+    assert_eq!(client.hear(2), [5, 2]);
+    client.say(Way::Pipelined, &user_pass(b"ann", b"wrong"));
+    client.rest_or_reset();
+    let line = proxy.wait_log("wrong password for user ann");
+    assert!(line.starts_with("WARN  [anklet] 127.0.0.1 "), "{line}");
+    proxy.signal(Signal::SIGUSR1);
+    proxy.wait_log("udp dropped: ");
+    assert!(!proxy.log_text().contains(" s, wrong password"));
+}
+
+/// A system's log that takes lines in a folder of its own.
+fn system_log(folder: &Folder) -> (UnixDatagram, String) {
+    let path = folder.path("log");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    (socket, path)
+}
+
+/// The next line of a system's log.
+fn heard(log: &UnixDatagram) -> String {
+    let mut line = [0; 8192];
+    let len = log.recv(&mut line).unwrap();
+    String::from_utf8(line[..len].to_vec()).unwrap()
+}
+
+#[test]
+fn the_system_s_log_gets_each_line_with_its_level() {
+    let folder = Folder::new("syslog");
+    let (log, path) = system_log(&folder);
+    let options = ["-v", "--syslog", &path, "-u", "ann", "-P", "secret"];
+    let mut proxy = Proxy::unread(on_loopback(&[], &options), Stdio::piped());
+    // Daemon is facility 3; a level is 4 for a warning, 6 for information, 7 for debugging. The
+    // byte behind the process is no blank: OpenWrt's log would take 16 bytes for a date.
+    let pid = format!("anklet[{:07}]: ", proxy.pid());
+    assert!(is_emulated() || pid.len() == 17);
+    let says = |level: u32, words: &str| {
+        let line = heard(&log);
+        let text = line.strip_prefix(&format!("<{}>anklet[", 24 + level));
+        let text = text.and_then(|text| text.split_once("]: ")).expect(&line);
+        assert!(text.1.contains(words) && text.0.len() == 7, "{line}");
+        assert!(!line.contains('\n') && !line.contains("INFO"), "{line}");
+    };
+    says(6, "listening on 127.0.0.1:");
+    let mut client = proxy.client();
+    client.say(Way::Pipelined, &[5, 1, 2]);
+    client.hear(2);
+    client.say(Way::Pipelined, &user_pass(b"ann", b"wrong"));
+    client.rest_or_reset();
+    says(4, "127.0.0.1 wrong password for user ann");
+    says(6, "wrong password");
+    let mut client = proxy.client();
+    client.say(Way::Pipelined, &[9]);
+    client.rest_or_reset();
+    says(7, "not SOCKS");
+    // A log that starts again is found again; what it misses goes to stderr, nothing is lost.
+    drop(log);
+    fs::remove_file(&path).unwrap();
+    proxy.signal(Signal::SIGHUP);
+    let mut stderr = BufReader::new(proxy.take_stderr());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert_eq!(line, "INFO  [anklet] reloaded: 1 users\n");
+    let (log, _) = system_log(&folder);
     proxy.signal(Signal::SIGTERM);
-    proxy.exit_within(Duration::from_secs(1));
-    let mut text = String::new();
-    proxy.take_stderr().read_to_string(&mut text).unwrap();
-    assert!(!text.contains("INFO"), "{text}");
+    assert!(heard(&log).contains("stopping with 0 sessions"));
+    proxy.exit_within(Duration::from_secs(2));
+    line.clear();
+    assert_eq!(stderr.read_line(&mut line).unwrap(), 0, "{line}");
+}
+
+#[test]
+fn a_socket_of_the_log_that_takes_nothing_stops_nobody() {
+    let folder = Folder::new("syslog-full");
+    let (log, path) = system_log(&folder);
+    let proxy = Proxy::unread(on_loopback(&[], &["--syslog", &path]), Stdio::null());
+    let target = echo();
+    // More than the queue of a datagram socket takes (net.unix.max_dgram_qlen).
+    for _ in 0..100 {
+        proxy.signal(Signal::SIGUSR1);
+        use_tunnel(&proxy, target);
+    }
+    assert!(heard(&log).contains(">anklet["));
 }
 
 /// How many lines of finished sessions there are of the clients of `addr`.

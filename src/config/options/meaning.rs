@@ -47,7 +47,7 @@ pub(super) fn flag(config: &mut Asked, flag: Flag) {
         Flag::NoHttp => config.protocols.http = false,
         Flag::NoSplice => config.limits.no_splice = true,
         Flag::UdpStrict => config.relay.strict = true,
-        Flag::Quiet => config.verbosity = LevelFilter::Warn,
+        Flag::Quiet => config.quiet = true,
         // One line per finished session is the usual level.
         Flag::Verbose if config.verbosity == LevelFilter::Info => {
             config.verbosity = LevelFilter::Debug
@@ -129,6 +129,8 @@ pub(super) fn text(config: &mut Asked, option: Text, text: &str) -> Result<(), &
             }
         }
         Text::RelayPorts => config.relay.ports = Some(values::ports(text)?),
+        Text::Syslog if text.is_empty() => return Err("needs the name of a socket"),
+        Text::Syslog => config.syslog = Some(text.into()),
     }
     Ok(())
 }

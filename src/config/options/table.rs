@@ -79,6 +79,7 @@ pub(super) enum Text {
     Mark,
     Prefer,
     RelayPorts,
+    Syslog,
 }
 
 /// Options with a list.
@@ -96,7 +97,7 @@ pub(super) enum List {
 
 /// The options in the order of the help text. They are honoured in this order, so the port comes
 /// before the listeners.
-pub(super) const OPTIONS: [Entry; 43] = [
+pub(super) const OPTIONS: [Entry; 44] = [
     number(Some('p'), "port", Number::Port),
     list(Some('i'), "listen", List::Listen),
     flag(None, "retry-listen", Flag::RetryListen),
@@ -137,6 +138,7 @@ pub(super) const OPTIONS: [Entry; 43] = [
     flag(None, "no-splice", Flag::NoSplice),
     flag(Some('q'), "quiet", Flag::Quiet),
     flag(Some('v'), "verbose", Flag::Verbose),
+    text(None, "syslog", Text::Syslog),
     flag(None, "check", Flag::Check),
     flag(Some('h'), "help", Flag::Help),
     flag(Some('V'), "version", Flag::Version),

@@ -88,7 +88,8 @@ fn the_options_of_microsocks_mean_what_they_mean_there() {
     assert_eq!(config.outgoing.v4, Some([10, 0, 0, 1].into()));
     assert_eq!(texts(&config.policy.trust), ["127.0.0.1", "192.168.1.1"]);
     assert!(config.policy.auth_once && config.policy.credentials);
-    assert_eq!(config.verbosity, LevelFilter::Warn);
+    assert!(config.quiet);
+    assert_eq!(config.verbosity, LevelFilter::Info);
 }
 
 #[test]
@@ -323,6 +324,7 @@ fn a_value_that_cannot_be_honoured_is_an_error_naming_it() {
             "--dns 1.1.1.4: one more than 3",
         ),
         (&["--users", ""], "--users : needs the name of a file"),
+        (&["--syslog", ""], "--syslog : needs the name of a socket"),
         (
             &["--relay-ports", "5000"],
             "--relay-ports 5000: not two ports A-B from 1 to 65535",

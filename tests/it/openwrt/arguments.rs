@@ -58,7 +58,7 @@ const LISTS: [(&str, &str, [&str; 2]); 8] = [
     ("public", "--public", ["192.0.2.1", "2001:db8::1"]),
 ];
 
-/// Arguments that no option gives, beside --retry-listen, which is always there: one user is
+/// Arguments that no option gives, beside --retry-listen and --syslog, which are always there: one user is
 /// written to the users file as all others, and the last three do not serve.
 const NOT_CONFIGURED: [&str; 5] = ["--user", "--password", "--check", "--help", "--version"];
 
@@ -348,7 +348,7 @@ fn every_option_of_the_program_can_be_configured() {
     let configured = FLAGS.iter().map(|(_, argument)| *argument);
     let configured = configured.chain(VALUES.iter().map(|(_, argument, _)| *argument));
     let configured = configured.chain(LISTS.iter().map(|(_, argument, _)| *argument));
-    let others = ["--retry-listen", "--users", "--verbose"].into_iter();
+    let others = ["--retry-listen", "--syslog", "--users", "--verbose"].into_iter();
     let known: BTreeSet<&str> = configured.chain(others).chain(NOT_CONFIGURED).collect();
     assert_eq!(offered, known);
 }

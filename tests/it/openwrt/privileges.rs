@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 
 use super::router::{Instance, Router, enabled, list, option};
 
@@ -186,6 +187,18 @@ fn in_a_jail_it_has_the_rights_that_it_needs_and_is_not_root() {
         let mounted = instance.param("procd_add_jail_mount");
         assert_eq!(mounted, ["/etc/hosts", "/etc/resolv.conf"]);
     }
+}
+
+#[test]
+fn a_jail_shows_the_log_where_there_is_one() {
+    let Some(router) = Router::new("jail-log") else {
+        return;
+    };
+    fs::create_dir(router.path_of("dev")).unwrap();
+    let _log = UnixDatagram::bind(router.path_of("dev/log")).unwrap();
+    let (instance, _) = jailed(&router, "6.6.93", &[option("mark", "1")]);
+    let jail = instance.param("procd_add_jail");
+    assert_eq!(jail, ["anklet-main", "procfs", "ronly", "log"]);
 }
 
 #[test]

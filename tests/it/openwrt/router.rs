@@ -237,14 +237,16 @@ impl Instance {
         self.param("error")
     }
 
-    /// The arguments behind the program and --retry-listen, of an instance that is started.
+    /// The arguments of the owner's: behind the program, --retry-listen and --syslog, of an
+    /// instance that is started.
     #[track_caller]
     pub(crate) fn arguments(&self) -> Vec<&str> {
         assert_eq!(self.errors(), [""; 0]);
         let command = self.param("command");
         assert!(command[0].ends_with("/usr/bin/anklet"), "{command:?}");
-        assert_eq!(command[1], "--retry-listen");
-        command[2..].to_vec()
+        assert_eq!(command[1..3], ["--retry-listen", "--syslog"]);
+        assert!(command[3].ends_with("/dev/log"), "{command:?}");
+        command[4..].to_vec()
     }
 }
 

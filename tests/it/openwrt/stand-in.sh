@@ -160,6 +160,7 @@ reset_cb
 # shellcheck source=/dev/null # anklet.init
 . "$init"
 PROGRAM=$root$PROGRAM
+SYSLOG=$root$SYSLOG
 FOLDER=$root$FOLDER
 LAST_USERS=$root$LAST_USERS
 JAIL=${UJAIL:-/nonexistent}

@@ -46,7 +46,7 @@ fn users_in(file: &str) -> Vec<String> {
 
 /// A proxy with the arguments of an instance, on a free port of 127.0.0.1.
 fn proxy_of(instance: &Instance) -> Proxy {
-    Proxy::launch(on_loopback(&[], &instance.param("command")[1..]))
+    Proxy::launch(on_loopback(&[], &instance.arguments()))
 }
 
 /// Whether the proxy takes a password.
