@@ -84,12 +84,18 @@ $(ROUTERS): router-%: $(ZIG)
 EMULATED = ANKLET_BINARY="$(abspath target/router/$*/release/anklet)" ANKLET_RUNNER="$(RUNNER_$*)" \
     $(CARGO) test
 
+# What a target needs beside a compiler is told before anything is built for it.
+RUNNERS := $(addprefix runner-,$(TRIPLES))
+$(RUNNERS): runner-%:
+	@[ -z "$(RUNNER_$*)" ] || command -v $(firstword $(RUNNER_$*)) >/dev/null || { \
+	    echo '$(firstword $(RUNNER_$*)) is not installed: on Debian, apt-get install qemu-user-static' >&2; exit 1; }
+
 SMOKES := $(addprefix smoke-,$(TRIPLES))
-$(SMOKES): smoke-%: router-%
+$(SMOKES): smoke-%: runner-% router-%
 	$(EMULATED) --test it -- cli:: relay:: udp::
 
 QEMU_TESTS := $(addprefix qemu-test-,$(TRIPLES))
-$(QEMU_TESTS): qemu-test-%: router-%
+$(QEMU_TESTS): qemu-test-%: runner-% router-%
 	$(EMULATED) --test it
 
 # The same in a container: needs cross and docker or podman.
@@ -107,7 +113,9 @@ VM ?= mipsel
 VM_TRIPLE_mipsel := mipsel-unknown-linux-musl
 VM_TRIPLE_armhf  := armv7-unknown-linux-musleabihf
 VM_TRIPLE_arm64  := aarch64-unknown-linux-musl
-vm-test: router-$(VM_TRIPLE_$(VM))
+vm-needs:
+	@cross/vm/vm-test $(VM)
+vm-test: vm-needs router-$(VM_TRIPLE_$(VM))
 	cross/vm/vm-test $(VM) target/router/$(VM_TRIPLE_$(VM))/release/anklet
 
-.PHONY: routers $(ROUTERS) $(SMOKES) $(QEMU_TESTS) cross vm-test
+.PHONY: routers $(ROUTERS) $(SMOKES) $(QEMU_TESTS) $(RUNNERS) cross vm-needs vm-test

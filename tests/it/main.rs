@@ -31,6 +31,7 @@ mod logging;
 mod manual;
 mod memory;
 mod names;
+mod needs;
 mod negotiation;
 mod openwrt;
 mod policy;
