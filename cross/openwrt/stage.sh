@@ -34,6 +34,8 @@ stage() { # BINARY ROOT
     install -m 755 "$1" "$2/usr/bin/anklet"
     install -m 755 "$here/anklet/files/anklet.init" "$2/etc/init.d/anklet"
     install -m 600 "$here/anklet/files/anklet.config" "$2/etc/config/anklet"
+    install -d "$2/etc/sysctl.d"
+    install -m 644 "$here/anklet/files/anklet.sysctl" "$2/etc/sysctl.d/21-anklet.conf"
     licences "$2/usr/share/anklet/LICENSES.gz"
     # The usual place of a users file, for sysupgrade to keep.
     echo /etc/anklet.users >"$2/lib/upgrade/keep.d/anklet"

@@ -16,6 +16,7 @@ PKG_INSTALL_DIR:=$(TOPDIR)/built
 INSTALL_DIR:=install -d -m755
 INSTALL_BIN:=install -m755
 INSTALL_CONF:=install -m600
+INSTALL_DATA:=install -m644
 RUST_ARCH_DEPENDS:=@mips
 ";
 
