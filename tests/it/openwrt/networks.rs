@@ -1,6 +1,6 @@
 //! Names of OpenWrt's networks become devices, and what happens to a network is noticed.
 
-use super::router::{Calls, Router, enabled, list, option, section};
+use super::router::{Calls, Router, enabled, list, section};
 
 /// The networks whose events start the script again.
 fn watched(calls: &Calls) -> Vec<&str> {
@@ -91,45 +91,30 @@ fn name_servers_and_public_addresses_are_no_networks() {
     assert_eq!(watched(&calls), [""; 0]);
 }
 
+/// It follows them itself: nobody's session ends because the router got another address.
 #[test]
-fn other_addresses_of_a_network_to_listen_on_start_the_instance_again() {
-    let Some(router) = Router::new("moved") else {
-        return;
-    };
-    let config = enabled(
-        "main",
-        &[list("listenip", "lan"), list("listenip", "guest")],
-    );
-    let env_of = |lan| {
-        let calls = router.start_with(&[("LAN", lan)], &config);
-        calls.instance("main").param("env").join("|")
-    };
-    assert_eq!(
-        env_of("192.168.1.1 "),
-        "ANKLET_ADDRESSES=192.168.1.1 192.168.3.1 fd00:3::1 ----"
-    );
-    // procd does not compare the last four bytes of a value.
-    let compared = |env: String| env[..env.len() - 4].to_string();
-    assert_ne!(
-        compared(env_of("192.168.1.1")),
-        compared(env_of("192.168.1.2"))
-    );
-    assert_ne!(
-        compared(env_of("192.168.1.1")),
-        compared(env_of("192.168.1.1 fd00::1"))
-    );
-}
-
-#[test]
-fn addresses_of_other_networks_change_nothing() {
+fn addresses_of_networks_change_nothing() {
     let Some(router) = Router::new("unmoved") else {
         return;
     };
     let lines = [
-        option("listenip", "127.0.0.1"),
-        list("clients", "lan"),
+        list("listenip", "lan"),
+        list("listenip", "guest"),
         list("bindaddr", "lan"),
     ];
     let calls = router.start(&enabled("main", &lines));
     assert_eq!(calls.instance("main").param("env"), [""; 0]);
+}
+
+/// Guest Wi-Fi that is off: no device is there, and the one that comes is the configured one.
+#[test]
+fn a_network_without_a_device_stands_for_the_one_it_will_have() {
+    let Some(router) = Router::new("absent") else {
+        return;
+    };
+    let lines = [list("listenip", "iot:1081"), list("listenip", "tunnel")];
+    let calls = router.start(&enabled("main", &lines));
+    let expected = ["--listen", "br-iot:1081", "--listen", "tunnel"];
+    assert_eq!(calls.instance("main").arguments(), expected);
+    assert_eq!(watched(&calls), ["iot", "tunnel"]);
 }
