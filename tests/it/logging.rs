@@ -207,10 +207,13 @@ fn the_system_s_log_gets_each_line_with_its_level() {
     let pid = format!("anklet[{:07}]: ", proxy.pid());
     assert!(is_emulated() || pid.len() == 17);
     let says = |level: u32, words: &str| {
-        let line = heard(&log);
+        let mut line = heard(&log);
+        while !line.contains(words) {
+            line = heard(&log);
+        }
         let text = line.strip_prefix(&format!("<{}>anklet[", 24 + level));
         let text = text.and_then(|text| text.split_once("]: ")).expect(&line);
-        assert!(text.1.contains(words) && text.0.len() == 7, "{line}");
+        assert_eq!(text.0.len(), 7, "{line}");
         assert!(!line.contains('\n') && !line.contains("INFO"), "{line}");
     };
     says(6, "listening on 127.0.0.1:");
