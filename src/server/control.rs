@@ -7,11 +7,13 @@ use super::survey::RELOAD_PIECES_MAX;
 use crate::config::files::Files;
 use crate::log::{Level, log};
 use crate::net::{Millis, NEVER, Net, Signal};
-use crate::session::{Reason, Total};
+use crate::session::{Reason, Session, Total};
 use crate::state::access::Refusal;
 use crate::state::association::DropReason;
 use crate::state::clients::Table;
 use crate::state::repeats::Run;
+use crate::state::slots::Key;
+use crate::state::users::Users;
 
 /// How long tunnels may go on after TERM. The promise is "within a second".
 const GRACE_MS: Millis = 500;
@@ -106,22 +108,38 @@ impl<N: Net> Server<N> {
         let mut warnings = Vec::new();
         let sources = &self.sources;
         let dns = sources.load_dns(files, self.families, &mut warnings);
+        let mut what = "reloaded";
         match sources.load_users(files, &mut warnings) {
-            Ok(users) => {
-                let old = self.shared.auth.set_users(users);
-                let new = self.shared.auth.users();
-                for session in self.sessions.iter_mut() {
-                    session.rename_user(&old, new);
-                }
+            Ok(users) => self.set_users(users),
+            Err(error) => {
+                warnings.push(format!("the users stay as they were: {error}"));
+                what = "reloaded all but the users";
             }
-            Err(error) => warnings.push(format!("the users stay as they were: {error}")),
         }
         for warning in warnings {
             log(Level::Warn, format_args!("{warning}"));
         }
         self.shared.resolver.set_settings(dns);
         let users = self.shared.auth.users().len();
-        log(Level::Info, format_args!("reloaded: {users} users"));
+        log(Level::Info, format_args!("{what}: {users} users"));
+    }
+
+    /// These are the users from now on. The sessions of those who are none any more end.
+    fn set_users(&mut self, users: Users) {
+        let old = self.shared.auth.users();
+        let sessions = self.sessions.iter();
+        let removed: Vec<Key> = sessions
+            .filter(|session| !session.keeps_user(old, &users))
+            .map(Session::key)
+            .collect();
+        for key in removed {
+            self.close(key, Reason::UserRemoved);
+        }
+        let old = self.shared.auth.set_users(users);
+        let new = self.shared.auth.users();
+        for session in self.sessions.iter_mut() {
+            session.rename_user(&old, new);
+        }
     }
 
     fn report(&self) {

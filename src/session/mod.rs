@@ -435,6 +435,11 @@ impl<N: Net> Session<N> {
         }
     }
 
+    /// Returns `true` unless the client's user is none any more after a change of the users.
+    pub fn keeps_user(&self, old: &Users, new: &Users) -> bool {
+        self.client.record.keeps_user(old, new)
+    }
+
     /// Follows a change of the users: who the client is, by name.
     pub fn rename_user(&mut self, old: &Users, new: &Users) {
         self.client.record.rename_user(old, new);

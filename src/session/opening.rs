@@ -312,7 +312,8 @@ impl<N: Net> Opening<N> {
                 let found = (addresses.clone(), cx.shared.origin(servers));
                 self.set_out(command, port, found, cx)
             }
-            Answer::NoSuchName | Answer::Failed => Err(Reason::NoSuchName.into()),
+            Answer::NoSuchName => Err(Reason::NoSuchName.into()),
+            Answer::Failed => Err(Reason::LookupFailed.into()),
             Answer::TimedOut => Err(Reason::LookupTimeout.into()),
         }
     }

@@ -166,6 +166,8 @@ pub enum Reason {
     Forbidden,
     /// The name does not resolve.
     NoSuchName,
+    /// No name server could be asked, or was able and willing to answer.
+    LookupFailed,
     /// Nobody answered the lookup in time.
     LookupTimeout,
     /// No network of the target's family, or no way there.
@@ -192,6 +194,8 @@ pub enum Reason {
     HalfCloseTimeout,
     /// Bytes waited for an end that does not take them while memory was short.
     MemoryShort,
+    /// The client's user is none any more.
+    UserRemoved,
     /// The program is ending.
     Stopped,
 }
@@ -210,13 +214,14 @@ impl Reason {
             Self::TargetLeft => "target left in the middle",
             Self::NoAnswer => "no answer",
             Self::BadAnswer => "malformed answer",
-            Self::Garbage => "not SOCKS",
-            Self::NoMethod => "no common method",
+            Self::Garbage => "neither SOCKS nor HTTP",
+            Self::NoMethod => "no acceptable login",
             Self::BadLogin => "wrong password",
             Self::HandshakeTimeout => "handshake timeout",
             Self::BadRequest => "bad request",
             Self::Forbidden => "forbidden by the system",
             Self::NoSuchName => "name not found",
+            Self::LookupFailed => "name servers fail",
             Self::LookupTimeout => "name timeout",
             Self::NetworkUnreachable => "network unreachable",
             Self::HostUnreachable => "host unreachable",
@@ -227,6 +232,7 @@ impl Reason {
             Self::IdleTimeout => "idle timeout",
             Self::HalfCloseTimeout => "half-close timeout",
             Self::MemoryShort => "memory is short",
+            Self::UserRemoved => "user removed",
             Self::Stopped => "stopped",
         }
     }
@@ -278,7 +284,7 @@ impl Reason {
         match self {
             Self::NotAllowed(_) | Self::Forbidden => ReplyCode::NotAllowed,
             Self::NetworkUnreachable => ReplyCode::NetworkUnreachable,
-            Self::HostUnreachable | Self::NoSuchName | Self::LookupTimeout => {
+            Self::HostUnreachable | Self::NoSuchName | Self::LookupFailed | Self::LookupTimeout => {
                 ReplyCode::HostUnreachable
             }
             Self::Refused => ReplyCode::ConnectionRefused,

@@ -79,6 +79,12 @@ impl Record {
         }
     }
 
+    /// Returns `true` unless the client's user is none any more after a change of the users.
+    pub(super) fn keeps_user(&self, old: &Users, new: &Users) -> bool {
+        self.user
+            .is_none_or(|user| new.find(old.name(user)).is_some())
+    }
+
     /// Follows a change of the users: who the client is, by name.
     pub(super) fn rename_user(&mut self, old: &Users, new: &Users) {
         self.user = self.user.and_then(|user| new.find(old.name(user)));
@@ -136,6 +142,10 @@ struct Asked<'a>(&'a Record);
 impl fmt::Display for Asked<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let record = self.0;
+        // An association is asked for with the address that the client will send from, if it knows.
+        if record.ip.is_some_and(|ip| ip.is_unspecified()) && record.port == 0 {
+            return f.write_str("UDP");
+        }
         if let Some(addr) = record.ip {
             return SocketAddr::new(addr, record.port).fmt(f);
         }

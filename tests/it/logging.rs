@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
 
-use crate::support::name_server::NameServer;
+use crate::support::name_server::{Answer, NameServer, SERVFAIL};
 use crate::support::targets::{Refusing, Target, echo};
+use crate::support::udp::Association;
 use crate::support::wire::{Way, abort, connect, connect_name, user_pass};
 use crate::support::{
     DEADLINE, Folder, Proxy, is_emulated, is_error_lost, is_installed, on_loopback, wait_until,
@@ -138,6 +139,31 @@ fn names_are_escaped_and_cut() {
         assert!(line.is_ascii() && line.len() < 250, "{line}");
     }
     assert!(proxy.log_text().is_ascii());
+}
+
+#[test]
+fn a_name_that_nobody_could_be_asked_for_is_not_one_that_does_not_exist() {
+    let names = NameServer::start(vec![("failing.test", Answer::Error(SERVFAIL))]);
+    let proxy = Proxy::start(&["--dns", &names.option()]);
+    for (name, words) in [
+        ("failing.test", "name servers fail"),
+        ("absent.test", "name not found"),
+    ] {
+        let mut client = proxy.client();
+        let request = connect_name(name, 80);
+        assert_eq!(client.ask_in_vain(Way::Pipelined, &request), 4);
+        proxy.wait_log_all(&[&client.addr.to_string(), words]);
+    }
+}
+
+#[test]
+fn an_association_is_not_a_tunnel_to_nowhere() {
+    let proxy = Proxy::start(&[]);
+    let association = Association::new(&proxy);
+    let client = association.tcp.addr;
+    drop(association);
+    let line = proxy.session_line(client);
+    assert!(line.contains(" -> UDP (127.0.0.1:"), "{line}");
 }
 
 /// What a router's owner must see, and nothing of what works.

@@ -101,11 +101,12 @@ fn what_comes_while_it_is_stopped_is_passed_on_whatever_the_clock_says_then() {
 }
 
 #[test]
-fn hup_reads_the_users_again_and_keeps_the_tunnels() {
+fn hup_reads_the_users_again_and_keeps_the_tunnels_of_those_who_stay() {
     let folder = Folder::new("signals-users");
     let users = folder.write("users", "ann:one\nbob:two\n");
     let proxy = Proxy::start(&["--users", &users]);
-    let mut tunnel = proxy.user_tunnel(b"ann", b"one", echo());
+    let ann = proxy.user_tunnel(b"ann", b"one", echo());
+    let mut tunnel = proxy.user_tunnel(b"bob", b"two", echo());
     folder.write("users", "bob:two\ncyn:three\n");
     assert_eq!(
         proxy.judges(Way::Pipelined, b"ann", b"one"),
@@ -118,6 +119,10 @@ fn hup_reads_the_users_again_and_keeps_the_tunnels() {
     assert_eq!(proxy.judges(Way::Pipelined, b"ann", b"one"), 1);
     assert_eq!(proxy.judges(Way::Pipelined, b"bob", b"two"), 0);
     tunnel.echo(b"still here");
+    let line = proxy.session_line(ann.addr);
+    assert!(line.contains(" as ann -> "), "{line}");
+    assert!(line.ends_with("user removed"), "{line}");
+    ann.rest_or_reset();
 }
 
 #[test]
@@ -159,6 +164,7 @@ fn hup_with_a_bad_users_file_keeps_the_old_users() {
     folder.write("users", "ann:one\nhalf-written-secret\n");
     proxy.signal(Signal::SIGHUP);
     proxy.wait_log_all(&["WARN", &users]);
+    proxy.wait_log("reloaded all but the users: 1 users");
     assert_eq!(proxy.judges(Way::Pipelined, b"ann", b"one"), 0);
     fs::remove_file(&users).unwrap();
     proxy.signal(Signal::SIGHUP);
