@@ -8,6 +8,7 @@ pub mod rights;
 mod socket;
 mod udp;
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -60,6 +61,8 @@ pub struct Os {
     /// Waits in a row that were interrupted.
     interrupted: u16,
     started: Instant,
+    /// The latest time that was told.
+    told: Cell<Millis>,
     random: OwnedFd,
     signals: sys::Signals,
     /// Addresses and routes; none before they are read, and after a failure.
@@ -98,6 +101,7 @@ impl Os {
             events: Events::with_capacity(EVENTS_MAX),
             interrupted: 0,
             started: Instant::now(),
+            told: Cell::new(0),
             random: sys::file::open("/dev/urandom", OFlag::O_RDONLY)?,
             signals,
             watch: None,
@@ -160,7 +164,10 @@ impl Net for Os {
     fn now(&self) -> Millis {
         // `as_millis` computes with 128 bits, and the binary is 96 bytes larger.
         let elapsed = self.started.elapsed();
-        elapsed.as_secs() * 1000 + Millis::from(elapsed.subsec_millis())
+        let now = elapsed.as_secs() * 1000 + Millis::from(elapsed.subsec_millis());
+        // Clocks of emulated and of starved machines have been seen to step back.
+        self.told.set(self.told.get().max(now));
+        self.told.get()
     }
 
     fn random(&mut self, out: &mut [u8]) -> Result<(), Errno> {
