@@ -253,7 +253,7 @@ fn the_system_s_log_gets_each_line_with_its_level() {
     let mut client = proxy.client();
     client.say(Way::Pipelined, &[9]);
     client.rest_or_reset();
-    says(7, "not SOCKS");
+    says(7, "neither SOCKS nor HTTP");
     // A log that starts again is found again; what it misses goes to stderr, nothing is lost.
     drop(log);
     fs::remove_file(&path).unwrap();
