@@ -174,6 +174,9 @@ pub enum Reason {
     NetworkUnreachable,
     /// The target's host cannot be reached.
     HostUnreachable,
+    /// The source address is not this machine's, or all its ports towards the target wait after
+    /// their end (TIME_WAIT).
+    NoAddress,
     /// The target refused.
     Refused,
     /// The connect timeout.
@@ -225,6 +228,7 @@ impl Reason {
             Self::LookupTimeout => "name timeout",
             Self::NetworkUnreachable => "network unreachable",
             Self::HostUnreachable => "host unreachable",
+            Self::NoAddress => "no source address or port",
             Self::Refused => "refused",
             Self::ConnectTimeout => "connect timeout",
             Self::BindTimeout => "nobody came",
@@ -299,7 +303,9 @@ impl From<Errno> for Reason {
     fn from(error: Errno) -> Self {
         match error {
             Errno::EACCES | Errno::EPERM => Self::Forbidden,
-            Errno::ENETUNREACH | Errno::ENETDOWN => Self::NetworkUnreachable,
+            // The last is a device to bind to that is not there.
+            Errno::ENETUNREACH | Errno::ENETDOWN | Errno::ENODEV => Self::NetworkUnreachable,
+            Errno::EADDRNOTAVAIL => Self::NoAddress,
             Errno::EHOSTUNREACH => Self::HostUnreachable,
             Errno::ECONNREFUSED => Self::Refused,
             Errno::ETIMEDOUT => Self::ConnectTimeout,

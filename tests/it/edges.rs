@@ -318,6 +318,29 @@ fn queries_go_the_way_that_tunnels_go() {
 }
 
 #[test]
+fn a_device_that_is_made_again_carries_the_associations_of_before() {
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        let echo = udp::echo("1.2.3.4:0".parse().unwrap());
+        let options = ["-i", "192.168.77.1", "-p", "0", "-b", "wan"];
+        let proxy = router.proxy(&options);
+        let association = Association::new(&proxy);
+        association.echo(echo, b"before");
+        router.run("ip link del wan");
+        let request = connect("1.2.3.4:80".parse().unwrap());
+        assert_eq!(proxy.client().ask_in_vain(Way::Pipelined, &request), 3);
+        association.send(echo, b"lost");
+        assert!(association.is_silent());
+        router.cable("wan", "203.0.113.1/24", &["203.0.113.9/24", "1.2.3.4/32"]);
+        router.run("ip route add default via 203.0.113.9");
+        wait_until("datagrams to pass again", || {
+            association.send(echo, b"after");
+            !association.is_silent()
+        });
+    });
+}
+
+#[test]
 fn the_hosts_file_leads_into_the_own_subnet() {
     in_namespace(|| {
         let router = Router::of_a_home();

@@ -47,6 +47,8 @@ const ERRORS_MAX: u8 = 4;
 struct Sent {
     datagrams: u64,
     payload_bytes: u64,
+    /// The device that the socket is bound to is gone. One of the same name is another to it.
+    has_lost_device: bool,
 }
 
 impl Sent {
@@ -227,6 +229,10 @@ impl<U: UdpSocket> Association<U> {
                 let sent = outer.send(at..next, Direction::Up, false, shared);
                 count(&mut self.moved.up_bytes, sent.payload_bytes);
                 shared.totals.add(Total::UpDatagrams, sent.datagrams);
+                if sent.has_lost_device {
+                    // The next datagram opens another.
+                    self.outer[family as usize] = None;
+                }
             }
             at = next;
         }
@@ -375,6 +381,14 @@ impl<U: UdpSocket> Socket<U> {
                     let sent = at..next.min(at + sent);
                     (at, retried) = (sent.end, false);
                     total.add(batch, sent);
+                }
+                Err(Errno::ENODEV) => {
+                    let rest = numbers.end - at;
+                    shared
+                        .totals
+                        .count_drops(DropReason::Unsendable, rest as u64);
+                    total.has_lost_device = true;
+                    break;
                 }
                 Err(error) if is_run && error != Errno::EAGAIN => {
                     let (to, len) = (batch.to(at).ip(), batch.outgoing_len(at));
