@@ -9,8 +9,8 @@ use std::process::{Command, Output};
 use crate::support::{Folder, command, is_installed};
 
 /// What the script runs of busybox: all of it is in OpenWrt's own selection.
-const APPLETS: [&str; 11] = [
-    "cat", "cmp", "ls", "mkdir", "mv", "rm", "sed", "sleep", "tail", "tr", "uname",
+const APPLETS: [&str; 12] = [
+    "cat", "cmp", "ls", "mkdir", "mv", "rm", "rmdir", "sed", "sleep", "tail", "tr", "uname",
 ];
 
 /// The folder of the packaging.
