@@ -1,6 +1,5 @@
 //! What a client asks for, once its handshake is over.
 
-use crate::state::users::UserId;
 use crate::wire::http::{Body, Head};
 use crate::wire::socks::Request;
 
@@ -9,8 +8,8 @@ use crate::wire::socks::Request;
 pub(super) enum Asked {
     /// A tunnel, or what else SOCKS has.
     Tunnel(Request),
-    /// That an HTTP request is forwarded.
-    Forward(Box<Exchange>),
+    /// That an HTTP request is forwarded, of the same user as the client's last one or not.
+    Forward(Box<Exchange>, bool),
     /// Something of the proxy itself: this is the answer.
     Proxy(Vec<u8>),
 }
@@ -20,8 +19,6 @@ pub(super) enum Asked {
 pub(super) struct Exchange {
     /// The origin that is asked: where to.
     pub(super) request: Request,
-    /// Whose it is.
-    pub(super) user: Option<UserId>,
     /// What the target gets first: the rewritten head, and what of the body came along with it.
     pub(super) head: Vec<u8>,
     /// What follows the head.
@@ -37,10 +34,9 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// The request of that head, which goes on as `forwarded`.
-    pub(super) fn new(head: &Head<'_>, forwarded: Vec<u8>, user: Option<UserId>) -> Self {
+    pub(super) fn new(head: &Head<'_>, forwarded: Vec<u8>) -> Self {
         Self {
             request: head.request.clone(),
-            user,
             head: forwarded,
             body: head.body,
             is_old: head.is_old,

@@ -186,7 +186,7 @@ impl<S: Stream> Forward<S> {
         }
         match &mut self.down {
             Down::Head => self.look(cx),
-            Down::Tunnel => Ok(self.change()),
+            Down::Tunnel => self.change(),
             Down::Body(_) => self.carry(cx),
         }
     }
@@ -373,7 +373,7 @@ impl<S: Stream> Forward<S> {
             // A short write does not say that there is no room.
             _ if self.told_sent < self.told.len() => Ok(Next::Yield),
             Down::Body(body) if body.is_done() => self.finish(cx),
-            Down::Tunnel => Ok(self.change()),
+            Down::Tunnel => self.change(),
             Down::Head | Down::Body(_) => Ok(Next::Yield),
         }
     }
@@ -394,16 +394,19 @@ impl<S: Stream> Forward<S> {
     }
 
     /// The connection has changed its protocol: what the client has sent early goes first.
-    fn change(&mut self) -> Next {
+    fn change(&mut self) -> Result<Next, End> {
+        if self.is_cut {
+            return Err(End::close(Reason::TargetReset));
+        }
         if !self.early.is_empty() {
             (self.exchange.head, self.sent) = (mem::take(&mut self.early), 0);
-            return Next::Yield;
+            return Ok(Next::Yield);
         }
-        if self.is_sent() {
+        Ok(if self.is_sent() {
             Next::Established
         } else {
             Next::Wait
-        }
+        })
     }
 
     /// Nothing needs the head of the request any more: gives back its place, if it has one.
@@ -490,7 +493,6 @@ impl<S: Stream> Forward<S> {
         let kept = Kept {
             link,
             request: self.exchange.request,
-            user: self.exchange.user,
         };
         Pair {
             kept: self.keeps.then(|| Box::new(kept)),

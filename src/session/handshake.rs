@@ -71,7 +71,11 @@ impl Handshake {
                     listen_on(head.as_ref(), inbox, cx.client)?;
                     return Ok(None);
                 }
-                Self::Again(exchange) => return Ok(exchange.take().map(Asked::Forward)),
+                Self::Again(exchange) => {
+                    return Ok(exchange
+                        .take()
+                        .map(|exchange| Asked::Forward(exchange, true)));
+                }
             };
             let bytes = inbox.unread();
             let (used, progress) = handshake::feed(

@@ -138,7 +138,7 @@ impl HttpHead {
             inbox.consume(len);
         }
         let waiting = match heard {
-            Heard::Request(Asked::Forward(exchange)) => exchange.head.len(),
+            Heard::Request(Asked::Forward(exchange, _)) => exchange.head.len(),
             _ => 0,
         };
         if waiting <= WAITING_MAX {
@@ -172,11 +172,10 @@ fn judge<N: Net>(head: &Head<'_>, cx: &mut Context<'_, N>) -> Result<Heard, Refu
     if let Some(answer) = head.answered_here() {
         return Ok(Heard::Request(Asked::Proxy(answer)));
     }
+    // Users have numbers only until they are read anew: the record is where that is followed.
+    let is_same_user = cx.client.record.set_user(user);
     Ok(Heard::Request(match head.forwarded() {
-        Some(forwarded) => Asked::Forward(Box::new(Exchange::new(head, forwarded, user))),
-        None => {
-            cx.client.record.set_user(user);
-            Asked::Tunnel(head.request.clone())
-        }
+        Some(forwarded) => Asked::Forward(Box::new(Exchange::new(head, forwarded)), is_same_user),
+        None => Asked::Tunnel(head.request.clone()),
     }))
 }

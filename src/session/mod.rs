@@ -50,7 +50,7 @@ use self::context::Context;
 use self::forward::Forward;
 use self::linger::{DRAIN_MS, Linger};
 use self::opening::{Established, Opening};
-use self::outcome::{Closing, End, Next};
+use self::outcome::{Closing, End, Next, misstep};
 pub use self::outcome::{Reason, Verdict, Wake};
 use self::pair::Pair;
 use self::relay::Relay;
@@ -159,17 +159,17 @@ impl<N: Net> Session<N> {
                 Phase::Over => Ok(Next::Wait),
             };
             wake = Wake::Event;
+            let next = match next {
+                Ok(Next::Established) => self.establish(shared),
+                Ok(Next::Done) => self.rest(shared),
+                Ok(Next::Open) => self.open(shared),
+                next => next,
+            };
             match next {
-                Ok(Next::Go) => {}
+                Ok(Next::Go | Next::Established | Next::Done | Next::Open) => {}
                 Ok(Next::Wait) => return Verdict::Idle,
                 Ok(Next::Yield) => return Verdict::Again,
                 Ok(Next::Rest) => return Verdict::Rest,
-                Ok(Next::Established) => self.establish(shared),
-                Ok(Next::Done) => {
-                    self.rest(shared);
-                    return Verdict::Again;
-                }
-                Ok(Next::Open) => self.open(shared),
                 Err(end) => match end.closing {
                     Closing::Close => return self.end(end.reason, shared),
                     Closing::Discard => self.linger(None, end.reason, shared),
@@ -313,17 +313,22 @@ impl<N: Net> Session<N> {
     }
 
     /// The request has been answered: goes on without what the opening held.
-    fn establish(&mut self, shared: &mut Shared<N>) {
+    fn establish(&mut self, shared: &mut Shared<N>) -> Result<Next, End> {
         shared.alarms.disarm(self.client.key);
         let client = &mut self.client;
         let cx = &mut Context { client, shared };
         let established = match mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Opening(opening) => opening.establish(cx),
+            Phase::Opening(opening) => opening.establish(cx)?,
             Phase::Forwarding(forward) => {
                 let (target, client_ended, moved) = forward.into_tunnel();
                 Established::Tunnel(Relay::new(target, client_ended, moved))
             }
-            _ => unreachable!("only an opening or an exchange establishes anything"),
+            other => {
+                self.phase = other;
+                return Err(misstep(
+                    "only an opening or an exchange establishes anything",
+                ));
+            }
         };
         let (phase, class) = match established {
             Established::Tunnel(relay) => (Phase::Relaying(relay), Class::Idle),
@@ -337,10 +342,11 @@ impl<N: Net> Session<N> {
         }
         self.phase = phase;
         shared.arm(self.client.key, class);
+        Ok(Next::Go)
     }
 
     /// The exchange is over and has its log line: the pair waits for the next request.
-    fn rest(&mut self, shared: &mut Shared<N>) {
+    fn rest(&mut self, shared: &mut Shared<N>) -> Result<Next, End> {
         self.tell(Reason::Done, shared);
         let client = &mut self.client;
         match mem::replace(&mut self.phase, Phase::Over) {
@@ -348,31 +354,42 @@ impl<N: Net> Session<N> {
                 forward.release(&mut Context { client, shared });
                 self.phase = Phase::Pair(forward.into_pair());
             }
-            _ => unreachable!("only an exchange leads to a pair"),
+            other => {
+                self.phase = other;
+                return Err(misstep("only an exchange leads to a pair"));
+            }
         }
         self.client.record.rest(shared.now);
         shared.alarms.disarm(self.client.key);
         shared.arm(self.client.key, Class::Pair);
+        Ok(Next::Yield)
     }
 
     /// A request is to be opened: the next one of a client whose connection goes on, or the same
     /// once more.
-    fn open(&mut self, shared: &mut Shared<N>) {
+    fn open(&mut self, shared: &mut Shared<N>) -> Result<Next, End> {
         let key = self.client.key;
-        if let Err(reason) = shared.take(Table::Openings, key) {
-            return self.linger(Some(Refuse::Reply(reason.reply_code())), reason, shared);
-        }
+        shared.take(Table::Openings, key)?;
         shared.alarms.disarm(key);
         let opening = match mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Pair(pair) => Opening::next(pair),
+            Phase::Pair(pair) => {
+                // The time that it has waited is no request's.
+                self.client.record.rest(shared.now);
+                Opening::next(pair)
+            }
             Phase::Forwarding(forward) => {
                 let (exchange, early, client_ended) = forward.into_request();
                 Opening::again(exchange, &early, client_ended)
             }
-            _ => unreachable!("only what was an exchange leads back to an opening"),
+            other => {
+                self.phase = other;
+                shared.give(Table::Openings, key);
+                return Err(misstep("only an exchange leads back to an opening"));
+            }
         };
         self.phase = Phase::Opening(Box::new(opening));
         shared.arm(key, Class::Handshake);
+        Ok(Next::Go)
     }
 
     /// Gives back what the session holds; the client is told `refuse`, and what it still sends

@@ -13,7 +13,7 @@ use super::forward::Forward;
 use super::handshake::Handshake;
 use super::http::HttpHead;
 use super::inbox::Inbox;
-use super::outcome::{End, Next, Reason, Wake};
+use super::outcome::{End, Next, Reason, Wake, misstep};
 use super::pair::{Kept, Link, Pair};
 use super::relay::Relay;
 use super::reply::Reply;
@@ -171,7 +171,9 @@ impl<N: Net> Opening<N> {
                         self.kept = None;
                         self.begin(&request, cx)
                     }
-                    Some(Asked::Forward(exchange)) => self.forward(exchange, cx),
+                    Some(Asked::Forward(exchange, is_same_user)) => {
+                        self.forward(exchange, is_same_user, cx)
+                    }
                     Some(Asked::Proxy(answer)) => {
                         self.answer = answer;
                         Err(End::refuse(
@@ -252,12 +254,13 @@ impl<N: Net> Opening<N> {
     fn forward(
         &mut self,
         mut exchange: Box<Exchange>,
+        is_same_user: bool,
         cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
         let kept = self.kept.take();
         let was_pinned = kept.as_ref().is_some_and(|kept| kept.link.is_pinned);
-        cx.client.record.set_user(exchange.user);
         if let Some(mut kept) = kept
+            && is_same_user
             && kept.serves(&exchange)
         {
             let (addr, origin) = kept.link.reached;
@@ -372,7 +375,9 @@ impl<N: Net> Opening<N> {
     /// The origin of the request is there: it gets what of the body has come along, and nothing
     /// that lies behind it.
     fn exchange_on(&mut self, link: Link<N::Stream>, cx: &mut Context<'_, N>) -> Result<Next, End> {
-        let mut exchange = self.exchange.take().expect("the request is forwarded");
+        let Some(mut exchange) = self.exchange.take() else {
+            return Err(misstep("only a forwarded request has an exchange"));
+        };
         let mut up = Transfer::new(exchange.body, false);
         let part = up.part(self.inbox.unread());
         let len = part.map_or(0, |(_, len)| len);
@@ -424,9 +429,12 @@ impl<N: Net> Opening<N> {
         clippy::boxed_local,
         reason = "taken apart in its box it is not copied"
     )]
-    pub(super) fn establish(self: Box<Self>, cx: &mut Context<'_, N>) -> Established<N> {
+    pub(super) fn establish(
+        mut self: Box<Self>,
+        cx: &mut Context<'_, N>,
+    ) -> Result<Established<N>, End> {
         cx.shared.give(Table::Openings, cx.client.key);
-        match self.step {
+        Ok(match self.step {
             Step::Reply(Reply::Tunnel {
                 target,
                 early_bytes,
@@ -440,9 +448,10 @@ impl<N: Net> Opening<N> {
             Step::Reply(Reply::Exchange(forward)) => Established::Exchange(forward),
             Step::Reply(Reply::Association(association)) => Established::Association(association),
             Step::Handshake(_) | Step::Lookup { .. } | Step::Connect(_) | Step::Bind(_) => {
-                unreachable!("only a reply establishes anything")
+                self.release(cx);
+                return Err(misstep("only a reply establishes anything"));
             }
-        }
+        })
     }
 
     /// Gives back everything.
@@ -474,11 +483,4 @@ impl<N: Net> Opening<N> {
             Step::Reply(Reply::Association(association)) => association.release(cx.shared),
         }
     }
-}
-
-/// The end of a session in a step in which it cannot be. Nobody else pays for that mistake of ours;
-/// tests and the simulation stop at it.
-fn misstep(why: &str) -> End {
-    debug_assert!(false, "{why}");
-    End::close(Reason::Failed)
 }

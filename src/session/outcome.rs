@@ -111,6 +111,13 @@ impl End {
     }
 }
 
+/// The end of a session in a step in which it cannot be. Nobody else pays for that mistake of ours;
+/// tests and the simulation stop at it.
+pub(super) fn misstep(why: &str) -> End {
+    debug_assert!(false, "{why}");
+    End::close(Reason::Failed)
+}
+
 impl From<Reason> for End {
     /// A request that fails for that reason is answered with the reply code of it.
     fn from(reason: Reason) -> Self {

@@ -12,7 +12,6 @@ use super::outcome::{End, Next, Reason, Wake};
 use crate::net::{Event, Net, Stream};
 use crate::state::access::Origin;
 use crate::state::peer::{Peer, Ready};
-use crate::state::users::UserId;
 use crate::wire::socks::Request;
 
 /// A connection to an origin.
@@ -54,19 +53,18 @@ impl<S: Stream> Link<S> {
 #[derive(Debug)]
 pub(super) struct Kept<S> {
     pub(super) link: Link<S>,
-    /// What was asked for, and who asked.
+    /// What was asked for.
     pub(super) request: Request,
-    pub(super) user: Option<UserId>,
 }
 
 impl<S: Stream> Kept<S> {
-    /// Returns `true` if the connection may carry that request.
+    /// Returns `true` if the connection may carry that request, of the user who has had it.
     pub(super) fn serves(&mut self, exchange: &Exchange) -> bool {
         let (request, asked) = (&self.request, &exchange.request);
         // One that cannot be sent again where the connection dies gets a new one.
         let is_safe = exchange.may_repeat || self.link.is_pinned;
         let is_same = (&request.address, request.port) == (&asked.address, asked.port);
-        is_safe && is_same && self.user == exchange.user && self.is_idle()
+        is_safe && is_same && self.is_idle()
     }
 
     /// Returns `true` as long as nothing has come on it that nobody has asked for, nor its end.
@@ -101,7 +99,7 @@ impl<S: Stream> Pair<S> {
         {
             return Err(End::close(Reason::Done));
         }
-        // Bounded: a round drops empty lines, or is the last.
+        let mut has_read = false;
         loop {
             let text = self.early.iter().position(|byte| !b"\r\n".contains(byte));
             if let Some(start) = text {
@@ -109,6 +107,10 @@ impl<S: Stream> Pair<S> {
                 return Ok(Next::Open);
             }
             self.early.clear();
+            if mem::replace(&mut has_read, true) {
+                // Who sends nothing but empty lines keeps nobody waiting.
+                return Ok(Next::Yield);
+            }
             if !self.read(cx.client)? {
                 return Ok(Next::Wait);
             }

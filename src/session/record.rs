@@ -1,6 +1,7 @@
 //! What is remembered of a session for its log line. Bounded, because every idle tunnel has one.
 
 use std::fmt;
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 
 use super::outcome::Reason;
@@ -49,8 +50,9 @@ impl Record {
         &self.client
     }
 
-    pub(super) fn set_user(&mut self, user: Option<UserId>) {
-        self.user = user;
+    /// Who asks. Returns `true` if it is the same one as before.
+    pub(super) fn set_user(&mut self, user: Option<UserId>) -> bool {
+        mem::replace(&mut self.user, user) == user
     }
 
     /// A request is over, and the client's connection waits for the next one, as the same user or

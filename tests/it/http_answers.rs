@@ -6,6 +6,8 @@
 use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use crate::support::Proxy;
 use crate::support::targets::Target;
 use crate::support::web::{ANSWER, answer, get, post};
@@ -346,6 +348,35 @@ fn h12_a_changed_protocol_is_a_tunnel() {
             assert_eq!(client.rest(), b"last");
         }
     });
+}
+
+#[test]
+fn h12_a_changed_protocol_whose_server_breaks_resets_the_client() {
+    let (proxy, target) = (Proxy::start(&[]), Target::new());
+    let addr = target.addr;
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let request = format!("GET http://{addr}/ HTTP/1.1\r\nHost: {addr}\r\n{upgrade}\r\n");
+    for early in ["", "early"] {
+        let mut client = proxy.client();
+        client.say(Way::Pipelined, (request.clone() + early).as_bytes());
+        let mut server = Client::from(target.accept());
+        server.head();
+        // Both are there at once.
+        proxy.signal(Signal::SIGSTOP);
+        server.say(
+            Way::Pipelined,
+            format!("HTTP/1.1 101 x\r\n{upgrade}\r\n").as_bytes(),
+        );
+        abort(server.stream);
+        proxy.signal(Signal::SIGCONT);
+        let mut heard = Vec::new();
+        let end = (&client.stream).read_to_end(&mut heard);
+        assert_eq!(
+            end.unwrap_err().kind(),
+            ErrorKind::ConnectionReset,
+            "{early:?}"
+        );
+    }
 }
 
 #[test]

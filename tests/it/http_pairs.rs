@@ -2,13 +2,17 @@
 //!
 //! Each exchange runs with every byte in a segment of its own and with all in one segment.
 
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{Shutdown, SocketAddr};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::Proxy;
+use nix::sys::signal::Signal;
+
 use crate::support::targets::{Target, echo};
 use crate::support::web::{answer, basic, connect, get};
 use crate::support::wire::{Client, Way, abort, both_ways};
+use crate::support::{Folder, Proxy, wait_until};
 
 /// Sends `text` to the client, which gets exactly that.
 #[track_caller]
@@ -222,6 +226,78 @@ fn h10_another_user_gets_another_connection() {
         servers.push(server);
     }
     std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn h10_users_that_are_read_anew_meanwhile_do_not_mix() {
+    let folder = Folder::new("pairs-users");
+    let file = folder.write("users", "ann:a\nbob:b\n");
+    let proxy = Proxy::start(&["--users", &file]);
+    let target = Target::new();
+    let [request, expected] = get(target.addr, "/");
+    let as_user = |user: &str, password: &str| {
+        let login = format!("\r\nProxy-Authorization: {}\r\n\r\n", basic(user, password));
+        request.replace("\r\n\r\n", &login)
+    };
+    let ask = |client: &mut Client, login: &str| client.say(Way::Pipelined, login.as_bytes());
+    let mut client = proxy.client();
+    ask(&mut client, &as_user("bob", "b"));
+    let mut server = Client::from(target.accept());
+    assert_eq!(server.head(), expected);
+    answers(&mut server, &mut client, Way::Pipelined, &answer("first"));
+    // While the next one waits, bob becomes the first of the users.
+    ask(&mut client, &as_user("bob", "b"));
+    assert_eq!(server.head(), expected);
+    folder.write("users", "bob:b\n");
+    proxy.signal(Signal::SIGHUP);
+    proxy.wait_log("reloaded: 1 users");
+    // It is sent once more, and has its line, in his name.
+    drop(server);
+    let mut server = Client::from(target.accept());
+    assert_eq!(server.head(), expected);
+    answers(&mut server, &mut client, Way::Pipelined, &answer("again"));
+    let line = format!(" as bob -> {}", target.addr);
+    wait_until("both lines", || {
+        proxy.log_text().matches(&line).count() == 2
+    });
+    // Once he is none of them any more, his connection ends, and nobody else rides on it.
+    folder.write("users", "eve:e\n");
+    proxy.signal(Signal::SIGHUP);
+    client.rest_or_reset();
+    let mut client = proxy.client();
+    ask(&mut client, &as_user("eve", "e"));
+    let mut server = Client::from(target.accept());
+    assert_eq!(server.head(), expected);
+    answers(&mut server, &mut client, Way::Pipelined, &answer("eve"));
+}
+
+#[test]
+fn h10_empty_lines_without_end_are_in_nobodys_way() {
+    let (proxy, target) = (Proxy::start(&[]), Target::new());
+    let floods: Vec<_> = (0..2)
+        .map(|_| {
+            let (client, server) = pair(&proxy, &target, Way::Pipelined);
+            let mut stream = client.stream.try_clone().unwrap();
+            let lines = b"\r\n".repeat(64 * 1024);
+            let flood = thread::spawn(move || while stream.write_all(&lines).is_ok() {});
+            (client, server, flood)
+        })
+        .collect();
+    // Others are served meanwhile.
+    let until = Instant::now() + Duration::from_secs(2);
+    let (mut client, mut server) = pair(&proxy, &target, Way::Pipelined);
+    let mut longest = Duration::ZERO;
+    while Instant::now() < until {
+        let start = Instant::now();
+        asks(&mut client, &mut server, target.addr, Way::Pipelined, "/");
+        answers(&mut server, &mut client, Way::Pipelined, &answer("served"));
+        longest = longest.max(start.elapsed());
+    }
+    for (client, _server, flood) in floods {
+        client.stream.shutdown(Shutdown::Both).unwrap();
+        flood.join().unwrap();
+    }
+    assert!(longest < Duration::from_millis(500), "{longest:?}");
 }
 
 #[test]
