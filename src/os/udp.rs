@@ -114,7 +114,9 @@ pub(super) fn receive(
     };
     let (spaces, received) = batch.places();
     let mut slices = Vec::with_capacity(places);
-    slices.extend(spaces.take(places).map(|space| [IoSliceMut::new(space)]));
+    for space in spaces.take(places) {
+        slices.push([IoSliceMut::new(space)]);
+    }
     let messages = recvmmsg(
         socket.as_raw_fd(),
         headers,
@@ -198,9 +200,11 @@ pub(super) fn send_run(
     let to = (!is_aimed).then(|| address::storage(batch.to(numbers.start)));
     let len = u16::try_from(batch.outgoing_len(numbers.start)).map_err(|_| Errno::EMSGSIZE)?;
     let mut slices = Vec::with_capacity(2 * numbers.len());
-    for part in numbers.flat_map(|number| batch.parts(number)) {
-        if !part.is_empty() {
-            slices.push(IoSlice::new(part));
+    for number in numbers {
+        let [first, second] = batch.parts(number);
+        slices.push(IoSlice::new(first));
+        if !second.is_empty() {
+            slices.push(IoSlice::new(second));
         }
     }
     let controls = [ControlMessage::UdpGsoSegments(&len)];
@@ -224,40 +228,48 @@ pub(super) fn try_offload(headers: &mut Headers) -> Offload {
 
 fn try_both(headers: &mut Headers, offload: &mut Offload) -> Result<(), Errno> {
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let sender = UdpSocket::from_std(open(&local, SockType::Datagram)?.into());
-    let receiver = UdpSocket::from_std(open(&local, SockType::Datagram)?.into());
-    address::bind(&receiver, &local)?;
-    let to = address::local(&receiver)?;
-    let mut arrives = |joins: bool| {
-        let mut batch = Batch::default();
-        let bytes = batch.put(&[0; TRIED_LENS[0]]);
-        for len in TRIED_LENS {
-            batch.push(to, b"", bytes.without(TRIED_LENS[0] - len));
-        }
-        send_run(&sender, &batch, 0..TRIED_LENS.len(), false)?;
-        poll(
-            &mut [PollFd::new(receiver.as_fd(), PollFlags::POLLIN)],
-            PollTimeout::from(TRIED_MS),
-        )?;
-        let intake = Intake {
-            places: TRIED_LENS.len() + 1,
-            is_v6: false,
-            joins,
-        };
-        let places = receive(headers, &receiver, &mut batch, intake)?;
-        let same = (0..TRIED_LENS.len()).all(|number| {
-            let (place, at) = if joins { (0, number) } else { (number, 0) };
-            batch.segment(place, at).len() == TRIED_LENS[number]
-        });
-        let expected = if joins { 1 } else { TRIED_LENS.len() };
-        Ok(same && places == expected)
-    };
-    offload.sends = arrives(false)?;
+    // Connected to itself, it hears nobody else.
+    let socket = UdpSocket::from_std(open(&local, SockType::Datagram)?.into());
+    address::bind(&socket, &local)?;
+    address::connect(&socket, &address::local(&socket)?)?;
+    let mut batch = Batch::default();
+    offload.sends = arrives(headers, &socket, &mut batch, false)?;
     if offload.sends {
-        join(&receiver)?;
-        offload.receives = arrives(true)?;
+        join(&socket)?;
+        offload.receives = arrives(headers, &socket, &mut batch, true)?;
     }
     Ok(())
+}
+
+/// Sends a run to the socket itself. Returns `true` if it arrives as what it was: joined in one
+/// place, or apart.
+fn arrives(
+    headers: &mut Headers,
+    socket: &UdpSocket,
+    batch: &mut Batch,
+    joins: bool,
+) -> Result<bool, Errno> {
+    let bytes = batch.put(&[0; TRIED_LENS[0]]);
+    batch.clear();
+    for len in TRIED_LENS {
+        let nobody = (Ipv4Addr::UNSPECIFIED, 0).into();
+        batch.push(nobody, b"", bytes.without(TRIED_LENS[0] - len));
+    }
+    send_run(socket, batch, 0..TRIED_LENS.len(), true)?;
+    let mut descriptors = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+    poll(&mut descriptors, PollTimeout::from(TRIED_MS))?;
+    let intake = Intake {
+        places: TRIED_LENS.len() + 1,
+        is_v6: false,
+        joins,
+    };
+    let places = receive(headers, socket, batch, intake)?;
+    let mut same = places == if joins { 1 } else { TRIED_LENS.len() };
+    for (number, len) in TRIED_LENS.into_iter().enumerate() {
+        let (place, at) = if joins { (0, number) } else { (number, 0) };
+        same &= batch.segment(place, at).len() == len;
+    }
+    Ok(same)
 }
 
 /// The same address, scope included, with another port.
