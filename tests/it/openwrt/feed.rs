@@ -109,8 +109,9 @@ fn the_feeds_own_test_passes() {
     let test = fs::read_to_string(packaging("anklet/test.sh")).unwrap();
     // Where the package would be, there is the packaging; and /tmp is this folder.
     let init = packaging("anklet/files/anklet.init");
+    let test = test.replace("/tmp/", &folder.path(""));
     let test = test.replace("/etc/init.d/anklet", init.to_str().unwrap());
-    let test = folder.write("test.sh", &test.replace("/tmp/", &folder.path("")));
+    let test = folder.write("test.sh", &test);
     let path = format!("{}:{}", folder.path("bin"), std::env::var("PATH").unwrap());
     let run = |version: &str| {
         let mut command = Command::new("busybox");
