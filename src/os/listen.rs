@@ -214,17 +214,23 @@ impl Listeners {
         }
     }
 
-    /// Tries to open each that is wanted and not open.
+    /// Tries to open each that is wanted and not open. Says so when all of them are: who has read
+    /// the first line may connect to any.
     fn open_missing(&mut self, registry: &Registry) {
         self.missing.clear();
+        let mut opened = Vec::new();
         for at in 0..self.wanted.len() {
             let addr = self.wanted[at];
             if self.open.iter().flatten().any(|(open, _)| *open == addr) {
                 continue;
             }
-            if let Err(error) = self.open_one(at, registry) {
-                self.missing.push(OpenError::Listen(addr, error));
+            match self.open_one(at, registry) {
+                Ok(addr) => opened.push(addr),
+                Err(error) => self.missing.push(OpenError::Listen(addr, error)),
             }
+        }
+        for addr in opened {
+            log(Level::Info, format_args!("listening on {addr}"));
         }
         self.leave_out_absent_family();
     }
@@ -243,8 +249,8 @@ impl Listeners {
     }
 
     /// Opens the listener wanted at `at`. If its port is 0, the kernel picks one, and the others
-    /// get the same.
-    fn open_one(&mut self, at: usize, registry: &Registry) -> Result<(), Errno> {
+    /// get the same. Returns where it listens.
+    fn open_one(&mut self, at: usize, registry: &Registry) -> Result<SocketAddr, Errno> {
         let mut addr = self.wanted[at];
         let mut places = (0..).zip(&mut self.open);
         let (number, place) = places
@@ -260,9 +266,8 @@ impl Listeners {
             }
             addr = self.wanted[at];
         }
-        log(Level::Info, format_args!("listening on {addr}"));
         *place = Some((addr, listener));
-        Ok(())
+        Ok(addr)
     }
 
     /// Why the program cannot start, if it cannot.
