@@ -39,11 +39,8 @@ impl<N: Net> Server<N> {
         let line = format_args!("{shortage} is short: tunnels that stand still are reset");
         self.warn(Cause::Memory, line);
         for _ in 0..ends(still) {
-            if let Some(key) = self.longest_still(client_key)
-                && let Some(session) = self.sessions.get_mut(key)
-            {
-                session.reset(Reason::MemoryShort, &mut self.shared);
-                self.sessions.remove(key);
+            if let Some(key) = self.longest_still(client_key) {
+                self.close(key, Reason::MemoryShort);
             }
         }
     }

@@ -107,7 +107,7 @@ impl<S: Stream> Forward<S> {
     ) -> Result<Next, End> {
         if let Wake::Timeout = wake {
             let reason = self.timeout();
-            return Err(self.give_up(reason, cx));
+            return Err(self.give_up(reason));
         }
         self.is_cut |= self.link.target.is_broken();
         let before = self.moved();
@@ -434,22 +434,29 @@ impl<S: Stream> Forward<S> {
     }
 
     /// Ends for a reason that is not the answer's: the client is told, unless it has a part of
-    /// that already, which does not pass for the whole then.
-    fn give_up<N: Net>(&mut self, reason: Reason, cx: &mut Context<'_, N>) -> End {
-        self.abort_target();
-        if self.is_untold() {
-            return reason.into();
-        }
-        cx.client.peer.stream.abort_on_close();
-        End::close(reason)
-    }
-
-    /// Another session has taken its place in a table.
-    pub(super) fn displaced(&self, reason: Reason) -> End {
+    /// that already.
+    pub(super) fn give_up(&mut self, reason: Reason) -> End {
+        self.cut_target();
         if self.is_untold() {
             reason.into()
         } else {
             End::close(reason)
+        }
+    }
+
+    /// It ends without an end of its own: a part of an answer does not pass for the whole. Who has
+    /// had nothing of it still gets what is on its way of the answer before.
+    pub(super) fn cut(&mut self, client: &mut S) {
+        self.cut_target();
+        if !self.is_untold() {
+            client.abort_on_close();
+        }
+    }
+
+    /// The same for the request.
+    fn cut_target(&mut self) {
+        if !(self.up.is_done() && self.is_sent()) {
+            self.abort_target();
         }
     }
 

@@ -15,13 +15,9 @@ use super::shared::Class;
 use super::totals::Moved;
 use crate::net::{Millis, Net, Stream};
 use crate::state::handshake::{self, Dialect, Refuse};
-use crate::state::peer::Gone;
+use crate::state::peer::{DISCARD_MAX, Gone};
 use crate::state::pool::Buffers;
 use crate::wire::socks4;
-
-/// How much of a refused client's input is discarded: what a pipelining client may have under
-/// way. Behind that nothing is read, and the timer closes.
-const DISCARD_MAX: usize = 64 * 1024;
 
 /// How long the input of an HTTP client is discarded while it comes: many write all of a body before
 /// they read why it is refused. As squid does it.
@@ -117,12 +113,8 @@ impl Linger {
         if !mem::replace(&mut self.is_shut, true) {
             peer.stream.shutdown_write().map_err(|_| Gone)?;
         }
-        while peer.ready.readable && self.discarded < DISCARD_MAX {
-            match peer.read(buffers.scratch())? {
-                Some(0) => return Err(Gone),
-                len => self.discarded += len.unwrap_or(0),
-            }
-        }
+        let more_max = DISCARD_MAX.saturating_sub(self.discarded);
+        self.discarded += peer.discard(buffers.scratch(), more_max)?;
         Ok(())
     }
 

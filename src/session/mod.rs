@@ -179,13 +179,12 @@ impl<N: Net> Session<N> {
         }
     }
 
-    /// Another session has taken its place in that table: it ends, as its phase allows. What a
-    /// tunnel has carried must not pass for the whole.
+    /// Another session has taken its place in that table: it ends, as its phase allows.
     pub fn displace(&mut self, table: Table, shared: &mut Shared<N>) -> Verdict {
         let reason = Reason::Displaced(table);
-        let end = match &self.phase {
+        let end = match &mut self.phase {
             Phase::Opening(opening) => opening.displaced(reason),
-            Phase::Forwarding(forward) => forward.displaced(reason),
+            Phase::Forwarding(forward) => forward.give_up(reason),
             Phase::Relaying(_) | Phase::Associated(_) | Phase::Over => End::close(reason),
             // It has had all its answers.
             Phase::Pair(_) => End::close(Reason::Done),
@@ -281,17 +280,12 @@ impl<N: Net> Session<N> {
         self.client.client_key
     }
 
-    /// Gives back everything, as [`Session::close`] does, but both ends are reset: a part of what
-    /// was on its way does not pass for the whole.
-    pub fn reset(&mut self, reason: Reason, shared: &mut Shared<N>) {
-        self.abort();
-        self.close(reason, shared);
-    }
-
     /// The connections are to be closed at once.
     fn end(&mut self, reason: Reason, shared: &mut Shared<N>) -> Verdict {
         match reason {
-            Reason::ClientReset | Reason::TargetReset | Reason::Displaced(_) => self.abort(),
+            Reason::ClientReset | Reason::TargetReset => self.abort(),
+            // Those of a flood are to leave nothing in the kernel.
+            Reason::Displaced(_) if matches!(self.phase, Phase::Opening(_)) => self.abort(),
             Reason::Garbage => shared.totals.add(Total::Garbage, 1),
             _ => {}
         }
@@ -310,6 +304,18 @@ impl<N: Net> Session<N> {
             Phase::Lingering(_) => return,
         }
         self.client.peer.stream.abort_on_close();
+    }
+
+    /// What a tunnel or an exchange has carried does not pass for the whole where it is none (T6).
+    fn cut(&mut self, shared: &mut Shared<N>) {
+        let peer = &mut self.client.peer;
+        match &mut self.phase {
+            Phase::Opening(opening) => opening.cut(&mut peer.stream),
+            Phase::Relaying(relay) => relay.cut(peer, &mut shared.pool.buffers),
+            Phase::Forwarding(forward) => forward.cut(&mut peer.stream),
+            // The client has all that was for it, or it is on its way.
+            Phase::Pair(_) | Phase::Associated(_) | Phase::Lingering(_) | Phase::Over => {}
+        }
     }
 
     /// The request has been answered: goes on without what the opening held.
@@ -429,6 +435,10 @@ impl<N: Net> Session<N> {
     /// Gives back everything and writes the log line. The sockets close as it is dropped.
     pub fn close(&mut self, reason: Reason, shared: &mut Shared<N>) {
         self.tell(reason, shared);
+        // Of one that has broken both are reset.
+        if !matches!(reason, Reason::ClientReset | Reason::TargetReset) {
+            self.cut(shared);
+        }
         self.enter(Phase::Over, shared);
         shared.timers.disarm(self.client.key);
         shared.give(Table::Established, self.client.key);

@@ -471,6 +471,15 @@ impl<N: Net> Opening<N> {
         }
     }
 
+    /// It ends without an end of its own. Where the request may have been granted, both ends are
+    /// reset: nothing has been carried to its end.
+    pub(super) fn cut(&mut self, client: &mut N::Stream) {
+        if let Step::Reply(Reply::Tunnel { target, .. }) = &mut self.step {
+            target.stream.abort_on_close();
+            client.abort_on_close();
+        }
+    }
+
     /// Gives back what the step holds of the shared tables.
     fn release_step(&mut self, cx: &mut Context<'_, N>) {
         cx.shared.alarms.disarm(cx.client.key);

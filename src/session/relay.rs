@@ -6,7 +6,7 @@ use super::shared::Class;
 use super::totals::Moved;
 use crate::net::{Event, Net, Stream};
 use crate::state::flow::{Broken, Flow, Pumped};
-use crate::state::peer::{Peer, Ready};
+use crate::state::peer::{DISCARD_MAX, Peer, Ready};
 use crate::state::pipes::Pool;
 use crate::state::pool::Buffers;
 
@@ -111,6 +111,26 @@ impl<S: Stream> Relay<S> {
     /// Makes the close of the target's connection a reset.
     pub(super) fn abort_target(&mut self) {
         self.target.stream.abort_on_close();
+    }
+
+    /// It ends without an end of its own: a direction that is cut is reset, so that a part does not
+    /// pass for the whole; one whose end was passed on closes in order, so that a slow end still
+    /// gets what is on its way.
+    pub(super) fn cut(&mut self, client: &mut Peer<S>, buffers: &mut Buffers) {
+        let (up, down) = (self.up.is_done(), self.down.is_done());
+        if !up {
+            self.abort_target();
+        }
+        if !down {
+            client.stream.abort_on_close();
+        }
+        // The close of one in which something is unread would be a reset.
+        let unread = match (up, down) {
+            (true, false) => &mut self.target,
+            (false, true) => client,
+            _ => return,
+        };
+        let _ = unread.discard(buffers.scratch(), DISCARD_MAX);
     }
 
     /// The end when the target has broken. Behind its end of stream that is no reason to reset the

@@ -4,6 +4,10 @@ use std::mem;
 
 use crate::net::{Errno, Event, Stream};
 
+/// How much of a client's input is discarded behind the end of its session: what a pipelining client
+/// may have under way. Behind that nothing is read, and the connection closes in time.
+pub const DISCARD_MAX: usize = 64 * 1024;
+
 /// What is known of a socket's readiness.
 ///
 /// A socket is registered once, edge-triggered. The bits are set by events and cleared by
@@ -88,6 +92,19 @@ impl<S: Stream> Peer<S> {
             *sent += self.write(rest)?.unwrap_or(0);
         }
         Ok(true)
+    }
+
+    /// Reads what is there and drops it, about `bytes_max` at most, and returns how much that was. At
+    /// the end of stream it is gone.
+    pub fn discard(&mut self, scratch: &mut [u8], bytes_max: usize) -> Result<usize, Gone> {
+        let mut discarded = 0;
+        while self.ready.readable && discarded < bytes_max {
+            match self.read(scratch)? {
+                Some(0) => return Err(Gone),
+                len => discarded += len.unwrap_or(0),
+            }
+        }
+        Ok(discarded)
     }
 
     /// Returns `true` if it is broken. Asks the system, once after an event has announced an

@@ -34,6 +34,7 @@ mod names;
 mod needs;
 mod negotiation;
 mod openwrt;
+mod own_ends;
 mod policy;
 mod protocol;
 mod relay;

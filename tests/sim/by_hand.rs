@@ -367,6 +367,51 @@ fn a_target_that_cannot_be_written_to_is_reset() {
     panic!("nothing tells the target");
 }
 
+/// The target has ended and reads nothing more, and the client has sent more than goes on. When the
+/// server ends the tunnel, what it has not read would make its close a reset: a client that reads
+/// late still gets all of the answer (T6).
+#[test]
+fn what_nobody_reads_takes_no_answer_back_when_a_tunnel_times_out() {
+    let world = World::empty();
+    world.network().odds.latency_ms = 1;
+    let client = Behaviour {
+        send: 0,
+        reads: false,
+        end: End::Never,
+        ..BRIEF
+    };
+    let target = Behaviour {
+        reads: false,
+        ..BRIEF
+    };
+    start_client(&world, [client, target]);
+    world.network().clients[0].scenario.kind = Kind::Idler;
+    let mut server = server(&world);
+    for _ in 0..PASSES_MAX {
+        pass(&world, &mut server).expect("no property is broken");
+        let mut network = world.network();
+        let Some(connection) = network.sockets.get_mut(CLIENT) else {
+            continue;
+        };
+        connection.from_server.receive_at_least(200);
+        if connection.dropped {
+            break;
+        }
+        if connection.shut {
+            network.peer_send(CLIENT, &[0; 64]);
+        }
+    }
+    let mut received = 0;
+    for _ in 0..10 {
+        pass(&world, &mut server).expect("no property is broken");
+        received += world.network().peer_receive(CLIENT, &mut [0; 200]);
+    }
+    let network = world.network();
+    assert!(!network.peer_sees_reset(CLIENT));
+    assert_eq!(received, 100);
+    assert!(network.peer_sees_end(CLIENT));
+}
+
 /// Schedules a client that connects at the start.
 fn start_client(world: &World, behaviours: [Behaviour; 2]) {
     add_client(world, 0, 10, behaviours);

@@ -166,6 +166,7 @@ impl Network {
         socket.dropped = true;
         if socket.abort {
             self.note_cut(s);
+            self.check_cut(s);
         }
         let socket = &mut self.sockets[s];
         if let Some(token) = socket.token {

@@ -89,10 +89,15 @@ impl Network {
         self.sockets[s].reads += 1;
         // The limit is that of a tunnel, which lasts as long as the server keeps the target's
         // connection. Then what the client still sends is discarded at once, up to 64 KiB: behind a
-        // forwarded request, and where the target broke after its end of stream was passed on.
-        let is_tunnel = self.sockets[s].client.is_some_and(|client| {
-            let target = self.clients[client].target;
-            target.is_some_and(|target| !self.sockets[target].dropped)
+        // forwarded request, and where the target broke after its end of stream was passed on; and
+        // from one end where the server ends the tunnel and resets the other.
+        let is_tunnel = self.sockets[s].client.is_some_and(|number| {
+            let client = &self.clients[number];
+            let is_reset = |s: Option<usize>| s.is_some_and(|s| self.sockets[s].abort);
+            let lasts = client
+                .target
+                .is_some_and(|target| !self.sockets[target].dropped);
+            lasts && !is_reset(client.target) && !is_reset(client.connection)
         });
         if is_tunnel && self.sockets[s].reads > READS_MAX {
             self.fail(format!(

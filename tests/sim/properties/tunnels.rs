@@ -13,6 +13,25 @@ use crate::network::{Network, Source};
 const SLACK_MS: Millis = 1_000;
 
 impl Network {
+    /// The server resets a connection. An end of stream that it has passed on is taken back only
+    /// where an end of the tunnel has broken (T2): where it ends the tunnel itself, who reads slowly
+    /// still gets what is on its way (T6).
+    pub(crate) fn check_cut(&mut self, s: usize) {
+        let socket = &self.sockets[s];
+        let Some(client) = socket.client.map(|number| &self.clients[number]) else {
+            return;
+        };
+        let is_broken = |s: &usize| {
+            let socket = &self.sockets[*s];
+            socket.broken || socket.progress.left || socket.peer_closed
+        };
+        let mut ends = client.connection.iter().chain(&client.targets);
+        let is_tunnel = client.winner.is_some() && !client.scenario.dialect.is_http();
+        if is_tunnel && socket.shut && !client.faulted && !ends.any(is_broken) {
+            self.fail(format!("socket {s} is reset behind its end of stream"));
+        }
+    }
+
     /// The server resets a connection. If it has just seen that memory is short, and nothing has
     /// moved in the tunnel while an end takes nothing, that is the cause.
     pub(crate) fn note_cut(&mut self, s: usize) {
@@ -56,7 +75,7 @@ impl Network {
 
 impl TunnelEnd {
     /// Checks an end of stream: it is right only behind the last byte of the other end, which has
-    /// ended; or when the tunnel has been silent for as long as it may be (T6).
+    /// ended. A tunnel that the server ends shows by a reset (T6).
     pub(crate) fn check_end(&self, net: &mut Network) {
         let received = net.sockets[self.s].progress.received;
         let other = self.other(net);
@@ -64,7 +83,7 @@ impl TunnelEnd {
             return;
         }
         let (sent, ended) = (other.sent, other.fin);
-        if (ended && sent == received) || self.is_timed_out(net) || net.checks.closing {
+        if ended && sent == received {
             return;
         }
         net.fail(format!(
@@ -108,7 +127,7 @@ impl TunnelEnd {
         // A peer of a BIND may find the listener closed.
         let peer = client.bind_listener.is_some() && socket.accepted_at.is_none();
         let late = peer || client.targets.len() > 1 || client.faulted || self.other(net).left;
-        let late = late || was_crowded;
+        let late = late || was_crowded || net.checks.closing;
         self.side == 1 && unused && late
     }
 
