@@ -3,7 +3,6 @@
 use super::Server;
 use crate::net::Net;
 use crate::session::Session;
-
 use crate::state::clients::Table;
 use crate::state::pipes::Pool;
 

@@ -520,8 +520,8 @@ fn help_and_version_come_before_the_meaning_of_the_rest() {
 }
 
 #[test]
-fn the_help_text_fits_96_columns() {
-    assert!(HELP.lines().all(|line| line.len() <= 96));
+fn the_help_text_fits_80_columns() {
+    assert!(HELP.lines().all(|line| line.len() <= 80));
 }
 
 #[test]
