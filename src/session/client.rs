@@ -25,6 +25,8 @@ pub(super) struct Client<N: Net> {
     /// Whose share of the tables it counts against.
     pub(super) client_key: ClientKey,
     pub(super) peer: Peer<N::Stream>,
+    /// What it speaks, once that is known.
+    pub(super) dialect: Option<Dialect>,
     pub(super) record: Record,
 }
 
@@ -36,6 +38,7 @@ impl<N: Net> Client<N> {
             key,
             client_key: ClientKey::from(scoped(&addr)),
             peer: Peer { stream, ready },
+            dialect: None,
             record: Record::new(addr, now),
         }
     }

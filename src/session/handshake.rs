@@ -47,6 +47,7 @@ impl Handshake {
                     let bytes = inbox.unread();
                     if let Some(dialect) = Dialect::of(bytes, cx.shared.auth.protocols) {
                         outbox.dialect = dialect;
+                        cx.client.dialect = Some(dialect);
                         *self = Self::first(dialect);
                     } else if !listen(inbox, outbox, cx.client)? {
                         return Ok(None);

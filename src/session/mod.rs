@@ -451,6 +451,7 @@ impl<N: Net> Session<N> {
         let Client {
             key,
             client_key,
+            dialect,
             record,
             ..
         } = &self.client;
@@ -458,7 +459,8 @@ impl<N: Net> Session<N> {
         shared.totals.add(Total::DownBytes, moved.down_bytes);
         let level = record.level(reason, shared.quiet);
         if shared.may_log(*client_key, level, reason.words()) {
-            record.line(level, *key, moved, &reason, shared.now, shared.auth.users());
+            let who = (*key, *dialect);
+            record.line(level, who, moved, &reason, shared.now, shared.auth.users());
         }
     }
 
@@ -474,8 +476,9 @@ impl<N: Net> Session<N> {
 
     /// Writes a line of the report of living sessions.
     pub fn describe(&self, now: Millis, users: &Users) {
-        let Client { key, record, .. } = &self.client;
-        record.describe(*key, self.moved(), now, users);
+        let client = &self.client;
+        let who = (client.key, client.dialect);
+        client.record.describe(who, self.moved(), now, users);
     }
 
     /// Bytes carried, up and down.

@@ -8,6 +8,7 @@ use super::outcome::Reason;
 use super::totals::Moved;
 use crate::log::{Level, log};
 use crate::net::Millis;
+use crate::state::handshake::Dialect;
 use crate::state::slots::Key;
 use crate::state::users::{UserId, Users};
 use crate::wire::Shown;
@@ -15,6 +16,9 @@ use crate::wire::socks::{Address, Request};
 
 /// How much of a name the log shows. Longer ones are cut: they are not worth a tunnel's memory.
 const NAME_SHOWN_MAX: usize = 64;
+
+/// The session, and what its client speaks.
+pub(super) type Who = (Key, Option<Dialect>);
 
 /// Who came, what was asked for, what was reached, and when.
 #[derive(Debug)]
@@ -92,10 +96,15 @@ impl Record {
         self.user = self.user.and_then(|user| new.find(old.name(user)));
     }
 
+    /// Returns `true` if there was a request.
+    fn is_asked(&self) -> bool {
+        self.ip.is_some() || self.name_len != 0
+    }
+
     /// The level of the line of a session that ends so. Who never got to a request is only worth
     /// a line when debugging, or when a password was wrong.
     pub(super) fn level(&self, reason: Reason, quiet: bool) -> Level {
-        let told = self.ip.is_some() || self.name_len != 0 || reason == Reason::BadLogin;
+        let told = self.is_asked() || reason == Reason::BadLogin;
         if told && !(quiet && reason.is_usual()) {
             Level::Info
         } else {
@@ -104,25 +113,28 @@ impl Record {
     }
 
     /// Writes a line of the report of living sessions.
-    pub(super) fn describe(&self, key: Key, moved: Moved, now: Millis, users: &Users) {
-        self.line(Level::Info, key, moved, &"open", now, users);
+    pub(super) fn describe(&self, who: Who, moved: Moved, now: Millis, users: &Users) {
+        self.line(Level::Info, who, moved, &"open", now, users);
     }
 
     /// Writes the line of a session that has come to that.
     pub(super) fn line(
         &self,
         level: Level,
-        key: Key,
+        (key, dialect): Who,
         moved: Moved,
         outcome: &dyn fmt::Display,
         now: Millis,
         users: &Users,
     ) {
         let tenths = (now - self.started) / 100;
+        // Whatever made no sense has no name.
+        let dialect = dialect.filter(|_| self.is_asked());
+        let (dialect, blank) = dialect.map_or(("", ""), |dialect| (dialect.name(), " "));
         log(
             level,
             format_args!(
-                "#{}.{} {}{} -> {}{}, {}/{} bytes, {}.{} s, {outcome}",
+                "#{}.{} {dialect}{blank}{}{} -> {}{}, {}/{} bytes, {}.{} s, {outcome}",
                 key.index(),
                 key.generation(),
                 self.client,

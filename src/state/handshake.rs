@@ -41,6 +41,15 @@ impl Dialect {
             _ => Self::Socks5,
         })
     }
+
+    /// Its name, for the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Socks5 => "socks5",
+            Self::Socks4 => "socks4",
+            Self::Http => "http",
+        }
+    }
 }
 
 /// Which message comes next.

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::prefix::ClientKey;
-use crate::log::Level;
+use crate::log::{Level, is_logged};
 use crate::net::{Millis, NEVER};
 
 /// Lines of one run that are written.
@@ -40,8 +40,8 @@ pub struct Run {
 }
 
 impl Repeats {
-    /// Returns `true` if a line is to be written, and counts it otherwise. Not to be asked about
-    /// lines of a level that is not logged.
+    /// Returns `true` if a line is to be written, and counts it otherwise; with `-vv` each is. Not to
+    /// be asked about lines of a level that is not logged.
     pub fn admits(
         &mut self,
         source: ClientKey,
@@ -49,6 +49,9 @@ impl Repeats {
         reason: &'static str,
         now: Millis,
     ) -> bool {
+        if is_logged(Level::Trace) {
+            return true;
+        }
         let end = self.runs.len();
         let mut source = Some(source);
         let mut at = self.find(source, level, reason);

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process;
 use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::errno::Errno;
@@ -40,11 +41,7 @@ pub fn start(level: LevelFilter, syslog: Option<&str>) -> Result<(), Errno> {
     let logger = Logger {
         printer,
         syslog: syslog.map(Syslog::new).transpose()?,
-        stderr: Mutex::new(Stderr {
-            unwaiting: opened_again(),
-            rest: Vec::new(),
-            lost: 0,
-        }),
+        stderr: Mutex::new(Stderr::new()),
     };
     log::set_boxed_logger(Box::new(logger)).map_err(|_| Errno::EEXIST)
 }
@@ -63,6 +60,8 @@ struct Syslog {
 }
 
 struct Stderr {
+    /// Nobody behind it knows when a line came: it is a terminal or a file.
+    is_timed: bool,
     /// A pipe or a terminal, opened again.
     unwaiting: Option<OwnedFd>,
     /// What a terminal or a full disk has not taken yet of a line that it has begun.
@@ -129,6 +128,17 @@ impl Syslog {
 }
 
 impl Stderr {
+    fn new() -> Self {
+        let mode = fstat(io::stderr()).map_or(0, |stat| stat.st_mode);
+        let kind = SFlag::from_bits_truncate(mode) & SFlag::S_IFMT;
+        Self {
+            is_timed: matches!(kind, SFlag::S_IFCHR | SFlag::S_IFREG),
+            unwaiting: opened_again(kind),
+            rest: Vec::new(),
+            lost: 0,
+        }
+    }
+
     /// Writes a line, and before it how many were lost.
     fn say(&mut self, line: std::fmt::Arguments<'_>) {
         if self.lost > 0 {
@@ -150,7 +160,12 @@ impl Stderr {
         if !self.rest.is_empty() {
             return false;
         }
-        let mut bytes = format(line).into_bytes();
+        let time = if self.is_timed {
+            time_of_day()
+        } else {
+            String::new()
+        };
+        let mut bytes = format(format_args!("{time}{line}")).into_bytes();
         bytes.truncate(LINE_MAX - 1);
         bytes.push(b'\n');
         let written = self.write(&bytes);
@@ -175,15 +190,22 @@ impl Stderr {
 /// Opens a pipe or a terminal again, so that it never waits: it would share the flag for that
 /// with every other program that has it. A terminal that has room for a byte polls writable, and
 /// then waits for the rest of a line.
-fn opened_again() -> Option<OwnedFd> {
-    let mode = SFlag::from_bits_truncate(fstat(io::stderr()).ok()?.st_mode);
-    match mode & SFlag::S_IFMT {
+fn opened_again(kind: SFlag) -> Option<OwnedFd> {
+    match kind {
         SFlag::S_IFIFO | SFlag::S_IFCHR => {
             let flags = OFlag::O_WRONLY | OFlag::O_NOCTTY;
             file::open("/proc/self/fd/2", flags).ok()
         }
         _ => None,
     }
+}
+
+/// The time of day in UTC: `simple_logger` has one with the crate `time` only.
+fn time_of_day() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = since.map_or(0, |since| since.as_secs());
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format(format_args!("{hour:02}:{minute:02}:{second:02}Z "))
 }
 
 /// Returns `true` if stderr takes a line without waiting.

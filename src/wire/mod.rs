@@ -71,20 +71,68 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Text from outside as the log shows it. Backslashes and bytes that are not printable ASCII are
-/// escaped (`\x0a`), so that they can neither control a terminal nor forge a line.
+/// Text from outside as the log shows it. Backslashes, bytes that are not UTF-8 and characters that
+/// are not for showing are escaped (`\x0a`), so that they can neither control a terminal nor forge a
+/// line.
 pub struct Shown<'a>(pub &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0 {
-            match byte {
-                b' '..=b'~' if *byte != b'\\' => f.write_char(char::from(*byte))?,
-                _ => write!(f, "\\x{byte:02x}")?,
+        for chunk in self.0.utf8_chunks() {
+            for char in chunk.valid().chars() {
+                if is_shown(char) {
+                    f.write_char(char)?;
+                } else {
+                    escape(char.encode_utf8(&mut [0; 4]).as_bytes(), f)?;
+                }
             }
+            escape(chunk.invalid(), f)?;
         }
         Ok(())
     }
+}
+
+fn escape(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for byte in bytes {
+        write!(f, "\\x{byte:02x}")?;
+    }
+    Ok(())
+}
+
+/// Returns `true` unless a character controls something, turns the direction of what follows, cannot
+/// be seen, or looks like a blank. (Unicode's categories Cc, Cf, Z and its fillers, as ranges.)
+fn is_shown(char: char) -> bool {
+    !matches!(
+        char,
+        '\0'..='\x1f'
+            | '\\'
+            | '\x7f'..='\u{a0}'
+            | '\u{ad}'
+            | '\u{34f}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{1680}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180e}'
+            | '\u{2000}'..='\u{200f}'
+            | '\u{2028}'..='\u{202f}'
+            | '\u{205f}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3000}'
+            | '\u{3164}'
+            | '\u{e000}'..='\u{f8ff}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{13430}'..='\u{1345f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..
+    )
 }
 
 /// Parses a decimal number, as [`number`] does.
@@ -106,6 +154,35 @@ pub fn number(digits: &[u8], base: u32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_can_be_read_is_shown_and_what_controls_or_hides_is_escaped() {
+        let shown = |text: &[u8]| Shown(text).to_string();
+        for same in [
+            "Jos\u{e9}",
+            "\u{43f}\u{440}\u{438}",
+            "\u{4e2d}\u{6587}",
+            "\u{5d0}",
+            "a b~",
+        ] {
+            assert_eq!(shown(same.as_bytes()), same);
+        }
+        for (text, escaped) in [
+            (&b"a\\b"[..], r"a\x5cb"),
+            (b"a\x1b[2J\x7f", r"a\x1b[2J\x7f"),
+            // CSI in one character, of which some terminals read the second byte alone.
+            ("\u{9b}".as_bytes(), r"\xc2\x9b"),
+            ("\u{202e}gnp".as_bytes(), r"\xe2\x80\xaegnp"),
+            ("a\u{2028}b".as_bytes(), r"a\xe2\x80\xa8b"),
+            ("\u{feff}\u{200b}".as_bytes(), r"\xef\xbb\xbf\xe2\x80\x8b"),
+            ("\u{e0041}".as_bytes(), r"\xf3\xa0\x81\x81"),
+            // Bytes that are no UTF-8, and a character that is cut.
+            (b"\xffJos\xc3", r"\xffJos\xc3"),
+            (b"\xed\xa0\x80", r"\xed\xa0\x80"),
+        ] {
+            assert_eq!(shown(text), escaped);
+        }
+    }
 
     #[test]
     fn a_number_is_digits_and_nothing_else() {

@@ -12,9 +12,10 @@ use nix::pty::openpty;
 use nix::sys::signal::Signal;
 
 use crate::support::name_server::{Answer, NameServer, SERVFAIL};
+use crate::support::socks4::request4;
 use crate::support::targets::{Refusing, Target, echo};
-use crate::support::udp::Association;
-use crate::support::wire::{Way, abort, connect, connect_name, user_pass};
+use crate::support::udp::{self, Association};
+use crate::support::wire::{Way, abort, connect, connect_name, loopback, user_pass};
 use crate::support::{
     DEADLINE, Folder, Proxy, is_emulated, is_error_lost, is_installed, not_run, on_loopback,
     wait_until,
@@ -50,10 +51,12 @@ fn a_finished_session_has_one_line_that_tells_all() {
     let line = proxy.session_line(client.addr);
     let port = target.addr.port();
     let middle = format!(
-        " {} -> localhost:{port} (127.0.0.1:{port}), 120/4096 bytes, ",
+        " socks5 {} -> localhost:{port} (127.0.0.1:{port}), 120/4096 bytes, ",
         client.addr
     );
-    let (head, tail) = line.split_once(&middle).expect("client, targets and bytes");
+    let (head, tail) = line
+        .split_once(&middle)
+        .expect("protocol, client, targets and bytes");
     assert!(
         head.starts_with("INFO") && head.contains("[anklet] #"),
         "{line}"
@@ -126,20 +129,50 @@ fn wrong_passwords_of_someone_who_logs_in_between_are_ten_lines_and_a_count() {
 }
 
 #[test]
-fn names_are_escaped_and_cut() {
+fn a_line_names_the_protocol_of_whoever_asked_for_something() {
+    let proxy = Proxy::start(&["-v"]);
+    let target = echo();
+    let mut old = proxy.client();
+    old.say(Way::Pipelined, &request4(1, target, b"ann"));
+    old.granted4();
+    let mut web = proxy.client();
+    let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
+    web.ask_http(Way::Pipelined, request.as_bytes());
+    let mut garbage = proxy.client();
+    garbage.say(Way::Pipelined, &[9]);
+    for (client, protocol) in [(old, "socks4 "), (web, "http "), (garbage, "")] {
+        let addr = client.addr;
+        client.finish();
+        client.rest_or_reset();
+        let line = proxy.wait_log_all(&[&format!("{addr} -> "), " bytes, "]);
+        let (_, behind) = line.split_once("[anklet] #").unwrap();
+        let (_, behind) = behind.split_once(' ').unwrap();
+        assert!(behind.starts_with(&format!("{protocol}{addr} ")), "{line}");
+    }
+}
+
+#[test]
+fn names_are_shown_as_they_are_read_and_what_controls_is_escaped_and_cut() {
     let names = NameServer::start(Vec::new());
     let proxy = Proxy::start(&["-v", "--dns", &names.option()]);
     let long = ["label"; 40].join(".");
-    for name in [b"b\xc3\xb6se\xff\"quote\\.test".as_slice(), long.as_bytes()] {
+    for (name, shown) in [
+        (b"b\xc3\xb6se.test".as_slice(), "b\u{f6}se.test:80"),
+        (b"\xe2\x80\xaegnp\xc2\x9b", r"\xe2\x80\xaegnp\xc2\x9b:80"),
+        (b"\xff\"quote\\.test", r#"\xff"quote\x5c.test:80"#),
+        (long.as_bytes(), ".label.labe...:80"),
+    ] {
         let mut client = proxy.client();
         let code = client.ask_in_vain(Way::Pipelined, &connect_name(name, 80));
         assert!([1, 4].contains(&code), "REP {code}");
         let addr = client.addr;
         drop(client);
         let line = proxy.wait_log_all(&[&addr.to_string(), " bytes, "]);
-        assert!(line.is_ascii() && line.len() < 250, "{line}");
+        assert!(line.len() < 250, "{line}");
+        assert!(line.contains(shown), "{line}");
     }
-    assert!(proxy.log_text().is_ascii());
+    let log = proxy.log_text();
+    assert!(!log.contains(['\u{202e}', '\u{9b}', '\u{fffd}']), "{log}");
 }
 
 #[test]
@@ -319,6 +352,56 @@ fn lines_that_repeat_are_ten_in_ten_seconds_and_then_a_count() {
     if is_one_run {
         assert_eq!(count, "INFO  [anklet] 127.0.0.1: 90 more within 10 s: done");
         assert_eq!(session_lines(&proxy, "127.0.0.1"), 10);
+    }
+}
+
+#[test]
+fn with_two_v_every_line_is_written() {
+    let proxy = Proxy::start(&["-vv"]);
+    let target = echo();
+    for _ in 0..20 {
+        use_tunnel(&proxy, target);
+    }
+    wait_until("all lines", || session_lines(&proxy, "127.0.0.1") == 20);
+}
+
+#[test]
+fn datagrams_that_the_rules_refuse_have_lines_and_a_count() {
+    let mut proxy = Proxy::start(&["--block", "127.0.0.9"]);
+    let association = Association::new(&proxy);
+    let refused = SocketAddr::from(([127, 0, 0, 9], 53));
+    for _ in 0..15 {
+        association.send(refused, b"to nowhere");
+    }
+    // It comes behind them.
+    association.echo(udp::echo(loopback(1, 0)), b"to somebody");
+    proxy.signal(Signal::SIGTERM);
+    proxy.exit_within(DEADLINE);
+    let log = proxy.log_text();
+    let is_told = |line: &&str| line.contains(" datagram -> 127.0.0.9:53: not allowed: ");
+    assert_eq!(log.lines().filter(is_told).count(), 10, "{log}");
+    proxy.wait_log("127.0.0.1: 5 more within 10 s: datagram not allowed");
+}
+
+/// A pipe leads to who gives each line a time; a file does not.
+#[test]
+fn a_line_in_a_file_has_the_time_of_day() {
+    let folder = Folder::new("log-file");
+    let path = folder.path("log");
+    let file = File::create(&path).unwrap();
+    let proxy = Proxy::unread(on_loopback(&[], &[]), file.into());
+    let text = || fs::read_to_string(&path).unwrap();
+    use_tunnel(&proxy, echo());
+    wait_until("the line of a session", || text().contains(", done\n"));
+    for line in text().lines() {
+        let (head, _) = line.split_once("  [anklet] ").expect(line);
+        let time = head.split_once("Z ").expect(line).0;
+        let numbers: Vec<u8> = time.split(':').map(|part| part.parse().unwrap()).collect();
+        assert!(time.len() == 8 && numbers.len() == 3, "{line}");
+        assert!(
+            numbers[0] < 24 && numbers[1] < 60 && numbers[2] < 60,
+            "{line}"
+        );
     }
 }
 

@@ -8,7 +8,9 @@ use std::ops::Range;
 
 use super::lookup::Resolved;
 use super::{Association, FAMILIES, Family, Socket};
+use crate::log::{Level, log};
 use crate::net::{Errno, Net, Side, UdpSocket};
+use crate::session::outcome::Reason;
 use crate::session::shared::{Associations, Shared};
 use crate::session::totals::{Total, count};
 use crate::state::access::Origin;
@@ -172,7 +174,7 @@ impl<U: UdpSocket> Association<U> {
         remote: &SocketAddr,
         origin: Origin,
         shared: &mut Shared<N>,
-    ) -> Result<(), DropReason> {
+    ) -> Result<(), Reason> {
         let version = shared.auth.access.version();
         if let Some((addr, from, of)) = &self.permitted
             && addr == remote
@@ -180,8 +182,7 @@ impl<U: UdpSocket> Association<U> {
         {
             return Ok(());
         }
-        let verdict = shared.permit(self.client_addr.addr(), remote, origin);
-        verdict.map_err(|_| DropReason::Refused)?;
+        shared.permit(self.client_addr.addr(), remote, origin)?;
         self.permitted = Some((*remote, origin, version));
         Ok(())
     }
@@ -194,7 +195,14 @@ impl<U: UdpSocket> Association<U> {
         origin: Origin,
         shared: &mut Shared<N>,
     ) -> Result<(), DropReason> {
-        self.permit(to, origin, shared)?;
+        if let Err(reason) = self.permit(to, origin, shared) {
+            if shared.may_log(self.client_key, Level::Info, "datagram not allowed") {
+                let client = self.client_addr.addr();
+                let line = format_args!("{client} datagram -> {to}: {reason}");
+                log(Level::Info, line);
+            }
+            return Err(DropReason::Refused);
+        }
         let family = Family::of(to);
         let outer = &mut self.outer[family as usize];
         if outer.is_none() {
@@ -291,7 +299,8 @@ impl<U: UdpSocket> Association<U> {
         if batch.is_cut(place) || payload.len() > payload_max(client.ip(), from.ip()) {
             return Err(DropReason::TooLong);
         }
-        self.permit(&from, Origin::Known, shared)?;
+        let permitted = self.permit(&from, Origin::Known, shared);
+        permitted.map_err(|_| DropReason::Refused)?;
         let header = header(&from);
         let batch = &mut shared.associations.batch;
         batch.push(client, header.as_bytes(), payload);
