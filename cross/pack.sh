@@ -15,15 +15,13 @@ source_date() {
 }
 
 # The version in Cargo.toml, and where the project is at home: ANKLET_URL, or what stands there.
+# Without a slash at the end, because paths are put behind it.
 crate_version() {
     sed -n 's/^version = "\(.*\)"/\1/p' "${cross:?}/../Cargo.toml"
 }
 project_url() {
-    if [ -n "${ANKLET_URL:-}" ]; then
-        echo "$ANKLET_URL"
-    else
-        sed -n 's/^repository = "\(.*\)"/\1/p' "${cross:?}/../Cargo.toml"
-    fi
+    url=${ANKLET_URL:-$(sed -n 's/^repository = "\(.*\)"/\1/p' "${cross:?}/../Cargo.toml")}
+    echo "${url%/}"
 }
 
 # A tar on the standard output, of which only contents and modes count: owner, order and date are

@@ -11,7 +11,8 @@
 # Packages of apk are made by apk v3: APK=/path/to/apk where it is not installed; APK=none leaves
 # them out of a release. USIGN_KEY and APK_KEY, files with secret keys, sign the indexes of
 # OpenWrt's package managers and SHA256SUMS. ANKLET_URL is where the packages say that the project
-# is at home, if not at the repository of Cargo.toml.
+# is at home, and where the feed's recipe finds its sources; without it that is the repository of
+# Cargo.toml, a name that nobody can have, and the release says so.
 
 # Cargo's version and the packaging's own.
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-r$(PKG_RELEASE)

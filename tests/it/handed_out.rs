@@ -213,3 +213,58 @@ fn an_index_of_packages_says_where_they_lie_and_what_they_are() {
     assert_eq!(unpacked, packages);
     assert!(!fs::exists(format!("{out}/packages.adb")).unwrap());
 }
+
+/// What is said and written by a release of the sources alone, made at an address.
+fn released(folder: &Folder, url: Option<&str>) -> Option<(String, String)> {
+    let out = folder.path("dist");
+    let mut release = Command::new(packaging("../pack-release"));
+    release.args([&out, VERSION, "--", "--", "--"]);
+    for name in ["ANKLET_URL", "USIGN_KEY", "APK_KEY"] {
+        release.env_remove(name);
+    }
+    if let Some(url) = url {
+        release.env("ANKLET_URL", url);
+    }
+    let output = release.env("APK", "none").output().unwrap();
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    if said.contains("not a git repository") || said.contains("xz: not found") {
+        not_run("a release takes a git checkout and xz");
+        return None;
+    }
+    assert!(output.status.success(), "{}", errors(&output));
+    let archive = format!("{out}/anklet-1.2.3-openwrt-feed.tar.gz");
+    let mut recipe = Command::new("tar");
+    recipe.args(["-xzOf", &archive, "anklet/Makefile"]);
+    let sources = fs::read(format!("{out}/anklet-1.2.3.tar.xz"));
+    assert!(!sources.unwrap().is_empty());
+    Some((said, text(&mut recipe)))
+}
+
+#[test]
+fn a_release_names_its_address_or_says_that_it_has_none() {
+    let folder = Folder::new("handed-out-address");
+    // With the slash that people put behind an address.
+    let Some((said, recipe)) = released(&folder, Some("https://git.example.org/anklet/")) else {
+        return;
+    };
+    assert_eq!(said, "");
+    for line in [
+        "PKG_SOURCE_URL:=https://git.example.org/anklet/releases/download/v$(PKG_VERSION)",
+        "  URL:=https://git.example.org/anklet",
+    ] {
+        assert!(recipe.lines().any(|found| found == line), "{recipe}");
+    }
+    let sources = folder.path("dist/anklet-1.2.3.tar.xz");
+    let sum = text(Command::new("sha256sum").arg(sources));
+    let hash = format!("PKG_HASH:={}", sum.split(' ').next().unwrap());
+    assert!(recipe.lines().any(|found| found == hash), "{recipe}");
+
+    let (said, recipe) = released(&folder, None).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let nobodys = env!("CARGO_PKG_REPOSITORY");
+    assert!(
+        said.contains("ANKLET_URL") && said.contains(nobodys),
+        "{said}"
+    );
+    assert!(recipe.contains(&format!("URL:={nobodys}\n")), "{recipe}");
+}
