@@ -7,6 +7,7 @@
 
 mod apk;
 mod arguments;
+mod checking;
 mod feed;
 mod firewall;
 mod ipk;

@@ -1,0 +1,37 @@
+//! What `service anklet check` says to who asks while the service runs.
+
+use std::net::TcpListener;
+
+use super::router::{Router, enabled, list, option};
+use crate::support::foreign::errors;
+use crate::support::{is_emulated, not_run};
+
+#[test]
+fn a_check_says_that_a_port_in_use_may_be_its_own() {
+    if is_emulated() {
+        return not_run("the script asks the program, which only an emulator starts here");
+    }
+    let Some(router) = Router::new("check-in-use") else {
+        return;
+    };
+    router.install_program();
+    // As the instance that runs has it.
+    let running = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = running.local_addr().unwrap().port();
+    let lines = [
+        option("port", &port.to_string()),
+        list("listenip", "127.0.0.1"),
+    ];
+    router.write("config", &enabled("one", &lines));
+    let output = router.command(&[], &["check"]);
+    assert!(output.status.success(), "{}", errors(&output));
+    let policy = String::from_utf8(output.stdout).unwrap();
+    let warning = policy
+        .lines()
+        .find(|line| line.starts_with("warning: cannot listen"));
+    let warning = warning.unwrap_or_else(|| panic!("{policy}"));
+    assert!(
+        warning.ends_with(" in use: by this instance, if it runs"),
+        "{warning}"
+    );
+}
