@@ -35,8 +35,15 @@ impl<N: Net> Resolver<N> {
     ///
     /// Who has more than the fair share gives one at once, as long as the newcomer has not as many
     /// by that: what has waited longest goes back into line if it has not waited for long. A name
-    /// that has, gives its place to anybody who may take one from its client.
+    /// that has, gives its place to anybody who may take one from its client. Before all of them one
+    /// goes that has been answered, but for the second family.
     fn make_room(&mut self, newcomer: ClientKey, now: Millis) -> bool {
+        let is_given =
+            |query: &Option<Box<Query<_>>>| query.as_ref().is_some_and(|query| query.is_given());
+        if let Some(number) = self.queries.iter().position(is_given) {
+            self.give_up(number);
+            return true;
+        }
         let taken = self.taken(|client| client);
         let giver = giver(&mut taken.into_iter(), newcomer, self.queries_max);
         let mut longest = None::<(usize, &Query<_>)>;
@@ -61,14 +68,21 @@ impl<N: Net> Resolver<N> {
         };
         if is_tired {
             self.pass_over_silent_server(number);
-            self.waiters.answer(number, &Rc::new(Answer::TimedOut));
+            self.give_up(number);
         } else if giver.is_some_and(is_taken) {
             self.waiters.queue_again(number, &query.name);
+            self.drop_query(number);
         } else {
             return false;
         }
-        self.drop_query(number);
         true
+    }
+
+    /// A query ends without an answer.
+    fn give_up(&mut self, number: usize) {
+        let answer = Rc::new(Answer::TimedOut);
+        self.waiters.answer(number, &answer, false);
+        self.drop_query(number);
     }
 
     /// The number of each client's queries, or of each site's.

@@ -17,9 +17,12 @@ impl<N: Net> Resolver<N> {
         let (mut in_line, mut answered) = (0, 0);
         for waiter in self.waiters.iter() {
             match &waiter.status {
-                Status::Joined(query) => waited_for[*query] = true,
-                Status::Answered(_) => answered += 1,
+                Status::Joined(_) => {}
+                Status::Answered(..) => answered += 1,
                 Status::Queued(_) => in_line += 1,
+            }
+            if let Some(query) = waiter.status.query() {
+                waited_for[query] = true;
             }
         }
         assert_eq!(in_line, self.waiters.in_line());

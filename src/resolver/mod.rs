@@ -123,7 +123,7 @@ impl<N: Net> Resolver<N> {
             return false;
         }
         let status = if let Some(answer) = local::lookup(&self.settings, name) {
-            Status::Answered(Rc::new(answer))
+            Status::Answered(Rc::new(answer), None)
         } else if let Some(query) = self.find(name) {
             Status::Joined(query)
         } else {
@@ -174,8 +174,9 @@ impl<N: Net> Resolver<N> {
         }
     }
 
-    /// Takes the next answer and returns it with the one whom it is for.
-    pub fn poll_answer(&mut self) -> Option<(Asker, Rc<Answer>)> {
+    /// Takes the next answer and returns it with the one whom it is for, and whether that is all:
+    /// otherwise the rest comes, the addresses of the other family or that there are none.
+    pub fn poll_answer(&mut self) -> Option<(Asker, Rc<Answer>, bool)> {
         self.waiters.poll_answer()
     }
 
@@ -326,7 +327,9 @@ impl<N: Net> Resolver<N> {
         let number = free.unwrap_or(self.queries.len());
         self.waiters.join(number, &query.name);
         match query.next_candidate() {
-            Some(answer) => self.waiters.answer(number, &Rc::new(answer)),
+            Some(answer) => {
+                self.waiters.answer(number, &Rc::new(answer), false);
+            }
             None if number < self.queries.len() => self.queries[number] = Some(query),
             None => self.queries.push(Some(query)),
         }
@@ -355,16 +358,21 @@ impl<N: Net> Resolver<N> {
         if let Some(Some(query)) = self.queries.get_mut(number)
             && let Some(answer) = query.conclude(now)
         {
-            self.waiters.answer(number, &Rc::new(answer));
-            self.drop_query(number);
+            let rest = query.is_given() && query.is_open();
+            if !self.waiters.answer(number, &Rc::new(answer), rest) {
+                self.drop_query(number);
+            }
         }
     }
 
-    /// Returns the number of the query for a name, if somebody may join it.
+    /// Returns the number of the query for a name, if somebody may join it: not one that has been
+    /// answered, but for the second family.
     fn find(&self, name: &[u8]) -> Option<usize> {
         self.queries.iter().position(|query| {
             query.as_ref().is_some_and(|query| {
-                Rc::ptr_eq(&query.settings, &self.settings) && query.name.eq_ignore_ascii_case(name)
+                Rc::ptr_eq(&query.settings, &self.settings)
+                    && !query.is_given()
+                    && query.name.eq_ignore_ascii_case(name)
             })
         })
     }

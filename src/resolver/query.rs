@@ -13,7 +13,7 @@ use crate::state::access::ClientKey;
 use crate::wire::dns::{self, Addresses, Family, Verdict};
 
 /// How long the second family is waited for once the first has brought addresses (RFC 8305 §3,
-/// "Resolution Delay").
+/// "Resolution Delay"). What comes later joins the connection attempts that have begun.
 const RESOLUTION_DELAY_MS: Millis = 50;
 
 /// How a query travels.
@@ -97,8 +97,10 @@ pub(super) struct Query<E> {
     /// Place of the next candidate in the search order.
     next_candidate: usize,
     /// When the addresses found so far are enough, although one half is still open; `NEVER`
-    /// before there are any.
+    /// before there are any, and once they have been given.
     enough_at: Millis,
+    /// The half whose addresses have been given, while the other was open.
+    given: Option<usize>,
     /// When the first question was sent; `NEVER` before that.
     since: Millis,
     /// A candidate before this one ended in a failure.
@@ -188,6 +190,7 @@ impl<E> Query<E> {
             candidate: Vec::new(),
             next_candidate: 0,
             enough_at: NEVER,
+            given: None,
             since: NEVER,
             failed: false,
             halves: [Half::new(Family::A), Half::new(Family::Aaaa)],
@@ -333,20 +336,32 @@ impl<E> Query<E> {
         self.enough_at.min(v4.due()).min(v6.due())
     }
 
-    /// Returns the answer once the query is over. Goes to the next candidate when both halves
-    /// have ended and have found nothing.
+    /// Returns the answer once the query is over, or what is enough to begin with: then it
+    /// [`Query::is_given`] and goes on, and what it returns later is the rest. Goes to the next
+    /// candidate when both halves have ended and have found nothing.
     pub(super) fn conclude(&mut self, now: Millis) -> Option<Answer> {
-        let open = self.halves.iter().any(Half::is_open);
-        if open && now < self.enough_at {
+        let open = self.open();
+        if open.is_some() && (now < self.enough_at || self.is_given()) {
             return None;
         }
         if self.enough_at != NEVER {
             let [v4, v6] = &self.halves;
             let v6_first = self.settings.families.v6_first;
-            let found = [&v4.addresses, &v6.addresses];
+            let mut found = [&v4.addresses, &v6.addresses];
+            let none = Addresses::default();
+            if let Some(given) = self.given {
+                found[given] = &none;
+            }
             let servers = [v4.server, v6.server].map(|server| self.settings.servers.get(server));
             let servers = servers.map(|server| server.map(SocketAddr::ip));
-            return Some(Answer::found(found, v6_first, servers));
+            let answer = Answer::found(found, v6_first, servers);
+            if let Some(open) = open {
+                (self.given, self.enough_at) = (Some(1 - open), NEVER);
+            }
+            return Some(answer);
+        }
+        if self.is_given() {
+            return Some(Answer::NoSuchName);
         }
         // The name is the same for both: that it does not exist outweighs one lost answer. A
         // timeout ends the search, as asking the same servers again would only take longer.
@@ -357,6 +372,21 @@ impl<E> Query<E> {
             self.failed |= self.has_ended(Outcome::Failed);
         }
         self.next_candidate()
+    }
+
+    /// Returns `true` if the addresses of one half have been given, and the other goes on alone.
+    pub(super) fn is_given(&self) -> bool {
+        self.given.is_some()
+    }
+
+    /// Returns `true` if an answer is waited for.
+    pub(super) fn is_open(&self) -> bool {
+        self.open().is_some()
+    }
+
+    /// The first half that is open.
+    fn open(&self) -> Option<usize> {
+        self.halves.iter().position(Half::is_open)
     }
 
     /// Returns `true` if at least one half has ended in this way.

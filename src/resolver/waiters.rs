@@ -16,12 +16,18 @@ pub struct Asker {
     pub session: Key,
     /// Which of its names.
     pub number: u8,
+    /// It can use addresses that come after others.
+    pub takes_rest: bool,
 }
 
 impl From<Key> for Asker {
-    /// A session that asks for one name.
+    /// A session that asks for one name, to connect.
     fn from(session: Key) -> Self {
-        Self { session, number: 0 }
+        Self {
+            session,
+            number: 0,
+            takes_rest: true,
+        }
     }
 }
 
@@ -38,10 +44,21 @@ pub(super) struct Waiter {
 pub(super) enum Status {
     /// For a query to become free for this name.
     Queued(Box<[u8]>),
-    /// For the answer to the query of this index.
+    /// For the answer to the query of this index, or for the rest of it.
     Joined(usize),
-    /// For [`Waiters::poll_answer`] to take the answer.
-    Answered(Rc<Answer>),
+    /// For [`Waiters::poll_answer`] to take the answer; then for the rest, where there is a query.
+    Answered(Rc<Answer>, Option<usize>),
+}
+
+impl Status {
+    /// The query that is waited for.
+    pub(super) fn query(&self) -> Option<usize> {
+        match *self {
+            Self::Joined(query) => Some(query),
+            Self::Answered(_, rest) => rest,
+            Self::Queued(_) => None,
+        }
+    }
 }
 
 /// How many each client has of something, in the order of the clients.
@@ -91,7 +108,7 @@ impl Waiters {
 
     /// Adds one who waits, and returns the index.
     pub(super) fn push(&mut self, asker: Asker, client: ClientKey, status: Status) -> usize {
-        self.answered += usize::from(matches!(status, Status::Answered(_)));
+        self.answered += usize::from(matches!(status, Status::Answered(..)));
         self.in_line += usize::from(matches!(status, Status::Queued(_)));
         self.list.push(Waiter {
             asker,
@@ -132,37 +149,52 @@ impl Waiters {
     pub(super) fn waiting(&self) -> Counts {
         let mut waiting = Counts::new();
         for waiter in &self.list {
-            if !matches!(waiter.status, Status::Answered(_)) {
+            if !matches!(waiter.status, Status::Answered(..)) {
                 count(&mut waiting, waiter.client);
             }
         }
         waiting
     }
 
-    /// Takes an answer and returns it with the waiter whom it is for.
-    pub(super) fn poll_answer(&mut self) -> Option<(Asker, Rc<Answer>)> {
+    /// Takes an answer and returns it with the waiter whom it is for, and whether that is all.
+    pub(super) fn poll_answer(&mut self) -> Option<(Asker, Rc<Answer>, bool)> {
         if self.answered == 0 {
             return None;
         }
         // From the end, where less has to move up.
         for at in (0..self.list.len()).rev() {
-            if let Status::Answered(answer) = &self.list[at].status {
-                let answer = Rc::clone(answer);
+            let Waiter { asker, status, .. } = &mut self.list[at];
+            if let Status::Answered(answer, rest) = status {
+                let (asker, answer, rest) = (*asker, Rc::clone(answer), *rest);
                 self.answered -= 1;
-                return Some((self.list.remove(at).asker, answer));
+                match rest {
+                    Some(query) => *status = Status::Joined(query),
+                    None => drop(self.list.remove(at)),
+                }
+                return Some((asker, answer, rest.is_none()));
             }
         }
         None
     }
 
-    /// Gives the answer to all who wait for this query.
-    pub(super) fn answer(&mut self, query: usize, answer: &Rc<Answer>) {
+    /// Gives the answer to all who wait for this query. With a `rest` to come, those who can use
+    /// that wait on. Returns `true` if somebody does.
+    pub(super) fn answer(&mut self, query: usize, answer: &Rc<Answer>, rest: bool) -> bool {
+        let mut is_waited_for = false;
         for waiter in &mut self.list {
-            if matches!(waiter.status, Status::Joined(joined) if joined == query) {
-                waiter.status = Status::Answered(Rc::clone(answer));
-                self.answered += 1;
+            let rest = (rest && waiter.asker.takes_rest).then_some(query);
+            match &mut waiter.status {
+                Status::Joined(joined) if *joined == query => {
+                    waiter.status = Status::Answered(Rc::clone(answer), rest);
+                    self.answered += 1;
+                    is_waited_for |= rest.is_some();
+                }
+                // There will be none.
+                Status::Answered(_, waits) if *waits == Some(query) => *waits = None,
+                _ => {}
             }
         }
+        is_waited_for
     }
 
     /// Takes one out of the list. Returns the query that nobody waits for any more, if there is
@@ -177,9 +209,9 @@ impl Waiters {
     /// Returns the query that nobody waits for any more, if there is such.
     pub(super) fn dismiss(&mut self, source: Source) -> Option<usize> {
         let waiter = self.list.iter_mut().find(|waiter| {
-            source.holds(waiter.client) && !matches!(waiter.status, Status::Answered(_))
+            source.holds(waiter.client) && !matches!(waiter.status, Status::Answered(..))
         })?;
-        let dismissed = Status::Answered(Rc::new(Answer::TimedOut));
+        let dismissed = Status::Answered(Rc::new(Answer::TimedOut), None);
         let left = mem::replace(&mut waiter.status, dismissed);
         self.answered += 1;
         self.leave(&left)
@@ -187,19 +219,13 @@ impl Waiters {
 
     /// Somebody does not wait for that any more. Returns the query that nobody waits for.
     fn leave(&mut self, left: &Status) -> Option<usize> {
-        let query = match *left {
-            Status::Joined(query) => query,
-            Status::Queued(_) => {
-                self.in_line -= 1;
-                return None;
-            }
-            Status::Answered(_) => {
-                self.answered -= 1;
-                return None;
-            }
-        };
-        let is_waited_for =
-            |waiter: &Waiter| matches!(waiter.status, Status::Joined(joined) if joined == query);
+        match left {
+            Status::Joined(_) => {}
+            Status::Queued(_) => self.in_line -= 1,
+            Status::Answered(..) => self.answered -= 1,
+        }
+        let query = left.query()?;
+        let is_waited_for = |waiter: &Waiter| waiter.status.query() == Some(query);
         (!self.list.iter().any(is_waited_for)).then_some(query)
     }
 

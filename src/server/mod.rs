@@ -341,8 +341,9 @@ impl<N: Net> Server<N> {
     fn lookups(&mut self) {
         let until = self.heard.until();
         self.shared.resolver.run(&mut self.shared.net, until);
-        while let Some((asker, answer)) = self.shared.resolver.poll_answer() {
-            self.wake(asker.session, Wake::Answer(asker.number, &answer));
+        while let Some((asker, answer, is_all)) = self.shared.resolver.poll_answer() {
+            let wake = Wake::Answer(asker.number, &answer, is_all);
+            self.wake(asker.session, wake);
         }
     }
 

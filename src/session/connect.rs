@@ -7,11 +7,12 @@ use super::context::Context;
 use super::outcome::{End, Reason};
 use super::shared::Alarm;
 use crate::net::{Errno, Net, Purpose, Stream};
+use crate::resolver::Answer;
 use crate::state::access::{ClientKey, Origin};
 use crate::state::clients::{Clients, Table};
 use crate::state::peer::{Peer, Ready};
 use crate::state::slots::Role;
-use crate::wire::dns::Addresses;
+use crate::wire::dns::{ADDRESSES_MAX, Addresses};
 use crate::wire::socks::ReplyCode;
 
 /// Attempts under way at once for one session. With a start every 250 ms the oldest has had a
@@ -24,6 +25,8 @@ pub(super) struct Race<S> {
     candidates: Addresses,
     origin: Origin,
     port: u16,
+    /// No more come of the lookup.
+    is_all: bool,
     next: usize,
     /// Oldest first.
     attempts: Vec<Attempt<S>>,
@@ -54,12 +57,13 @@ pub(super) struct Winner<S> {
 
 impl<S: Stream> Race<S> {
     /// A race for the first of these addresses to connect, which `origin` has given, all of them
-    /// at that port.
-    pub(super) fn new(candidates: Addresses, origin: Origin, port: u16) -> Self {
+    /// at that port. Unless that `is_all`, others [`Race::join`].
+    pub(super) fn new(candidates: Addresses, origin: Origin, port: u16, is_all: bool) -> Self {
         Self {
             candidates,
             origin,
             port,
+            is_all,
             next: 0,
             attempts: Vec::new(),
             spare: 0,
@@ -91,7 +95,7 @@ impl<S: Stream> Race<S> {
     /// Starts the next attempt that can be started.
     ///
     /// # Errors
-    /// None is under way, and none can be started.
+    /// None is under way, none can be started, and no more addresses come.
     pub(super) fn advance<N: Net<Stream = S>>(
         &mut self,
         cx: &mut Context<'_, N>,
@@ -115,7 +119,7 @@ impl<S: Stream> Race<S> {
             }
         }
         self.recount(cx.client.client_key, &mut cx.shared.clients);
-        if self.attempts.is_empty() {
+        if self.attempts.is_empty() && self.is_all {
             return Err(self.failure().into());
         }
         if self.has_candidate() {
@@ -124,10 +128,49 @@ impl<S: Stream> Race<S> {
         Ok(())
     }
 
-    /// Drops the attempts, and counts them no more.
-    pub(super) fn release(&mut self, client_key: ClientKey, clients: &mut Clients) {
+    /// The lookup has come to its end: what it has brought of the other family takes turns with what
+    /// has not been tried yet (RFC 8305 §3).
+    ///
+    /// # Errors
+    /// As [`Race::advance`].
+    pub(super) fn join<N: Net<Stream = S>>(
+        &mut self,
+        rest: &Answer,
+        cx: &mut Context<'_, N>,
+    ) -> Result<(), End> {
+        self.is_all = true;
+        let waits = self.has_candidate();
+        if let Answer::Found(late, servers) = rest {
+            if cx.shared.origin(servers) == Origin::Foreign {
+                self.origin = Origin::Foreign;
+            }
+            let untried = &self.candidates.as_slice()[self.next..];
+            let mut candidates = Addresses::default();
+            for place in 0..ADDRESSES_MAX {
+                for family in [late.as_slice(), untried] {
+                    if let Some(addr) = family.get(place) {
+                        candidates.push(*addr);
+                    }
+                }
+            }
+            (self.candidates, self.next) = (candidates, 0);
+        }
+        if self.attempts.is_empty() {
+            return self.advance(cx);
+        }
+        if self.has_candidate() && !waits {
+            cx.shared.arm_alarm(cx.client.key, Alarm::NextAttempt);
+        }
+        Ok(())
+    }
+
+    /// Drops the attempts, and counts them no more; nor does it wait for addresses.
+    pub(super) fn release<N: Net>(&mut self, cx: &mut Context<'_, N>) {
         self.attempts.clear();
-        self.recount(client_key, clients);
+        self.recount(cx.client.client_key, &mut cx.shared.clients);
+        if !self.is_all {
+            cx.shared.resolver.cancel(cx.client.key);
+        }
     }
 
     /// The attempts have changed: counts those beside the first, which every session may have.

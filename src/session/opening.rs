@@ -131,7 +131,7 @@ impl<N: Net> Opening<N> {
         match wake {
             Wake::Event => self.go_on(cx),
             Wake::Alarm => self.alarm(cx),
-            Wake::Answer(_, answer) => self.resolved(answer, cx),
+            Wake::Answer(_, answer, is_all) => self.resolved(answer, is_all, cx),
             Wake::Timeout => Err(self.time_out()),
         }
     }
@@ -290,7 +290,7 @@ impl<N: Net> Opening<N> {
         }
         match &request.address {
             Address::Ip(addr) => {
-                let found = (Addresses::from(*addr), Origin::Known);
+                let found = (Addresses::from(*addr), Origin::Known, true);
                 self.set_out(request.command, request.port, found, cx)
             }
             Address::Name(name) => {
@@ -305,14 +305,24 @@ impl<N: Net> Opening<N> {
         }
     }
 
-    /// The lookup has come to its end.
-    fn resolved(&mut self, answer: &Answer, cx: &mut Context<'_, N>) -> Result<Next, End> {
-        let Step::Lookup { command, port } = self.step else {
-            return Err(misstep("a lookup is cancelled before its session goes on"));
+    /// The lookup has come to its end, or the addresses of one family are there.
+    fn resolved(
+        &mut self,
+        answer: &Answer,
+        is_all: bool,
+        cx: &mut Context<'_, N>,
+    ) -> Result<Next, End> {
+        let (command, port) = match &mut self.step {
+            Step::Lookup { command, port } => (*command, *port),
+            Step::Connect(race) => {
+                race.join(answer, cx)?;
+                return Ok(Next::Wait);
+            }
+            _ => return Err(misstep("a lookup is cancelled before its session goes on")),
         };
         match answer {
             Answer::Found(addresses, servers) => {
-                let found = (addresses.clone(), cx.shared.origin(servers));
+                let found = (addresses.clone(), cx.shared.origin(servers), is_all);
                 self.set_out(command, port, found, cx)
             }
             Answer::NoSuchName => Err(Reason::NoSuchName.into()),
@@ -321,21 +331,24 @@ impl<N: Net> Opening<N> {
         }
     }
 
-    /// The addresses of the destination are known: connects to one of them, or waits for a
-    /// connection from one.
+    /// The addresses of the destination are known, all of them or those of one family: connects to
+    /// one of them, or waits for a connection from one.
     fn set_out(
         &mut self,
         command: Command,
         port: u16,
-        found: (Addresses, Origin),
+        (addresses, origin, is_all): (Addresses, Origin, bool),
         cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
         if command == Command::Bind {
-            let bind = Bind::open(found, port, &mut self.outbox, cx)?;
+            if !is_all {
+                // It does with what it has.
+                cx.shared.resolver.cancel(cx.client.key);
+            }
+            let bind = Bind::open((addresses, origin), port, &mut self.outbox, cx)?;
             self.step = Step::Bind(bind);
         } else {
-            let (addresses, origin) = found;
-            let mut race = Race::new(addresses, origin, port);
+            let mut race = Race::new(addresses, origin, port, is_all);
             race.advance(cx)?;
             self.step = Step::Connect(race);
         }
@@ -487,7 +500,7 @@ impl<N: Net> Opening<N> {
             Step::Handshake(_) => cx.shared.leave_logins(cx.client.client_key, cx.client.key),
             Step::Reply(Reply::Tunnel { .. } | Reply::Exchange(_)) => {}
             Step::Lookup { .. } => cx.shared.resolver.cancel(cx.client.key),
-            Step::Connect(race) => race.release(cx.client.client_key, &mut cx.shared.clients),
+            Step::Connect(race) => race.release(cx),
             Step::Bind(bind) => bind.release(cx),
             Step::Reply(Reply::Association(association)) => association.release(cx.shared),
         }

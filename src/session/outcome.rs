@@ -23,8 +23,8 @@ pub enum Wake<'a> {
     /// Its alarm has gone off: the next attempt of a race is due, a client of UDP has been silent,
     /// or accepting can be tried again.
     Alarm,
-    /// The lookup of the name with that number has come to its end.
-    Answer(u8, &'a Answer),
+    /// The lookup of the name with that number has brought that, and whether it is all.
+    Answer(u8, &'a Answer, bool),
 }
 
 /// What follows a turn, for the server.

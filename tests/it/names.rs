@@ -132,6 +132,31 @@ fn a_dead_ipv6_address_costs_less_than_half_a_second() {
     );
 }
 
+/// RFC 8305 §3: by then an attempt at the IPv4 address is under way, or has failed.
+#[test]
+fn an_ipv6_address_that_comes_late_joins_the_race() {
+    let delay = Duration::from_millis(300);
+    let late = Answer::LateV6(delay, vec![LOCALHOST, LOCALHOST6]);
+    let (proxy, _names) = with_zone(vec![("late.test", late)]);
+    let port = port_free_on(&[LOCALHOST6, LOCALHOST]);
+    echo_at(loopback6(port));
+    let refused = time_to_tunnel(proxy.client(), "late.test", port);
+    assert!(refused >= delay, "{refused:?}");
+    let _dead = Unanswering::at(loopback(1, port));
+    time_to_tunnel(proxy.client(), "late.test", port);
+}
+
+#[test]
+fn an_ipv4_address_that_answers_does_not_wait_for_ipv6() {
+    let late = Answer::LateV6(Duration::from_secs(60), vec![LOCALHOST]);
+    let (proxy, _names) = with_zone(vec![("late.test", late)]);
+    let idle = proxy.idle_descriptors();
+    let time = time_to_tunnel(proxy.client(), "late.test", echo().port());
+    assert!(time < Duration::from_secs(4), "{time:?}");
+    // Nobody waits for the rest: that socket is closed, too.
+    proxy.wait_descriptors(idle);
+}
+
 #[test]
 fn a_black_hole_instead_of_ipv6_costs_less_than_half_a_second() {
     in_namespace(|| {

@@ -67,6 +67,7 @@ impl<U: UdpSocket> Association<U> {
         Asker {
             session: self.key,
             number,
+            takes_rest: false,
         }
     }
 

@@ -173,7 +173,7 @@ impl<U: UdpSocket> Association<U> {
                 self.aim();
                 return Ok(Next::Wait);
             }
-            Wake::Answer(number, answer) => {
+            Wake::Answer(number, answer, _) => {
                 self.settle(number, answer, cx.shared);
                 return Ok(Next::Wait);
             }

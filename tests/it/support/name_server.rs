@@ -32,6 +32,8 @@ pub(crate) enum Answer {
     Is(Vec<IpAddr>),
     /// Its addresses, after a while.
     Slow(Duration, Vec<IpAddr>),
+    /// Its IPv4 addresses at once, those of IPv6 after a while.
+    LateV6(Duration, Vec<IpAddr>),
     /// Its addresses over TCP; truncated over UDP.
     OverTcp(Vec<IpAddr>),
     /// A chain of two other names, with the addresses of the last.
@@ -118,12 +120,17 @@ fn serve_udp(udp: &UdpSocket, zone: &Zone, log: &Mutex<Vec<Question>>) {
         log.lock().unwrap().push(question.clone());
         let answer = behaviour(zone, &question.name).clone();
         let from = udp.try_clone().unwrap();
-        match answer {
-            Answer::Slow(delay, _) => drop(thread::spawn(move || {
+        let delay = match &answer {
+            Answer::Slow(delay, _) => Some(*delay),
+            Answer::LateV6(delay, _) if question.kind == TYPE_AAAA => Some(*delay),
+            _ => None,
+        };
+        match delay {
+            Some(delay) => drop(thread::spawn(move || {
                 thread::sleep(delay);
                 answer_udp(&from, peer, &question, &answer);
             })),
-            _ => answer_udp(&from, peer, &question, &answer),
+            None => answer_udp(&from, peer, &question, &answer),
         }
     }
 }
@@ -186,7 +193,9 @@ fn behaviour<'a>(zone: &'a Zone, name: &str) -> &'a Answer {
 
 fn respond(question: &Question, answer: &Answer) -> Option<Vec<u8>> {
     match answer {
-        Answer::Is(list) | Answer::Slow(_, list) => Some(question.answered(NOERROR, list)),
+        Answer::Is(list) | Answer::Slow(_, list) | Answer::LateV6(_, list) => {
+            Some(question.answered(NOERROR, list))
+        }
         Answer::OverTcp(list) | Answer::Behind(_, list) => Some(question.answered(NOERROR, list)),
         Answer::Alias(list) => Some(question.aliased(list)),
         Answer::Error(code) => Some(question.answered(*code, &[])),
