@@ -75,6 +75,13 @@ impl DnsSettings {
         self
     }
 
+    /// Returns `true` if the same servers are asked in the same way, whatever the hosts are.
+    pub fn is_asked_like(&self, other: &Self) -> bool {
+        (&self.servers, &self.search, self.ndots) == (&other.servers, &other.search, other.ndots)
+            && (self.timeout_ms, self.attempts, self.rotate)
+                == (other.timeout_ms, other.attempts, other.rotate)
+    }
+
     /// Returns the domain under which `name` is asked for in place `place` of the search order,
     /// empty for the name as it is; `None` behind the last place.
     ///

@@ -131,6 +131,27 @@ impl Sources {
     }
 }
 
+impl Sources {
+    /// What the resolver is to work with instead of `old`, because resolv.conf has changed: what it
+    /// was made for `patience_ms`. `None`: it has not changed, or it cannot be read, or names no
+    /// server, and then all stays as it was.
+    pub fn changed_dns(&self, old: &DnsSettings, patience_ms: u32) -> Option<DnsSettings> {
+        let path = self.resolv_conf.as_ref().filter(|_| self.dns.is_empty())?;
+        let file = file::contents(path, FILE_BYTES_MAX).ok()?;
+        let mut new = DnsSettings {
+            families: old.families,
+            ..DnsSettings::default()
+        };
+        parse_resolv_conf(&file.text, &mut new, interface_index);
+        let mut new = new.within(patience_ms);
+        if new.servers.is_empty() || new.is_asked_like(old) {
+            return None;
+        }
+        new.hosts.clone_from(&old.hosts);
+        Some(new)
+    }
+}
+
 /// The memory in bytes that the machine has, less what the kernel keeps for itself, or that a
 /// control group leaves of it; 64 MiB where neither is told.
 pub fn memory_bytes() -> u64 {

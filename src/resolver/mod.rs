@@ -113,6 +113,11 @@ impl<N: Net> Resolver<N> {
         self.plain = 0;
     }
 
+    /// What it works with, and how long its askers wait.
+    pub fn settings(&self) -> (&DnsSettings, u32) {
+        (&self.settings, self.patience_ms)
+    }
+
     /// Starts to look up `name` for an asker: 1 to 253 bytes, not a literal address, no NUL,
     /// space or control characters. The answer comes with the next [`Self::poll_answer`] at the
     /// earliest. Returns `false` if too many wait already.

@@ -18,6 +18,9 @@ use crate::state::users::Users;
 /// How long tunnels may go on after TERM. The promise is "within a second".
 const GRACE_MS: Millis = 500;
 
+/// Time between two looks at the name servers.
+const SERVERS_EVERY_MS: Millis = 1_000;
+
 /// How long a file that may be one that is being written has to stay the same.
 const READ_AGAIN_MS: Millis = 1_000;
 
@@ -101,6 +104,28 @@ impl<N: Net> Server<N> {
             return;
         }
         self.take_over(&files);
+    }
+
+    /// Looks once a second at the name servers, as long as somebody may ask for a name: they change
+    /// with the provider's, and nobody sends a signal then.
+    pub(super) fn follow_servers(&mut self) {
+        let shared = &mut self.shared;
+        let may_ask = shared.openings().used() > 0
+            || shared.clients.quota(Table::Associations).used() > 0
+            || shared.has_idle_pair();
+        if !may_ask || shared.now < self.servers_due {
+            return;
+        }
+        self.servers_due = shared.now + SERVERS_EVERY_MS;
+        let (settings, patience_ms) = shared.resolver.settings();
+        if let Some(dns) = self.sources.changed_dns(settings, patience_ms) {
+            let servers = dns.servers.len();
+            log(
+                Level::Info,
+                format_args!("resolv.conf has changed: {servers} name servers"),
+            );
+            shared.resolver.set_settings(dns);
+        }
     }
 
     /// What the files say counts from now on.

@@ -58,6 +58,8 @@ pub struct Server<N: Net> {
     stop_at: Millis,
     watch: Watch,
     surveyor: Surveyor,
+    /// When to look at the name servers.
+    servers_due: Millis,
     /// Files that may have been being written, and when to read them again.
     unfinished: Option<(Files, Millis)>,
     sources: Sources,
@@ -81,6 +83,7 @@ impl<N: Net> Server<N> {
             stop_at: NEVER,
             watch: Watch::default(),
             surveyor: Surveyor::default(),
+            servers_due: 0,
             unfinished: None,
             sources: config.sources,
             families: config.families,
@@ -113,6 +116,7 @@ impl<N: Net> Server<N> {
         self.survey();
         self.retry_listeners();
         self.accept();
+        self.follow_servers();
         self.turns();
         self.lookups();
         self.expire();

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -278,6 +279,52 @@ fn a_name_under_localhost_never_leaves_the_machine() {
     let port = echo().port();
     time_to_tunnel(proxy.client(), "localhost", port);
     assert_eq!(names.count("localhost"), 0);
+}
+
+/// As a router has it: a link to a file that another takes the place of, and that is empty or gone
+/// for a while.
+#[test]
+fn name_servers_are_followed_without_a_signal() {
+    in_namespace(|| {
+        let folder = Folder::new("names-followed");
+        run(&format!("cp -a /etc {}", folder.path("etc")));
+        run(&format!("mount --bind {} /etc", folder.path("etc")));
+        let resolv = folder.write("resolv.conf", "nameserver 127.0.0.2\n");
+        run(&format!("ln -sf {resolv} /etc/resolv.conf"));
+        let zone = |name| vec![(name, Answer::Is(vec![LOCALHOST]))];
+        let two = NameServer::at(loopback(2, 53), zone("two.test"));
+        let _three = NameServer::at(loopback(3, 53), zone("three.test"));
+        let proxy = Proxy::start(&[]);
+        let port = echo().port();
+        let asks = |name| {
+            let mut client = proxy.client();
+            let request = connect_name(name, port);
+            client.say(Way::Pipelined, &[&GREETING[..], &request].concat());
+            client.hear(4)[3]
+        };
+        assert_eq!([asks("two.test"), asks("three.test")], [0, 4]);
+        let write = |text: &str| {
+            let new = folder.write("resolv.conf.new", text);
+            fs::rename(new, &resolv).unwrap();
+        };
+        // No server, nothing that can be read, nothing at all: those from before are asked.
+        for text in ["# none\n", "nameserver nonsense\n", ""] {
+            write(text);
+            thread::sleep(Duration::from_millis(1_100));
+            assert_eq!(asks("two.test"), 0, "{text}");
+        }
+        fs::remove_file(&resolv).unwrap();
+        thread::sleep(Duration::from_millis(1_100));
+        assert_eq!(asks("two.test"), 0);
+        write("nameserver 127.0.0.3\n");
+        wait_until("the new name server", || asks("three.test") == 0);
+        let before = two.total();
+        assert_eq!(asks("two.test"), 4);
+        assert_eq!(two.total(), before, "the old one is asked no more");
+        let log = proxy.log_text();
+        let told = log.matches("resolv.conf has changed: 1 name servers");
+        assert_eq!(told.count(), 1, "{log}");
+    });
 }
 
 #[test]
