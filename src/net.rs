@@ -7,6 +7,7 @@
 //! Every error is an [`Errno`], the system's number: half as large as an `io::Error`, it fits
 //! into a register and has nothing to drop.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -27,11 +28,21 @@ pub const NEVER: Millis = Millis::MAX;
 
 /// Returns an error that is displayed in the words of the C library. (`Errno` itself would bring
 /// a second table of words.)
-pub fn in_words(error: Errno) -> io::Error {
-    match error {
-        // nix does not know the number and has not kept it.
-        Errno::UnknownErrno => io::ErrorKind::Other.into(),
-        _ => error.into(),
+pub fn in_words(error: Errno) -> impl fmt::Display {
+    InWords(error)
+}
+
+/// An error that is displayed in words. Not an `io::Error`: displayed in one place, and as what it
+/// can only be there, that does not bring the words for all its other kinds.
+struct InWords(Errno);
+
+impl fmt::Display for InWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            // nix does not know the number and has not kept it.
+            Errno::UnknownErrno => f.write_str("other error"),
+            error => io::Error::from_raw_os_error(error as i32).fmt(f),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::state::handshake::Refuse;
 use crate::state::peer::{Gone, Peer, Ready};
 use crate::state::pool::SCRATCH_MARGIN;
 use crate::state::transfer::{Carried, Stopped, Transfer};
-use crate::wire::http::{Answer, Body, Status};
+use crate::wire::http::{Answer, Body, Fault};
 
 /// How often the head of an answer is looked at in a turn while it is not complete, and the end of
 /// its connection has been announced: no event tells of more then.
@@ -165,14 +165,14 @@ impl<S: Stream> Forward<S> {
             }
             Err(Stopped::Source) => Err(End::close(Reason::ClientReset)),
             Err(stopped) => {
-                let cause = match stopped {
-                    Stopped::Cut => "the body is cut off",
-                    _ => "not a chunked body",
+                let fault = match stopped {
+                    Stopped::Cut => Fault::CutBody,
+                    _ => Fault::Chunks,
                 };
                 // A part of a request must not pass for the whole.
                 self.abort_target();
                 Err(match self.is_untold() {
-                    true => Refuse::Http(Status::BadRequest, cause).into(),
+                    true => Refuse::Http(fault).into(),
                     false => End::close(Reason::ClientReset),
                 })
             }
@@ -263,7 +263,7 @@ impl<S: Stream> Forward<S> {
                     self.down = self.judge(&answer)?;
                     return self.pass(len, seen, cx);
                 }
-                Err(fault) => return Err(self.misanswered(fault.cause)),
+                Err(fault) => return Err(self.misanswered(fault)),
                 Ok(None) if !self.link.target.ready.ended && !self.is_cut => return Ok(Next::Wait),
                 Ok(None) => self.consume(news, cx)?,
             }
@@ -281,7 +281,7 @@ impl<S: Stream> Forward<S> {
         if self.partial.len() + news > PARTIAL_MAX
             && cx.shared.take(Table::LongHeads, cx.client.key).is_err()
         {
-            return Err(self.misanswered("no room for a long head"));
+            return Err(self.misanswered(Fault::NoRoomForLong));
         }
         let scratch = cx.shared.pool.buffers.scratch_for_head();
         let text = &mut scratch[SCRATCH_MARGIN + self.partial.len()..][..news];
@@ -297,7 +297,7 @@ impl<S: Stream> Forward<S> {
         self.told_sent = 0;
         if answer.code == 101 {
             if !exchange.upgrades || !is_sent {
-                return Err(self.misanswered("a protocol that nobody has asked for"));
+                return Err(self.misanswered(Fault::Protocol));
             }
             self.told = answer.forwarded(false, true);
             return Ok(Down::Tunnel);
@@ -336,7 +336,7 @@ impl<S: Stream> Forward<S> {
             match body.part(&scratch[end..behind]) {
                 Ok((0, part)) => body_len = part,
                 Ok(_) => {}
-                Err(_) => return Err(self.misanswered("not a chunked body")),
+                Err(_) => return Err(self.misanswered(Fault::Chunks)),
             }
         }
         let peer = &mut cx.client.peer;
@@ -388,9 +388,9 @@ impl<S: Stream> Forward<S> {
     }
 
     /// What has come is no answer that could be passed on.
-    fn misanswered(&mut self, cause: &'static str) -> End {
+    fn misanswered(&mut self, fault: Fault) -> End {
         self.abort_target();
-        End::refuse(Refuse::Http(Status::BadGateway, cause), Reason::BadAnswer)
+        End::refuse(Refuse::BadAnswer(fault), Reason::BadAnswer)
     }
 
     /// The connection has changed its protocol: what the client has sent early goes first.

@@ -13,7 +13,7 @@ use crate::net::Net;
 use crate::state::auth::{Trust, Verdict};
 use crate::state::clients::Table;
 use crate::state::handshake::Refuse;
-use crate::wire::http::{HEAD_MAX, Head, HeadReader, LOGIN_MAX, Status};
+use crate::wire::http::{Fault, HEAD_MAX, Head, HeadReader, LOGIN_MAX};
 
 /// Bytes for a target that may wait outside of the table of heads until there is a connection:
 /// as many as nearly all requests of browsers have, cookies included.
@@ -94,8 +94,7 @@ impl HttpHead {
             }
             ENTRY_BYTES => {
                 if cx.shared.take(Table::LongHeads, cx.client.key).is_err() {
-                    let status = Status::HeaderFieldsTooLarge;
-                    return Err(Refuse::Http(status, "no room for a head over 8 KiB").into());
+                    return Err(Refuse::Http(Fault::NoRoom).into());
                 }
                 HEAD_MAX
             }
@@ -158,10 +157,7 @@ fn judge<N: Net>(head: &Head<'_>, cx: &mut Context<'_, N>) -> Result<Heard, Refu
         Trust::Open => None,
         Trust::No => {
             let mut room = [0; LOGIN_MAX];
-            let asks = Refuse::Http(
-                Status::ProxyAuthenticationRequired,
-                "a user and a password are needed",
-            );
+            let asks = Refuse::Http(Fault::NoLogin);
             match auth.login(asker, head.login(&mut room).ok_or(asks)?, now) {
                 Verdict::Granted(user) => user,
                 Verdict::Refused => return Err(Refuse::Login),

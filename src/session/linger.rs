@@ -140,7 +140,9 @@ impl Linger {
                 }
                 let status = self.reason.status(refuse);
                 let response = match refuse {
-                    Refuse::Http(_, cause) if !cause.is_empty() => status.response(cause),
+                    Refuse::Http(fault) | Refuse::BadAnswer(fault) => {
+                        status.response(fault.cause())
+                    }
                     _ => status.response(&self.reason.to_string()),
                 };
                 peer.send(response.as_bytes(), &mut self.sent)

@@ -28,7 +28,7 @@ use crate::state::peer::{Peer, Ready};
 use crate::state::slots::Role;
 use crate::state::transfer::Transfer;
 use crate::wire::dns::Addresses;
-use crate::wire::http::Status;
+use crate::wire::http::Fault;
 use crate::wire::socks::{Address, Command, Request};
 
 /// One entry of the table of openings.
@@ -176,10 +176,7 @@ impl<N: Net> Opening<N> {
                     }
                     Some(Asked::Proxy(answer)) => {
                         self.answer = answer;
-                        Err(End::refuse(
-                            Refuse::Http(Status::Established, ""),
-                            Reason::Done,
-                        ))
+                        Err(End::refuse(Refuse::OwnAnswer, Reason::Done))
                     }
                     None => Ok(Next::Wait),
                 }
@@ -221,10 +218,7 @@ impl<N: Net> Opening<N> {
         match &mut self.step {
             Step::Handshake(_) => match self.outbox.dialect {
                 // Only HTTP has a word for it.
-                Dialect::Http => {
-                    let refuse = Refuse::Http(Status::RequestTimeout, "");
-                    End::refuse(refuse, Reason::HandshakeTimeout)
-                }
+                Dialect::Http => Reason::HandshakeTimeout.into(),
                 Dialect::Socks5 | Dialect::Socks4 => End::close(Reason::HandshakeTimeout),
             },
             Step::Lookup { .. } => Reason::LookupTimeout.into(),
@@ -396,7 +390,7 @@ impl<N: Net> Opening<N> {
         let len = part.map_or(0, |(_, len)| len);
         let body = &self.inbox.unread()[..len];
         if part.is_err() || up.advance(body, 0).is_err() {
-            return Err(Refuse::Http(Status::BadRequest, "not a chunked body").into());
+            return Err(Refuse::Http(Fault::Chunks).into());
         }
         exchange.head.extend(body);
         self.inbox.consume(len);

@@ -10,7 +10,7 @@ use crate::state::access::Refusal;
 use crate::state::clients::Table;
 use crate::state::handshake::Refuse;
 use crate::state::logins::Delay;
-use crate::wire::http::Status;
+use crate::wire::http::{Fault, Status};
 use crate::wire::socks::ReplyCode;
 
 /// Why a session gets a turn.
@@ -130,10 +130,10 @@ impl From<Refuse> for End {
     fn from(refuse: Refuse) -> Self {
         let reason = match refuse {
             Refuse::Protocol => return Self::close(Reason::Garbage),
-            Refuse::Method | Refuse::Http(Status::ProxyAuthenticationRequired, _) => {
-                Reason::NoMethod
-            }
-            Refuse::LoginVersion | Refuse::Reply(_) | Refuse::Http(..) => Reason::BadRequest,
+            Refuse::Method | Refuse::Http(Fault::NoLogin) => Reason::NoMethod,
+            Refuse::LoginVersion | Refuse::Reply(_) | Refuse::Http(_) => Reason::BadRequest,
+            Refuse::BadAnswer(_) => Reason::BadAnswer,
+            Refuse::OwnAnswer => Reason::Done,
             Refuse::Login => Reason::BadLogin,
         };
         Self::refuse(refuse, reason)
@@ -272,7 +272,7 @@ impl Reason {
     /// The status that tells an HTTP client why it is refused.
     pub(super) fn status(self, refuse: Refuse) -> Status {
         match (refuse, self) {
-            (Refuse::Http(status, _), _) => status,
+            (Refuse::Http(fault), _) => fault.status(),
             (Refuse::Login, _) => Status::ProxyAuthenticationRequired,
             (_, Self::NotAllowed(_) | Self::Forbidden) => Status::Forbidden,
             (
@@ -286,6 +286,7 @@ impl Reason {
                 Status::ServiceUnavailable
             }
             (_, Self::BadRequest) => Status::BadRequest,
+            (_, Self::HandshakeTimeout) => Status::RequestTimeout,
             _ => Status::BadGateway,
         }
     }

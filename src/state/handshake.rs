@@ -12,7 +12,7 @@ use super::users::UserId;
 use crate::net::Millis;
 use crate::wire::Reader;
 use crate::wire::encoded::Encoded;
-use crate::wire::http::{self, Fault, Status};
+use crate::wire::http::{self, Fault};
 use crate::wire::socks::{
     Command, Greeting, Login, Malformed, NO_ACCEPTABLE, NO_AUTHENTICATION, ReplyCode, Request,
     USER_PASSWORD, VERSION, reply,
@@ -95,14 +95,17 @@ pub enum Refuse {
     Login,
     /// A full reply with that code.
     Reply(ReplyCode),
-    /// HTTP: a status of its own, and the cause in words; if that is empty, it is the session's
-    /// reason.
-    Http(Status, &'static str),
+    /// HTTP: what is wrong with the request, which gets the status of that.
+    Http(Fault),
+    /// HTTP: what is wrong with the answer, for which the client gets one of the proxy's.
+    BadAnswer(Fault),
+    /// HTTP: the request is for the proxy itself, and its answer is ready.
+    OwnAnswer,
 }
 
 impl From<Fault> for Refuse {
     fn from(fault: Fault) -> Self {
-        Self::Http(fault.status, fault.cause)
+        Self::Http(fault)
     }
 }
 
@@ -212,7 +215,9 @@ fn refuse_with(code: ReplyCode) -> Progress {
 /// The message that tells a SOCKS5 client so; empty where there is none.
 pub fn refusal(refuse: Refuse) -> Encoded {
     match refuse {
-        Refuse::Protocol | Refuse::Http(..) => Encoded::new([]),
+        Refuse::Protocol | Refuse::Http(_) | Refuse::BadAnswer(_) | Refuse::OwnAnswer => {
+            Encoded::new([])
+        }
         Refuse::Method => Encoded::new([VERSION, NO_ACCEPTABLE]),
         Refuse::LoginVersion | Refuse::Login => Encoded::new(Login::reply(false)),
         // Failures carry the full ten bytes, zeros for an address.

@@ -4,11 +4,11 @@
 //! A bare LF ends a line, because the client gets each line with an end of ours.
 
 use super::body::Body;
+use super::fault::Fault;
 use super::fields::{Field, Fields, line, members, split_at_byte};
 use super::forward::{pass_on, pass_upgrade};
 use super::framing::Framing;
 use super::head::HEAD_MAX;
-use super::status::Fault;
 
 /// The head of an answer.
 #[derive(Clone)]
@@ -40,8 +40,8 @@ impl<'a> Answer<'a> {
         let Some((first, fields)) = line(window, true)? else {
             return missing(window, begins_well(window));
         };
-        let (is_old, status) = status_line(first).ok_or(NOT_AN_ANSWER)?;
-        let code = code(status).ok_or(NOT_AN_ANSWER)?;
+        let (is_old, status) = status_line(first).ok_or(Fault::Answer)?;
+        let code = code(status).ok_or(Fault::Answer)?;
         let (mut framing, mut pins, mut rest) = (Framing::default(), false, fields);
         // Bounded: each round takes a line.
         while let Some((line, behind)) = line(rest, true)? {
@@ -91,15 +91,13 @@ impl<'a> Answer<'a> {
     }
 }
 
-const NOT_AN_ANSWER: Fault = Fault::bad("not an answer of HTTP/1");
-
 /// Bytes of a head are missing, unless it is over its limit.
 fn missing<T>(window: &[u8], begins_well: bool) -> Result<Option<T>, Fault> {
     if !begins_well {
-        return Err(NOT_AN_ANSWER);
+        return Err(Fault::Answer);
     }
     if window.len() == HEAD_MAX {
-        return Err(Fault::too_large("an answer's head over 32 KiB"));
+        return Err(Fault::LongAnswer);
     }
     Ok(None)
 }

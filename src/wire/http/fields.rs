@@ -2,7 +2,7 @@
 //!
 //! Used when a head is judged and again when it is forwarded. What fields mean is not known here.
 
-use super::status::Fault;
+use super::fault::Fault;
 
 /// A field line without its line end.
 #[derive(Clone, Copy)]
@@ -20,20 +20,19 @@ impl<'a> Field<'a> {
         let field = Self::parse_answered(line)?;
         match line.get(field.name.len()) {
             Some(b':') => Ok(field),
-            _ => Err(Fault::bad("a blank in front of a colon")),
+            _ => Err(Fault::BlankBeforeColon),
         }
     }
 
     /// The same of an answer: blanks in front of the colon are not passed on (RFC 9112 §5.1).
     pub(super) fn parse_answered(line: &'a [u8]) -> Result<Self, Fault> {
         if let [b' ' | b'\t', ..] = line {
-            return Err(Fault::bad("a folded field"));
+            return Err(Fault::Folded);
         }
-        let (name, value) =
-            split_at_byte(line, b':').ok_or(Fault::bad("a field without a colon"))?;
+        let (name, value) = split_at_byte(line, b':').ok_or(Fault::NoColon)?;
         let name = trim(name);
         if !is_token(name) {
-            return Err(Fault::bad("a field without a proper name"));
+            return Err(Fault::FieldName);
         }
         Ok(Self {
             name,
@@ -84,10 +83,10 @@ pub(super) fn line(bytes: &[u8], may_be_bare: bool) -> Result<Option<Split<'_>>,
     let line = match line.strip_suffix(b"\r") {
         Some(line) => line,
         None if may_be_bare => line,
-        None => return Err(Fault::bad("a line that ends with LF alone")),
+        None => return Err(Fault::BareLf),
     };
     if line.iter().any(|byte| is_control(*byte)) {
-        return Err(Fault::bad("a control character"));
+        return Err(Fault::Control);
     }
     Ok(Some((line, rest)))
 }

@@ -2,8 +2,8 @@
 //! and §9): alike for requests and answers.
 
 use super::body::Body;
+use super::fault::Fault;
 use super::fields::{Field, members};
-use super::status::Fault;
 use crate::wire::decimal;
 
 /// The most fields of a head, and the most options that its Connection fields may name: browsers
@@ -38,18 +38,18 @@ impl Framing {
     pub(super) fn note(&mut self, field: &Field<'_>) -> Result<(), Fault> {
         self.fields += 1;
         if self.fields > FIELDS_MAX {
-            return Err(Fault::too_large("over 100 fields"));
+            return Err(Fault::ManyFields);
         }
         if field.is(b"Content-Length") {
             let length = decimal(field.value);
             if self.length.is_some() || length.is_none() {
-                return Err(Fault::bad("two lengths, or one that is no number"));
+                return Err(Fault::Length);
             }
             self.length = length;
         } else if field.is(b"Transfer-Encoding") {
             // Names of codings have no case (RFC 9112 §7).
             if self.chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
-                return Err(Fault::bad("a transfer coding that is not chunked alone"));
+                return Err(Fault::Coding);
             }
             self.chunked = true;
         } else if field.is(b"Connection") {
@@ -65,13 +65,11 @@ impl Framing {
         for option in members(value) {
             self.options += 1;
             if self.options > FIELDS_MAX {
-                return Err(Fault::too_large("over 100 options of Connection"));
+                return Err(Fault::ManyOptions);
             }
             let is = |name: &&[u8]| option.eq_ignore_ascii_case(name);
             if FRAMING.iter().any(is) {
-                return Err(Fault::bad(
-                    "Connection names a field that frames the message",
-                ));
+                return Err(Fault::FramingOption);
             }
             self.closes |= is(&&b"close"[..]);
             self.keeps |= is(&&b"keep-alive"[..]);
@@ -85,8 +83,8 @@ impl Framing {
     /// know of it.
     pub(super) fn body(&self, is_old: bool, rest: Body) -> Result<Body, Fault> {
         match self.length {
-            _ if self.chunked && is_old => Err(Fault::bad("chunks of HTTP/1.0")),
-            Some(_) if self.chunked => Err(Fault::bad("a length and chunks")),
+            _ if self.chunked && is_old => Err(Fault::OldChunks),
+            Some(_) if self.chunked => Err(Fault::LengthAndChunks),
             Some(length) => Ok(Body::Length(length)),
             None if self.chunked => Ok(Body::Chunked),
             None => Ok(rest),

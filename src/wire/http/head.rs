@@ -5,9 +5,9 @@
 //! that it was read from.
 
 use super::body::Body;
+use super::fault::Fault;
 use super::fields::{Field, Fields, is_token, line, split_at_byte};
 use super::framing::Framing;
-use super::status::{Fault, Status};
 use crate::wire::decimal;
 use crate::wire::socks::{Address, Command, Request};
 
@@ -89,8 +89,8 @@ impl HeadReader {
     /// Goes on with the head at the start of `bytes`, which are those of the last call with more
     /// behind them. Returns `None` while bytes are missing.
     ///
-    /// Errors: [`Status::UriTooLong`] or [`Status::HeaderFieldsTooLarge`] if the head is over its
-    /// limits, otherwise [`Status::BadRequest`]. The reader is not to be used any more.
+    /// Errors: [`Fault::LongLine`], or one of those with `Status::HeaderFieldsTooLarge`, if the head is over its
+    /// limits, otherwise `Status::BadRequest`. The reader is not to be used any more.
     pub fn advance<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Head<'a>>, Fault> {
         // What is behind the limit may arrive now or later, so it is not looked at.
         let window = bytes.get(..HEAD_MAX).unwrap_or(bytes);
@@ -109,7 +109,7 @@ impl HeadReader {
             }
         }
         if window.len() == HEAD_MAX {
-            return Err(Fault::too_large("a head over 32 KiB"));
+            return Err(Fault::LongHead);
         }
         Ok(None)
     }
@@ -123,8 +123,7 @@ impl HeadReader {
         let seen = seen.unwrap_or_default();
         // With its end.
         if self.fields_start == 0 && seen.len() > LINE_MAX + 2 {
-            let (status, cause) = (Status::UriTooLong, "a request line over 8,192 bytes");
-            return Err(Fault { status, cause });
+            return Err(Fault::LongLine);
         }
         if end.is_none() {
             return Ok(None);
@@ -139,13 +138,13 @@ impl HeadReader {
     fn head<'a>(&self, window: &'a [u8]) -> Result<Head<'a>, Fault> {
         let lines = window.get(self.start..self.line_start);
         let lines = lines.unwrap_or_default();
-        let (first, rest) = line(lines, self.is_tunnel)?.ok_or(NOT_A_REQUEST)?;
+        let (first, rest) = line(lines, self.is_tunnel)?.ok_or(Fault::RequestLine)?;
         let request_line = RequestLine::parse(first)?;
         let is_old = request_line.version == b"HTTP/1.0";
         let facts = &self.facts;
         if !(is_old || facts.host || self.is_tunnel) {
             // RFC 9112 §3.2.
-            return Err(Fault::bad("no Host"));
+            return Err(Fault::NoHost);
         }
         let body = facts.framing.body(is_old, Body::None)?;
         Ok(Head {
@@ -167,8 +166,6 @@ impl HeadReader {
 /// How the line of a CONNECT begins.
 const CONNECT: &[u8] = b"CONNECT ";
 
-const NOT_A_REQUEST: Fault = Fault::bad("not a request line");
-
 /// The first line of a head (RFC 9112 §3), with the fields of [`Head`].
 struct RequestLine<'a> {
     method: &'a [u8],
@@ -183,27 +180,25 @@ impl<'a> RequestLine<'a> {
     /// Parses three words with one blank between them. An error: they are not a request that is
     /// served here.
     fn parse(line: &'a [u8]) -> Result<Self, Fault> {
-        let (method, rest) = split_at_byte(line, b' ').ok_or(NOT_A_REQUEST)?;
-        let (target, version) = split_at_byte(rest, b' ').ok_or(NOT_A_REQUEST)?;
+        let (method, rest) = split_at_byte(line, b' ').ok_or(Fault::RequestLine)?;
+        let (target, version) = split_at_byte(rest, b' ').ok_or(Fault::RequestLine)?;
         if !is_token(method) || method.first().is_some_and(u8::is_ascii_lowercase) {
-            return Err(Fault::bad("not a method: they are in capitals"));
+            return Err(Fault::Method);
         }
         if !matches!(version, b"HTTP/1.1" | b"HTTP/1.0") {
-            return Err(Fault::bad("not HTTP/1.1 or HTTP/1.0"));
+            return Err(Fault::Version);
         }
         // A line may have tabs, a target may not; nor may it have a fragment (RFC 9112 §3.2.2).
         // Bytes above 0x7f are passed on, as other proxies do.
         if target.iter().any(|byte| matches!(byte, b'\t' | b'#')) {
-            return Err(Fault::bad("a target with a tab or a fragment"));
+            return Err(Fault::Target);
         }
         let (authority, path) = if method == b"CONNECT" {
             // Authority-form (RFC 9112 §3.2.3).
             (target, None)
         } else {
             let absolute = split_absolute(target);
-            let (authority, path) = absolute.ok_or(Fault::bad(
-                "not a target in absolute form: http://host/path",
-            ))?;
+            let (authority, path) = absolute.ok_or(Fault::NotAbsolute)?;
             let path = match path {
                 // RFC 9112 §3.2.4.
                 b"" if method == b"OPTIONS" => b"*",
@@ -213,11 +208,10 @@ impl<'a> RequestLine<'a> {
             (authority, Some(path))
         };
         let parsed = parse_authority(authority);
-        let (address, port) =
-            parsed.ok_or(Fault::bad("a target without a proper host and port"))?;
+        let (address, port) = parsed.ok_or(Fault::Authority)?;
         // A tunnel's port has to be named.
         let port = match path {
-            None => port.ok_or(Fault::bad("CONNECT without a port"))?,
+            None => port.ok_or(Fault::NoPort)?,
             Some(_) => port.unwrap_or(PORT_DEFAULT),
         };
         Ok(Self {
@@ -297,7 +291,7 @@ impl Facts {
             // RFC 9112 §3.2: it is empty if the target has no authority.
             let is_host = field.value.is_empty() || parse_authority(field.value).is_some();
             if self.host || !is_host {
-                return Err(Fault::bad("two Hosts, or not a proper one"));
+                return Err(Fault::Hosts);
             }
             self.host = true;
         }
@@ -309,7 +303,7 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::http::FIELDS_MAX;
+    use crate::wire::http::{FIELDS_MAX, Status};
     use proptest::prelude::*;
 
     /// What curl sends to a proxy, first for https, then for http.
@@ -354,7 +348,7 @@ mod tests {
     }
 
     fn status(text: &str) -> Status {
-        parse(text.as_bytes()).expect_err(text).status
+        parse(text.as_bytes()).expect_err(text).status()
     }
 
     fn name(text: &str) -> Address {
@@ -373,7 +367,7 @@ mod tests {
 
     fn body(fields: &str) -> Result<Body, Status> {
         let text = post(fields);
-        let parsed = parse(text.as_bytes()).map_err(|fault| fault.status);
+        let parsed = parse(text.as_bytes()).map_err(Fault::status);
         parsed.map(|parsed| parsed.expect("whole").1)
     }
 
@@ -786,7 +780,7 @@ mod tests {
             ),
         ] {
             let fault = parse(text.as_bytes()).expect_err(text);
-            assert!(fault.cause.contains(cause), "{text:?}: {}", fault.cause);
+            assert!(fault.cause().contains(cause), "{text:?}: {}", fault.cause());
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod answer;
 mod body;
+mod fault;
 mod fields;
 mod forward;
 mod framing;
@@ -18,10 +19,11 @@ mod status;
 
 pub use answer::Answer;
 pub use body::{Body, BodyMeter, MalformedBody};
+pub use fault::Fault;
 pub use framing::FIELDS_MAX;
 pub use head::{HEAD_MAX, Head, HeadReader};
 pub use login::LOGIN_MAX;
-pub use status::{Fault, Status};
+pub use status::Status;
 
 /// Returns `true` if `byte` may be the first one of an HTTP request: a letter of its method, or of
 /// an empty line in front of it (RFC 9112 §2.2). A SOCKS client begins with its version, 4 or 5.

@@ -29,29 +29,6 @@ pub enum Status {
     GatewayTimeout,
 }
 
-/// What is wrong with a message: the status that says so, and the cause in words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The status that a client gets for its request.
-    pub status: Status,
-    /// In a few words, for the body of that response.
-    pub cause: &'static str,
-}
-
-impl Fault {
-    /// A message that cannot be understood, or that could be understood in two ways.
-    pub(super) const fn bad(cause: &'static str) -> Self {
-        let status = Status::BadRequest;
-        Self { status, cause }
-    }
-
-    /// A head over one of its limits.
-    pub(super) const fn too_large(cause: &'static str) -> Self {
-        let status = Status::HeaderFieldsTooLarge;
-        Self { status, cause }
-    }
-}
-
 impl Status {
     /// Code and reason of the status line.
     fn line(self) -> &'static str {

@@ -27,7 +27,7 @@ pub fn target(data: &[u8]) {
     let answer = match whole {
         Ok(Some(answer)) => answer,
         Ok(None) => return assert!(input.len() < HEAD_MAX),
-        Err(fault) => return assert!(!fault.cause.is_empty()),
+        Err(fault) => return assert!(!fault.cause().is_empty()),
     };
     assert!(answer.len <= input.len().min(HEAD_MAX) && (100..=999).contains(&answer.code));
     let told = answer.forwarded(closes, in_chunks);

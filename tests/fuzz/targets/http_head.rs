@@ -26,9 +26,9 @@ pub fn target(data: &[u8]) {
         }
         (Err(fault), Err(other)) => {
             assert_eq!(fault, other);
-            assert!(!fault.cause.is_empty());
+            assert!(!fault.cause().is_empty());
             assert!(matches!(
-                fault.status,
+                fault.status(),
                 Status::BadRequest | Status::UriTooLong | Status::HeaderFieldsTooLarge
             ));
         }
