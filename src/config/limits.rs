@@ -293,8 +293,21 @@ mod tests {
         settle(&asked, descriptors, memory_mib * MIB).unwrap().0
     }
 
+    /// The figures of README.md and DESIGN.md: what the kernels of such routers leave (MemTotal).
     #[test]
-    fn a_router_of_64_mib_has_1024_sessions_and_a_pool_of_1_mib() {
+    fn a_router_of_64_mb_has_what_its_kernel_leaves() {
+        for (memory_kib, sessions, buffers) in [(49_500, 773, 96), (60_000, 937, 117)] {
+            let (limits, warning) = settle(&NOTHING_ASKED, 4096, memory_kib << 10).unwrap();
+            assert_eq!(
+                (limits.sessions_max, limits.buffers_max),
+                (sessions, buffers)
+            );
+            assert_eq!(warning, None);
+        }
+    }
+
+    #[test]
+    fn memory_of_64_mib_gives_1024_sessions_and_a_pool_of_1_mib() {
         let (limits, warning) = settle(&NOTHING_ASKED, 4096, 64 * MIB).unwrap();
         assert_eq!(limits.sessions_max, 1024);
         assert_eq!(limits.per_client_max, None);
