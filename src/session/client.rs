@@ -19,6 +19,10 @@ use crate::wire::socks4;
 /// reads nothing, has them all waiting. It is also enough for the 39 bytes of HTTP's 200.
 const OUTBOX_BYTES: usize = 2 + 2 + 2 * ENCODED_MAX;
 
+/// Reads of one turn from a client that has nothing to say any more, each of a scratch buffer: what
+/// it sends is discarded, and the others come in between.
+pub(super) const READS_PER_TURN: usize = 4;
+
 /// What every phase needs: the client's connection, and what is remembered of it.
 pub(super) struct Client<N: Net> {
     pub(super) key: Key,

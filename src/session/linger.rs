@@ -8,7 +8,7 @@
 use std::mem;
 use std::net::Ipv4Addr;
 
-use super::client::{Client, Outbox};
+use super::client::{Client, Outbox, READS_PER_TURN};
 use super::context::Context;
 use super::outcome::{End, Next, Reason, Wake};
 use super::shared::Class;
@@ -86,36 +86,53 @@ impl Linger {
         if let Wake::Timeout = wake {
             return Err(End::close(self.reason));
         }
-        let delivered = self.deliver(cx.client, &mut cx.shared.pool.buffers);
-        delivered.map_err(|Gone| End::close(self.reason))?;
-        if self.outbox.dialect != Dialect::Http || self.discarded == 0 {
+        let discarded = self.deliver(cx.client, &mut cx.shared.pool.buffers);
+        if !discarded.map_err(|Gone| End::close(self.reason))? {
             return Ok(Next::Wait);
         }
-        // It goes on as long as something comes.
-        let is_more = mem::take(&mut self.discarded) >= DISCARD_MAX;
-        if cx.shared.now >= self.until {
-            return Err(End::close(self.reason));
+        if self.is_http() {
+            // It goes on as long as something comes.
+            if cx.shared.now >= self.until {
+                return Err(End::close(self.reason));
+            }
+            cx.shared.arm(cx.client.key, Class::Linger);
         }
-        cx.shared.arm(cx.client.key, Class::Linger);
+        let is_more = cx.client.peer.ready.readable && self.allowance() > 0;
         Ok(if is_more { Next::Yield } else { Next::Wait })
     }
 
-    /// Goes as far as that is possible now. An error: the client has gone.
+    fn is_http(&self) -> bool {
+        self.outbox.dialect == Dialect::Http
+    }
+
+    /// How much more may be discarded: of an HTTP client time alone is the bound.
+    fn allowance(&self) -> usize {
+        if self.is_http() {
+            usize::MAX
+        } else {
+            DISCARD_MAX.saturating_sub(self.discarded)
+        }
+    }
+
+    /// Goes as far as one turn may. Returns `true` if it has discarded something. An error: the
+    /// client has gone.
     fn deliver<N: Net>(
         &mut self,
         client: &mut Client<N>,
         buffers: &mut Buffers,
-    ) -> Result<(), Gone> {
+    ) -> Result<bool, Gone> {
         if !self.reply(client)? {
-            return Ok(());
+            return Ok(false);
         }
         let peer = &mut client.peer;
         if !mem::replace(&mut self.is_shut, true) {
             peer.stream.shutdown_write().map_err(|_| Gone)?;
         }
-        let more_max = DISCARD_MAX.saturating_sub(self.discarded);
-        self.discarded += peer.discard(buffers.scratch(), more_max)?;
-        Ok(())
+        let scratch = buffers.scratch();
+        let bytes_max = self.allowance().min(READS_PER_TURN * scratch.len());
+        let discarded = peer.discard(scratch, bytes_max)?;
+        self.discarded = self.discarded.saturating_add(discarded);
+        Ok(discarded > 0)
     }
 
     /// Sends what is left of the last reply. Returns `true` if the client has taken everything.

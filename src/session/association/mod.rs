@@ -10,7 +10,7 @@ mod lookup;
 use std::mem;
 use std::net::SocketAddr;
 
-use super::client::{Client, Outbox, Received};
+use super::client::{Client, Outbox, READS_PER_TURN, Received};
 use super::context::Context;
 use super::outcome::{End, Next, Reason, Wake};
 use super::shared::{Alarm, Class, Shared};
@@ -23,9 +23,6 @@ use crate::state::contacts::Contacts;
 use crate::state::names::Names;
 use crate::state::slots::{Key, Role};
 use crate::wire::socks::{Address, Request};
-
-/// Reads of one turn from the TCP connection, on which nothing is to be said any more.
-const READS_PER_TURN: usize = 4;
 
 /// One association, over sockets of type `U`.
 #[derive(Debug)]

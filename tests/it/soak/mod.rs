@@ -42,7 +42,7 @@ const BEGIN_EVERY: Duration = Duration::from_millis(20);
 /// Signals come this often, HUP and USR1 by turns.
 const SIGNAL_EVERY: Duration = Duration::from_secs(3);
 
-/// Memory may be so much above the most of the first minute: the places for sixteen of the longest
+/// Memory may be so much above the most while it could grow: the places for sixteen of the longest
 /// datagrams, which seldom come together, and buffers that the allocator keeps.
 const MEMORY_SLACK_KIB: i64 = 1025 + 256;
 

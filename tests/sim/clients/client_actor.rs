@@ -96,7 +96,9 @@ impl ClientActor {
         if net.clients[self.client].done {
             return;
         }
-        if self.stage != Stage::Tunnel && net.peer_sees_reset(self.s) {
+        // An association lasts as long as its connection.
+        let is_over = self.stage == Stage::Associated && net.peer_sees_end(self.s);
+        if is_over || self.stage != Stage::Tunnel && net.peer_sees_reset(self.s) {
             return self.closed(net);
         }
         let is_web = net.clients[self.client].scenario.web.is_some();

@@ -77,8 +77,8 @@ impl Fate {
 pub(crate) struct Served {
     /// How many connections have carried its request, or a part of it.
     attempts: u8,
-    /// An answer has begun.
-    begun: bool,
+    /// The connection that the last answer has begun on, and its place among the bytes of it.
+    begun: Option<(usize, u64)>,
     /// The answer has been sent.
     pub(crate) over: bool,
 }
@@ -232,6 +232,16 @@ impl ClientActor {
         net.clients[self.client].done = true;
     }
 
+    /// Returns `true` if its server has left in the middle of the answer that comes next, or may
+    /// have done so: the client is cut off then.
+    pub(crate) fn may_be_cut(&self, net: &Network) -> bool {
+        let served = &net.clients[self.client].served;
+        let begun = served
+            .get(self.web.at)
+            .is_some_and(|served| served.begun.is_some());
+        begun && self.may_fail(net)
+    }
+
     /// Where its server ends in order in the middle of the answer that comes next.
     fn cut_at(&self, net: &Network) -> Option<usize> {
         let web = net.clients[self.client].scenario.web.as_ref()?;
@@ -243,7 +253,7 @@ impl ClientActor {
 
     /// The connection ends where no scenario says so: right only behind a fault.
     fn check_cut(&self, net: &mut Network, how: &str) {
-        let crowded = net.was_crowded(self.client);
+        let crowded = net.was_crowded(self.client) || self.was_turned_away(net);
         let client = &net.clients[self.client];
         let broken = client.scenario.kind == Kind::BrokenTarget;
         let idle_ms = net.now - client.moved_ms + 1_000;
@@ -397,7 +407,10 @@ impl WebServer {
         let bytes = exchange.answer[sent..end.min(sent + behaviour.chunk)].to_vec();
         let is_whole = self.got.len() >= exchange.forwarded.len();
         let (fate, len) = (exchange.fate, exchange.forwarded.len());
-        client.served[at].begun |= !bytes.is_empty();
+        if sent == 0 {
+            let place = net.sockets[self.s].to_server.written();
+            client.served[at].begun = Some((self.s, place));
+        }
         let put = net.peer_send(self.s, &bytes);
         self.answering = Some((at, sent + put));
         if sent + put < end || !is_whole && end > 0 && fate.is_good() {
@@ -469,8 +482,11 @@ impl WebServer {
         let served = &mut client.served[at];
         served.attempts += 1;
         let again = served.attempts > 1;
-        let wrong =
-            again && (!exchange.repeatable || served.begun || served.attempts > 2) || !before;
+        // What was lost with the connection is no answer that has begun.
+        let sockets = &net.sockets;
+        let is_read = |(s, place): (usize, u64)| sockets[s].to_server.read() > place;
+        let begun = served.begun.is_some_and(is_read);
+        let wrong = again && (!exchange.repeatable || begun || served.attempts > 2) || !before;
         if wrong {
             let served = *served;
             net.fail(format!(

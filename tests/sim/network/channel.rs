@@ -13,6 +13,7 @@ pub(crate) struct Channel {
     receive_max: usize,
     fin_sent: bool,
     fin_arrived: bool,
+    read: u64,
 }
 
 impl Channel {
@@ -25,6 +26,7 @@ impl Channel {
             receive_max,
             fin_sent: false,
             fin_arrived: false,
+            read: 0,
         }
     }
 
@@ -98,9 +100,21 @@ impl Channel {
         len
     }
 
-    /// Drops the first `len` bytes that have arrived.
+    /// The number of bytes that have been read since it was opened.
+    pub(crate) fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// The number of bytes that have been written since it was opened, unless a reset has destroyed
+    /// some.
+    pub(crate) fn written(&self) -> u64 {
+        self.read + (self.arrived.len() + self.sent.len()) as u64
+    }
+
+    /// Drops the first `len` bytes that have arrived: they are read.
     pub(crate) fn consume(&mut self, len: usize) {
         self.arrived.drain(..len);
+        self.read += len as u64;
     }
 
     /// A reset destroys what is on its way.

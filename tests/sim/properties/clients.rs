@@ -70,6 +70,11 @@ impl ClientActor {
         }
     }
 
+    /// Returns `true` if it may have been closed as it was accepted: that is so in small tables.
+    pub(crate) fn was_turned_away(&self, net: &Network) -> bool {
+        net.checks.small_tables && net.sockets[self.s].token.is_none()
+    }
+
     /// The server has closed, by a `reset` or in order, and there is no tunnel.
     pub(crate) fn check_close(&self, net: &mut Network, reset: bool) {
         let was_crowded = net.was_crowded(self.client);
@@ -82,9 +87,9 @@ impl ClientActor {
             || matches!(self.stage, Stage::Refused | Stage::Left)
             || scenario.stop.is_some()
             || scenario.codes.is_empty()
+            || self.may_be_cut(net)
             || client.targets.iter().any(|s| sockets[*s].progress.left);
-        // With small tables a connection may be closed as it is accepted.
-        let turned_away = net.checks.small_tables && sockets[self.s].token.is_none();
+        let turned_away = self.was_turned_away(net);
         let faulted = client.faulted || net.checks.closing || turned_away || was_crowded;
         let (kind, number, stage) = (scenario.kind, self.client, self.stage);
         if !planned && !faulted {

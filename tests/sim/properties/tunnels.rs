@@ -41,7 +41,12 @@ impl Network {
         let client = &self.clients[number];
         let short = self.checks.looked_ms == Some(self.now) && self.odds.is_short(self.now);
         let still = self.now - client.moved_ms >= STILL_MS;
-        let ends = client.connection.iter().chain(&client.winner);
+        // A request that is forwarded has no winner that the client would know of.
+        let target = match client.scenario.web {
+            Some(_) => client.targets.last(),
+            None => client.winner.as_ref(),
+        };
+        let ends = client.connection.iter().chain(target);
         let takes_nothing =
             |s: &usize| !self.sockets[*s].is_writable() || self.ready.contains(&Source::Socket(*s));
         if short && still && ends.copied().any(|s| takes_nothing(&s)) {
