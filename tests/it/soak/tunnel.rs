@@ -15,6 +15,9 @@ const LEAVES_MAX_MS: u64 = 4_000;
 /// The head of the target's answer to a forwarded request.
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nServer: soak\r\n\r\n";
 
+/// The start of the proxy's own answer, where the target leaves without one.
+const BAD_GATEWAY: &[u8] = b"HTTP/1.1 502 ";
+
 /// A client, and its target once that is connected.
 pub(super) struct Tunnel {
     script: Script,
@@ -114,7 +117,10 @@ impl Tunnel {
         } else {
             self.client.send_front();
         }
-        if is_open {
+        if is_open && self.is_lost() {
+            // The text that says why.
+            self.client.read(&mut [0; 256]);
+        } else if is_open {
             self.client.receive(&down);
             self.client.leave();
         }
@@ -143,12 +149,23 @@ impl Tunnel {
                 return false;
             }
             self.replies.extend(&buf[..len]);
+            if self.is_lost() {
+                continue;
+            }
             let bound = self.script.replies.check(&self.replies);
             if let Some(bound) = bound.filter(|_| self.is_bound_first()) {
                 let peer = self.script.place.addr.ip();
                 self.connected(connect(peer, bound));
             }
         }
+    }
+
+    /// Returns `true` if the target has left, and its answer was lost with it.
+    fn is_lost(&self) -> bool {
+        let has_left = self.target.as_ref().is_some_and(End::has_left);
+        let len = self.replies.len().min(BAD_GATEWAY.len());
+        let is_told = self.replies[..len] == BAD_GATEWAY[..len];
+        self.script.is_forwarded && has_left && is_told
     }
 
     /// Returns `true` if its listener is open, and nobody has connected yet.
