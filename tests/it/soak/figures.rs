@@ -8,7 +8,8 @@ use crate::support::Proxy;
 /// Lines of the table.
 const LINES: u32 = 30;
 
-/// The first minute, after which memory is to be what it is.
+/// After so long, or half of the time if that is more, memory is to be what it is: the pools grow to
+/// what the busiest moment needs, and that comes late now and then.
 const WARM: Duration = Duration::from_secs(60);
 
 /// What has happened, and what the proxy used.
@@ -78,12 +79,13 @@ impl Figures {
         });
     }
 
-    /// Memory at the end, and the most of the first minute, in KiB.
+    /// Memory at the end, and the most that it was while it could grow, in KiB.
     pub(super) fn memory(&self) -> (i64, i64) {
         let [early @ .., last] = &self.samples[..] else {
             panic!("nothing was measured");
         };
-        let early = early.iter().filter(|sample| sample.at <= WARM);
+        let warm = WARM.max(self.every * LINES / 2);
+        let early = early.iter().filter(|sample| sample.at <= warm);
         let most = early.map(|sample| sample.memory_kib).max().unwrap();
         (last.memory_kib, most)
     }
