@@ -36,6 +36,7 @@ mod negotiation;
 mod openwrt;
 mod own_ends;
 mod policy;
+mod ports;
 mod protocol;
 mod relay;
 mod replies;
