@@ -29,8 +29,9 @@ use crate::wire::http::{Answer, Body, Fault};
 /// its connection has been announced: no event tells of more then.
 const LOOKS_MAX: u8 = 8;
 
-/// What of such a head may be held without a place in the table of long ones.
-const PARTIAL_MAX: usize = 2048;
+/// How much of an answer's head may be held without a place in the table of long ones: of one that
+/// is not complete, or that the client does not take.
+const HELD_MAX: usize = 2048;
 
 /// A request on its way, and its answer.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(super) struct Forward<S> {
     told_sent: usize,
     /// What has been read of the head of an answer; the rest of it waits in the system.
     partial: Vec<u8>,
+    /// How much of that head has been looked at, read or not.
+    looked: usize,
     /// What the client has sent behind the request.
     early: Vec<u8>,
     /// The client's end of stream has been read.
@@ -90,6 +93,7 @@ impl<S: Stream> Forward<S> {
             told: Vec::new(),
             told_sent: 0,
             partial: Vec::new(),
+            looked: 0,
             early,
             client_ended,
             is_cut: false,
@@ -149,7 +153,7 @@ impl<S: Stream> Forward<S> {
         if !is_sent {
             return Ok(Carried::Blocked);
         }
-        if !self.may_repeat() {
+        if !self.exchange.head.is_empty() && !self.may_repeat() {
             self.forget(cx);
         }
         let peer = &mut cx.client.peer;
@@ -196,7 +200,26 @@ impl<S: Stream> Forward<S> {
         let before = self.told_sent;
         let is_told = cx.client.peer.send(&self.told, &mut self.told_sent);
         self.heads.down_bytes += (self.told_sent - before) as u64;
-        is_told.map_err(|Gone| End::close(Reason::ClientReset))
+        let is_told = is_told.map_err(|Gone| End::close(Reason::ClientReset))?;
+        if is_told && !self.told.is_empty() {
+            self.forget_told(cx);
+        }
+        Ok(is_told)
+    }
+
+    /// The client has all of a head: gives back its place, if it has one.
+    fn forget_told<N: Net>(&mut self, cx: &mut Context<'_, N>) {
+        (self.told, self.told_sent) = (Vec::new(), 0);
+        self.give_places(cx);
+    }
+
+    /// Gives back the places in the tables that no head needs any more.
+    fn give_places<N: Net>(&self, cx: &mut Context<'_, N>) {
+        let heads = [&self.exchange.head, &self.partial, &self.told];
+        if heads.into_iter().all(Vec::is_empty) {
+            cx.shared.give(Table::Heads, cx.client.key);
+            cx.shared.give(Table::LongHeads, cx.client.key);
+        }
     }
 
     /// Carries the body of the answer.
@@ -257,9 +280,10 @@ impl<S: Stream> Forward<S> {
             self.link.is_reused = false;
             let seen = self.partial.len() + news;
             let text = &scratch[SCRATCH_MARGIN..][..seen];
-            match Answer::parse(text, self.exchange.is_for_head) {
+            match Answer::parse_on(text, &mut self.looked, self.exchange.is_for_head) {
                 Ok(Some(answer)) => {
                     let len = answer.len;
+                    self.looked = 0;
                     self.down = self.judge(&answer)?;
                     return self.pass(len, seen, cx);
                 }
@@ -278,7 +302,7 @@ impl<S: Stream> Forward<S> {
         news: usize,
         cx: &mut Context<'_, N>,
     ) -> Result<(), End> {
-        if self.partial.len() + news > PARTIAL_MAX
+        if self.partial.len() + news > HELD_MAX
             && cx.shared.take(Table::LongHeads, cx.client.key).is_err()
         {
             return Err(self.misanswered(Fault::NoRoomForLong));
@@ -369,9 +393,16 @@ impl<S: Stream> Forward<S> {
         let consumed = len + carried - mem::take(&mut self.partial).len();
         let skipped = self.link.target.skip(&mut scratch[..consumed]);
         skipped.map_err(|Gone| End::close(Reason::TargetReset))?;
+        if self.told_sent == self.told.len() {
+            self.forget_told(cx);
+        } else if self.told.len() > HELD_MAX
+            && cx.shared.take(Table::LongHeads, cx.client.key).is_err()
+        {
+            return Err(End::close(Reason::Displaced(Table::LongHeads)));
+        }
         match &self.down {
             // A short write does not say that there is no room.
-            _ if self.told_sent < self.told.len() => Ok(Next::Yield),
+            _ if !self.told.is_empty() => Ok(Next::Yield),
             Down::Body(body) if body.is_done() => self.finish(cx),
             Down::Tunnel => self.change(),
             Down::Head | Down::Body(_) => Ok(Next::Yield),
@@ -412,10 +443,7 @@ impl<S: Stream> Forward<S> {
     /// Nothing needs the head of the request any more: gives back its place, if it has one.
     fn forget<N: Net>(&mut self, cx: &mut Context<'_, N>) {
         (self.exchange.head, self.sent) = (Vec::new(), 0);
-        if self.partial.is_empty() {
-            cx.shared.give(Table::Heads, cx.client.key);
-            cx.shared.give(Table::LongHeads, cx.client.key);
-        }
+        self.give_places(cx);
     }
 
     /// Returns `true` if all has gone out that goes first.
@@ -474,6 +502,11 @@ impl<S: Stream> Forward<S> {
         self.link.target.ready.mark(event);
     }
 
+    /// Returns `true` if the target's connection has carried another exchange before.
+    pub(super) fn is_reused(&self) -> bool {
+        self.link.is_reused
+    }
+
     /// Arms keepalive on the target's connection.
     pub(super) fn keep_alive(&mut self) {
         self.link.keep_alive();
@@ -487,6 +520,7 @@ impl<S: Stream> Forward<S> {
     /// Gives back what its head has taken.
     pub(super) fn release<N: Net>(&mut self, cx: &mut Context<'_, N>) {
         self.partial = Vec::new();
+        self.told = Vec::new();
         self.forget(cx);
     }
 
@@ -494,7 +528,8 @@ impl<S: Stream> Forward<S> {
     pub(super) fn into_pair(self) -> Pair<S> {
         let mut link = self.link;
         link.is_reused = true;
-        if self.keeps {
+        let keeps = self.keeps && !self.is_cut;
+        if keeps {
             link.keep_alive();
         }
         let kept = Kept {
@@ -502,7 +537,7 @@ impl<S: Stream> Forward<S> {
             request: self.exchange.request,
         };
         Pair {
-            kept: self.keeps.then(|| Box::new(kept)),
+            kept: keeps.then(|| Box::new(kept)),
             early: self.early,
             client_ended: self.client_ended,
         }
@@ -541,7 +576,9 @@ impl<S: Stream> Forward<S> {
     /// Returns `true` if bytes wait that their sink does not take.
     pub(super) fn stands_still(&self, client: &Ready) -> bool {
         let up = self.has_up(client) && !self.link.target.ready.writable;
-        up || self.has_down() && !client.writable
+        // What comes behind the request waits for the answer.
+        let ahead = client.readable && self.up.is_done();
+        up || ahead || self.has_down() && !client.writable
     }
 
     /// Returns `true` if there is something for the target.

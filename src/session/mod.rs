@@ -344,7 +344,10 @@ impl<N: Net> Session<N> {
         if let Class::Idle = class {
             shared.totals.add(Total::Tunnels, 1);
             shared.places.start(client.key, shared.now);
-            shared.young.add(client.key, shared.now);
+            // A connection that is used again is kept alive already.
+            if !matches!(&phase, Phase::Forwarding(forward) if forward.is_reused()) {
+                shared.young.add(client.key, shared.now);
+            }
         }
         self.phase = phase;
         shared.arm(self.client.key, class);

@@ -58,12 +58,14 @@ pub(super) struct Kept<S> {
 }
 
 impl<S: Stream> Kept<S> {
-    /// Returns `true` if the connection may carry that request, of the user who has had it.
+    /// Returns `true` if the connection may carry that request now, of the user who has had it.
     pub(super) fn serves(&mut self, exchange: &Exchange) -> bool {
         let (request, asked) = (&self.request, &exchange.request);
         // One that cannot be sent again where the connection dies gets a new one.
         let is_safe = exchange.may_repeat || self.link.is_pinned;
         let is_same = (&request.address, request.port) == (&asked.address, asked.port);
+        // What has come, or its end, may not have been told by an event yet.
+        self.link.target.ready.readable = true;
         is_safe && is_same && self.is_idle()
     }
 

@@ -3,6 +3,8 @@
 //! Read as one reads that trusts nobody: an answer whose end could be found in two places is none.
 //! A bare LF ends a line, because the client gets each line with an end of ours.
 
+use std::mem;
+
 use super::body::Body;
 use super::fault::Fault;
 use super::fields::{Field, Fields, line, members, split_at_byte};
@@ -67,6 +69,26 @@ impl<'a> Answer<'a> {
         missing(window, true)
     }
 
+    /// The same for a head that comes in pieces: `known` is how much of `bytes` was there at the last
+    /// call, 0 at the first. Only what may have completed the head is parsed: one that drips in is
+    /// not parsed anew for each byte.
+    ///
+    /// Errors: those of [`Answer::parse`].
+    pub fn parse_on(
+        bytes: &'a [u8],
+        known: &mut usize,
+        is_for_head: bool,
+    ) -> Result<Option<Self>, Fault> {
+        let before = mem::replace(known, bytes.len());
+        let is_first = before < VERSION.len();
+        let is_last = bytes.len() >= HEAD_MAX;
+        if is_first || is_last || has_empty_line(bytes, before) {
+            Self::parse(bytes, is_for_head)
+        } else {
+            Ok(None)
+        }
+    }
+
     /// Returns the head as the client gets it, with our own version. `closes`: its connection ends
     /// behind the answer. `in_chunks`: a body in chunks goes on as one. It is 119 bytes longer than
     /// the server's at most: `Connection: close` with its line end 19, the blank behind each of 100
@@ -100,6 +122,14 @@ fn missing<T>(window: &[u8], begins_well: bool) -> Result<Option<T>, Fault> {
         return Err(Fault::LongAnswer);
     }
     Ok(None)
+}
+
+/// Returns `true` if an empty line may end behind the first `known` bytes.
+fn has_empty_line(bytes: &[u8], known: usize) -> bool {
+    // The line end in front of it may be among the known ones.
+    let news = bytes.get(known.saturating_sub(2)..).unwrap_or_default();
+    let has = |end: &[u8]| news.windows(end.len()).any(|bytes| bytes == end);
+    has(b"\n\n") || has(b"\n\r\n")
 }
 
 /// How a status line begins. RFC 9112 §2.3: the major version is what makes it readable.
@@ -337,6 +367,29 @@ mod tests {
         assert!(seen(&fields(100), false).is_ok() && seen(&fields(101), false).is_err());
     }
 
+    #[test]
+    fn h9_what_was_looked_at_of_an_answer_is_not_parsed_again() {
+        let fields: String = (0..99).map(|n| format!("X-{n}: value\r\n")).collect();
+        for end in ["\r\n", "\n"] {
+            let text = format!("HTTP/1.1 200 OK\n{fields}{end}");
+            let mut known = 0;
+            let mut parse = |bytes: &[u8]| {
+                let answer = Answer::parse_on(bytes, &mut known, false);
+                answer.map(|answer| answer.map(|answer| answer.len))
+            };
+            for len in 0..=VERSION.len() {
+                assert_eq!(parse(&text.as_bytes()[..len]), Ok(None));
+            }
+            for len in VERSION.len() + 1..text.len() - end.len() {
+                // It would be none.
+                let mut bytes = vec![0; len];
+                bytes[len - 1] = text.as_bytes()[len - 1];
+                assert_eq!(parse(&bytes), Ok(None), "{len}");
+            }
+            assert_eq!(parse(text.as_bytes()), Ok(Some(text.len())));
+        }
+    }
+
     proptest! {
         /// A right head with a few bytes changed, taken out or put in: every prefix asks for more,
         /// or has the verdict of the whole.
@@ -362,6 +415,15 @@ mod tests {
                 answer.map(|answer| answer.map(|a| (a.len, a.code, a.body, a.forwarded(true, true))))
             };
             let whole = seen(&bytes);
+            let mut known = 0;
+            let mut pieces = (0..=bytes.len())
+                .map(|len| Answer::parse_on(&bytes[..len], &mut known, false));
+            let first = pieces.find(|verdict| !matches!(verdict, Ok(None)));
+            let lens = [first.unwrap_or(Ok(None)), Answer::parse(&bytes, false)]
+                .map(|verdict| verdict.map(|answer| answer.map(|answer| answer.len)));
+            // What is wrong in the middle shows at the end.
+            let is_none = lens[1].is_err() && !matches!(lens[0], Ok(Some(_)));
+            prop_assert!(lens[0] == lens[1] || is_none);
             for len in 0..bytes.len() {
                 let early = seen(&bytes[..len]);
                 let same = early == whole || early.is_err() && whole.is_err();
