@@ -8,7 +8,7 @@
 //!             Bind        or: a listener waits for a peer  bind.rs
 //!             Reply       the reply, and early bytes on    reply.rs
 //! Relaying    two flows, until both have ended             relay.rs
-//! Forwarding  or: a request of HTTP, and its answer        forward.rs
+//! Forwarding  or: a request of HTTP, and its answer        forward/
 //! Pair        and what waits for the next request          pair.rs
 //! Associated  or: datagrams, until the client has ended    association/
 //! Lingering   a last reply, then input is discarded        linger.rs
@@ -16,8 +16,8 @@
 //!
 //! `opening.rs` leads from step to step. At the bottom, knowing no phase: the client's connection
 //! and what it has sent (`client.rs`, `inbox.rs`, `record.rs`), what it asks for (`exchange.rs`),
-//! what follows a turn and why a
-//! session ends (`outcome.rs`), and what all sessions share (`shared.rs`, `totals.rs`).
+//! how long nothing may move (`silence.rs`), what follows a turn and why a session ends
+//! (`outcome.rs`), and what all sessions share (`shared.rs`, `totals.rs`).
 
 mod association;
 mod bind;
@@ -39,6 +39,7 @@ mod record;
 mod relay;
 mod reply;
 mod shared;
+mod silence;
 mod totals;
 
 use std::mem;

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::outcome::{End, Next, Reason, Wake};
-use super::shared::Class;
+use super::silence::Silence;
 use super::totals::Moved;
 use crate::net::{Event, Net, Stream};
 use crate::state::flow::{Broken, Flow, Pumped};
@@ -16,8 +16,7 @@ pub(super) struct Relay<S: Stream> {
     target: Peer<S>,
     up: Flow<S::Pipe>,
     down: Flow<S::Pipe>,
-    /// Which timeout is armed.
-    half: bool,
+    silence: Silence,
 }
 
 impl<S: Stream> Relay<S> {
@@ -28,7 +27,7 @@ impl<S: Stream> Relay<S> {
             target,
             up: Flow::new(client_ended, moved.up_bytes),
             down: Flow::new(false, moved.down_bytes),
-            half: false,
+            silence: Silence::default(),
         }
     }
 
@@ -39,12 +38,12 @@ impl<S: Stream> Relay<S> {
         cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
         if let Wake::Timeout = wake {
-            return Err(End::close(self.timeout()));
+            return Err(End::close(self.silence.reason()));
         }
         if self.target.is_broken() {
             return Err(self.lose_target());
         }
-        let before = self.progress();
+        let before = self.up.bytes() + self.down.bytes();
         let (peer, pool) = (&mut cx.client.peer, &mut cx.shared.pool);
         let target = &mut self.target;
         self.up.set_last(self.down.is_done());
@@ -63,20 +62,8 @@ impl<S: Stream> Relay<S> {
             return Err(End::close(Reason::Done));
         }
         let is_half = self.up.is_done() || self.down.is_done();
-        let after = self.progress();
-        let moved = after.0 - before.0;
-        if moved > 0 {
-            cx.shared.places.add(cx.client.key, moved, cx.shared.now);
-        }
-        if after != before || is_half != self.half {
-            self.half = is_half;
-            let class = if is_half {
-                Class::HalfClosed
-            } else {
-                Class::Idle
-            };
-            cx.shared.arm(cx.client.key, class);
-        }
+        let moved = self.up.bytes() + self.down.bytes() - before;
+        self.silence.note(moved, is_half, cx);
         Ok(match (up, down) {
             (Pumped::More, _) | (_, Pumped::More) => Next::Yield,
             (Pumped::Rest, _) | (_, Pumped::Rest) => Next::Rest,
@@ -145,15 +132,6 @@ impl<S: Stream> Relay<S> {
         }
     }
 
-    /// What it means that nothing moved for so long.
-    fn timeout(&self) -> Reason {
-        if self.half {
-            Reason::HalfCloseTimeout
-        } else {
-            Reason::IdleTimeout
-        }
-    }
-
     /// Gives back buffers and pipes.
     pub(super) fn release(&mut self, pool: &mut Pool<S::Pipe>) {
         self.up.release(pool);
@@ -188,14 +166,5 @@ impl<S: Stream> Relay<S> {
             up_bytes: self.up.bytes(),
             down_bytes: self.down.bytes(),
         }
-    }
-
-    /// Differs whenever something has moved or ended.
-    fn progress(&self) -> (u64, bool, bool) {
-        (
-            self.up.bytes() + self.down.bytes(),
-            self.up.is_done(),
-            self.down.is_done(),
-        )
     }
 }
