@@ -95,6 +95,23 @@ fn an_address_that_another_machine_has_keeps_nobody_from_the_others() {
     });
 }
 
+/// Until there is a cable, the kernel does not find out whether another machine has the address.
+#[test]
+fn a_port_without_a_cable_keeps_nobody_from_the_others() {
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        router.run("ip link add port type veth peer name cable");
+        router.run("ip addr add 10.8.0.1/24 dev port");
+        router.run("ip addr add 2a00:88::1/64 dev port");
+        router.run("ip link set port up");
+        let proxy = router.proxy(&["-i", "port", "-i", "lan", "-p", "0"]);
+        proxy.wait_log_all(&["WARN", "cannot listen on [2a00:88::1]", "trying on"]);
+        assert!(is_served(client(&proxy, "192.168.77.2", "192.168.77.1")));
+        router.run("ip link set cable up");
+        proxy.wait_log("listening on [2a00:88::1]:");
+    });
+}
+
 #[test]
 fn a_port_that_is_taken_keeps_nobody_from_the_others() {
     let taken = Target::new();

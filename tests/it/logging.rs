@@ -12,10 +12,11 @@ use nix::pty::openpty;
 use nix::sys::signal::Signal;
 
 use crate::support::name_server::{Answer, NameServer, SERVFAIL};
+use crate::support::namespace::in_namespace;
 use crate::support::socks4::request4;
 use crate::support::targets::{Refusing, Target, echo};
 use crate::support::udp::{self, Association};
-use crate::support::wire::{Way, abort, connect, connect_name, loopback, user_pass};
+use crate::support::wire::{GREETING, Way, abort, connect, connect_name, loopback, user_pass};
 use crate::support::{
     DEADLINE, Folder, Proxy, is_emulated, is_error_lost, is_installed, not_run, on_loopback,
     wait_until,
@@ -188,6 +189,30 @@ fn a_name_that_nobody_could_be_asked_for_is_not_one_that_does_not_exist() {
         assert_eq!(client.ask_in_vain(Way::Pipelined, &request), 4);
         proxy.wait_log_all(&[&client.addr.to_string(), words]);
     }
+}
+
+/// The uplink is down: nothing is known of the name.
+#[test]
+fn a_name_server_to_which_there_is_no_way_is_not_a_name_that_does_not_exist() {
+    in_namespace(|| {
+        let proxy = Proxy::start(&["--dns", "192.0.2.53"]);
+        let mut client = proxy.client();
+        let request = connect_name("any.test", 80);
+        assert_eq!(client.ask_in_vain(Way::Pipelined, &request), 4);
+        proxy.wait_log_all(&[&client.addr.to_string(), "name servers fail"]);
+    });
+}
+
+#[test]
+fn a_client_without_a_password_is_told_from_one_with_a_wrong_one() {
+    let proxy = Proxy::start(&["-v", "-u", "ann", "-P", "secret"]);
+    let mut client = proxy.client();
+    client.say(Way::Pipelined, &GREETING);
+    assert_eq!(client.hear(2), [5, 0xff]);
+    let addr = client.addr.to_string();
+    drop(client);
+    let line = proxy.wait_log_all(&[&addr, " bytes, "]);
+    assert!(line.ends_with("no acceptable login"), "{line}");
 }
 
 #[test]

@@ -100,6 +100,12 @@ fn rep_03_no_address_of_a_usable_family() {
 }
 
 #[test]
+fn rep_03_an_outgoing_device_that_is_not_there() {
+    let proxy = Proxy::start(&["-b", "nosuch0"]);
+    both_ways(|way| assert_eq!(proxy.refuses(way, &connect(loopback(1, 80))), 3));
+}
+
+#[test]
 fn rep_04_names_without_an_address() {
     let names = NameServer::start(vec![
         ("nodata.test", Answer::Is(Vec::new())),
