@@ -66,7 +66,7 @@ impl fmt::Display for Total {
             Self::Strangers => "not allowed to connect",
             Self::Crowded => "over the limit per client",
             Self::Banned => "kept out for wrong passwords",
-            Self::Garbage => "not SOCKS",
+            Self::Garbage => "neither SOCKS nor HTTP",
             Self::LoginsRefused => "wrong passwords",
             Self::Pauses => "accept pauses",
             Self::UpDatagrams => "datagrams up",
