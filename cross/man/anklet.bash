@@ -11,6 +11,7 @@ _anklet_words='
 	--no-bind
 	--no-socks4
 	--no-http
+	--status
 	--user
 	--password
 	--users

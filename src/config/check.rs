@@ -110,6 +110,7 @@ impl Report {
         }
         self.row("protocols", &spoken(protocols));
         self.row("commands", &commands(protocols));
+        self.row("status", &on_or_off(protocols.status));
         self.rows("clients", &policy.clients);
         if policy.clients.is_empty() {
             self.row("clients", &default_clients(policy));
@@ -494,6 +495,7 @@ mod tests {
             "listen: 0.0.0.0:1080 and [::]:1080, whichever there is\n\
              protocols: SOCKS5, SOCKS4, HTTP\n\
              commands: CONNECT, BIND, UDP ASSOCIATE\n\
+             status: off\n\
              clients: loopback and private addresses, links without a default route\n\
              users: 0\n\
              auth-once: off\n\
@@ -605,7 +607,7 @@ mod tests {
         config.timeouts.peer_ms = 7000;
         let text = report(&config, 0, &DnsSettings::default(), &[]);
         for line in [
-            "protocols: SOCKS5\ncommands: CONNECT, BIND\n",
+            "protocols: SOCKS5\ncommands: CONNECT, BIND\nstatus: off\n",
             "relay-ports: 5000-5099\npublic: 192.0.2.1\npublic: ::1\nhandshake-timeout: ",
             "half-close-timeout: 60 s\nbind-timeout: 120 s\npeer-timeout: 7 s\n",
             "at once: 1024\nnames asked for at once: 128\nBINDs: 128\nbuffers: ",

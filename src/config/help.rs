@@ -25,6 +25,8 @@ Protocols on the port, beside SOCKS5 CONNECT
       --no-bind                 no BIND
       --no-socks4               no SOCKS4 and SOCKS4A
       --no-http                 no HTTP proxy
+      --status                  GET /status, for this machine alone: the state
+                                of the proxy, as JSON
 
 Who may connect (without a password: the local networks, nobody else)
   -u, --user NAME               one credential, together with --password

@@ -1,15 +1,11 @@
-//! What the server does beside serving: signals, reloads, reports, the end.
-
-use std::fmt;
+//! What the server does beside serving: signals, reloads, the end.
 
 use super::Server;
 use super::survey::RELOAD_PIECES_MAX;
 use crate::config::files::Files;
 use crate::log::{Level, log};
 use crate::net::{Millis, NEVER, Net, Signal};
-use crate::session::{Reason, Session, Total};
-use crate::state::access::Refusal;
-use crate::state::association::DropReason;
+use crate::session::{Reason, Session};
 use crate::state::clients::Table;
 use crate::state::repeats::Run;
 use crate::state::slots::Key;
@@ -31,7 +27,7 @@ impl<N: Net> Server<N> {
             match signal {
                 Signal::Stop => self.stop(),
                 Signal::Reload => self.reload(),
-                Signal::Report => self.report(),
+                Signal::Report => self.log_report(),
             }
         }
     }
@@ -166,42 +162,4 @@ impl<N: Net> Server<N> {
             session.rename_user(&old, new);
         }
     }
-
-    fn report(&self) {
-        let (shared, totals) = (&self.shared, &self.shared.totals);
-        for (total, count) in Total::ALL.iter().zip(&totals.counts) {
-            tell("totals", *count, total);
-        }
-        log(
-            Level::Info,
-            format_args!(
-                "now: {} of {} sessions of {} clients, buffers {}, pipes {}, openings {}, {} lookups, \
-                 associations {}: {} lookups hold {} bytes",
-                self.sessions.len(),
-                self.sessions.max(),
-                shared.clients.len(),
-                shared.pool.buffers.quota(),
-                shared.pool.pipes.quota(),
-                shared.openings(),
-                shared.resolver.live(),
-                shared.clients.quota(Table::Associations),
-                shared.associations.lookups,
-                shared.associations.held_bytes,
-            ),
-        );
-        for (reason, count) in DropReason::ALL.iter().zip(&totals.dropped) {
-            tell("udp dropped", *count, reason);
-        }
-        for (refusal, count) in Refusal::ALL.iter().zip(&totals.refused) {
-            tell("refused", *count, refusal);
-        }
-        for session in self.sessions.iter() {
-            session.describe(shared.now, shared.auth.users());
-        }
-    }
-}
-
-/// How often something has happened, and why.
-fn tell(what: &str, count: u64, cause: &dyn fmt::Display) {
-    log(Level::Info, format_args!("{what}: {count} {cause}"));
 }

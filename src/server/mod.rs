@@ -10,6 +10,7 @@ mod control;
 mod heard;
 mod memory;
 mod queues;
+mod report;
 mod survey;
 mod warnings;
 
@@ -360,6 +361,7 @@ impl<N: Net> Server<N> {
             Verdict::Idle => {}
             Verdict::Again => self.queues.push(session),
             Verdict::Rest => self.queues.rest(session, self.shared.now),
+            Verdict::Report => self.write_report(key),
             Verdict::Closed(reason) => self.close(key, reason),
         }
         self.end_displaced();

@@ -1,10 +1,10 @@
 //! The client's end of a session: its connection, and what waits to be sent to it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::outcome::{End, Reason};
 use super::record::Record;
-use crate::net::{Millis, Net};
+use crate::net::{Millis, Net, Stream};
 use crate::state::access::{ClientKey, scoped};
 use crate::state::auth::Asker;
 use crate::state::handshake::Dialect;
@@ -50,6 +50,13 @@ impl<N: Net> Client<N> {
     /// The address and port that it comes from.
     pub(super) fn addr(&self) -> &SocketAddr {
         self.record.client()
+    }
+
+    /// Its connection is from the address that it is to, which only this machine has: nobody else
+    /// gets an answer to a packet from there. Returns that address.
+    pub(super) fn own_ip(&self) -> Option<IpAddr> {
+        let local = self.peer.stream.local_addr().ok()?.ip();
+        (local == self.addr().ip()).then(|| local.to_canonical())
     }
 
     /// Who it is to those who judge logins.

@@ -12,6 +12,8 @@ pub(super) enum Asked {
     Forward(Box<Exchange>, bool),
     /// Something of the proxy itself: this is the answer.
     Proxy(Vec<u8>),
+    /// The report of its state.
+    Report,
 }
 
 /// A request that is forwarded.

@@ -45,7 +45,12 @@ impl Handshake {
             let stage = match self {
                 Self::Start => {
                     let bytes = inbox.unread();
-                    if let Some(dialect) = Dialect::of(bytes, cx.shared.auth.protocols) {
+                    let mut protocols = cx.shared.auth.protocols;
+                    if !protocols.http && protocols.status {
+                        // Its head is read, and nothing but the report answered.
+                        protocols.http = cx.client.own_ip().is_some();
+                    }
+                    if let Some(dialect) = Dialect::of(bytes, protocols) {
                         outbox.dialect = dialect;
                         cx.client.dialect = Some(dialect);
                         *self = Self::first(dialect);
@@ -99,7 +104,7 @@ impl Handshake {
                 }
                 Progress::Granted(reply, user) => {
                     outbox.put(&reply);
-                    cx.client.record.set_user(user);
+                    cx.client.record.set_user(user, &mut cx.shared.auth);
                     cx.shared.leave_logins(cx.client.client_key, cx.client.key);
                     *self = Self::Socks(Stage::Request);
                 }

@@ -13,7 +13,8 @@ use crate::net::Net;
 use crate::state::auth::{Trust, Verdict};
 use crate::state::clients::Table;
 use crate::state::handshake::Refuse;
-use crate::wire::http::{Fault, HEAD_MAX, Head, HeadReader, LOGIN_MAX};
+use crate::wire::http::{Fault, HEAD_MAX, Head, HeadReader, LOGIN_MAX, STATUS_LINE};
+use crate::wire::socks::Address;
 
 /// Bytes for a target that may wait outside of the table of heads until there is a connection:
 /// as many as nearly all requests of browsers have, cookies included.
@@ -45,6 +46,8 @@ impl HttpHead {
             } else {
                 inbox.unread()
             };
+            let status = cx.shared.auth.protocols.status && bytes.starts_with(STATUS_LINE);
+            self.reader.takes_status = status && cx.client.own_ip().is_some();
             let head = self.reader.advance(bytes);
             if let Some(head) = head.map_err(Refuse::from)? {
                 let heard = judge(&head, cx)?;
@@ -151,6 +154,12 @@ impl HttpHead {
 
 /// Judges a head that is complete: who asks, and for what.
 fn judge<N: Net>(head: &Head<'_>, cx: &mut Context<'_, N>) -> Result<Heard, Refuse> {
+    if head.is_status {
+        return judge_status(head, cx.client);
+    }
+    if !cx.shared.auth.protocols.http {
+        return Err(Refuse::Protocol);
+    }
     let (asker, auth, now) = (cx.client.asker(), &mut cx.shared.auth, cx.shared.now);
     let user = match auth.trust(asker.ip(), now) {
         Trust::As(user) => Some(user),
@@ -169,9 +178,23 @@ fn judge<N: Net>(head: &Head<'_>, cx: &mut Context<'_, N>) -> Result<Heard, Refu
         return Ok(Heard::Request(Asked::Proxy(answer)));
     }
     // Users have numbers only until they are read anew: the record is where that is followed.
-    let is_same_user = cx.client.record.set_user(user);
+    let is_same_user = cx.client.record.set_user(user, &mut cx.shared.auth);
     Ok(Heard::Request(match head.forwarded() {
         Some(forwarded) => Asked::Forward(Box::new(Exchange::new(head, forwarded)), is_same_user),
         None => Asked::Tunnel(head.request.clone()),
     }))
+}
+
+/// Judges who asks for the report of the proxy's state. It is for programs of this machine, and
+/// not for a page that a browser here has got from elsewhere: such a page can make the name of its
+/// own server lead here, and then that name is the Host. It needs no login.
+fn judge_status<N: Net>(head: &Head<'_>, client: &Client<N>) -> Result<Heard, Refuse> {
+    let is_host = match &head.request.address {
+        Address::Ip(ip) => client.own_ip() == Some(*ip),
+        Address::Name(name) => name.as_bytes().eq_ignore_ascii_case(b"localhost"),
+    };
+    if !is_host {
+        return Err(Fault::OtherHost.into());
+    }
+    Ok(Heard::Request(Asked::Report))
 }

@@ -11,9 +11,11 @@ use std::net::Ipv4Addr;
 use super::client::{Client, Outbox, READS_PER_TURN};
 use super::context::Context;
 use super::outcome::{End, Next, Reason, Wake};
+use super::report::{Part, Report};
 use super::shared::Class;
 use super::totals::Moved;
 use crate::net::{Millis, Net, Stream};
+use crate::state::clients::Table;
 use crate::state::handshake::{self, Dialect, Refuse};
 use crate::state::peer::{DISCARD_MAX, Gone};
 use crate::state::pool::Buffers;
@@ -32,6 +34,8 @@ pub(super) struct Linger {
     refuse: Option<Refuse>,
     /// The last reply where it is more than that: an answer of the proxy itself.
     answer: Vec<u8>,
+    /// Or the report, until all of it has gone out.
+    pub(super) report: Option<Report>,
     reason: Reason,
     /// How much of the last reply has gone out.
     sent: usize,
@@ -57,6 +61,7 @@ impl Linger {
             outbox,
             refuse,
             answer,
+            report: None,
             reason,
             sent: 0,
             // Who has had its answer has had our end of stream with it.
@@ -84,7 +89,10 @@ impl Linger {
         cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
         if let Wake::Timeout = wake {
-            return Err(End::close(self.reason));
+            return Err(End::close(self.reason_or(Reason::HalfCloseTimeout)));
+        }
+        if self.report.is_some() {
+            return self.send_report(cx);
         }
         let discarded = self.deliver(cx.client, &mut cx.shared.pool.buffers);
         if !discarded.map_err(|Gone| End::close(self.reason))? {
@@ -99,6 +107,42 @@ impl Linger {
         }
         let is_more = cx.client.peer.ready.readable && self.allowance() > 0;
         Ok(if is_more { Next::Yield } else { Next::Wait })
+    }
+
+    /// Why it ends early, for that reason: behind a reply that is not what counts.
+    pub(super) fn reason_or(&self, reason: Reason) -> Reason {
+        match &self.report {
+            Some(_) => reason,
+            None => self.reason,
+        }
+    }
+
+    /// Sends what is there of the report. Who takes nothing of it has as much time as behind the
+    /// end of one side of a tunnel.
+    fn send_report<N: Net>(&mut self, cx: &mut Context<'_, N>) -> Result<Next, End> {
+        let Some(report) = &mut self.report else {
+            return Ok(Next::Go);
+        };
+        let before = self.sent;
+        let is_sent = cx
+            .client
+            .peer
+            .send(report.text.as_bytes(), &mut self.sent)
+            .map_err(|Gone| End::close(Reason::ClientReset))?;
+        if self.sent > before {
+            cx.shared.arm(cx.client.key, Class::HalfClosed);
+        }
+        if !is_sent {
+            return Ok(Next::Wait);
+        }
+        if report.next != Part::End {
+            self.sent = 0;
+            return Ok(Next::Report);
+        }
+        (self.report, self.refuse) = (None, None);
+        cx.shared.give(Table::Reports, cx.client.key);
+        cx.shared.arm(cx.client.key, Class::Linger);
+        Ok(Next::Go)
     }
 
     fn is_http(&self) -> bool {

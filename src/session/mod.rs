@@ -38,6 +38,7 @@ mod places;
 mod record;
 mod relay;
 mod reply;
+mod report;
 mod shared;
 mod silence;
 mod totals;
@@ -55,6 +56,8 @@ use self::outcome::{Closing, End, Next, misstep};
 pub use self::outcome::{Reason, Verdict, Wake};
 use self::pair::Pair;
 use self::relay::Relay;
+use self::report::HEAD;
+pub use self::report::{Part, Report, put};
 use self::shared::Class;
 pub use self::shared::Shared;
 use self::totals::Moved;
@@ -150,6 +153,7 @@ impl<N: Net> Session<N> {
         loop {
             let client = &mut self.client;
             let cx = &mut Context { client, shared };
+            let before = moved(&self.phase);
             let next = match &mut self.phase {
                 Phase::Opening(opening) => opening.turn(wake, cx),
                 Phase::Relaying(relay) => relay.turn(wake, cx),
@@ -160,6 +164,7 @@ impl<N: Net> Session<N> {
                 Phase::Over => Ok(Next::Wait),
             };
             wake = Wake::Event;
+            shared.count(self.client.record.user(), before, moved(&self.phase));
             let next = match next {
                 Ok(Next::Established) => self.establish(shared),
                 Ok(Next::Done) => self.rest(shared),
@@ -171,6 +176,7 @@ impl<N: Net> Session<N> {
                 Ok(Next::Wait) => return Verdict::Idle,
                 Ok(Next::Yield) => return Verdict::Again,
                 Ok(Next::Rest) => return Verdict::Rest,
+                Ok(Next::Report) => return Verdict::Report,
                 Err(end) => match end.closing {
                     Closing::Close => return self.end(end.reason, shared),
                     Closing::Discard => self.linger(None, end.reason, shared),
@@ -190,7 +196,7 @@ impl<N: Net> Session<N> {
             // It has had all its answers.
             Phase::Pair(_) => End::close(Reason::Done),
             // The place was that of its connection.
-            Phase::Lingering(linger) => End::close(linger.reason()),
+            Phase::Lingering(linger) => End::close(linger.reason_or(reason)),
         };
         let Closing::Refuse(refuse) = end.closing else {
             return self.end(end.reason, shared);
@@ -314,6 +320,7 @@ impl<N: Net> Session<N> {
             Phase::Opening(opening) => opening.cut(&mut peer.stream),
             Phase::Relaying(relay) => relay.cut(peer, &mut shared.pool.buffers),
             Phase::Forwarding(forward) => forward.cut(&mut peer.stream),
+            Phase::Lingering(linger) if linger.report.is_some() => peer.stream.abort_on_close(),
             // The client has all that was for it, or it is on its way.
             Phase::Pair(_) | Phase::Associated(_) | Phase::Lingering(_) | Phase::Over => {}
         }
@@ -417,9 +424,16 @@ impl<N: Net> Session<N> {
             }
         };
         let until = shared.now + DRAIN_MS;
-        let linger = Linger::new(refuse, reason, (outbox, answer), self.moved(), until);
+        let mut linger = Linger::new(refuse, reason, (outbox, answer), self.moved(), until);
+        let mut class = Class::Linger;
+        if let Phase::Opening(opening) = &self.phase
+            && opening.wants_report
+        {
+            linger.report = Some(Report::new(HEAD));
+            class = Class::HalfClosed;
+        }
         self.enter(Phase::Lingering(Box::new(linger)), shared);
-        shared.arm(self.client.key, Class::Linger);
+        shared.arm(self.client.key, class);
     }
 
     /// Gives back what the phase holds, and goes over to another.
@@ -445,11 +459,14 @@ impl<N: Net> Session<N> {
         }
         self.enter(Phase::Over, shared);
         shared.timers.disarm(self.client.key);
-        shared.give(Table::Established, self.client.key);
+        for table in [Table::Established, Table::Reports] {
+            shared.give(table, self.client.key);
+        }
+        self.client.record.set_user(None, &mut shared.auth);
         shared.clients.leave(self.client.client_key);
     }
 
-    /// Counts what was carried, and writes the log line.
+    /// Writes the log line.
     fn tell(&self, reason: Reason, shared: &mut Shared<N>) {
         let moved = self.moved();
         let Client {
@@ -459,8 +476,6 @@ impl<N: Net> Session<N> {
             record,
             ..
         } = &self.client;
-        shared.totals.add(Total::UpBytes, moved.up_bytes);
-        shared.totals.add(Total::DownBytes, moved.down_bytes);
         let level = record.level(reason, shared.quiet);
         if shared.may_log(*client_key, level, reason.words()) {
             let who = (*key, *dialect);
@@ -478,21 +493,20 @@ impl<N: Net> Session<N> {
         self.client.record.rename_user(old, new);
     }
 
-    /// Writes a line of the report of living sessions.
-    pub fn describe(&self, now: Millis, users: &Users) {
-        let client = &self.client;
-        let who = (client.key, client.dialect);
-        client.record.describe(who, self.moved(), now, users);
-    }
-
     /// Bytes carried, up and down.
     fn moved(&self) -> Moved {
-        match &self.phase {
-            Phase::Relaying(relay) => relay.moved(),
-            Phase::Forwarding(forward) => forward.moved(),
-            Phase::Associated(association) => association.moved(),
-            Phase::Lingering(linger) => linger.moved(),
-            Phase::Opening(_) | Phase::Pair(_) | Phase::Over => Moved::default(),
-        }
+        moved(&self.phase)
+    }
+}
+
+/// Bytes carried in that phase, and those that led to it, up and down.
+fn moved<N: Net>(phase: &Phase<N>) -> Moved {
+    match phase {
+        Phase::Opening(opening) => opening.moved(),
+        Phase::Relaying(relay) => relay.moved(),
+        Phase::Forwarding(forward) => forward.moved(),
+        Phase::Associated(association) => association.moved(),
+        Phase::Lingering(linger) => linger.moved(),
+        Phase::Pair(_) | Phase::Over => Moved::default(),
     }
 }

@@ -21,7 +21,7 @@ use super::shared::Class;
 use super::totals::Moved;
 use crate::net::{Event, Net, Stream};
 use crate::resolver::Answer;
-use crate::state::access::Origin;
+use crate::state::access::{Origin, Refusal};
 use crate::state::clients::Table;
 use crate::state::handshake::{Dialect, Refuse};
 use crate::state::peer::{Peer, Ready};
@@ -42,6 +42,8 @@ pub(super) struct Opening<N: Net> {
     kept: Option<Box<Kept<N::Stream>>>,
     /// The answer of the proxy itself to its request.
     pub(super) answer: Vec<u8>,
+    /// The report is what it has asked for.
+    pub(super) wants_report: bool,
 }
 
 /// How far a session has come on its way to a tunnel or an association.
@@ -74,6 +76,7 @@ impl<N: Net> Opening<N> {
             exchange: None,
             kept: None,
             answer: Vec::new(),
+            wants_report: false,
         }
     }
 
@@ -176,6 +179,11 @@ impl<N: Net> Opening<N> {
                     }
                     Some(Asked::Proxy(answer)) => {
                         self.answer = answer;
+                        Err(End::refuse(Refuse::OwnAnswer, Reason::Done))
+                    }
+                    Some(Asked::Report) => {
+                        cx.shared.take(Table::Reports, cx.client.key)?;
+                        self.wants_report = true;
                         Err(End::refuse(Refuse::OwnAnswer, Reason::Done))
                     }
                     None => Ok(Next::Wait),
@@ -363,6 +371,21 @@ impl<N: Net> Opening<N> {
             origin,
         } = winner;
         cx.client.record.set_reached(addr);
+        let listens_there = |listener: &SocketAddr| {
+            listener.port() == addr.port()
+                && listener.ip().is_unspecified()
+                && listener.is_ipv6() == addr.is_ipv6()
+        };
+        // Where the system takes an address for this machine's that no interface has, it is its own
+        // source: the rules know nothing of that, and the proxy would lead to itself.
+        if cx.shared.net.listeners().iter().any(listens_there)
+            && target
+                .stream
+                .local_addr()
+                .is_ok_and(|local| local.ip() == addr.ip())
+        {
+            return Err(cx.shared.refuse(Refusal::Listener).into());
+        }
         cx.shared.take(Table::Established, cx.client.key)?;
         self.release_step(cx);
         if self.exchange.is_some() {
@@ -431,6 +454,29 @@ impl<N: Net> Opening<N> {
         Next::Go
     }
 
+    /// Bytes carried: those of the client that have gone to its target early.
+    pub(super) fn moved(&self) -> Moved {
+        let up_bytes = match &self.step {
+            Step::Reply(Reply::Tunnel { early_bytes, .. }) => *early_bytes,
+            _ => 0,
+        };
+        Moved {
+            up_bytes,
+            down_bytes: 0,
+        }
+    }
+
+    /// In a word, for the report.
+    pub(super) fn word(&self) -> &'static str {
+        match &self.step {
+            Step::Handshake(_) => "handshake",
+            Step::Lookup { .. } => "lookup",
+            Step::Connect(_) => "connect",
+            Step::Bind(_) => "bind",
+            Step::Reply(_) => "reply",
+        }
+    }
+
     /// Gives back all but what it has established, which it returns.
     #[expect(
         clippy::boxed_local,
@@ -441,15 +487,9 @@ impl<N: Net> Opening<N> {
         cx: &mut Context<'_, N>,
     ) -> Result<Established<N>, End> {
         cx.shared.give(Table::Openings, cx.client.key);
+        let moved = self.moved();
         Ok(match self.step {
-            Step::Reply(Reply::Tunnel {
-                target,
-                early_bytes,
-            }) => {
-                let moved = Moved {
-                    up_bytes: early_bytes,
-                    down_bytes: 0,
-                };
+            Step::Reply(Reply::Tunnel { target, .. }) => {
                 Established::Tunnel(Relay::new(target, self.inbox.has_ended(), moved))
             }
             Step::Reply(Reply::Exchange(forward)) => Established::Exchange(forward),

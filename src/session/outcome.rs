@@ -36,6 +36,8 @@ pub enum Verdict {
     Again,
     /// It wants one at the next tick.
     Rest,
+    /// It wants the next part of the report, and then another turn.
+    Report,
     /// It is over.
     Closed(Reason),
 }
@@ -57,6 +59,8 @@ pub(super) enum Next {
     Done,
     /// A request has to be opened: the next one, or the same once more.
     Open,
+    /// The next part of the report is wanted.
+    Report,
 }
 
 /// What a handshake has come to.

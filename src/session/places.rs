@@ -59,11 +59,15 @@ impl<N: Net> Shared<N> {
 
     /// The same of the table of sessions, for one that begins.
     pub fn displace_session(&mut self, newcomer: ClientKey) {
-        // They have had all that was for them, or wait for what may not come.
-        let idle = [Class::Linger, Class::Pair];
+        // They have had all that was for them, or wait for what may not come, or can ask again.
+        let idle = [
+            (Class::Linger, None),
+            (Class::Pair, None),
+            (Class::HalfClosed, Some(Table::Reports)),
+        ];
         match idle
             .into_iter()
-            .find_map(|class| self.oldest(class, None, None))
+            .find_map(|(class, table)| self.oldest(class, table, None))
         {
             Some((key, _)) => self.displaced.push((key, Table::Openings)),
             None => self.displace(Table::Openings, newcomer),
@@ -107,6 +111,11 @@ impl<N: Net> Shared<N> {
             Table::Associations => &[Class::Udp],
             // They are left to others before they are taken.
             Table::SpareAttempts => return None,
+            // All are of this machine.
+            Table::Reports => {
+                let oldest = self.oldest(Class::HalfClosed, Some(table), None);
+                return oldest.map(|(key, _)| key);
+            }
         };
         let oldest = |class: &Class| self.oldest(*class, Some(table), Some(source?));
         classes.iter().find_map(oldest).map(|(key, _)| key)

@@ -8,10 +8,12 @@ use super::outcome::Reason;
 use super::totals::Moved;
 use crate::log::{Level, log};
 use crate::net::Millis;
+use crate::state::auth::Auth;
 use crate::state::handshake::Dialect;
 use crate::state::slots::Key;
 use crate::state::users::{UserId, Users};
 use crate::wire::Shown;
+use crate::wire::json::Quoted;
 use crate::wire::socks::{Address, Request};
 
 /// How much of a name the log shows. Longer ones are cut: they are not worth a tunnel's memory.
@@ -55,8 +57,22 @@ impl Record {
     }
 
     /// Who asks. Returns `true` if it is the same one as before.
-    pub(super) fn set_user(&mut self, user: Option<UserId>) -> bool {
-        mem::replace(&mut self.user, user) == user
+    pub(super) fn set_user(&mut self, user: Option<UserId>, auth: &mut Auth) -> bool {
+        let before = mem::replace(&mut self.user, user);
+        if let Some(user) = user {
+            let usage = auth.usage_mut(user);
+            usage.sessions = usage.sessions.wrapping_add(1);
+        }
+        if let Some(user) = before {
+            let usage = auth.usage_mut(user);
+            usage.sessions = usage.sessions.wrapping_sub(1);
+        }
+        before == user
+    }
+
+    /// Who asks.
+    pub(super) fn user(&self) -> Option<UserId> {
+        self.user
     }
 
     /// A request is over, and the client's connection waits for the next one, as the same user or
@@ -112,9 +128,9 @@ impl Record {
         }
     }
 
-    /// Writes a line of the report of living sessions.
-    pub(super) fn describe(&self, who: Who, moved: Moved, now: Millis, users: &Users) {
-        self.line(Level::Info, who, moved, &"open", now, users);
+    /// What the report says of it.
+    pub(super) fn shown<'a>(&'a self, users: &'a Users, now: Millis) -> impl fmt::Display + 'a {
+        InJson(self, users, now)
     }
 
     /// Writes the line of a session that has come to that.
@@ -189,5 +205,25 @@ impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0
             .map_or(Ok(()), |user| write!(f, " as {}", Shown(self.1.name(user))))
+    }
+}
+
+/// Some members of an object of JSON.
+struct InJson<'a>(&'a Record, &'a Users, Millis);
+
+impl fmt::Display for InJson<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(record, users, now) = self;
+        let user = record.user.map(|user| Shown(users.name(user)));
+        let asked = record.is_asked().then_some(Asked(record));
+        write!(
+            f,
+            "\"user\":{},\"client\":{},\"asked\":{},\"reached\":{},\"age\":{}",
+            Quoted(user.as_ref().map(|user| user as _)),
+            Quoted(Some(&record.client)),
+            Quoted(asked.as_ref().map(|asked| asked as _)),
+            Quoted(record.reached.as_ref().map(|reached| reached as _)),
+            (now - record.started) / 1000,
+        )
     }
 }

@@ -4,14 +4,14 @@ use std::mem;
 use std::net::{IpAddr, SocketAddr};
 
 use super::outcome::Reason;
-use super::totals::Totals;
+use super::totals::{Moved, Total, Totals, count};
 use crate::config::dns::DnsSettings;
 use crate::config::limits::{LOOKUPS_MAX, SPARE_ATTEMPTS_MAX};
 use crate::config::{Config, Families, RelayOptions, Timeouts};
 use crate::log::{Level, is_logged, log};
 use crate::net::{Millis, Net, Offload, Stream};
 use crate::resolver::{Resolver, Servers};
-use crate::state::access::{Access, ClientKey, Origin, scoped};
+use crate::state::access::{Access, ClientKey, Origin, Refusal, scoped};
 use crate::state::association::PORT_SILENCE_MS;
 use crate::state::auth::Auth;
 use crate::state::batch::Batch;
@@ -25,7 +25,7 @@ use crate::state::protocols::Protocols;
 use crate::state::repeats::Repeats;
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
-use crate::state::users::Users;
+use crate::state::users::{UserId, Users};
 use crate::state::young::Young;
 
 /// How long a refused client gets to read its reply before the connection is closed. RFC 1928
@@ -41,6 +41,10 @@ const ACCEPT_AGAIN_MS: u32 = 250;
 /// How long an idle pair waits for the client's next request: what servers and other proxies give
 /// (Apache 5 s, nginx 75 s, squid 120 s), so that a reader of pages finds it there.
 const PAIR_MS: u32 = 60_000;
+
+/// Readers of the report at once: a collector, a page of LuCI and an owner who looks. Each has a part
+/// of it in memory, of some 6 KiB.
+const REPORTS_MAX: usize = 4;
 
 /// The end of a wait for a verdict, if nothing else ends it.
 const VERDICT_MS: u32 = 2 * QUEUE_MS;
@@ -130,6 +134,7 @@ impl<N: Net> Shared<N> {
                     limits.associations_max,
                     limits.long_heads_max,
                     (limits.sessions_max / 4).clamp(1, SPARE_ATTEMPTS_MAX),
+                    REPORTS_MAX,
                 ],
             ),
             young: Young::default(),
@@ -198,10 +203,26 @@ impl<N: Net> Shared<N> {
         origin: Origin,
     ) -> Result<(), Reason> {
         let verdict = self.auth.access.permits(scoped(client), *to, origin);
-        verdict.map_err(|refusal| {
-            self.totals.count_refusal(refusal);
-            Reason::NotAllowed(refusal)
-        })
+        verdict.map_err(|refusal| self.refuse(refusal))
+    }
+
+    /// A destination is refused: it is counted.
+    pub(super) fn refuse(&mut self, refusal: Refusal) -> Reason {
+        self.totals.count_refusal(refusal);
+        Reason::NotAllowed(refusal)
+    }
+
+    /// A session of that user has moved on: what it has carried counts.
+    pub(super) fn count(&mut self, user: Option<UserId>, before: Moved, after: Moved) {
+        let up_bytes = after.up_bytes.saturating_sub(before.up_bytes);
+        let down_bytes = after.down_bytes.saturating_sub(before.down_bytes);
+        self.totals.add(Total::UpBytes, up_bytes);
+        self.totals.add(Total::DownBytes, down_bytes);
+        if let Some(user) = user {
+            let usage = self.auth.usage_mut(user);
+            count(&mut usage.up_bytes, up_bytes);
+            count(&mut usage.down_bytes, down_bytes);
+        }
     }
 
     /// Returns `true` if a line about a client is to be written to the log: it is of a level that

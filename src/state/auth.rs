@@ -7,7 +7,7 @@ use super::logins::{Delay, Logins, Turn};
 use super::protocols::Protocols;
 use super::repeats::Repeats;
 use super::slots::Key;
-use super::users::{Remembered, UserId, Users};
+use super::users::{Remembered, Usage, UserId, Users};
 use crate::log::{Level, is_logged, log};
 use crate::net::Millis;
 use crate::wire::Shown;
@@ -145,13 +145,19 @@ impl Auth {
 
     /// Replaces the users. Returns the old ones. Addresses that are remembered as a user that is
     /// gone, or has another password, are forgotten.
-    pub fn set_users(&mut self, users: Users) -> Users {
+    pub fn set_users(&mut self, mut users: Users) -> Users {
         self.remembered.keep(&self.users, &users);
+        users.follow(&self.users);
         std::mem::replace(&mut self.users, users)
     }
 
     /// The current users.
     pub fn users(&self) -> &Users {
         &self.users
+    }
+
+    /// What the sessions of a user come to.
+    pub fn usage_mut(&mut self, user: UserId) -> &mut Usage {
+        self.users.usage_mut(user)
     }
 }

@@ -25,10 +25,18 @@ pub enum Table {
     LongHeads,
     /// Connection attempts beside the first of each race.
     SpareAttempts,
+    /// Readers of the report.
+    Reports,
 }
 
 /// The number of tables.
-const TABLES: usize = Table::SpareAttempts as usize + 1;
+const TABLES: usize = Table::Reports as usize + 1;
+
+impl Table {
+    /// Their names in the report, in the order of the enum, with a blank between them.
+    pub const NAMES: &str = "openings established heads binds associations long_heads \
+                             spare_attempts readers";
+}
 
 impl fmt::Display for Table {
     /// With the option that sets the bound, where that follows from one.
@@ -41,6 +49,7 @@ impl fmt::Display for Table {
             Self::Binds => "BINDs",
             Self::Associations => "UDP associations (--max-sessions)",
             Self::SpareAttempts => "connection attempts",
+            Self::Reports => "places for readers of /status",
         })
     }
 }
@@ -88,6 +97,11 @@ impl Clients {
     /// The counts of a table.
     pub fn quota(&self, table: Table) -> &Quota {
         &self.quotas[table as usize]
+    }
+
+    /// The counts of all tables, in the order of the enum.
+    pub fn quotas(&self) -> &[Quota] {
+        &self.quotas
     }
 
     /// Takes a place of a table. Returns `false` if all are taken, or if the client has no session.
@@ -261,6 +275,11 @@ mod tests {
         };
         assert_eq!((fill(1), fill(2), fill(3)), (56, 7, 1));
         assert_eq!(fill(4), 0);
+    }
+
+    #[test]
+    fn every_table_has_a_name() {
+        assert_eq!(Table::NAMES.split(' ').count(), TABLES);
     }
 
     #[test]

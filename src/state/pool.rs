@@ -64,6 +64,11 @@ impl Quota {
         self.used
     }
 
+    /// The most places that were taken at once.
+    pub fn peak(&self) -> usize {
+        self.peak
+    }
+
     /// The number of places.
     pub fn max(&self) -> usize {
         self.max

@@ -16,16 +16,19 @@ pub struct Protocols {
     pub socks4: bool,
     /// HTTP: CONNECT and requests in absolute form.
     pub http: bool,
+    /// The report of the proxy's own state, for this machine itself.
+    pub status: bool,
 }
 
 impl Default for Protocols {
-    /// All of them.
+    /// All that is for clients.
     fn default() -> Self {
         Self {
             udp: true,
             bind: true,
             socks4: true,
             http: true,
+            status: false,
         }
     }
 }

@@ -188,7 +188,17 @@ impl<T> Slots<T> {
         self.max
     }
 
-    /// All entries, for reports and checks: it walks over the empty places too.
+    /// The entry in that place.
+    pub fn at(&self, index: usize) -> Option<&T> {
+        self.entries.get(index)?.as_ref()
+    }
+
+    /// The most entries that there were at once.
+    pub fn peak(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// All entries, for checks: it walks over the empty places too.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.entries.iter().flatten()
     }
@@ -241,6 +251,19 @@ mod tests {
         slots.insert(|_| ()).unwrap();
         assert!(slots.is_full());
         assert_eq!(slots.insert(|_| ()), None);
+    }
+
+    #[test]
+    fn the_peak_is_the_most_that_there_were_at_once() {
+        let mut slots = Slots::new(8);
+        let first = slots.insert(|_| 'a').unwrap().0;
+        let second = slots.insert(|_| 'b').unwrap().0;
+        slots.remove(first);
+        slots.remove(second);
+        slots.insert(|_| 'c').unwrap();
+        assert_eq!((slots.len(), slots.peak()), (1, 2));
+        let entries: Vec<_> = (0..3).filter_map(|index| slots.at(index)).collect();
+        assert_eq!(entries, [&'c']);
     }
 
     proptest! {

@@ -39,6 +39,18 @@ pub struct Users {
 struct User {
     name: Box<[u8]>,
     password: Box<[u8]>,
+    usage: Usage,
+}
+
+/// What the sessions of a user come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Those that are open.
+    pub sessions: u32,
+    /// Bytes that all have carried from clients to targets, since there is this user.
+    pub up_bytes: u64,
+    /// And back.
+    pub down_bytes: u64,
 }
 
 impl Users {
@@ -61,6 +73,7 @@ impl Users {
         self.users.push(User {
             name: name.into(),
             password: password.into(),
+            usage: Usage::default(),
         });
         Ok(())
     }
@@ -93,6 +106,26 @@ impl Users {
     /// The name of one of these users.
     pub fn name(&self, user: UserId) -> &[u8] {
         &self.user(user).name
+    }
+
+    /// What the sessions of one of these users come to.
+    pub fn usage_mut(&mut self, user: UserId) -> &mut Usage {
+        &mut self.users[usize::from(user.0)].usage
+    }
+
+    /// The user at that index: its name, and what its sessions come to.
+    pub fn at(&self, index: usize) -> Option<(&[u8], Usage)> {
+        let user = self.users.get(index)?;
+        Some((&user.name, user.usage))
+    }
+
+    /// The users were read again: who was one of the `old` ones keeps what was counted.
+    pub fn follow(&mut self, old: &Self) {
+        for user in &mut self.users {
+            if let Some(before) = old.find(&user.name) {
+                user.usage = old.user(before).usage;
+            }
+        }
     }
 
     fn user(&self, user: UserId) -> &User {
@@ -470,6 +503,24 @@ mod tests {
         remembered.keep(&old, &new);
         let found: Vec<_> = (0..3).map(|n| remembered.lookup(addr(n), 1)).collect();
         assert_eq!(found, [None, None, Some(UserId(0))]);
+    }
+
+    #[test]
+    fn what_was_counted_of_a_user_outlives_a_change_of_the_others() {
+        let mut old = users(&[(b"gone", b"1"), (b"stays", b"2")]);
+        let before = Usage {
+            sessions: 2,
+            up_bytes: 3,
+            down_bytes: 4,
+        };
+        for name in [&b"gone"[..], b"stays"] {
+            *old.usage_mut(old.find(name).unwrap()) = before;
+        }
+        let mut new = users(&[(b"new", b"1"), (b"stays", b"another")]);
+        new.follow(&old);
+        assert_eq!(new.at(0), Some((&b"new"[..], Usage::default())));
+        assert_eq!(new.at(1), Some((&b"stays"[..], before)));
+        assert_eq!(new.at(2), None);
     }
 
     proptest! {

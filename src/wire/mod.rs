@@ -8,6 +8,7 @@
 pub mod dns;
 pub mod encoded;
 pub mod http;
+pub mod json;
 pub mod socks;
 pub mod socks4;
 pub mod udp;

@@ -47,6 +47,7 @@ mod signals;
 mod soak;
 mod socks4;
 mod splice;
+mod status;
 mod support;
 mod udp;
 mod udp_life;

@@ -240,11 +240,13 @@ fn usr1_reports_counters_and_a_line_per_session() {
     let target = echo();
     let mut clients = [proxy.tunnel(target), proxy.tunnel(target)];
     clients[0].echo(b"counted");
-    proxy.signal(Signal::SIGUSR1);
-    proxy.wait_log_all(&["INFO", "totals: ", "2 accepted"]);
-    for client in &clients {
-        proxy.wait_log_all(&["INFO", &format!(" {} ", client.addr), &target.to_string()]);
+    let report = proxy.report();
+    let totals = ["accepted", "tunnels", "up", "down"].map(|name| report["totals"][name].number());
+    assert_eq!(totals, [2, 2, 7, 7]);
+    for (client, bytes) in clients.iter().zip([7, 0]) {
+        let session = report["sessions"].with("client", &client.addr.to_string());
+        assert_eq!(session["reached"].text(), Some(&*target.to_string()));
+        assert_eq!(session["up"].number(), bytes);
     }
-    proxy.wait_log_all(&["INFO", &format!(" {} ", clients[0].addr), " 7/7 bytes"]);
     clients[1].echo(b"still here");
 }

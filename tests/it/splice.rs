@@ -7,7 +7,6 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use socket2::SockRef;
 
 use crate::support::targets::{Target, echo};
@@ -39,18 +38,8 @@ fn carry(mut from: &TcpStream, mut to: &TcpStream, bytes: &[u8]) {
 
 /// The pipes that are taken, that were at most, and that there are.
 fn pipes(proxy: &Proxy) -> [usize; 3] {
-    let reports = || -> Vec<String> {
-        let lines = proxy.log_text();
-        let reports = lines.lines().filter(|line| line.contains("now: "));
-        reports.map(String::from).collect()
-    };
-    let before = reports().len();
-    proxy.signal(Signal::SIGUSR1);
-    wait_until("a report", || reports().len() > before);
-    let report = reports().pop().unwrap();
-    let (_, pipes) = report.split_once(" pipes ").unwrap();
-    let words: Vec<&str> = pipes.split([' ', ',', '(', ')']).collect();
-    [words[0], words[3], words[6]].map(|word| word.parse().unwrap())
+    let pipes = &proxy.report()["limits"]["pipes"];
+    ["used", "peak", "max"].map(|name| usize::try_from(pipes[name].number()).unwrap())
 }
 
 #[test]

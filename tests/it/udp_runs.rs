@@ -213,7 +213,7 @@ fn through(router: &Router, [lan_mtu, wan_mtu]: [usize; 2], gro: Option<&str>) {
             check(&association, &target, &lens(longest), as_runs);
         }
     }
-    for cause in ["into a full queue", "not sendable", "too long"] {
+    for cause in ["full", "unsendable", "too_long"] {
         assert_eq!(proxy.dropped(cause), 0, "{cause}");
     }
 }

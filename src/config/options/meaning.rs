@@ -45,6 +45,7 @@ pub(super) fn flag(config: &mut Asked, flag: Flag) {
         Flag::NoBind => config.protocols.bind = false,
         Flag::NoSocks4 => config.protocols.socks4 = false,
         Flag::NoHttp => config.protocols.http = false,
+        Flag::Status => config.protocols.status = true,
         Flag::NoSplice => config.limits.no_splice = true,
         Flag::UdpStrict => config.relay.strict = true,
         Flag::Quiet => config.quiet = true,

@@ -41,6 +41,7 @@ pub(super) enum Flag {
     NoSocks4,
     NoHttp,
     NoSplice,
+    Status,
     AuthOnce,
     Ipv4,
     Ipv6,
@@ -97,7 +98,7 @@ pub(super) enum List {
 
 /// The options in the order of the help text. They are honoured in this order, so the port comes
 /// before the listeners.
-pub(super) const OPTIONS: [Entry; 44] = [
+pub(super) const OPTIONS: [Entry; 45] = [
     number(Some('p'), "port", Number::Port),
     list(Some('i'), "listen", List::Listen),
     flag(None, "retry-listen", Flag::RetryListen),
@@ -106,6 +107,7 @@ pub(super) const OPTIONS: [Entry; 44] = [
     flag(None, "no-bind", Flag::NoBind),
     flag(None, "no-socks4", Flag::NoSocks4),
     flag(None, "no-http", Flag::NoHttp),
+    flag(None, "status", Flag::Status),
     text(Some('u'), "user", Text::User),
     text(Some('P'), "password", Text::Password),
     text(None, "users", Text::Users),

@@ -162,6 +162,7 @@ fn each_protocol_has_a_switch_of_its_own() {
         bind: true,
         socks4: true,
         http: true,
+        status: false,
     };
     let on = |args| config(args).protocols;
     assert_eq!(on(&[]), all);
@@ -170,6 +171,8 @@ fn each_protocol_has_a_switch_of_its_own() {
     let socks4 = false;
     assert_eq!(on(&["--no-socks4"]), Protocols { socks4, ..all });
     assert_eq!(on(&["--no-http"]), Protocols { http: false, ..all });
+    let status = true;
+    assert_eq!(on(&["--status"]), Protocols { status, ..all });
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub enum Fault {
     NoRoomForLong,
     /// A user and a password are needed.
     NoLogin,
+    /// The Host is not the address that was asked.
+    OtherHost,
     /// A request line over 8,192 bytes.
     LongLine,
     /// A head over 32 KiB.
@@ -77,6 +79,7 @@ impl Fault {
     pub fn status(self) -> Status {
         match self {
             Self::NoLogin => Status::ProxyAuthenticationRequired,
+            Self::OtherHost => Status::Forbidden,
             Self::LongLine => Status::UriTooLong,
             Self::LongHead
             | Self::LongAnswer
@@ -116,6 +119,7 @@ impl Fault {
             Self::Protocol => "a protocol that nobody has asked for",
             Self::NoRoomForLong => "no room for a long head",
             Self::NoLogin => "a user and a password are needed",
+            Self::OtherHost => "the Host is not the address that was asked",
             Self::LongLine => "a request line over 8,192 bytes",
             Self::LongHead => "a head over 32 KiB",
             Self::LongAnswer => "an answer's head over 32 KiB",

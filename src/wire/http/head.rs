@@ -36,6 +36,8 @@ pub struct Head<'a> {
     pub closes: bool,
     /// The client asks for another protocol on the same connection (RFC 9110 §7.8).
     pub upgrades: bool,
+    /// It is in origin-form, and asks for the state of the proxy itself: the target is that of Host.
+    pub is_status: bool,
     pub(super) method: &'a [u8],
     /// Host and port of the target as sent.
     pub(super) authority: &'a [u8],
@@ -82,6 +84,8 @@ pub struct HeadReader {
     /// It is a CONNECT. Nothing of it is passed on, so that nobody can read it in another way: its
     /// lines may end with LF alone, and it needs no Host.
     is_tunnel: bool,
+    /// The client may ask for the state of the proxy itself.
+    pub takes_status: bool,
     facts: Facts,
 }
 
@@ -104,7 +108,8 @@ impl HeadReader {
             } else if line.is_empty() {
                 self.start = self.line_start;
             } else {
-                self.is_tunnel = RequestLine::parse(line)?.path.is_none();
+                let line = RequestLine::parse(line, self.takes_status.then_some(b"localhost"))?;
+                self.is_tunnel = line.path.is_none();
                 self.fields_start = self.line_start;
             }
         }
@@ -139,7 +144,9 @@ impl HeadReader {
         let lines = window.get(self.start..self.line_start);
         let lines = lines.unwrap_or_default();
         let (first, rest) = line(lines, self.is_tunnel)?.ok_or(Fault::RequestLine)?;
-        let request_line = RequestLine::parse(first)?;
+        let host = Fields(rest).find(|field| field.is(b"Host"));
+        let host = host.filter(|_| self.takes_status).map(|host| host.value);
+        let request_line = RequestLine::parse(first, host)?;
         let is_old = request_line.version == b"HTTP/1.0";
         let facts = &self.facts;
         if !(is_old || facts.host || self.is_tunnel) {
@@ -155,6 +162,7 @@ impl HeadReader {
             is_old,
             closes: is_old || facts.framing.closes,
             upgrades: facts.upgrade && facts.framing.upgrades && !is_old,
+            is_status: request_line.is_status,
             method: request_line.method,
             authority: request_line.authority,
             lines,
@@ -173,13 +181,20 @@ struct RequestLine<'a> {
     version: &'a [u8],
     authority: &'a [u8],
     path: Option<&'a [u8]>,
+    is_status: bool,
     request: Request,
 }
 
+/// The request for the state of the proxy itself.
+const STATUS: &[u8] = b"/status";
+
+/// How its line begins, up to its version.
+pub const STATUS_LINE: &[u8] = b"GET /status ";
+
 impl<'a> RequestLine<'a> {
-    /// Parses three words with one blank between them. An error: they are not a request that is
-    /// served here.
-    fn parse(line: &'a [u8]) -> Result<Self, Fault> {
+    /// Parses three words with one blank between them. With the host of its Host field they may
+    /// be a request for the proxy's own state. An error: they are not one that is served here.
+    fn parse(line: &'a [u8], host: Option<&'a [u8]>) -> Result<Self, Fault> {
         let (method, rest) = split_at_byte(line, b' ').ok_or(Fault::RequestLine)?;
         let (target, version) = split_at_byte(rest, b' ').ok_or(Fault::RequestLine)?;
         if !is_token(method) || method.first().is_some_and(u8::is_ascii_lowercase) {
@@ -193,9 +208,13 @@ impl<'a> RequestLine<'a> {
         if target.iter().any(|byte| matches!(byte, b'\t' | b'#')) {
             return Err(Fault::Target);
         }
+        let host = host.filter(|_| (method, target) == (b"GET", STATUS));
         let (authority, path) = if method == b"CONNECT" {
             // Authority-form (RFC 9112 §3.2.3).
             (target, None)
+        } else if let Some(host) = host {
+            // Origin-form (RFC 9112 §3.2.1).
+            (host, Some(target))
         } else {
             let absolute = split_absolute(target);
             let (authority, path) = absolute.ok_or(Fault::NotAbsolute)?;
@@ -219,6 +238,7 @@ impl<'a> RequestLine<'a> {
             version,
             authority,
             path,
+            is_status: host.is_some(),
             request: Request {
                 command: Command::Connect,
                 address,
@@ -875,6 +895,81 @@ mod tests {
                 .chain([0x16, b'@', b'[', b'`', b'{', b' '])
                 .all(|byte| !starts(byte))
         );
+    }
+
+    /// Host and port of a request for the proxy's own state, where that is taken, read in pieces.
+    fn asked(text: &str, takes_status: bool, piece: usize) -> Result<Option<String>, Fault> {
+        let mut reader = HeadReader {
+            takes_status,
+            ..HeadReader::default()
+        };
+        for end in (1..text.len()).step_by(piece).chain([text.len()]) {
+            if let Some(head) = reader.advance(&text.as_bytes()[..end])? {
+                assert_eq!(head.len, end, "{text}");
+                assert!(head.is_status, "{text}");
+                let Request { address, port, .. } = head.request;
+                return Ok(Some(format!("{address:?} {port}")));
+            }
+        }
+        Ok(None)
+    }
+
+    #[test]
+    fn the_state_of_the_proxy_is_asked_for_in_origin_form() {
+        for piece in [1, 7, 1000] {
+            for (host, seen) in [
+                ("localhost", "Name(localhost) 80"),
+                ("127.0.0.1:1080", "Ip(127.0.0.1) 1080"),
+                ("[::1]:1080", "Ip(::1) 1080"),
+                ("[::ffff:10.0.0.1]", "Ip(10.0.0.1) 80"),
+            ] {
+                for version in ["1.0", "1.1"] {
+                    let text =
+                        format!("GET /status HTTP/{version}\r\nA: b\r\nhost: {host}\r\n\r\n");
+                    let found = asked(&text, true, piece);
+                    assert_eq!(found, Ok(Some(seen.into())), "{text}");
+                    // Only where it is taken.
+                    assert!(asked(&text, false, piece).is_err(), "{text}");
+                }
+            }
+            for text in [
+                "GET /status HTTP/1.1\r\n\r\n",
+                "GET /status HTTP/1.0\r\n\r\n",
+                "GET /status HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+                "GET /status HTTP/1.1\r\nHost: \r\n\r\n",
+                "GET /status HTTP/1.1\r\nHost: a@b\r\n\r\n",
+                "GET /status HTTP/1.1\r\nHost : localhost\r\n\r\n",
+                "GET /status HTTP/2.0\r\nHost: localhost\r\n\r\n",
+                "GET /status\r\nHost: localhost\r\n\r\n",
+                "GET /status  HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                "GET /status? HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                "GET /status/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                "GET //status HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                "GET /Status HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                "HEAD /status HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                "POST /status HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                "CONNECT /status HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                "GET /status HTTP/1.1\nHost: localhost\n\n",
+            ] {
+                assert!(asked(text, true, piece).is_err(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_else_is_asked_for_is_read_the_same_where_the_state_may_be() {
+        for text in [CONNECT, GET] {
+            let takes_status = true;
+            let mut reader = HeadReader {
+                takes_status,
+                ..HeadReader::default()
+            };
+            let head = reader.advance(text.as_bytes()).unwrap().unwrap();
+            assert!(!head.is_status);
+            let seen = Ok(Some(seen(head)));
+            assert_eq!(seen, parse(text.as_bytes()));
+        }
     }
 
     proptest! {

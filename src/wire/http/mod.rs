@@ -21,7 +21,7 @@ pub use answer::Answer;
 pub use body::{Body, BodyMeter, MalformedBody};
 pub use fault::Fault;
 pub use framing::FIELDS_MAX;
-pub use head::{HEAD_MAX, Head, HeadReader};
+pub use head::{HEAD_MAX, Head, HeadReader, STATUS_LINE};
 pub use login::LOGIN_MAX;
 pub use status::Status;
 

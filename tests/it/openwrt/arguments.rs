@@ -8,12 +8,13 @@ use crate::support::foreign::output_of;
 use crate::support::{command, is_emulated, not_run};
 
 /// Options that are 0 or 1, and their arguments.
-const FLAGS: [(&str, &str); 11] = [
+const FLAGS: [(&str, &str); 12] = [
     ("reuseport", "--reuseport"),
     ("no_udp", "--no-udp"),
     ("no_bind", "--no-bind"),
     ("no_socks4", "--no-socks4"),
     ("no_http", "--no-http"),
+    ("status", "--status"),
     ("auth_once", "--auth-once"),
     ("ipv4", "--ipv4"),
     ("ipv6", "--ipv6"),
@@ -385,7 +386,9 @@ fn the_configuration_of_the_package_starts_nothing_until_it_is_enabled() {
     let shipped = fs::read_to_string(packaging("anklet/files/anklet.config")).unwrap();
     assert_eq!(router.start(&shipped).instances(), [""; 0]);
     let calls = router.start(&shipped.replace("enabled '0'", "enabled '1'"));
-    let expected = ["--quiet", "--port", "1080", "--listen", "br-lan"];
+    let expected = [
+        "--status", "--quiet", "--port", "1080", "--listen", "br-lan",
+    ];
     assert_eq!(calls.instance("main").arguments(), expected);
 }
 

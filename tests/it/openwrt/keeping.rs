@@ -411,22 +411,29 @@ fn sessions_and_stats_are_what_the_program_says_when_it_is_asked() {
         return;
     };
     let head = "Fri Nov 27 03:00:01 2026 daemon.info anklet[7]:";
-    let open = "#1.1 192.168.1.7:5000 -> example.org:443, 1/2 bytes, 0.5 s, open";
-    let log = format!("{head} totals: 3 accepted\n{head} {open}\n{head} refused: 0 a\n");
+    let sessions = [
+        r#"{"id":"1.1","user":null}"#,
+        r#"{"id":"2.1","user":"bob"}"#,
+    ];
+    let [one, two] = sessions;
+    let log = format!(
+        "{head} \"users\":[\n{head} ],\n{head} \"sessions\":[\n\
+         {head} {one}\n{head} ,{two}\n{head} ]}}\n"
+    );
     router.write("log", &log);
     let said = |words: &[&str]| {
         let output = router.command(&[], words);
         assert!(output.status.success(), "{}", errors(&output));
         String::from_utf8(output.stdout).unwrap()
     };
-    assert_eq!(said(&["sessions"]), format!("{open}\n"));
+    assert_eq!(said(&["sessions"]), format!("{one}\n{two}\n"));
     assert_eq!(
         router.calls().of("procd_send_signal"),
         [["anklet", "*", "USR1"]]
     );
     assert_eq!(
         said(&["stats", "two"]),
-        "totals: 3 accepted\nrefused: 0 a\n"
+        "\"users\":[\n],\n\"sessions\":[\n]}\n"
     );
     assert_eq!(
         router.calls().of("procd_send_signal"),

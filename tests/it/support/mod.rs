@@ -9,6 +9,7 @@
 
 pub(crate) mod again;
 pub(crate) mod foreign;
+pub(crate) mod json;
 pub(crate) mod name_server;
 pub(crate) mod namespace;
 pub(crate) mod site;
@@ -34,6 +35,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
+use json::Json;
 use wire::{Client, GREETING, Way};
 
 /// How long anything may take before a test fails. Generous: the CPU may be an emulated router's.
@@ -178,6 +180,23 @@ impl Proxy {
             thread::sleep(Duration::from_millis(200));
         }
         println!("the proxy ({ended:?}) says:\n{}", self.log_text());
+    }
+
+    /// A fresh report of USR1, put together of its lines in the log.
+    pub(crate) fn report(&self) -> Json {
+        const FIRST: &str = "INFO  [anklet] {\"version\"";
+        const LAST: &str = "INFO  [anklet] ]}";
+        let count = |log: &str| log.lines().filter(|line| *line == LAST).count();
+        let before = count(&self.log_text());
+        self.signal(Signal::SIGUSR1);
+        wait_until("a report", || count(&self.log_text()) > before);
+        let log = self.log_text();
+        let lines: Vec<&str> = log.lines().collect();
+        let first = lines.iter().rposition(|line| line.starts_with(FIRST));
+        let last = lines.iter().rposition(|line| *line == LAST);
+        let report = &lines[first.unwrap()..=last.unwrap()];
+        let text = report.iter().map(|line| &line["INFO  [anklet] ".len()..]);
+        Json::parse(&text.collect::<String>())
     }
 
     /// The log so far.

@@ -89,26 +89,9 @@ impl Proxy {
         self.refuses(Way::Pipelined, &request(3, loopback_any()))
     }
 
-    /// How many datagrams a fresh report counts as dropped for `cause`, as it names it.
+    /// How many datagrams a fresh report counts as lost for `cause`, as it names it.
     pub(crate) fn dropped(&self, cause: &str) -> u64 {
-        let tail = format!(" {cause}");
-        let text = self.report();
-        let line = text
-            .lines()
-            .rfind(|line| line.contains("udp dropped: ") && line.ends_with(&tail))
-            .unwrap()
-            .to_string();
-        let number = line.split_once("udp dropped: ").unwrap().1;
-        number.split_once(' ').unwrap().0.parse().unwrap()
-    }
-
-    /// The log, with a fresh report of USR1 at its end.
-    pub(crate) fn report(&self) -> String {
-        let count = |text: &str| text.matches(" blocked by a rule").count();
-        let before = count(&self.log_text());
-        self.signal(nix::sys::signal::Signal::SIGUSR1);
-        super::wait_until("a report", || count(&self.log_text()) > before);
-        self.log_text()
+        self.report()["lost"][cause].number()
     }
 }
 
