@@ -36,6 +36,13 @@ stage() { # BINARY ROOT
     install -m 600 "$here/anklet/files/anklet.config" "$2/etc/config/anklet"
     install -d "$2/etc/sysctl.d"
     install -m 644 "$here/anklet/files/anklet.sysctl" "$2/etc/sysctl.d/21-anklet.conf"
+    install -d "$2/usr/share/ucode/node-exporter/lib" "$2/usr/share/rpcd/ucode" \
+        "$2/usr/share/rpcd/acl.d"
+    install -m 644 "$here/anklet/files/anklet.uc" "$2/usr/share/ucode/anklet.uc"
+    install -m 644 "$here/anklet/files/anklet.exporter.uc" \
+        "$2/usr/share/ucode/node-exporter/lib/anklet.uc"
+    install -m 644 "$here/anklet/files/anklet.rpcd.uc" "$2/usr/share/rpcd/ucode/anklet.uc"
+    install -m 644 "$here/anklet/files/anklet.acl.json" "$2/usr/share/rpcd/acl.d/anklet.json"
     licences "$2/usr/share/anklet/LICENSES.gz"
     # The usual place of a users file, for sysupgrade to keep.
     echo /etc/anklet.users >"$2/lib/upgrade/keep.d/anklet"

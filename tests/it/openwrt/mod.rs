@@ -17,4 +17,5 @@ pub(crate) mod packages;
 mod privileges;
 pub(crate) mod router;
 mod scripts;
+mod ucode;
 mod users;

@@ -13,13 +13,17 @@ pub(crate) const VERSION: &str = "1.2.3-r4";
 pub(crate) const ARCH: &str = "mips_24kc";
 
 /// The files of a package: mode, owner, and path.
-pub(crate) const FILES: [&str; 6] = [
+pub(crate) const FILES: [&str; 10] = [
     "-rw------- 0/0 ./etc/config/anklet",
     "-rwxr-xr-x 0/0 ./etc/init.d/anklet",
     "-rw-r--r-- 0/0 ./etc/sysctl.d/21-anklet.conf",
     "-rw-r--r-- 0/0 ./lib/upgrade/keep.d/anklet",
     "-rwxr-xr-x 0/0 ./usr/bin/anklet",
     "-rw-r--r-- 0/0 ./usr/share/anklet/LICENSES.gz",
+    "-rw-r--r-- 0/0 ./usr/share/rpcd/acl.d/anklet.json",
+    "-rw-r--r-- 0/0 ./usr/share/rpcd/ucode/anklet.uc",
+    "-rw-r--r-- 0/0 ./usr/share/ucode/anklet.uc",
+    "-rw-r--r-- 0/0 ./usr/share/ucode/node-exporter/lib/anklet.uc",
 ];
 
 /// A folder with a "program" in it.

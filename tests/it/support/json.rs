@@ -9,6 +9,7 @@ use std::str::Chars;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Json {
     Null,
+    Flag(bool),
     Number(u64),
     Text(String),
     List(Vec<Self>),
@@ -128,6 +129,14 @@ impl Rest<'_> {
                 })?;
                 Json::List(list)
             }
+            't' => "true"
+                .chars()
+                .all(|char| self.take(char))
+                .then_some(Json::Flag(true))?,
+            'f' => "false"
+                .chars()
+                .all(|char| self.take(char))
+                .then_some(Json::Flag(false))?,
             'n' => "null"
                 .chars()
                 .all(|char| self.take(char))

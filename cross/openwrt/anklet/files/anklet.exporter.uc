@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// The collector of prometheus-node-exporter-ucode, which loads it with gauge, counter and ubus at
+// hand: counts and limits of each instance of the service, and of each user. Not of sessions: each
+// would be a series of its own.
+
+const anklet = require('anklet');
+
+let states = {};
+for (let name, place in anklet.instances(ubus)) {
+	let users = [];
+	let state = place && anklet.read(place, (user) => { push(users, user); }, () => false);
+	states[name] = state ? { ...state, users } : null;
+}
+if (!length(states))
+	return false;
+
+let up = gauge('anklet_up', 'the instance answers');
+for (let instance, state in states)
+	up({ instance }, state ? 1 : 0);
+
+let uptime = gauge('anklet_uptime_seconds', 'seconds since the start');
+for (let instance, state in states)
+	uptime({ instance }, state?.uptime);
+
+for (let part in [ 'used', 'peak', 'max' ]) {
+	let places = gauge(`anklet_limit_${part}`, `places of each table: ${part}`);
+	for (let instance, state in states)
+		for (let limit, places_of in state?.limits)
+			places({ instance, limit }, places_of[part]);
+}
+
+for (let group, help in {
+	totals: 'what has happened, by kind; up and down are bytes',
+	refused: 'destinations refused, by cause',
+	lost: 'datagrams not carried, by cause'
+}) {
+	let counts = counter(`anklet_${group}_total`, help);
+	for (let instance, state in states)
+		for (let kind, count in state?.[group])
+			counts({ instance, kind }, count);
+}
+
+let user_sessions = gauge('anklet_user_sessions', 'open sessions of each user');
+for (let instance, state in states)
+	for (let user in state?.users)
+		user_sessions({ instance, user: user.user }, user.sessions);
+
+let user_bytes = counter('anklet_user_bytes_total', 'bytes of each user, by direction');
+for (let instance, state in states)
+	for (let user in state?.users)
+		for (let direction in [ 'up', 'down' ])
+			user_bytes({ instance, user: user.user, direction }, user[direction]);

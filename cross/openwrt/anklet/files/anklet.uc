@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// What a running anklet says of itself (GET /status), for the plugin of rpcd and for the collector
+// of prometheus-node-exporter-ucode: which instances there are, where each is asked, and what it
+// answers, line by line. Each user and each session has a line of its own, so thousands of them are
+// never one value in memory here.
+
+'use strict';
+
+const fs = require('fs');
+
+// The program's default.
+const PORT = '1080';
+
+// How long an instance may take to answer, in seconds.
+const TIMEOUT = 5;
+
+// What of a command line says where the proxy listens: the first listener, and the port of those
+// without one.
+function listener(command) {
+	let listen = '', port = PORT, asked = false;
+	for (let i = 0; i < length(command); i++) {
+		switch (command[i]) {
+		case '--listen':
+			listen = listen || command[++i];
+			break;
+		case '--port':
+			port = command[++i];
+			break;
+		case '--status':
+			asked = true;
+			break;
+		}
+	}
+	return asked ? { listen, port } : null;
+}
+
+// The first address of a device, IPv4 before IPv6.
+function address_of(device, interfaces) {
+	let v6;
+	for (let network in interfaces) {
+		if (network.l3_device != device)
+			continue;
+		if (network['ipv4-address']?.[0])
+			return network['ipv4-address'][0].address;
+		v6 ??= network['ipv6-address']?.[0]?.address;
+	}
+	return v6;
+}
+
+// Where an instance is asked: ADDRESS:PORT as it stands in a URL, or null. It listens on an address,
+// [ADDRESS]:PORT, a device, DEVICE:PORT, or everywhere; a connection from its own address is what it
+// answers.
+function place(command, interfaces) {
+	let found = listener(command);
+	if (!found)
+		return null;
+	let parts = match(found.listen, /^\[([^\]]+)\](:([0-9]+))?$/) ||
+		match(found.listen, /^([^:]*)(:([0-9]+))?$/);
+	let host = parts ? parts[1] : found.listen;
+	let port = parts?.[3] || found.port;
+	if (host == '' || host == '0.0.0.0')
+		host = '127.0.0.1';
+	else if (host == '::')
+		host = '::1';
+	else if (index(host, ':') < 0 && !match(host, /^[0-9.]+$/))
+		host = address_of(host, interfaces);
+	// It stands on a command line.
+	if (!host || !match(host, /^[0-9a-fA-F.:]+$/) || !match(port, /^[0-9]+$/))
+		return null;
+	return index(host, ':') < 0 ? `${host}:${port}` : `[${host}]:${port}`;
+}
+
+// The instances of the service that run, by name: where each is asked, null without --status.
+function instances(ubus) {
+	let service = ubus.call('service', 'list', { name: 'anklet' });
+	let networks = ubus.call('network.interface', 'dump');
+	let found = {};
+	for (let name, instance in service?.anklet?.instances)
+		if (instance.running)
+			found[name] = place(instance.command, networks?.interface);
+	return found;
+}
+
+// Reads what an instance says. The element of each line goes to users(user) or sessions(session) as
+// it comes, until one of them returns false. Returns the rest; null if it does not answer, or ends in
+// the middle.
+function read(place, users, sessions) {
+	let pipe = fs.popen(`exec uclient-fetch -q -T ${TIMEOUT} -O - 'http://${place}/status' 2>/dev/null`);
+	if (!pipe)
+		return null;
+	let head = '', take = null, whole = false;
+	for (let line = pipe.read('line'); length(line); line = pipe.read('line')) {
+		line = ltrim(rtrim(line, '\n'), ',');
+		if (line == '"users":[') {
+			take = users;
+		} else if (line == '],') {
+			take = null;
+		} else if (line == '"sessions":[') {
+			take = sessions;
+		} else if (line == ']}') {
+			whole = true;
+			break;
+		} else if (!take) {
+			head += line;
+		} else if (take(json(line)) === false) {
+			whole = true;
+			break;
+		}
+	}
+	pipe.close();
+	return whole ? json(rtrim(head, ',') + '}') : null;
+}
+
+return { instances, place, read };
