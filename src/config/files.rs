@@ -129,9 +129,7 @@ impl Sources {
         }
         settings
     }
-}
 
-impl Sources {
     /// What the resolver is to work with instead of `old`, because resolv.conf has changed: what it
     /// was made for `patience_ms`. `None`: it has not changed, or it cannot be read, or names no
     /// server, and then all stays as it was.

@@ -522,6 +522,17 @@ fn cancel_ends_the_query_with_its_last_waiter() {
     bench.expect_idle();
 }
 
+/// A name whose IPv4 address has been given after the 50 ms, and its two questions.
+fn given_first_family() -> (Bench, Vec<End>) {
+    let mut bench = Bench::new(settings(1));
+    bench.start(1, "a.example");
+    let sent = bench.sent();
+    bench.reply(&sent[0], 0, &["192.0.2.1"]);
+    bench.pass(50);
+    bench.expect(1, found(&["192.0.2.1"]));
+    (bench, sent)
+}
+
 /// RFC 8305 §3: what comes behind the 50 ms joins the attempts that have begun.
 #[test]
 fn the_second_family_comes_behind_the_first_for_those_who_connect() {
@@ -565,12 +576,7 @@ fn the_second_family_comes_behind_the_first_for_those_who_connect() {
 #[test]
 fn a_second_family_that_is_not_there_ends_the_wait_and_nobody_left_ends_the_query() {
     for is_left in [false, true] {
-        let mut bench = Bench::new(settings(1));
-        bench.start(1, "a.example");
-        let sent = bench.sent();
-        bench.reply(&sent[0], 0, &["192.0.2.1"]);
-        bench.pass(50);
-        bench.expect(1, found(&["192.0.2.1"]));
+        let (mut bench, sent) = given_first_family();
         if is_left {
             bench.cancel(1);
         } else {
@@ -583,12 +589,7 @@ fn a_second_family_that_is_not_there_ends_the_wait_and_nobody_left_ends_the_quer
 
 #[test]
 fn a_query_for_the_second_family_alone_makes_room_for_any_name() {
-    let mut bench = Bench::new(settings(1));
-    bench.start(1, "a.example");
-    let sent = bench.sent();
-    bench.reply(&sent[0], 0, &["192.0.2.1"]);
-    bench.pass(50);
-    bench.expect(1, found(&["192.0.2.1"]));
+    let (mut bench, sent) = given_first_family();
     for session in 2..=u16::try_from(QUERIES_MAX).unwrap() + 1 {
         bench.start(session, &format!("n{session}.example"));
     }

@@ -93,8 +93,9 @@ impl HeadReader {
     /// Goes on with the head at the start of `bytes`, which are those of the last call with more
     /// behind them. Returns `None` while bytes are missing.
     ///
-    /// Errors: [`Fault::LongLine`], or one of those with `Status::HeaderFieldsTooLarge`, if the head is over its
-    /// limits, otherwise `Status::BadRequest`. The reader is not to be used any more.
+    /// Errors: [`Fault::LongLine`], or one of those with `Status::HeaderFieldsTooLarge`, if the head
+    /// is over its limits, otherwise one with `Status::BadRequest`. The reader is not to be used any
+    /// more.
     pub fn advance<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Head<'a>>, Fault> {
         // What is behind the limit may arrive now or later, so it is not looked at.
         let window = bytes.get(..HEAD_MAX).unwrap_or(bytes);
