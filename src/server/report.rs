@@ -77,7 +77,7 @@ impl<N: Net> Server<N> {
             ),
         );
         let of = |quota: &Quota| [quota.used(), quota.peak(), quota.max()];
-        for (name, quota) in Table::NAMES.split(' ').zip(shared.clients.quotas()) {
+        for (name, quota) in Table::NAMES.into_iter().zip(shared.clients.quotas()) {
             write_limit(name, of(quota), text);
         }
         write_limit("buffers", of(shared.pool.buffers.quota()), text);
@@ -86,9 +86,9 @@ impl<N: Net> Server<N> {
         write_limit("sessions", of_sessions, text);
         // The last of them has a comma, too.
         text.pop();
-        write_group("},\n\"totals\":", Total::NAMES, &totals.counts, text);
-        write_group(",\n\"refused\":", Refusal::NAMES, &totals.refused, text);
-        write_group(",\n\"lost\":", DropReason::NAMES, &totals.dropped, text);
+        write_group("},\n\"totals\":", &Total::NAMES, &totals.counts, text);
+        write_group(",\n\"refused\":", &Refusal::NAMES, &totals.refused, text);
+        write_group(",\n\"lost\":", &DropReason::NAMES, &totals.dropped, text);
         text.push_str(",\n\"users\":[");
         Part::Users(0)
     }
@@ -145,10 +145,10 @@ fn write_limit(name: &str, [used, peak, max]: [usize; 3], text: &mut String) {
 }
 
 /// Writes an object of counts, behind that text.
-fn write_group(before: &str, names: &str, counts: &[u64], text: &mut String) {
+fn write_group(before: &str, names: &[&str], counts: &[u64], text: &mut String) {
     let mut mark = "{";
     text.push_str(before);
-    for (name, count) in names.split(' ').zip(counts) {
+    for (name, count) in names.iter().zip(counts) {
         put(text, format_args!("{mark}\"{name}\":{count}"));
         mark = ",";
     }

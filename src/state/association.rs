@@ -41,9 +41,19 @@ impl DropReason {
     /// How many causes there are.
     pub const COUNT: usize = Self::Unsendable as usize + 1;
 
-    /// Their names in the report, in the order of the enum, with a blank between them.
-    pub const NAMES: &str = "stranger fragment malformed refused name uncontacted unknown \
-                             too_long full unsendable";
+    /// Their names in the report, in the order of the enum.
+    pub const NAMES: [&str; Self::COUNT] = [
+        "stranger",
+        "fragment",
+        "malformed",
+        "refused",
+        "name",
+        "uncontacted",
+        "unknown",
+        "too_long",
+        "full",
+        "unsendable",
+    ];
 
     /// The cause's place in a table of counters, below [`Self::COUNT`].
     pub fn index(self) -> usize {

@@ -33,9 +33,17 @@ pub enum Table {
 const TABLES: usize = Table::Reports as usize + 1;
 
 impl Table {
-    /// Their names in the report, in the order of the enum, with a blank between them.
-    pub const NAMES: &str = "openings established heads binds associations long_heads \
-                             spare_attempts readers";
+    /// Their names in the report, in the order of the enum.
+    pub const NAMES: [&str; TABLES] = [
+        "openings",
+        "established",
+        "heads",
+        "binds",
+        "associations",
+        "long_heads",
+        "spare_attempts",
+        "readers",
+    ];
 }
 
 impl fmt::Display for Table {
@@ -275,11 +283,6 @@ mod tests {
         };
         assert_eq!((fill(1), fill(2), fill(3)), (56, 7, 1));
         assert_eq!(fill(4), 0);
-    }
-
-    #[test]
-    fn every_table_has_a_name() {
-        assert_eq!(Table::NAMES.split(' ').count(), TABLES);
     }
 
     #[test]

@@ -63,9 +63,17 @@ impl Refusal {
         Self::Rebinding,
     ];
 
-    /// Their names in the report, in the order of the enum, with a blank between them.
-    pub const NAMES: &str = "listener multicast own_address loopback private other_subnet rule \
-                             rebinding";
+    /// Their names in the report, in the order of the enum.
+    pub const NAMES: [&str; Self::COUNT] = [
+        "listener",
+        "multicast",
+        "own_address",
+        "loopback",
+        "private",
+        "other_subnet",
+        "rule",
+        "rebinding",
+    ];
 
     /// The index of the cause in a table of counters, below [`Self::COUNT`].
     pub fn index(self) -> usize {
