@@ -7,7 +7,7 @@
 use super::Server;
 use crate::log::{Level, log};
 use crate::net::Net;
-use crate::session::{Part, Report, Session, Total, put};
+use crate::session::{Moved, Part, Report, Session, Total, put};
 use crate::state::access::Refusal;
 use crate::state::association::DropReason;
 use crate::state::clients::Table;
@@ -18,6 +18,9 @@ use crate::wire::json::Quoted;
 
 /// A part ends behind so many bytes: a few of the system's calls have as much to copy.
 const TEXT_BYTES: usize = 4096;
+
+/// And behind so many users, for whom all sessions are looked at.
+const USERS_PER_PART: usize = 32;
 
 /// And behind so many places of the table of sessions, taken or not.
 const PLACES_MAX: usize = 1024;
@@ -86,7 +89,13 @@ impl<N: Net> Server<N> {
         write_limit("sessions", of_sessions, text);
         // The last of them has a comma, too.
         text.pop();
-        write_group("},\n\"totals\":", &Total::NAMES, &totals.counts, text);
+        let (mut counts, mut open) = (totals.counts, Moved::default());
+        sessions
+            .iter()
+            .for_each(|session| open.add(session.moved()));
+        counts[Total::UpBytes as usize] += open.up_bytes;
+        counts[Total::DownBytes as usize] += open.down_bytes;
+        write_group("},\n\"totals\":", &Total::NAMES, &counts, text);
         write_group(",\n\"refused\":", &Refusal::NAMES, &totals.refused, text);
         write_group(",\n\"lost\":", &DropReason::NAMES, &totals.dropped, text);
         text.push_str(",\n\"users\":[");
@@ -96,11 +105,14 @@ impl<N: Net> Server<N> {
     /// Writes some users from that index on.
     fn write_users(&self, first: usize, text: &mut String) -> Part {
         let mut next = first;
-        while text.len() < TEXT_BYTES {
+        for open in self.carried_for(first) {
             let Some((name, usage)) = self.shared.auth.users().at(next) else {
                 text.push_str("\n],\n\"sessions\":[");
                 return Part::Sessions(0, true);
             };
+            if text.len() >= TEXT_BYTES {
+                break;
+            }
             put(
                 text,
                 format_args!(
@@ -108,13 +120,28 @@ impl<N: Net> Server<N> {
                     comma(next == 0),
                     Quoted(Some(&Shown(name))),
                     usage.sessions,
-                    usage.up_bytes,
-                    usage.down_bytes,
+                    usage.up_bytes + open.up_bytes,
+                    usage.down_bytes + open.down_bytes,
                 ),
             );
             next += 1;
         }
         Part::Users(next)
+    }
+
+    /// What the open sessions of some users have carried, from the one at that index on. It is added
+    /// up here and not as it moves: no byte costs anything for the sake of a report now and then.
+    fn carried_for(&self, first: usize) -> [Moved; USERS_PER_PART] {
+        let mut carried = [Moved::default(); USERS_PER_PART];
+        for session in self.sessions.iter() {
+            let place = session
+                .user()
+                .and_then(|user| user.index().checked_sub(first));
+            if let Some(moved) = place.and_then(|place| carried.get_mut(place)) {
+                moved.add(session.moved());
+            }
+        }
+        carried
     }
 
     /// Writes some sessions from that index on.

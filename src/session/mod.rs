@@ -60,15 +60,14 @@ use self::report::HEAD;
 pub use self::report::{Part, Report, put};
 use self::shared::Class;
 pub use self::shared::Shared;
-use self::totals::Moved;
-pub use self::totals::{Total, Totals};
+pub use self::totals::{Moved, Total, Totals};
 use crate::net::{Event, Millis, Net, Stream};
 use crate::state::access::ClientKey;
 use crate::state::clients::Table;
 use crate::state::handshake::{Dialect, Refuse};
 use crate::state::slots::{Key, Role};
 use crate::state::timers::Timers;
-use crate::state::users::Users;
+use crate::state::users::{UserId, Users};
 
 /// An idle tunnel may cost 0.4 KiB in all: this, a timer, and its places in queue and tables.
 const SESSION_BYTES_MAX: usize = 320;
@@ -153,7 +152,6 @@ impl<N: Net> Session<N> {
         loop {
             let client = &mut self.client;
             let cx = &mut Context { client, shared };
-            let before = moved(&self.phase);
             let next = match &mut self.phase {
                 Phase::Opening(opening) => opening.turn(wake, cx),
                 Phase::Relaying(relay) => relay.turn(wake, cx),
@@ -164,7 +162,6 @@ impl<N: Net> Session<N> {
                 Phase::Over => Ok(Next::Wait),
             };
             wake = Wake::Event;
-            shared.count(self.client.record.user(), before, moved(&self.phase));
             let next = match next {
                 Ok(Next::Established) => self.establish(shared),
                 Ok(Next::Done) => self.rest(shared),
@@ -466,9 +463,10 @@ impl<N: Net> Session<N> {
         shared.clients.leave(self.client.client_key);
     }
 
-    /// Writes the log line.
+    /// Counts what was carried, and writes the log line.
     fn tell(&self, reason: Reason, shared: &mut Shared<N>) {
         let moved = self.moved();
+        shared.count(self.user(), moved);
         let Client {
             key,
             client_key,
@@ -493,20 +491,20 @@ impl<N: Net> Session<N> {
         self.client.record.rename_user(old, new);
     }
 
-    /// Bytes carried, up and down.
-    fn moved(&self) -> Moved {
-        moved(&self.phase)
+    /// Its user.
+    pub fn user(&self) -> Option<UserId> {
+        self.client.record.user()
     }
-}
 
-/// Bytes carried in that phase, and those that led to it, up and down.
-fn moved<N: Net>(phase: &Phase<N>) -> Moved {
-    match phase {
-        Phase::Opening(opening) => opening.moved(),
-        Phase::Relaying(relay) => relay.moved(),
-        Phase::Forwarding(forward) => forward.moved(),
-        Phase::Associated(association) => association.moved(),
-        Phase::Lingering(linger) => linger.moved(),
-        Phase::Pair(_) | Phase::Over => Moved::default(),
+    /// Bytes carried, up and down, which the totals have once it has ended.
+    pub fn moved(&self) -> Moved {
+        match &self.phase {
+            Phase::Opening(opening) => opening.moved(),
+            Phase::Relaying(relay) => relay.moved(),
+            Phase::Forwarding(forward) => forward.moved(),
+            Phase::Associated(association) => association.moved(),
+            Phase::Lingering(linger) => linger.moved(),
+            Phase::Pair(_) | Phase::Over => Moved::default(),
+        }
     }
 }

@@ -212,16 +212,14 @@ impl<N: Net> Shared<N> {
         Reason::NotAllowed(refusal)
     }
 
-    /// A session of that user has moved on: what it has carried counts.
-    pub(super) fn count(&mut self, user: Option<UserId>, before: Moved, after: Moved) {
-        let up_bytes = after.up_bytes.saturating_sub(before.up_bytes);
-        let down_bytes = after.down_bytes.saturating_sub(before.down_bytes);
-        self.totals.add(Total::UpBytes, up_bytes);
-        self.totals.add(Total::DownBytes, down_bytes);
+    /// A session of that user, or an exchange, has ended: what it has carried counts.
+    pub(super) fn count(&mut self, user: Option<UserId>, moved: Moved) {
+        self.totals.add(Total::UpBytes, moved.up_bytes);
+        self.totals.add(Total::DownBytes, moved.down_bytes);
         if let Some(user) = user {
             let usage = self.auth.usage_mut(user);
-            count(&mut usage.up_bytes, up_bytes);
-            count(&mut usage.down_bytes, down_bytes);
+            count(&mut usage.up_bytes, moved.up_bytes);
+            count(&mut usage.down_bytes, moved.down_bytes);
         }
     }
 

@@ -56,11 +56,19 @@ impl Total {
 
 /// Bytes of payload that a session has moved.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Moved {
+pub struct Moved {
     /// From the client to the target, or to remotes.
-    pub(super) up_bytes: u64,
+    pub up_bytes: u64,
     /// And back.
-    pub(super) down_bytes: u64,
+    pub down_bytes: u64,
+}
+
+impl Moved {
+    /// Adds what another session has moved.
+    pub fn add(&mut self, other: Self) {
+        count(&mut self.up_bytes, other.up_bytes);
+        count(&mut self.down_bytes, other.down_bytes);
+    }
 }
 
 /// Counters since the start; they wrap never in practice (64 bits).

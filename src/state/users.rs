@@ -24,6 +24,11 @@ pub const CREDENTIAL_BYTES_MAX: usize = 255;
 pub struct UserId(u16);
 
 impl UserId {
+    /// Its place among the users.
+    pub fn index(self) -> usize {
+        self.0.into()
+    }
+
     /// The user at that index, which is below [`USERS_MAX`].
     fn at(index: usize) -> Self {
         Self(u16::try_from(index).expect("there are at most 1,024 users"))
@@ -47,7 +52,7 @@ struct User {
 pub struct Usage {
     /// Those that are open.
     pub sessions: u32,
-    /// Bytes that all have carried from clients to targets, since there is this user.
+    /// Bytes that the others have carried from clients to targets, since there is this user.
     pub up_bytes: u64,
     /// And back.
     pub down_bytes: u64,
