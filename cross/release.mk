@@ -3,7 +3,7 @@
 #   make release                  everything below for every architecture, in target/dist
 #   make reproduce-TRIPLE         build and pack it again in another folder: the same bytes?
 #   make licences                 target/LICENSES, the texts for what is linked in
-#   make ipk IPK_ARCH=mips_24kc   an OpenWrt package (24.10 and older)
+#   make ipk IPK_ARCH=mips_24kc   an OpenWrt package (24.10 and older), and that of LuCI's pages
 #   make apk IPK_ARCH=mips_24kc   the same for OpenWrt 25.12 and later
 #   make deb DEB_ARCH=amd64       a Debian package, with its service (also arm64, armhf)
 #   make image IMAGE_ARCH=amd64   a container image from scratch (also arm64, arm-v7)
@@ -41,6 +41,7 @@ licences: $(ZIG)
 
 ipk apk: %: router-$(TRIPLE_$(IPK_ARCH)) licences
 	cross/openwrt/pack-$* target/router/$(TRIPLE_$(IPK_ARCH))/release/anklet $(IPK_ARCH) $(VERSION) target/packages
+	cross/openwrt/pack-luci $* $(VERSION) target/packages
 
 deb: router-$(TRIPLE_DEB_$(DEB_ARCH)) licences
 	cross/deb/pack-deb target/router/$(TRIPLE_DEB_$(DEB_ARCH))/release/anklet $(DEB_ARCH) $(VERSION) target/packages

@@ -1,0 +1,59 @@
+'use strict';
+'require baseclass';
+'require anklet.calls as calls';
+'require anklet.table as table';
+'require anklet.words as words';
+
+const COLUMNS = [
+	{ key: 'name', title: _('Instance') },
+	{ key: 'state', title: _('State') },
+	{ key: 'sessions', title: _('Sessions'), align: 'right' },
+	{ key: 'up', title: _('Up'), align: 'right' },
+	{ key: 'down', title: _('Down'), align: 'right' },
+	{ key: 'why', title: _('Why') }
+];
+
+/* Instances that are asked for their counts. */
+const ASKED_MAX = 4;
+
+return baseclass.extend({
+	title: _('SOCKS Proxy'),
+
+	load() {
+		return L.resolveDefault(calls.instances(), {}).then((said) => {
+			const instances = said.instances ?? {};
+			const names = Object.keys(instances).filter((name) => instances[name].state !== 'disabled');
+
+			return Promise.all(names.slice(0, ASKED_MAX).map((name) => calls.counts(name))).then((counts) => {
+				return names.map((name, i) => ({ name: name, instance: instances[name], counts: counts[i] ?? {} }));
+			});
+		});
+	},
+
+	/* Nothing where no instance is enabled: the page has no box then. */
+	render(rows) {
+		if (!rows?.length)
+			return null;
+
+		const node = table.create('anklet-box', COLUMNS);
+
+		table.update(node, rows.map((row) => {
+			const totals = row.counts.totals;
+
+			return {
+				id: row.name,
+				data: { instance: row.name },
+				cells: {
+					name: row.name,
+					state: words.state(row.instance.state),
+					sessions: row.counts.limits?.sessions.used ?? '',
+					up: totals ? words.bytes(totals.up) : '',
+					down: totals ? words.bytes(totals.down) : '',
+					why: words.reasons(row.instance)
+				}
+			};
+		}), '');
+
+		return node;
+	}
+});
