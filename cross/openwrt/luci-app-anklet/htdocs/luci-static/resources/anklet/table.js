@@ -31,7 +31,7 @@ function fillCell(cell, value) {
 function newRow(columns) {
 	return E('tr', { 'class': 'tr' }, columns.map((column) => {
 		return E('td', {
-			'class': 'td %s'.format(column.align ?? 'left'),
+			'class': 'td left',
 			'data-column': column.key,
 			'data-title': column.title
 		}, []);
@@ -43,7 +43,7 @@ return baseclass.extend({
 	 * of one that can be sorted by when its title is clicked. */
 	create(id, columns, sorted) {
 		const titles = columns.map((column) => {
-			const title = E('th', { 'class': 'th %s'.format(column.align ?? 'left') }, [ column.title ]);
+			const title = E('th', { 'class': 'th left' }, [ column.title ]);
 
 			if (sorted && column.sort) {
 				title.setAttribute('data-sort', column.sort);

@@ -128,6 +128,14 @@ return baseclass.extend({
 	lost(cause) { return word(LOST, cause) },
 	total(kind) { return word(TOTALS, kind) },
 	limit(name) { return word(LIMITS, name) },
+
+	/* The names of limits in the order above; what this page does not know yet behind them. */
+	limits(limits) {
+		const known = Object.keys(LIMITS);
+
+		return known.filter((name) => name in limits).concat(Object.keys(limits).filter((name) => !known.includes(name)));
+	},
+
 	phase(phase) { return word(PHASES, phase) },
 	protocol(protocol) { return protocol == null ? '' : word(PROTOCOLS, protocol) },
 

@@ -4,6 +4,8 @@
 'require uci';
 'require ui';
 'require form';
+'require network';
+'require firewall';
 'require tools.widgets as widgets';
 'require anklet.calls as calls';
 
@@ -114,6 +116,15 @@ function renderChoices(option, section_id, values, choices, create) {
 const NetworkList = widgets.NetworkSelect.extend({
 	__name__: 'CBI.AnkletNetworkList',
 
+	/* Not by super: that of the parent calls its own super late, and would find itself. */
+	load(section_id) {
+		return network.getNetworks().then((networks) => {
+			this.networks = networks;
+
+			return form.ListValue.prototype.load.call(this, section_id);
+		});
+	},
+
 	renderWidget(section_id, option_index, cfgvalue) {
 		const choices = {};
 
@@ -128,6 +139,14 @@ const NetworkList = widgets.NetworkSelect.extend({
 /* LuCI's list of the firewall's zones. */
 const ZoneList = widgets.ZoneSelect.extend({
 	__name__: 'CBI.AnkletZoneList',
+
+	load(section_id) {
+		return firewall.getZones().then((zones) => {
+			this.zones = zones;
+
+			return form.ListValue.prototype.load.call(this, section_id);
+		});
+	},
 
 	renderWidget(section_id, option_index, cfgvalue) {
 		const choices = {};

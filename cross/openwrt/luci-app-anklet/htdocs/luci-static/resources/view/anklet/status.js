@@ -26,8 +26,8 @@ const TOTALS = 20;
 const INSTANCES = [
 	{ key: 'name', title: _('Instance') },
 	{ key: 'state', title: _('State') },
-	{ key: 'sessions', title: _('Sessions'), align: 'right' },
-	{ key: 'uptime', title: _('Runs for'), align: 'right' },
+	{ key: 'sessions', title: _('Sessions') },
+	{ key: 'uptime', title: _('Runs for') },
 	{ key: 'why', title: _('Why') }
 ];
 
@@ -37,9 +37,9 @@ const SESSIONS = [
 	{ key: 'asked', title: _('Target'), sort: 'asked' },
 	{ key: 'protocol', title: _('Protocol'), sort: 'protocol' },
 	{ key: 'phase', title: _('State'), sort: 'phase' },
-	{ key: 'up', title: _('Up'), sort: 'up', align: 'right' },
-	{ key: 'down', title: _('Down'), sort: 'down', align: 'right' },
-	{ key: 'age', title: _('Age'), sort: 'age', align: 'right' }
+	{ key: 'up', title: _('Up'), sort: 'up' },
+	{ key: 'down', title: _('Down'), sort: 'down' },
+	{ key: 'age', title: _('Age'), sort: 'age' }
 ];
 
 /* On a phone there are no titles to click: a list has the same columns. */
@@ -51,34 +51,34 @@ const MOST_FIRST = [ 'up', 'down', 'idle' ];
 function totalsOf(key, title) {
 	return [
 		{ key: key, title: title },
-		{ key: 'sessions', title: _('Sessions'), align: 'right' },
-		{ key: 'up', title: _('Up'), align: 'right' },
-		{ key: 'down', title: _('Down'), align: 'right' }
+		{ key: 'sessions', title: _('Sessions') },
+		{ key: 'up', title: _('Up') },
+		{ key: 'down', title: _('Down') }
 	];
 }
 
 const LIMITS = [
 	{ key: 'name', title: _('Table') },
-	{ key: 'used', title: _('Used'), align: 'right' },
-	{ key: 'peak', title: _('Peak'), align: 'right' },
-	{ key: 'max', title: _('Limit'), align: 'right' },
+	{ key: 'used', title: _('Used') },
+	{ key: 'peak', title: _('Peak') },
+	{ key: 'max', title: _('Limit') },
 	{ key: 'bar', title: _('Share') }
 ];
 
 const REFUSED = [
-	{ key: 'count', title: _('Refused'), align: 'right' },
 	{ key: 'what', title: _('Destination') },
-	{ key: 'opens', title: _('What opens it') }
+	{ key: 'opens', title: _('What opens it') },
+	{ key: 'count', title: _('Refused') }
 ];
 
 const COUNTS = [
 	{ key: 'what', title: _('Since the start') },
-	{ key: 'count', title: _('Count'), align: 'right' }
+	{ key: 'count', title: _('Count') }
 ];
 
 const LOST = [
-	{ key: 'count', title: _('Lost'), align: 'right' },
-	{ key: 'what', title: _('Datagrams') }
+	{ key: 'what', title: _('Datagrams') },
+	{ key: 'count', title: _('Lost') }
 ];
 
 function options(select, pairs) {
@@ -339,7 +339,7 @@ return view.extend({
 				cells: {
 					name: name,
 					state: words.state(instances[name].state),
-					sessions: state ? state.limits.sessions.used : '',
+					sessions: state ? live.total : '',
 					uptime: state ? words.duration(state.uptime) : '',
 					why: E('span', { 'class': 'anklet-why' }, [ words.reasons(instances[name]) ])
 				}
@@ -431,7 +431,7 @@ return view.extend({
 	},
 
 	showCounts(state) {
-		table.update(this.limitTable, Object.keys(state.limits ?? {}).map((name) => {
+		table.update(this.limitTable, words.limits(state.limits ?? {}).map((name) => {
 			const limit = state.limits[name];
 			const share = limit.max ? Math.floor(100 * limit.used / limit.max) : 0;
 

@@ -173,6 +173,9 @@ function read(place, args) {
 		users_total++;
 		users.offer(user);
 	}, (session) => {
+		// The one that reads this is a session, too.
+		if (session.phase == 'status')
+			return;
 		clients.add(session);
 		sessions.add(session);
 	});

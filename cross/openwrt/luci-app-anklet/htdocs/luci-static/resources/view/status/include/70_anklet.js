@@ -7,9 +7,9 @@
 const COLUMNS = [
 	{ key: 'name', title: _('Instance') },
 	{ key: 'state', title: _('State') },
-	{ key: 'sessions', title: _('Sessions'), align: 'right' },
-	{ key: 'up', title: _('Up'), align: 'right' },
-	{ key: 'down', title: _('Down'), align: 'right' },
+	{ key: 'sessions', title: _('Sessions') },
+	{ key: 'up', title: _('Up') },
+	{ key: 'down', title: _('Down') },
 	{ key: 'why', title: _('Why') }
 ];
 
