@@ -124,6 +124,11 @@ return baseclass.extend({
 		return client.replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, '');
 	},
 
+	/* The sessions of an instance but those that read its report, as this page does. */
+	sessions(state) {
+		return state?.limits ? state.limits.sessions.used - (state.limits.readers?.used ?? 0) : '';
+	},
+
 	refusal(cause) { return REFUSALS[cause] ?? [ cause, '' ] },
 	lost(cause) { return word(LOST, cause) },
 	total(kind) { return word(TOTALS, kind) },

@@ -21,6 +21,10 @@ const ADDRESSES_MAX = 256;
 const TYPING_MS = 300;
 
 const LOG_LINES = 30;
+
+/* Instances that are asked for their counts beside the one that is shown. */
+const OTHERS_MAX = 4;
+
 const TOTALS = 20;
 
 const INSTANCES = [
@@ -105,6 +109,7 @@ return view.extend({
 		this.carried = new Map();
 		this.query = { sort: 'age', reverse: false, filter: '', protocol: '', limit: 50 };
 		this.pages = [];
+		this.running = [];
 		this.instance = Object.keys(loaded[0].instances ?? {})[0];
 
 		const node = E('div', { 'id': 'anklet-live' }, [
@@ -118,7 +123,7 @@ return view.extend({
 		]);
 
 		this.root = node;
-		this.showInstances(loaded[0].instances ?? {}, null);
+		this.showInstances(loaded[0].instances ?? {}, {}, {});
 		poll.add(() => document.hidden || performance.now() < this.restsUntil ? null : this.look(), INTERVAL);
 
 		return node;
@@ -300,7 +305,8 @@ return view.extend({
 			this.instance == null ? null : L.resolveDefault(calls.live(this.instance, query.limit, query.sort,
 				query.reverse, query.filter, query.protocol, this.addresses(), this.pages.at(-1) ?? [], TOTALS), {}),
 			look % LOOKS_PER_LOG ? null : L.resolveDefault(calls.log(LOG_LINES), {}),
-			look % LOOKS_PER_HOSTS || !look ? null : calls.hosts()
+			look % LOOKS_PER_HOSTS || !look ? null : calls.hosts(),
+			this.countsOfOthers()
 		];
 
 		return Promise.all(tasks).then((said) => {
@@ -313,12 +319,21 @@ return view.extend({
 			if (number !== this.asked)
 				return;
 
-			this.showInstances(said[0].instances ?? {}, said[1]);
+			this.showInstances(said[0].instances ?? {}, said[1] ?? {}, said[4]);
 			this.showLive(said[1] ?? {});
 		}).catch(() => {});
 	},
 
-	showInstances(instances, live) {
+	/* The counts of the other instances that ran at the last look, by name. */
+	countsOfOthers() {
+		const names = this.running.filter((name) => name !== this.instance).slice(0, OTHERS_MAX);
+
+		return Promise.all(names.map((name) => calls.counts(name))).then((counts) => {
+			return Object.fromEntries(names.map((name, i) => [ name, counts[i] ]));
+		});
+	},
+
+	showInstances(instances, live, others) {
 		const names = Object.keys(instances);
 
 		if (!(this.instance in instances))
@@ -330,8 +345,10 @@ return view.extend({
 		this.instanceSelect.value = this.instance;
 		this.instanceSelect.parentNode.hidden = names.length < 2;
 
+		this.running = names.filter((name) => instances[name].state === 'running');
+
 		table.update(this.instanceTable, names.map((name) => {
-			const state = name === this.instance ? live?.state : null;
+			const state = name === this.instance ? live.state : others[name];
 
 			return {
 				id: name,
@@ -339,8 +356,8 @@ return view.extend({
 				cells: {
 					name: name,
 					state: words.state(instances[name].state),
-					sessions: state ? live.total : '',
-					uptime: state ? words.duration(state.uptime) : '',
+					sessions: words.sessions(state),
+					uptime: state?.limits ? words.duration(state.uptime) : '',
 					why: E('span', { 'class': 'anklet-why' }, [ words.reasons(instances[name]) ])
 				}
 			};

@@ -46,7 +46,7 @@ return baseclass.extend({
 				cells: {
 					name: row.name,
 					state: words.state(row.instance.state),
-					sessions: row.counts.limits?.sessions.used ?? '',
+					sessions: words.sessions(row.counts),
 					up: totals ? words.bytes(totals.up) : '',
 					down: totals ? words.bytes(totals.down) : '',
 					why: words.reasons(row.instance)
