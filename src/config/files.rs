@@ -167,7 +167,7 @@ fn parse_users(
 ) -> Result<Users, String> {
     let file = match read {
         Ok(file) => file,
-        Err(failure) => return Err(in_words(*failure).to_string()),
+        Err(failure) => return Err(format!("{}", in_words(*failure))),
     };
     let rights = &file.rights;
     if !rights.is_file {

@@ -143,7 +143,7 @@ pub fn settle(
         let why = format!("{descriptors} descriptors (ulimit -n) carry {possible} sessions");
         return Err(match asked.sessions_max {
             None => ConfigError::new(why),
-            Some(asked) => ConfigError::about("max-sessions", Some(&asked.to_string()), &why),
+            Some(asked) => ConfigError::about("max-sessions", Some(&format!("{asked}")), &why),
         });
     }
     let by_default = to_usize(carried.min(afforded));
@@ -259,7 +259,11 @@ fn buffers(
     if let Some(asked) = asked {
         if asked as u64 > fitting(POOL_MEMORY_SHARE_MAX) {
             let why = "they take more than half of the memory";
-            return Err(ConfigError::about("buffers", Some(&asked.to_string()), why));
+            return Err(ConfigError::about(
+                "buffers",
+                Some(&format!("{asked}")),
+                why,
+            ));
         }
         return Ok(asked);
     }

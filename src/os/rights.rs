@@ -24,7 +24,7 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     };
     if let (Err(error), Some(mark)) = (set_mark(&socket, &config.outgoing), config.outgoing.mark) {
         let why = format!("{}: needs CAP_NET_ADMIN, which root has", in_words(error));
-        return Err(ConfigError::about("mark", Some(&mark.to_string()), &why));
+        return Err(ConfigError::about("mark", Some(&format!("{mark}")), &why));
     }
     if let Some((first, last)) = config.relay.ports
         && let Err(error @ (Errno::EACCES | Errno::EPERM)) = address::bind(&socket, &addr(first))
@@ -50,7 +50,7 @@ pub fn check_listeners(
 ) -> Result<(), String> {
     for failure in Listeners::try_out(config, interfaces) {
         if !failure.is_transient() {
-            return Err(failure.to_string());
+            return Err(format!("{failure}"));
         }
         warnings.push(if config.retry_listen {
             format!("{failure}; it will be, once it can")

@@ -204,7 +204,7 @@ impl Linger {
                     Refuse::Http(fault) | Refuse::BadAnswer(fault) => {
                         status.response(fault.cause())
                     }
-                    _ => status.response(&self.reason.to_string()),
+                    _ => status.response(&format!("{}", self.reason)),
                 };
                 peer.send(response.as_bytes(), &mut self.sent)
             }

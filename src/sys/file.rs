@@ -2,6 +2,7 @@
 //!
 //! What the words mean is for those who read them.
 
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
@@ -19,7 +20,16 @@ const PIECE_BYTES: usize = 4096;
 /// The system's.
 pub fn open(path: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-    fcntl::open(path, flags, Mode::empty())
+    fcntl::open(&*terminated(path)?, flags, Mode::empty())
+}
+
+/// A path in the form that system calls take. nix would do it in each of its calls, short paths
+/// on the stack and long ones on the heap.
+///
+/// # Errors
+/// EINVAL: there is a NUL in it.
+pub fn terminated(path: &str) -> Result<CString, Errno> {
+    CString::new(path).map_err(|_| Errno::EINVAL)
 }
 
 /// What kind of file it is, and who beside its owner may do what with it.

@@ -101,7 +101,7 @@ impl Syslog {
         let kind = SockType::Datagram;
         Ok(Self {
             socket: socket(AddressFamily::Unix, kind, flags, None)?,
-            addr: UnixAddr::new(name)?,
+            addr: UnixAddr::new(&*file::terminated(name)?)?,
         })
     }
 

@@ -82,39 +82,43 @@ fn stray(word: &str, secret: bool) -> ConfigError {
 
 /// One option as often as it was given.
 fn honour(config: &mut Asked, matches: &Matches, entry: &Entry) -> Result<(), ConfigError> {
+    if let Kind::Flag(flag) = entry.kind {
+        for _ in 0..matches.opt_count(entry.name) {
+            meaning::flag(config, flag);
+        }
+    }
+    for text in matches.opt_strs(entry.name) {
+        value(config, entry, &text)?;
+    }
+    Ok(())
+}
+
+/// One value of an option.
+fn value(config: &mut Asked, entry: &Entry, text: &str) -> Result<(), ConfigError> {
     let name = entry.name;
     let about = |shown: Option<&str>, why| ConfigError::about(name, shown, why);
     match entry.kind {
-        Kind::Flag(flag) => {
-            for _ in 0..matches.opt_count(name) {
-                meaning::flag(config, flag);
-            }
-        }
+        Kind::Flag(_) => Ok(()),
         Kind::Number(option) => {
-            if let Some(text) = matches.opt_str(name) {
-                let (least, most) = meaning::bounds(option);
-                let number = values::number(name, &text, least, most)?;
-                meaning::number(config, option, number);
-            }
+            let (least, most) = meaning::bounds(option);
+            let number = values::number(name, text, least, most)?;
+            meaning::number(config, option, number);
+            Ok(())
         }
         Kind::Text(option) => {
-            if let Some(text) = matches.opt_str(name) {
-                let shown = (option != Text::Password).then_some(text.as_str());
-                meaning::text(config, option, &text).map_err(|why| about(shown, why))?;
-            }
+            let shown = (option != Text::Password).then_some(text);
+            meaning::text(config, option, text).map_err(|why| about(shown, why))
         }
         Kind::List(option) => {
-            for text in matches.opt_strs(name) {
-                for item in text.split(',').map(str::trim_ascii) {
-                    if item.is_empty() {
-                        return Err(about(Some(&text), "an item of the list is empty"));
-                    }
-                    meaning::item(config, option, item).map_err(|why| about(Some(item), why))?;
+            for item in text.split(',').map(str::trim_ascii) {
+                if item.is_empty() {
+                    return Err(about(Some(text), "an item of the list is empty"));
                 }
+                meaning::item(config, option, item).map_err(|why| about(Some(item), why))?;
             }
+            Ok(())
         }
     }
-    Ok(())
 }
 
 /// Without --listen both families are listened on, and so they are with a lone `::`, which other
@@ -191,8 +195,8 @@ fn idle_families(config: &Asked) -> Result<(), ConfigError> {
     }
     let (families, relay) = (config.families, &config.relay);
     let (addr, why) = match (relay.public_v4, relay.public_v6) {
-        (Some(v4), _) if !families.v4 => (v4.to_string(), "BIND has no IPv4, and UDP is off"),
-        (_, Some(v6)) if !families.v6 => (v6.to_string(), "BIND has no IPv6, and UDP is off"),
+        (Some(v4), _) if !families.v4 => (format!("{v4}"), "BIND has no IPv4, and UDP is off"),
+        (_, Some(v6)) if !families.v6 => (format!("{v6}"), "BIND has no IPv6, and UDP is off"),
         _ => return Ok(()),
     };
     Err(ConfigError::about("public", Some(&addr), why))

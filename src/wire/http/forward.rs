@@ -131,7 +131,7 @@ fn write(name: &[u8], value: &[u8], head: &mut Vec<u8>) {
 
 /// Writes a field whose value is a number.
 fn write_number(name: &[u8], value: u64, head: &mut Vec<u8>) {
-    write(name, value.to_string().as_bytes(), head);
+    write(name, format!("{value}").as_bytes(), head);
 }
 
 /// Returns `true` if the name of a field begins with `Proxy-`: it is for proxies.
