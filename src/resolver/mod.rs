@@ -165,7 +165,7 @@ impl<N: Net> Resolver<N> {
             return;
         }
         let now = net.now();
-        if self.exchanges().any(Exchange::is_ready) {
+        if self.in_flight().any(is_ready) {
             self.receive(now);
         }
         self.expire(until);
@@ -196,7 +196,7 @@ impl<N: Net> Resolver<N> {
         let mut next = NEVER;
         for query in self.in_flight() {
             let is_queued = query.is_queued(0) || query.is_queued(1);
-            if is_queued || query.exchanges().any(Exchange::is_ready) {
+            if is_queued || is_ready(query) {
                 return 0;
             }
             next = next.min(query.due());
@@ -210,7 +210,7 @@ impl<N: Net> Resolver<N> {
 
     /// Returns the number of queries, waiters and sockets: 0 when nothing is held for anyone.
     pub fn live(&self) -> usize {
-        self.in_flight().count() + self.waiters.len() + self.exchanges().count()
+        self.in_flight().count() + self.waiters.len() + self.sockets_open()
     }
 
     /// Returns the sums since the start.
@@ -387,8 +387,10 @@ impl<N: Net> Resolver<N> {
         self.queries.iter().flatten().map(Box::as_ref)
     }
 
-    fn exchanges(&self) -> impl Iterator<Item = &Exchange<N>> {
-        self.in_flight().flat_map(Query::exchanges)
+    /// The number of sockets that are open.
+    fn sockets_open(&self) -> usize {
+        let of_query = |query: &Query<_>| query.exchanges().count();
+        self.in_flight().map(of_query).sum()
     }
 
     /// Returns the exchange on the socket with this index.
@@ -396,6 +398,11 @@ impl<N: Net> Resolver<N> {
         let query = self.queries.get_mut(index / 2)?.as_deref_mut()?;
         query.exchange(index % 2)
     }
+}
+
+/// Returns `true` if something may have come for a query.
+fn is_ready<N: Net>(query: &Query<Exchange<N>>) -> bool {
+    query.exchanges().any(Exchange::is_ready)
 }
 
 /// Opens a socket for one half of a query and sends its question, with a random id.

@@ -5,10 +5,9 @@ use super::survey::RELOAD_PIECES_MAX;
 use crate::config::files::Files;
 use crate::log::{Level, log};
 use crate::net::{Millis, NEVER, Net, Signal};
-use crate::session::{Reason, Session};
+use crate::session::Reason;
 use crate::state::clients::Table;
 use crate::state::repeats::Run;
-use crate::state::slots::Key;
 use crate::state::users::Users;
 
 /// How long tunnels may go on after TERM. The promise is "within a second".
@@ -148,11 +147,12 @@ impl<N: Net> Server<N> {
     /// These are the users from now on. The sessions of those who are none any more end.
     fn set_users(&mut self, users: Users) {
         let old = self.shared.auth.users();
-        let sessions = self.sessions.iter();
-        let removed: Vec<Key> = sessions
-            .filter(|session| !session.keeps_user(old, &users))
-            .map(Session::key)
-            .collect();
+        let mut removed = Vec::new();
+        for session in self.sessions.iter() {
+            if !session.keeps_user(old, &users) {
+                removed.push(session.key());
+            }
+        }
         for key in removed {
             self.close(key, Reason::UserRemoved);
         }

@@ -63,10 +63,14 @@ impl<N: Net> Server<N> {
     /// The tunnel of that client which stood still longest.
     fn longest_still(&self, client_key: ClientKey) -> Option<Key> {
         let shared = &self.shared;
-        let still = still(self.sessions.iter(), &shared.timers, self.heard.until());
-        let own = still.filter(|(_, session)| session.client_key() == client_key);
-        let longest = own.min_by_key(|(since, _)| *since);
-        longest.map(|(_, session)| session.key())
+        let mut longest = None;
+        for (since, session) in still(self.sessions.iter(), &shared.timers, self.heard.until()) {
+            let is_longer = longest.is_none_or(|(least, _)| since < least);
+            if is_longer && session.client_key() == client_key {
+                longest = Some((since, session.key()));
+            }
+        }
+        longest.map(|(_, key)| key)
     }
 }
 

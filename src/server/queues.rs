@@ -89,8 +89,10 @@ impl Queues {
     pub(super) fn turns(&mut self) -> Vec<Key> {
         mem::swap(&mut self.ready, &mut self.turns);
         let bulk = BULK_TURNS + self.turns.len() / BULK_TURNS_SHARE;
-        let bulk = bulk.min(self.bulk.len());
-        self.turns.extend(self.bulk.drain(..bulk));
+        // `drain` closes gaps that there cannot be in front: 0.8 KB.
+        for _ in 0..bulk {
+            self.turns.extend(self.bulk.pop_front());
+        }
         mem::take(&mut self.turns)
     }
 

@@ -10,7 +10,8 @@ pub(super) const INBOX_BYTES: usize = 1024;
 
 /// The bytes of the handshake, and what came behind them.
 pub(super) struct Inbox {
-    bytes: [u8; INBOX_BYTES],
+    /// On the heap, or an opening would be moved with all of it.
+    bytes: Box<[u8; INBOX_BYTES]>,
     start: usize,
     end: usize,
     /// The client's end of stream has been read.
@@ -21,7 +22,7 @@ impl Inbox {
     /// Nothing has come yet.
     pub(super) fn new() -> Self {
         Self {
-            bytes: [0; INBOX_BYTES],
+            bytes: Box::new([0; INBOX_BYTES]),
             start: 0,
             end: 0,
             ended: false,

@@ -210,12 +210,15 @@ impl<T> Slots<T> {
 
     /// The keys of all entries.
     pub fn keys(&self) -> Vec<Key> {
+        let mut keys = Vec::with_capacity(self.len());
         let entries = self.entries.iter().zip(&self.generations);
         // Of all indexes there may be: an open range would count on to one more.
-        let places = (0..=u16::MAX).zip(entries);
-        let key = |(index, (_, generation)): (u16, (_, &u16))| Key::new(index, *generation);
-        let taken = places.filter(|(_, (entry, _))| entry.is_some());
-        taken.map(key).collect()
+        for (index, (entry, generation)) in (0..=u16::MAX).zip(entries) {
+            if entry.is_some() {
+                keys.push(Key::new(index, *generation));
+            }
+        }
+        keys
     }
 }
 
