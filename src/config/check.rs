@@ -14,8 +14,8 @@ use crate::state::batch::BATCH_BYTES;
 use crate::state::contacts::CONTACTS_MAX;
 use crate::state::names::{ALL_HELD_BYTES_MAX, NAMES_BYTES_MAX};
 use crate::state::pool::scratch_max;
-use crate::state::prefix::SERVED;
 use crate::state::protocols::Protocols;
+use crate::state::ranges::SERVED;
 use crate::wire::Shown;
 
 /// Memory of an idle session outside the kernel: 0.4 KiB, rounded up.

@@ -6,6 +6,7 @@ mod listen;
 mod pipe;
 pub mod rights;
 mod socket;
+mod stream;
 mod udp;
 
 use std::cell::Cell;
@@ -18,22 +19,14 @@ use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry};
 use nix::fcntl::OFlag;
-use nix::libc::linger;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{
-    MsgFlags, Shutdown, getpeername, getsockopt, recv, send, setsockopt, shutdown, sockopt,
-};
 use nix::unistd;
 
 pub use self::error::OpenError;
 use self::error::errno;
 use self::listen::Listeners;
-use self::pipe::Pipe;
 use crate::config::{Config, Outgoing};
-use crate::net::{
-    self, DnsSocket, Errno, Event, Intake, Listener, Millis, Net, Offload, Purpose, Side, Signal,
-    Stream, Survey, Udp,
-};
+use crate::net::{Errno, Event, Intake, Millis, Net, Offload, Purpose, Side, Signal, Survey, Udp};
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
 use crate::state::memory::Memory;
@@ -330,109 +323,6 @@ impl Udp for Os {
         is_aimed: bool,
     ) -> Result<(), Errno> {
         udp::send_run(socket, batch, numbers, is_aimed)
-    }
-}
-
-impl Listener for TcpListener {
-    type Stream = TcpStream;
-
-    fn accept(&mut self) -> Result<(TcpStream, SocketAddr), Errno> {
-        Self::accept(self).map_err(errno)
-    }
-
-    fn local_addr(&self) -> Result<SocketAddr, Errno> {
-        address::local(self)
-    }
-}
-
-impl Stream for TcpStream {
-    type Pipe = Pipe;
-
-    fn open_pipe(&self) -> Result<Pipe, Errno> {
-        Pipe::open()
-    }
-
-    fn splice_in(&mut self, pipe: &mut Pipe, len: usize) -> Result<usize, Errno> {
-        pipe.fill(self, len)
-    }
-
-    fn splice_out(&mut self, pipe: &mut Pipe, len: usize) -> Result<usize, Errno> {
-        pipe.drain(self, len)
-    }
-
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        recv(self.as_raw_fd(), buf, MsgFlags::empty())
-    }
-
-    fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
-        send(self.as_raw_fd(), buf, MsgFlags::MSG_NOSIGNAL)
-    }
-
-    fn peek(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        recv(self.as_raw_fd(), buf, MsgFlags::MSG_PEEK)
-    }
-
-    fn skip(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        // tcp(7): the bytes are discarded instead of copied.
-        recv(self.as_raw_fd(), buf, MsgFlags::MSG_TRUNC)
-    }
-
-    fn shutdown_write(&mut self) -> Result<(), Errno> {
-        shutdown(self.as_raw_fd(), Shutdown::Write)
-    }
-
-    fn take_error(&mut self) -> Option<Errno> {
-        match getsockopt(self, sockopt::SocketError) {
-            Ok(0) => None,
-            Ok(number) => Some(Errno::from_raw(number)),
-            Err(error) => Some(error),
-        }
-    }
-
-    fn peer_addr(&self) -> Result<SocketAddr, Errno> {
-        address::of(getpeername(self.as_raw_fd()))
-    }
-
-    fn local_addr(&self) -> Result<SocketAddr, Errno> {
-        address::local(self)
-    }
-
-    fn keep_alive(&mut self) {
-        // Without it a vanished peer is found by the idle timeout.
-        let _ = socket::keep_alive(self);
-    }
-
-    fn abort_on_close(&mut self) {
-        let linger = linger {
-            l_onoff: 1,
-            l_linger: 0,
-        };
-        // It only fails on a descriptor that is not a socket.
-        let _ = setsockopt(self, sockopt::Linger, &linger);
-    }
-}
-
-impl net::UdpSocket for UdpSocket {
-    fn aim(&mut self, peer: SocketAddr) -> Result<(), Errno> {
-        address::connect(self, &peer)
-    }
-
-    fn join(&mut self) -> Result<(), Errno> {
-        udp::join(self)
-    }
-
-    fn local_addr(&self) -> Result<SocketAddr, Errno> {
-        address::local(self)
-    }
-}
-
-impl DnsSocket for UdpSocket {
-    fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
-        send(self.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).map(drop)
-    }
-
-    fn recv(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        recv(self.as_raw_fd(), buf, MsgFlags::empty())
     }
 }
 

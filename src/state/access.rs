@@ -20,7 +20,7 @@
 //! | each prefix of an interface that carries no default route | [`Refusal::OtherSubnet`] |
 //! | the prefix of an interface that the client is in, the longest one | permitted |
 //! | 127.0.0.0/8, ::1, 0.0.0.0, :: | [`Refusal::Loopback`] |
-//! | private, shared, link-local, reserved (`RESERVED` in prefix.rs) | [`Refusal::Private`] |
+//! | private, shared, link-local, reserved (`RESERVED` in ranges.rs) | [`Refusal::Private`] |
 //!
 //! So `--permit 192.168.0.0/16` does not open a subnet 192.168.2.0/24 of the router, and
 //! `--permit 192.168.2.0/24` does, but not the router's own 192.168.2.1; `--block 0.0.0.0/0`
@@ -46,9 +46,8 @@ use std::net::{IpAddr, SocketAddr};
 pub use super::prefix::{
     ClientKey, Destination, NEEDS_BRACKETS, Nets, Prefix, lacks_brackets, scoped,
 };
-use super::prefix::{
-    GROUPS, LOOPBACK, RESERVED, SERVED, bits_of, is_loopback, unscoped, unwrapped,
-};
+use super::prefix::{bits_of, is_loopback, unscoped, unwrapped};
+use super::ranges::{GROUPS, LOOPBACK, RESERVED, SERVED};
 pub use super::rules::{Interface, Refusal};
 use super::rules::{Kind, Rule, Rules};
 

@@ -20,6 +20,7 @@ pub mod places;
 pub mod pool;
 pub mod prefix;
 pub mod protocols;
+pub mod ranges;
 pub mod repeats;
 mod rules;
 pub mod slots;

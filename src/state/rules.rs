@@ -7,9 +7,9 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::prefix::{
-    Destination, LINK_LOCAL, Nets, Prefix, SHARED, bits_of, is_loopback, is_unspecified, is_v4,
-    scoped_bits,
+    Destination, LINK_LOCAL, Nets, Prefix, bits_of, is_loopback, is_unspecified, is_v4, scoped_bits,
 };
+use super::ranges::SHARED;
 
 /// One address of one interface of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
