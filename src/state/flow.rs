@@ -190,6 +190,7 @@ impl<P: Pipe> Flow<P> {
         pool: &mut Pool<P>,
     ) -> Result<Pumped, Broken> {
         let mut reads = 0;
+        let mut is_short = false;
         while !self.done {
             if !self.drain(to, pool)? {
                 return Ok(Pumped::Blocked);
@@ -205,20 +206,23 @@ impl<P: Pipe> Flow<P> {
             if !from.ready.readable || !to.ready.writable {
                 return Ok(Pumped::Blocked);
             }
-            // Behind a short read whose event has announced the end of stream comes just that.
-            let reads_max = 1 + u32::from(from.ready.ended && self.streak == 0);
-            if reads >= reads_max {
-                return Ok(Pumped::More);
-            }
             if self.rest == Rest::Waits {
                 if !from.ready.ended {
                     return Ok(Pumped::Rest);
                 }
                 self.rest = Rest::Over;
             }
+            // Behind a short read whose event has announced the end of stream comes just that.
+            let reads_max = 1 + u32::from(is_short || from.ready.ended && self.streak == 0);
+            if reads >= reads_max {
+                return Ok(Pumped::More);
+            }
             reads += 1;
             if self.is_bulk() {
                 if self.splice(from, pool)? || self.rest == Rest::Waits {
+                    // Behind a short fill there is nothing more as a rule: then it rests at once,
+                    // and not when it has fetched what comes until its next turn.
+                    is_short = self.is_bulk() && self.held.len() < pool.buffers.scratch_bytes();
                     continue;
                 }
                 self.rest = Rest::No;

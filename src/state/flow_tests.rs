@@ -420,10 +420,10 @@ fn a_short_splice_does_not_say_drained_and_a_very_short_one_ends_splicing() {
     assert_eq!((step, from.ready.readable), (Ok(Pumped::More), true));
     from.stream.splice_max = 3;
     let step = flow.pump(&mut from, &mut to, &mut pool);
-    assert_eq!((step, to.stream.written.len()), (Ok(Pumped::More), 8));
+    assert_eq!((step, to.stream.written.len()), (Ok(Pumped::More), 13));
     from.stream.no_splice[0] = Some(Errno::EIO);
     let step = flow.pump(&mut from, &mut to, &mut pool);
-    assert_eq!((step, to.stream.written.len()), (Ok(Pumped::More), 12));
+    assert_eq!((step, to.stream.written.len()), (Ok(Pumped::More), 17));
 }
 
 #[test]
@@ -560,4 +560,21 @@ fn an_end_that_is_announced_is_not_waited_for() {
     (from.ready.ended, from.stream.at_end) = (true, true);
     let step = flow.pump(&mut from, &mut to, &mut pool);
     assert_eq!((step, to.stream.shut), (Ok(Pumped::Done), true));
+}
+
+#[test]
+fn behind_a_short_fill_it_looks_once_more_and_rests_at_once() {
+    let (mut pool, mut from, mut to, mut flow) = spliced(&[7; 20], 1000);
+    let step = flow.pump(&mut from, &mut to, &mut pool);
+    assert_eq!((step, to.stream.written.len()), (Ok(Pumped::Rest), 20));
+
+    // A pipe may be full before its bytes are many: small segments have a place each.
+    let (mut pool, mut from, mut to, mut flow) = spliced(&[7; 40], 1000);
+    from.stream.splice_max = 10;
+    for moved in [20, 40] {
+        let step = flow.pump(&mut from, &mut to, &mut pool);
+        assert_eq!((step, to.stream.written.len()), (Ok(Pumped::More), moved));
+    }
+    let step = flow.pump(&mut from, &mut to, &mut pool);
+    assert_eq!(step, Ok(Pumped::Rest));
 }
