@@ -41,6 +41,11 @@ soak: all
 	ANKLET_BINARY=target/release/anklet ANKLET_SOAK_MINUTES=$(MINUTES) \
 		$(CARGO) test --test it soak::hours -- --ignored --nocapture
 
+# what a distant client notices while others do their worst: two minutes of a quiet machine
+attacks: all
+	ANKLET_BINARY=target/release/anklet \
+		$(CARGO) test --test it distant:: -- --ignored --nocapture
+
 # anklet beside the other proxies of this machine, two minutes: tests/bench/README.md. All of it:
 # make bench ROWS=all ROUNDS=5 TIME=2
 bench: export ANKLET_BENCH_ROWS = $(ROWS)
@@ -84,4 +89,4 @@ clean:
 include cross/targets.mk
 include cross/release.mk
 
-.PHONY: all run test check lint sim faults fuzz soak bench bench-cost size man install clean
+.PHONY: all run test check lint sim faults fuzz soak attacks bench bench-cost size man install clean

@@ -13,6 +13,7 @@ mod bind;
 mod cli;
 mod clients;
 mod dante;
+mod distant;
 mod documents;
 mod edges;
 mod fairness;
