@@ -9,6 +9,8 @@
 'require tools.widgets as widgets';
 'require anklet.calls as calls';
 
+/* global calls */
+
 /* The options of /etc/config/anklet. Users are not among them: a form would send their passwords to each
  * browser that shows it. They have a page of their own.
  *

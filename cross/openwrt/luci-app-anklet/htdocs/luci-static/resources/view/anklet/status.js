@@ -7,6 +7,8 @@
 'require anklet.table as table';
 'require anklet.words as words';
 
+/* global calls, table, words */
+
 /* Seconds between two looks at the sessions, and looks between two at the log and the hosts. */
 const INTERVAL = 5;
 const LOOKS_PER_LOG = 3;

@@ -5,6 +5,8 @@
 'require anklet.calls as calls';
 'require anklet.table as table';
 
+/* global calls, table */
+
 /* Who may log in. Passwords go one way, to the router: no answer has one. */
 
 const CREDENTIAL_BYTES_MAX = 255;

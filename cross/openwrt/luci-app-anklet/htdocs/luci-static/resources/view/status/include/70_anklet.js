@@ -4,6 +4,8 @@
 'require anklet.table as table';
 'require anklet.words as words';
 
+/* global calls, table, words */
+
 const COLUMNS = [
 	{ key: 'name', title: _('Instance') },
 	{ key: 'state', title: _('State') },
