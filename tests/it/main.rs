@@ -22,6 +22,7 @@ mod guessing;
 mod handed_out;
 mod http;
 mod http_answers;
+mod http_heads;
 mod http_logins;
 mod http_pairs;
 mod http_refusals;
