@@ -163,7 +163,8 @@ pub fn settle(
         associations_max,
         binds_max: BINDS_MAX.min(sessions_max),
         heads_max: HEADS_MAX.min(sessions_max),
-        long_heads_max: to_usize(memory_bytes / MEMORY_PER_LONG_HEAD_BYTES)
+        // Rounded up: a part of the machine's memory is the kernel's own, and not told of.
+        long_heads_max: to_usize(memory_bytes.div_ceil(MEMORY_PER_LONG_HEAD_BYTES))
             .clamp(1, HEADS_MAX)
             .min(sessions_max),
         kernel_bytes: kernel_bytes(sessions_max, associations_max, pipes_max, memory_bytes),
@@ -306,6 +307,7 @@ mod tests {
                 (limits.sessions_max, limits.buffers_max),
                 (sessions, buffers)
             );
+            assert_eq!(limits.long_heads_max, 4);
             assert_eq!(warning, None);
         }
     }

@@ -4,10 +4,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::support::namespace::{in_namespace, run};
 use crate::support::targets::{Refusing, Target, Unanswering, echo};
-use crate::support::web::{post, requests};
+use crate::support::web::{ANSWER, post, requests};
 use crate::support::wire::{Client, Way, both_ways};
-use crate::support::{Proxy, is_error_lost, wait_until};
+use crate::support::{Folder, Proxy, is_error_lost, wait_until};
 
 /// Heads that are read at one time (.github/DESIGN.md, Limits).
 const HEADS: usize = 32;
@@ -30,6 +31,43 @@ fn h5_heads_up_to_32_kib_pass_where_there_is_room_for_them() {
         let [request, expected] = post(target.addr, &cookie, "", "");
         proxy.forwards(&target, Way::Pipelined, request, expected);
     }
+}
+
+/// What the kernel says of memory on a router of 64 MiB: some of them are its own.
+const MEMINFO: &str = "MemTotal:          59412 kB\nMemFree:           30000 kB\n\
+                       MemAvailable:      30000 kB\n";
+
+#[test]
+fn h5_the_fifth_head_over_8_kib_gets_431_on_64_mb() {
+    in_namespace(|| {
+        let folder = Folder::new("meminfo");
+        let meminfo = folder.write("meminfo", MEMINFO);
+        run(&format!("mount --bind {meminfo} /proc/meminfo"));
+        // Nobody's time is up before all places are taken.
+        let (proxy, target) = (Proxy::start(&["--handshake-timeout", "60"]), Target::new());
+        let places = |of: &str| proxy.report()["limits"]["long_heads"][of].number();
+        assert_eq!(places("max"), 4);
+        let [request, expected] = post(target.addr, &cookie(9000), "", "");
+        // Each has one: nobody has to give it.
+        let slow = [2, 3, 4, 5].map(|last| slow_head(&proxy, last, &request));
+        wait_until("all places taken", || places("used") == 4);
+        for request in requests(&target.addr.to_string(), &cookie(9000)) {
+            let mut fifth = proxy.client_from("127.0.0.6");
+            fifth.say(Way::Pipelined, request.as_bytes());
+            let refusal = fifth.refusal_http();
+            assert_eq!(refusal.status, 431);
+            assert_eq!(refusal.body, "no room for a head over 8 KiB\n");
+        }
+        // One that fits into 8 KiB is served, and so are the four, to their last byte.
+        let [short, told] = post(target.addr, &cookie(7000), "", "");
+        proxy.forwards(&target, Way::Pipelined, short, told);
+        for mut client in slow {
+            let last = &request.as_bytes()[request.len() - 1..];
+            client.is_forwarded(&target, Way::Pipelined, last, expected.as_bytes(), ANSWER);
+        }
+        wait_until("all places free", || places("used") == 0);
+        proxy.forwards(&target, Way::Pipelined, request, expected);
+    });
 }
 
 #[test]
