@@ -23,7 +23,8 @@ const CLIENTS_MAX = 1024;
 
 // The address of ADDRESS:PORT and of [ADDRESS]:PORT.
 function address_of(client) {
-	return trim(substr(client, 0, max(rindex(client, ':'), 0)), '[]');
+	let address = substr(client, 0, max(rindex(client, ':'), 0));
+	return substr(address, 0, 1) == '[' ? trim(address, '[]') : address;
 }
 
 // An address as a text that sorts by its value, IPv4 before IPv6.
@@ -95,10 +96,9 @@ function filter_of(args) {
 			return false;
 		if (text == '' || addresses[address_of(session.client)])
 			return true;
-		for (let field in [ 'user', 'client', 'asked', 'reached', 'protocol', 'phase' ])
-			if (index(text_of(session[field]), text) >= 0)
-				return true;
-		return false;
+		let s = session;
+		return index(lc(`${s.user ?? ''}\n${s.client}\n${s.asked ?? ''}\n${s.reached ?? ''}\n` +
+			`${s.protocol ?? ''}\n${s.phase}`), text) >= 0;
 	};
 }
 
