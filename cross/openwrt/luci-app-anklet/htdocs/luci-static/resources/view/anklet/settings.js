@@ -195,7 +195,7 @@ function addGeneral(s) {
 	o.rmempty = false;
 
 	o = addList(s, 'general', 'listenip', _('Listen on'),
-		_('Networks, addresses or devices, 8 at most; a port may follow (lan:1081). Nothing: everywhere.'),
+		_('Networks, addresses or devices, 8 at most; a port may follow (lan:1081). If empty: everywhere.'),
 		isListener, _('network, address or device, and a port'));
 	o.placeholder = _('everywhere');
 
@@ -216,7 +216,7 @@ function addClients(s) {
 	let o;
 
 	addList(s, 'clients', 'clients', _('Clients'),
-		_('The only clients that are served. Nothing: with users anybody who has a password, without the local networks.'),
+		_('The only clients that are served. If empty: anybody with a password or, without users, the local networks.'),
 		isNet, _('network, address or prefix')).placeholder = _('default');
 
 	addList(s, 'clients', 'trust', _('Trusted'), _('Clients that need no password. Only with users.'),
@@ -255,9 +255,8 @@ function addWayOut(s) {
 	o.validate = expecting(isNameServer, _('address, and a port'));
 
 	o = s.taboption('out', form.ListValue, 'prefer', _('First family'), _('Of the addresses of a name, the ones that are tried first.'));
-	o.value('', _('IPv6 (default)'));
+	o.value('', _('IPv6'));
 	o.value('4', _('IPv4'));
-	o.value('6', _('IPv6'));
 	o.depends({ ipv4: '0', ipv6: '0' });
 
 	s.taboption('out', Flag, 'ipv4', _('IPv4 only'));
