@@ -115,6 +115,7 @@ fn ubus_and_prometheus_are_told_of_each_instance() {
         instance("dead", "--status --listen [::1]:9"),
         instance("off", "--listen br-lan"),
         instance("evil", "--status --listen ';touch$IFS/x'"),
+        instance("lines", "--status --listen 127.0.0.1\n';touch$IFS/x;'"),
         r#""stopped":{"running":false}"#.into(),
     ];
     let Some(ucode) = Ucode::new("ucode", &instances.join(",")) else {
@@ -123,7 +124,7 @@ fn ubus_and_prometheus_are_told_of_each_instance() {
     let target = echo();
     let tunnels: Vec<Client> = (0..TUNNELS).map(|_| proxy.tunnel(target)).collect();
     let status = ucode.call("status", "{}");
-    assert_eq!(status.names(), "dead evil main off v4");
+    assert_eq!(status.names(), "dead evil lines main off v4");
     for name in ["main", "v4"] {
         assert_eq!(
             status[name]["version"].text(),
@@ -132,8 +133,13 @@ fn ubus_and_prometheus_are_told_of_each_instance() {
         let established = &status[name]["limits"]["established"]["used"];
         assert_eq!(established.number(), TUNNELS as u64);
     }
-    for name in ["dead", "evil", "off"] {
+    for name in ["dead", "evil", "lines", "off"] {
         assert_eq!(status[name].names(), "error");
+    }
+    // They are not asked: what listens there is no address.
+    for name in ["evil", "lines"] {
+        let why = status[name]["error"].text();
+        assert_eq!(why, Some("it runs without the option status"), "{name}");
     }
     let one = ucode.call("status", r#"{"instance":"v4"}"#);
     assert_eq!(one.names(), "v4");

@@ -55,18 +55,19 @@ function place(command, interfaces) {
 	let found = listener(command);
 	if (!found)
 		return null;
-	let parts = match(found.listen, /^\[([^\]]+)\](:([0-9]+))?$/) ||
-		match(found.listen, /^([^:]*)(:([0-9]+))?$/);
+	// With the flag s, ^ and $ are the ends of the text, not of any line in it.
+	let parts = match(found.listen, /^\[([^\]]+)\](:([0-9]+))?$/s) ||
+		match(found.listen, /^([^:]*)(:([0-9]+))?$/s);
 	let host = parts ? parts[1] : found.listen;
 	let port = parts?.[3] || found.port;
 	if (host == '' || host == '0.0.0.0')
 		host = '127.0.0.1';
 	else if (host == '::')
 		host = '::1';
-	else if (index(host, ':') < 0 && !match(host, /^[0-9.]+$/))
+	else if (index(host, ':') < 0 && !match(host, /^[0-9.]+$/s))
 		host = address_of(host, interfaces);
 	// It stands on a command line.
-	if (!host || !match(host, /^[0-9a-fA-F.:]+$/) || !match(port, /^[0-9]+$/))
+	if (!host || !match(host, /^[0-9a-fA-F.:]+$/s) || !match(port, /^[0-9]+$/s))
 		return null;
 	return index(host, ':') < 0 ? `${host}:${port}` : `[${host}]:${port}`;
 }
