@@ -84,6 +84,11 @@ function expecting(isRight, what) {
 	return (section, value) => value == null || value === '' || isRight(value) || _('Expecting: %s').format(what);
 }
 
+/* The same for a drop-down list, whose values LuCI hands over as one text with blanks between them. */
+function expectingEach(isRight, what) {
+	return expecting((value) => value.trim().split(/\s+/).every(isRight), what);
+}
+
 /* A list may stand in UCI as one text with commas as well. */
 function itemsOf(value) {
 	const items = Array.isArray(value) ? value : [ value ?? '' ];
@@ -174,7 +179,7 @@ function addList(s, tab, name, title, description, isRight, what) {
 
 	o.multiple = true;
 	o.typing = what;
-	o.validate = expecting(isRight, what);
+	o.validate = expectingEach(isRight, what);
 
 	return o;
 }

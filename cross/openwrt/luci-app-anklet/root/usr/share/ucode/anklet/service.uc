@@ -220,7 +220,7 @@ function check(edited) {
 	let wrong = fs.readfile(faults, WORDS_MAX) ?? '';
 	forget_draft();
 	let lines = (text) => filter(split(text, '\n'), (line) => line != '');
-	return { ok: said.status == 0, lines: lines(said.words), wrong: lines(wrong) };
+	return { ok: said.status == 0, lines: lines(said.words), wrong: uniq(lines(wrong)) };
 }
 
 // The last lines of the log, the newest at the end.
