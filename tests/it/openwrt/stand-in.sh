@@ -40,6 +40,7 @@ logread() {
 
 # Strict by itself: it says where it stopped. config_load, below, has what came before.
 uci() {
+	[ "$1" != -c ] || shift 2
 	case "$*" in
 	"show anklet") ;;
 	"-q get network.iot.device") echo br-iot && return ;;
@@ -154,6 +155,10 @@ start() {
 
 stop() {
 	stop_service "$@"
+}
+
+reload() {
+	start "$@"
 }
 
 status() {
