@@ -16,6 +16,11 @@ run: all
 test:
 	$(CARGO) test
 
+# LuCI's pages under node, and in Chromium where it is installed: tests/luci/README.md
+luci-test:
+	$(CARGO) build
+	cd tests/luci && { npm ci --silent --ignore-scripts || echo 'npm ci has failed'; } && node --test
+
 # what every commit has to pass: format, lints, tests
 check: lint test
 
@@ -89,4 +94,4 @@ clean:
 include cross/targets.mk
 include cross/release.mk
 
-.PHONY: all run test check lint sim faults fuzz soak attacks bench bench-cost size man install clean
+.PHONY: all run test luci-test check lint sim faults fuzz soak attacks bench bench-cost size man install clean
