@@ -29,6 +29,10 @@ const DESCRIPTORS_MAX = 1048576;
 const TIMEOUT_MAX = 30 * 24 * 3600;
 const PEER_TIMEOUT_MAX = 24 * 24 * 3600;
 
+/* Of the lines of a check. */
+const WARNING = 'warning: ';
+const OWN_PORT = 'by this instance, if it runs';
+
 const IPV4 = /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/;
 const IPV6 = /^(?=.*:)[0-9a-f:]+(:(\d{1,3}\.){3}\d{1,3})?$/i;
 const NAME = /^[A-Za-z0-9_.@-]{1,15}$/;
@@ -380,6 +384,22 @@ function editedSections() {
 	});
 }
 
+/* The warnings among the lines of a check, each with its instance, whose name stands in front of its
+ * lines. That a port is in use by an instance that runs is none. */
+function warningsIn(lines) {
+	const warnings = [];
+	let instance = '';
+
+	for (const line of lines) {
+		if (/^[A-Za-z0-9_]+:$/.test(line))
+			instance = line;
+		else if (line.startsWith(WARNING) && !line.endsWith(OWN_PORT))
+			warnings.push('%s %s'.format(instance, line.slice(WARNING.length)));
+	}
+
+	return warnings;
+}
+
 return view.extend({
 	/* Who may not write may not read UCI's configuration, either, because of its passwords: the plugin
 	 * has it without them. */
@@ -399,7 +419,7 @@ return view.extend({
 
 		addOptions(m);
 		this.map = m;
-		this.verdict = E('div', { 'id': 'anklet-verdict' }, []);
+		this.verdict = E('div', { 'id': 'anklet-verdict', 'style': 'margin:.5em 0' }, []);
 
 		return m.render().then((node) => E('div', {}, [
 			node,
@@ -437,14 +457,15 @@ return view.extend({
 	},
 
 	showVerdict(said) {
-		const warnings = (said.lines ?? []).filter((line) => line.startsWith('warning: '));
-		const policy = (said.lines ?? []).filter((line) => !line.startsWith('warning: '));
+		const lines = said.lines ?? [];
+		const warnings = warningsIn(lines);
+		const policy = lines.filter((line) => !line.startsWith(WARNING));
 		const wrong = said.error ? [ said.error ] : said.wrong ?? [];
 		const message = (kind, text) => E('div', { 'class': 'alert-message ' + kind, 'style': 'overflow-wrap:anywhere' }, [ text ]);
 
 		dom.content(this.verdict, [].concat(
 			wrong.map((text) => message('error', text)),
-			warnings.map((text) => message('warning', text.slice('warning: '.length))),
+			warnings.map((text) => message('warning', text)),
 			said.ok && !warnings.length ? [ message('success', _('Nothing is wrong with it.')) ] : [],
 			policy.length ? [ E('details', {}, [
 				E('summary', {}, [ _('What is in force with it') ]),
