@@ -35,3 +35,26 @@ fn a_check_says_that_a_port_in_use_may_be_its_own() {
         "{warning}"
     );
 }
+
+#[test]
+fn what_is_being_edited_is_judged_in_the_folder_where_it_lies() {
+    if is_emulated() {
+        return not_run("the script asks the program, which only an emulator starts here");
+    }
+    let Some(router) = Router::new("check-edited") else {
+        return;
+    };
+    router.install_program();
+    router.write("config", &enabled("one", &[list("listenip", "127.0.0.1")]));
+    router.write("anklet", "");
+    let judged = |folder: &str| {
+        let folder = router.path_of(folder);
+        router.command(&[("UCI_CONFIG_DIR", &folder)], &["check"])
+    };
+    let output = judged("");
+    assert!(output.status.success(), "{}", errors(&output));
+    // The strict reading is of that folder as well, not of /etc/config.
+    let output = judged("nowhere");
+    assert!(!output.status.success());
+    assert!(errors(&output).contains("Entry not found"));
+}

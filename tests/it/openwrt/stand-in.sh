@@ -40,14 +40,18 @@ logread() {
 
 # Strict by itself: it says where it stopped. config_load, below, has what came before.
 uci() {
-	[ "$1" != -c ] || shift 2
+	local file="$config"
+	if [ "$1" = -c ]; then
+		file="$2/anklet"
+		shift 2
+	fi
 	case "$*" in
 	"show anklet") ;;
 	"-q get network.iot.device") echo br-iot && return ;;
 	"-q get network."*.device) return 1 ;;
 	*) exit 9 ;;
 	esac
-	if [ ! -e "$config" ]; then
+	if [ ! -e "$file" ]; then
 		UCI="uci: Entry not found"
 	fi
 	[ -z "$UCI" ] || echo "$UCI" >&2
