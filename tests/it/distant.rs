@@ -1,5 +1,6 @@
 //! Limits of .github/DESIGN.md, with figures: a client that is far away gets every connection, in
-//! its time, and keeps its speed while others do their worst. `make attacks`.
+//! its time, and keeps its speed while others do their worst; and who guesses passwords learns no
+//! more in a minute than in a second of it. `make attacks`.
 //!
 //! The attackers are addresses of loopback, each of which is one source. The way to the distant
 //! client is a program of the test's own that passes everything on late.
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
+use crate::guessing::guess_for;
 use crate::support::targets::{echo, endless, start_connect};
 use crate::support::wire::{Client, GREETING, Way, connect, connect_name, loopback};
 use crate::support::{Proxy, note};
@@ -296,6 +298,12 @@ fn chain(query: &[u8]) -> Vec<u8> {
         answer.extend([1, (link + 1).to_be_bytes()[1], 0xc0, 12]);
     }
     answer
+}
+
+#[test]
+#[ignore = "takes a minute: make attacks"]
+fn a_guesser_gets_a_verdict_a_second_for_a_minute() {
+    guess_for(Duration::from_secs(60), 12);
 }
 
 #[test]
