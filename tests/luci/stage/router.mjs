@@ -75,7 +75,7 @@ export class Router {
 			if (url.pathname.startsWith('/luci-static/'))
 				return this.serve_file(response, url.pathname.slice('/luci-static/'.length));
 			if (url.pathname.startsWith('/cgi-bin/luci/admin/uci/'))
-				return await this.serve_apply(request, response, url.pathname.split('/').at(-1));
+				return await this.serve_apply(request, response, url);
 			if (url.pathname.startsWith('/cgi-bin/luci/admin/translations'))
 				return end(response, 200, 'text/javascript', 'window.TR = {};');
 			return this.serve_page(response, url);
@@ -86,18 +86,15 @@ export class Router {
 	}
 
 	async serve_ubus(request, response) {
-		let asked = '';
-		for await (const part of request)
-			asked += part;
-		end(response, 200, 'application/json', JSON.stringify(await this.ubus.answer(JSON.parse(asked))));
+		const asked = JSON.parse(await body_of(request));
+		end(response, 200, 'application/json', JSON.stringify(await this.ubus.answer(asked)));
 	}
 
-	// As LuCI's own pages have changes taken over.
-	async serve_apply(request, response, action) {
-		let asked = '';
-		for await (const part of request)
-			asked += part;
-		const login = this.ubus.logins[new URLSearchParams(asked).get('sid')];
+	// As LuCI's own pages have changes taken over; the session stands in the body, since 2026 in the query.
+	async serve_apply(request, response, url) {
+		const action = url.pathname.split('/').at(-1);
+		const session = url.searchParams.get('sid') ?? new URLSearchParams(await body_of(request)).get('sid');
+		const login = this.ubus.logins[session];
 		if (action.startsWith('apply_') && login)
 			await this.ubus.apply(login);
 		end(response, action == 'apply_unchecked' ? 204 : 200, 'application/json', '{"token":"token"}');
@@ -132,6 +129,13 @@ export class Router {
 		await this.service.close();
 		remove_place(this.place);
 	}
+}
+
+async function body_of(request) {
+	let body = '';
+	for await (const part of request)
+		body += part;
+	return body;
 }
 
 function end(response, status, type, body) {

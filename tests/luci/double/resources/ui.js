@@ -137,7 +137,7 @@ const Dropdown = Element.extend({
 		}
 		const node = E('div', {
 			id, class: 'cbi-dropdown', tabindex: -1, multiple: multiple ? '' : null, optional: optional ? '' : null, disabled: disabled ? '' : null
-		}, [ list, E('span', { class: 'empty' }, [ select_placeholder ?? _('-- Please choose --') ]), E('span', { class: 'more' }, [ '▾' ]) ]);
+		}, [ list, E('span', { class: 'empty' }, [ select_placeholder ?? _('-- Please choose --') ]), E('span', { class: 'open' }, [ '▾' ]) ]);
 		node.addEventListener('click', (event) => this.click(event));
 		// What is chosen is the value that is judged.
 		Object.defineProperty(node, 'value', { get: () => [ this.getValue() ].flat().filter(Boolean).join(' ') });
