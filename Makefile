@@ -46,7 +46,7 @@ soak: all
 	ANKLET_BINARY=target/release/anklet ANKLET_SOAK_MINUTES=$(MINUTES) \
 		$(CARGO) test --test it soak::hours -- --ignored --nocapture
 
-# what a distant client notices while others do their worst: two minutes of a quiet machine
+# what a distant client notices while others do their worst: five minutes of a quiet machine
 attacks: all
 	ANKLET_BINARY=target/release/anklet \
 		$(CARGO) test --test it distant:: -- --ignored --nocapture

@@ -6,6 +6,7 @@
 //! client is a program of the test's own that passes everything on late.
 
 use std::collections::VecDeque;
+use std::env;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -100,18 +101,75 @@ fn a_distant_client_is_served_as_if_nobody_attacked() {
     assert!(failed.is_empty(), "disturbed by {failed:?}");
 }
 
-/// The median of the times until a byte is back over a new tunnel to `echo`, and how many bytes of
-/// `endless` come in a second meanwhile.
-fn measure(far: SocketAddr, echo: SocketAddr, endless: SocketAddr) -> (Duration, u64) {
-    let mut times: Vec<Duration> = (0..CONNECTIONS).map(|_| time_of(far, echo)).collect();
-    times.sort();
-    let mut download = tunnel(far, endless);
+#[test]
+#[ignore = "takes half a minute of a machine that does nothing else: make attacks"]
+fn who_has_paused_goes_on_as_fast_as_before() {
+    const PAUSE: Duration = Duration::from_secs(8);
+    const LEFT: u64 = 80;
+    let proxy = Proxy::start(&["-q"]);
+    let mut download = tunnel(line(proxy.addr), endless());
+    // The kernel's window has to grow first.
+    speed_of(&mut download);
+    let before = speed_of(&mut download);
+    thread::sleep(PAUSE);
+    let after = speed_of(&mut download);
+    note(&format!(
+        "{} MB/s before the pause, {} behind it",
+        before >> 20,
+        after >> 20
+    ));
+    assert!(after * 100 >= before * LEFT);
+}
+
+#[test]
+#[ignore = "takes as many minutes as ANKLET_OFFICE_MINUTES says, one if it says nothing"]
+fn an_office_below_its_share_loses_none_of_400_tunnels() {
+    let minutes = env::var("ANKLET_OFFICE_MINUTES").map_or(1, |text| text.parse().unwrap());
+    let (proxy, echo) = (Proxy::start(&["-q", "--max-sessions", "1024"]), echo());
+    let open = |source: &str| {
+        let mut client = proxy.client_from(source);
+        client.open(echo);
+        client
+    };
+    let mut office: Vec<Client> = (0..400).map(|_| open("127.0.0.7")).collect();
+    // Somebody else has all the rest, and always one more.
+    let mut others: VecDeque<Client> = VecDeque::new();
+    let (start, mut newcomers) = (Instant::now(), 0);
+    while start.elapsed() < Duration::from_secs(60 * minutes) {
+        let mut newcomer = open("127.0.0.8");
+        newcomer.echo(b"new");
+        others.push_back(newcomer);
+        newcomers += 1;
+        if others.len() > 1_000 {
+            others.pop_front();
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    for client in &mut office {
+        client.echo(b"still here");
+    }
+    note(&format!(
+        "400 tunnels beside {newcomers} newcomers of {minutes} minutes"
+    ));
+}
+
+/// Bytes of a download that come in a second.
+fn speed_of(download: &mut Client) -> u64 {
     let mut buf = vec![0; PIECE];
     let (start, mut bytes) = (Instant::now(), 0);
     while start.elapsed() < WATCH {
         bytes += download.stream.read(&mut buf).unwrap() as u64;
     }
-    (times[CONNECTIONS / 2], bytes / WATCH.as_secs())
+    bytes / WATCH.as_secs()
+}
+
+/// The median of the times until a byte is back over a new tunnel to `echo`, and how many bytes of
+/// `endless` come in a second meanwhile.
+fn measure(far: SocketAddr, echo: SocketAddr, endless: SocketAddr) -> (Duration, u64) {
+    let mut times: Vec<Duration> = (0..CONNECTIONS).map(|_| time_of(far, echo)).collect();
+    times.sort();
+    let speed = speed_of(&mut tunnel(far, endless));
+    (times[CONNECTIONS / 2], speed)
 }
 
 fn time_of(far: SocketAddr, echo: SocketAddr) -> Duration {
