@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The documents with links: those in Markdown that are not generated or of a corpus.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "CHANGELOG.md",
     ".github/CONTRIBUTING.md",
@@ -16,6 +16,7 @@ const DOCUMENTS: [&str; 11] = [
     "cross/openwrt/README.md",
     "tests/CLIENTS.md",
     "tests/PROTOCOL.md",
+    "tests/luci/README.md",
 ];
 
 /// The lines that README has at the most.

@@ -18,9 +18,15 @@ const LOOKS = {
 
 const PAGES = { live: [ LIVE, '#anklet-sessions tr[data-id]' ], settings: [ SETTINGS, '.cbi-section-node' ], users: [ USERS, '#anklet-accounts tr[data-name]' ] };
 
+const GUEST = "config anklet 'guest'\n\toption enabled '1'\n\tlist listenip 'guest'\n\toption port '1081'\n\toption status '1'\n\nconfig user\n\toption name 'kiosk'\n\toption password 'secret'\n\tlist instance 'guest'\n";
+
 async function traffic(setting) {
-	for (const [ user, host, bytes ] of TRAFFIC)
-		await (await setting.tunnel(host, [ user, 'secret' ])).send(bytes);
+	setting.ways = [];
+	for (const [ user, host, bytes ] of TRAFFIC) {
+		const way = await setting.tunnel(host, [ user, 'secret' ]);
+		await way.send(bytes);
+		setting.ways.push(way);
+	}
 	await setting.tunnel('192.0.2.1', [ 'guest', 'secret' ]).catch(() => {});
 }
 
@@ -29,7 +35,11 @@ async function shoot(setting, name, look, file, options) {
 	const page = await open(setting.router, path, look);
 	await page.locator(there).first().waitFor();
 	await page.waitForTimeout(1500);
-	await page.screenshot({ path: file, ...options });
+	if (options.with_rates) {
+		await Promise.all(setting.ways.map((way, at) => way.send(TRAFFIC[at][2])));
+		await page.locator('#anklet-sessions small', { hasText: '/s' }).first().waitFor();
+	}
+	await page.screenshot({ path: file, fullPage: options.fullPage });
 	if (page.thrown.length)
 		console.error(file, page.thrown);
 	await page.context().close();
@@ -40,9 +50,11 @@ if (missing || !where)
 	throw new Error(missing || 'where to?');
 const setting = await start_setting({
 	lines: [ "option users '/etc/anklet.users'", "list block '192.0.2.0/24'", "option max_per_client '64'", "option quiet '1'" ],
-	sections: "config anklet 'guest'\n\toption enabled '1'\n\tlist listenip 'guest'\n\toption port '1081'\n\toption status '1'\n\nconfig user\n\toption name 'kiosk'\n\toption password 'secret'\n\tlist instance 'guest'\n",
+	sections: where.endsWith('/') ? GUEST : '',
 	users: [ 'anna', 'ben', 'tv', 'guest' ].map((name) => `${name}:secret\n`).join('')
 });
+// A name without markup.
+setting.router.ubus.said = { 'luci-rpc getHostHints': { '02:00:00:00:00:07': { ipaddrs: [ '127.0.0.1' ], name: 'living-room' } } };
 try {
 	await traffic(setting);
 	if (where.endsWith('/')) {
@@ -52,7 +64,7 @@ try {
 				for (const colorScheme of [ 'light', 'dark' ])
 					await shoot(setting, name, { ...look, colorScheme }, join(where, `${name}-${size}-${colorScheme}.png`), { fullPage: true });
 	} else {
-		await shoot(setting, 'live', { viewport: { width: 1100, height: 760 }, colorScheme: 'light' }, where, {});
+		await shoot(setting, 'live', { viewport: { width: 1000, height: 660 }, colorScheme: 'light' }, where, { with_rates: true });
 	}
 } finally {
 	await close_browser();
