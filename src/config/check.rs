@@ -295,7 +295,12 @@ pub fn warn(config: &Config, interfaces: &[Interface], warnings: &mut Vec<String
             ));
         }
     }
-    if !policy.credentials && policy.clients.is_empty() {
+    // Only a listener on loopback is out of reach: an address of one interface is served on all.
+    let is_reached = |listen: &Listen| match listen {
+        Listen::Addr(addr) => !addr.ip().is_loopback(),
+        _ => true,
+    };
+    if !policy.credentials && policy.clients.is_empty() && config.listen.iter().any(is_reached) {
         for Interface { name, addr, .. } in interfaces.iter().filter(|one| is_inside(one)) {
             warnings.push(format!(
                 "{name} has a default route and the private address {addr}: its network may use \
@@ -442,7 +447,12 @@ mod tests {
             credentials,
             ..Policy::default()
         };
+        let listen = vec![Listen::Any {
+            port: 1080,
+            as_v6: false,
+        }];
         let config = settled(Asked {
+            listen,
             policy,
             ..Asked::default()
         });
@@ -663,5 +673,18 @@ mod tests {
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].starts_with("wan has a default route and the private address 192."));
         assert_eq!(warned(&["10.0.0.0/8"], &[], false), [""; 0]);
+        for (listener, count) in [
+            ("127.0.0.1:1080", 0),
+            ("[::1]:1080", 0),
+            ("10.1.0.1:1080", 1),
+        ] {
+            let config = settled(Asked {
+                listen: vec![Listen::Addr(listener.parse().unwrap())],
+                ..Asked::default()
+            });
+            let mut warnings = Vec::new();
+            warn(&config, &router(), &mut warnings);
+            assert_eq!(warnings.len(), count, "{listener}");
+        }
     }
 }
