@@ -39,9 +39,11 @@ licences: $(ZIG)
 	    'import ziglang; print(ziglang.__path__[0])')" > $(LICENCES).new
 	@mv $(LICENCES).new $(LICENCES)
 
-ipk apk: %: router-$(TRIPLE_$(IPK_ARCH)) licences
-	cross/openwrt/pack-$* target/router/$(TRIPLE_$(IPK_ARCH))/release/anklet $(IPK_ARCH) $(VERSION) target/packages
-	cross/openwrt/pack-luci $* $(VERSION) target/packages
+apk: has-apk
+ipk apk: router-$(TRIPLE_$(IPK_ARCH)) licences
+ipk apk:
+	cross/openwrt/pack-$@ target/router/$(TRIPLE_$(IPK_ARCH))/release/anklet $(IPK_ARCH) $(VERSION) target/packages
+	cross/openwrt/pack-luci $@ $(VERSION) target/packages
 
 deb: router-$(TRIPLE_DEB_$(DEB_ARCH)) licences
 	cross/deb/pack-deb target/router/$(TRIPLE_DEB_$(DEB_ARCH))/release/anklet $(DEB_ARCH) $(VERSION) target/packages
@@ -62,14 +64,17 @@ release: can-pack-apk $(ROUTERS) licences
 	    -- $(foreach arch,$(IMAGE_ARCHS),$(arch):$(TRIPLE_IMAGE_$(arch)))
 
 # Told before anything is built.
+IS_APK_3 = case "$$($(or $(APK),apk) --version 2>/dev/null)" in 'apk-tools 3.'*) ;; *) false ;; esac
+
+has-apk:
+	@$(IS_APK_3) || { echo 'apk: there is no apk v3: APK=/path/to/apk names it' >&2; exit 2; }
+
 can-pack-apk:
-	@[ '$(APK)' = none ] || case "$$($(or $(APK),apk) --version 2>/dev/null)" in \
-	    'apk-tools 3.'*) ;; \
-	    *) echo 'release: there is no apk v3: APK=/path/to/apk, or APK=none for no .apk' >&2; exit 2 ;; \
-	esac
+	@[ '$(APK)' = none ] || $(IS_APK_3) || \
+	    { echo 'release: there is no apk v3: APK=/path/to/apk, or APK=none for no .apk' >&2; exit 2; }
 
 REPRODUCED := $(addprefix reproduce-,$(TRIPLES))
 $(REPRODUCED): reproduce-%: router-% licences
 	cross/reproduce $* $(VERSION)
 
-.PHONY: licences ipk apk deb image release can-pack-apk router- $(REPRODUCED)
+.PHONY: licences ipk apk deb image release has-apk can-pack-apk router- $(REPRODUCED)
