@@ -1,8 +1,7 @@
-// One call of the plugins of rpcd, in a process of its own: node plugin.mjs FOLDER OBJECT METHOD, the
-// arguments on standard input. What other objects of ubus answer stands in the environment's SAID.
+// The plugins of rpcd, in a process of their own: node plugin.mjs FOLDER. Each message is a call, and one
+// goes back for it; as with rpcd, one after the other, and what is loaded stays.
 
-import { readFileSync } from 'node:fs';
-import { kind, methods_of } from './plugins.mjs';
+import { PLUGINS, kind, methods_of } from './plugins.mjs';
 import { Place } from './shell.mjs';
 
 const OK = 0, INVALID_ARGUMENT = 2, METHOD_NOT_FOUND = 3, NO_DATA = 5;
@@ -19,7 +18,20 @@ function answer(methods, method, args) {
 	return kind(said ?? null) == 'object' ? [ OK, said ] : [ NO_DATA ];
 }
 
-const [ root, object, method ] = process.argv.slice(2);
-const methods = methods_of(object, new Place(root), JSON.parse(process.env.SAID));
-const said = answer(methods, method, JSON.parse(readFileSync(0, 'latin1') || '{}'));
-process.stdout.write(JSON.stringify(said), 'latin1');
+// Strings have a character for each byte in there.
+const inside = (text) => JSON.parse(Buffer.from(text).toString('latin1'));
+const outside = (value) => Buffer.from(JSON.stringify(value), 'latin1').toString();
+
+// What other objects of ubus answer, at the time of a call.
+const said = {};
+const place = new Place(process.argv[2]);
+const objects = Object.fromEntries(Object.keys(PLUGINS).map((object) => [ object, methods_of(object, place, said) ]));
+
+process.on('message', (call) => {
+	Object.assign(said, inside(call.said));
+	try {
+		process.send({ id: call.id, answer: outside(answer(objects[call.object], call.method, inside(call.args))) });
+	} catch (error) {
+		process.send({ id: call.id, error: `${call.method}: ${error.stack}` });
+	}
+});

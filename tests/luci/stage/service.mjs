@@ -47,6 +47,8 @@ export class Service {
 
 	// Does what the init script has said since the last time, whoever has run it.
 	async follow() {
+		if (this.is_closed)
+			return;
 		for (const file of readdirSync(this.place.path('told')).sort()) {
 			const path = this.place.path(`told/${file}`);
 			const calls = calls_of(readFileSync(path, 'utf8'));
@@ -116,6 +118,7 @@ export class Service {
 	}
 
 	async close() {
+		this.is_closed = true;
 		for (const name of Object.keys(this.running))
 			await this.end(name);
 	}

@@ -1,7 +1,8 @@
 // The router's ubus as a browser sees it: who may call what, and what the objects answer. The object
 // `anklet` is the plugin's own code; the others say what a small router says.
 
-import { execFile } from 'node:child_process';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SAID } from './answers.mjs';
@@ -58,7 +59,13 @@ export class Ubus {
 		const groups = groups_of(luci);
 		this.logins = { root: new Login(groups, true), reader: new Login(groups, false) };
 		this.calls = [];
-		this.under_way = [];
+		this.last_id = 0;
+		this.waiting = new Map();
+		this.plugins = fork(PLUGIN, [ router.place.root ], { env: router.place.environment() });
+		this.plugins.on('message', (message) => {
+			this.waiting.get(message.id)(message);
+			this.waiting.delete(message.id);
+		});
 		// Tests put answers of other objects here.
 		this.said = {};
 	}
@@ -81,28 +88,23 @@ export class Ubus {
 		return said ? [ OK, said ] : [ NOT_FOUND ];
 	}
 
-	// Until the last call is done.
 	async close() {
-		await Promise.allSettled(this.under_way);
+		this.plugins.kill();
+		await once(this.plugins, 'exit');
 	}
 
-	plugin(...words) {
-		const call = this.run_plugin(...words);
-		this.under_way.push(call);
-		return call;
-	}
-
-	async run_plugin(object, method, args) {
-		const { place, service } = this.router;
-		const SAID_THERE = { ...SAID, ...this.said, 'service list': service.list() };
-		const env = { ...place.environment(), SAID: JSON.stringify(SAID_THERE), ANKLET_BINARY: process.env.ANKLET_BINARY };
-		const said = await new Promise((resolve, reject) => {
-			const child = execFile(process.execPath, [ PLUGIN, place.root, object, method ], { env, maxBuffer: 1 << 26 },
-				(error, stdout, stderr) => error ? reject(new Error(`${method}: ${stderr || error}`)) : resolve(stdout));
-			child.stdin.end(JSON.stringify(args ?? {}));
+	async plugin(object, method, args) {
+		const { service } = this.router;
+		const said = JSON.stringify({ ...SAID, ...this.said, 'service list': service.list() });
+		const id = ++this.last_id;
+		const { answer, error } = await new Promise((resolve) => {
+			this.waiting.set(id, resolve);
+			this.plugins.send({ id, object, method, args: JSON.stringify(args ?? {}), said });
 		});
 		await service.follow();
-		return JSON.parse(said);
+		if (error)
+			throw new Error(error);
+		return JSON.parse(answer);
 	}
 
 	async uci(login, method, args) {
