@@ -49,7 +49,7 @@ soak: all
 # what a distant client notices while others do their worst: five minutes of a quiet machine
 attacks: all
 	ANKLET_BINARY=target/release/anklet \
-		$(CARGO) test --test it distant:: -- --ignored --nocapture
+		$(CARGO) test --test it distant:: -- --ignored --nocapture --test-threads=1
 
 # anklet beside the other proxies of this machine, two minutes: tests/bench/README.md. All of it:
 # make bench ROWS=all ROUNDS=5 TIME=2
