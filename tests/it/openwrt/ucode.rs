@@ -25,12 +25,15 @@ const CALL: &str = "let plugin = call(loadfile(ARGV[0], { raw_mode: true }), nul
                     let request = { args: json(ARGV[2]) };\n\
                     print(plugin.anklet[ARGV[1]].call(request), '\\n');\n";
 
-/// Runs the collector, as the exporter does.
+/// Runs the collector, as the exporter does in its jail, with the plugin behind ubus.
 const COLLECT: &str = "let metric = (name) => (labels, value) => {\n\
                        if (value != null) print(name, ' ', labels, ' ', value, '\\n');\n};\n\
+                       let plugin = call(loadfile(ARGV[1], { raw_mode: true }), null, { ...global });\n\
+                       let ubus = { call: (object, method, args) =>\n\
+                       object == 'anklet' ? plugin.anklet[method].call({ args: args ?? {} }) : null };\n\
+                       let require = (name) => die('it is not in the jail');\n\
                        let options = { raw_mode: true, strict_declarations: true };\n\
-                       let ubus = require('ubus').connect();\n\
-                       let scope = { ...global, gauge: metric, counter: metric, ubus, config: {} };\n\
+                       let scope = { ...global, gauge: metric, counter: metric, ubus, require };\n\
                        call(loadfile(ARGV[0], options), null, scope);\n";
 
 /// A router's ucode; what procd says of the instances.
@@ -78,6 +81,18 @@ impl Ucode {
             .env("PATH", format!("{}:{path}", self.folder.path("")))
             .env("SAID", &self.said);
         String::from_utf8(output_of(&mut command)).unwrap()
+    }
+
+    /// What the collector says.
+    fn collect(&self) -> String {
+        let [collector, plugin] = ["anklet.exporter.uc", "anklet.rpcd.uc"]
+            .map(|file| packaging(&format!("anklet/files/{file}")));
+        let words = [
+            "collect.uc",
+            collector.to_str().unwrap(),
+            plugin.to_str().unwrap(),
+        ];
+        self.run(&words)
     }
 
     /// What a method of the plugin says.
@@ -170,8 +185,7 @@ fn ubus_and_prometheus_are_told_of_each_instance() {
     let nobody = ucode.call("users", r#"{"instance":"nobody"}"#);
     assert_eq!(nobody.names(), "error");
 
-    let collector = packaging("anklet/files/anklet.exporter.uc");
-    let metrics = ucode.run(&["collect.uc", collector.to_str().unwrap()]);
+    let metrics = ucode.collect();
     let labels = |rest: &str| format!("{{ \"instance\": \"main\"{rest} }}");
     for line in [
         format!("anklet_up {} 1", labels("")),

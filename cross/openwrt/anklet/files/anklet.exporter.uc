@@ -4,14 +4,26 @@
 // hand: counts and limits of each instance of the service, and of each user. Not of sessions: each
 // would be a series of its own.
 
-const anklet = require('anklet');
+// The exporter is jailed where procd-ujail is installed: it can run no program there and sees no
+// module but its own, so that the plugin of rpcd is asked, by ubus.
+
+// Users of a page: the plugin's bound.
+const PAGE = 300;
+
+// The users of an instance, page by page.
+function users_of(instance) {
+	let users = [], more = true;
+	while (more) {
+		let page = ubus.call('anklet', 'users', { instance, offset: length(users), limit: PAGE });
+		push(users, ...(page?.users ?? []));
+		more = page?.more && length(page.users) > 0;
+	}
+	return users;
+}
 
 let states = {};
-for (let name, place in anklet.instances(ubus)) {
-	let users = [];
-	let state = place && anklet.read(place, (user) => { push(users, user); }, () => false);
-	states[name] = state ? { ...state, users } : null;
-}
+for (let name, state in ubus.call('anklet', 'status'))
+	states[name] = state.error ? null : { ...state, users: users_of(name) };
 if (!length(states))
 	return false;
 
