@@ -450,7 +450,10 @@ return view.extend({
 	},
 
 	showCounts(state) {
-		table.update(this.limitTable, words.limits(state.limits ?? {}).map((name) => {
+		/* What has not been used yet is left out: on a phone each row is a part of a screen. */
+		const used = words.limits(state.limits ?? {}).filter((name) => state.limits[name].peak > 0);
+
+		table.update(this.limitTable, used.map((name) => {
 			const limit = state.limits[name];
 			const share = limit.max ? Math.floor(100 * limit.used / limit.max) : 0;
 
@@ -480,7 +483,9 @@ return view.extend({
 			return { count: count, what: words.lost(cause) };
 		}), _('No datagram was lost.'));
 
-		table.update(this.totalTable, Object.keys(state.totals ?? {}).map((kind) => {
+		const counted = Object.keys(state.totals ?? {}).filter((kind) => state.totals[kind] > 0);
+
+		table.update(this.totalTable, counted.map((kind) => {
 			const count = state.totals[kind];
 			const isBytes = kind === 'up' || kind === 'down';
 
