@@ -25,7 +25,7 @@ const WINDOW_BYTES: usize = 64 << 10;
 
 /// Lengths of datagrams in a row: runs that end with a shorter one, with a longer one and with an
 /// empty one, some of which no run can have.
-fn lens(longest: usize) -> Vec<usize> {
+pub(crate) fn lens(longest: usize) -> Vec<usize> {
     let mut lens = vec![longest; 40];
     lens.extend([longest - 1, 0, 0, 1, 1, 1, 7, 600, 600, 599, 600, 0, 9]);
     lens.extend([longest / 2; 21]);
@@ -80,7 +80,7 @@ fn to_std(addr: &SockaddrStorage) -> SocketAddr {
 
 /// Sends datagrams of these lengths from the client to `target`, and back from there. All of them
 /// arrive, in their order.
-fn check(association: &Association, target: &UdpSocket, lens: &[usize], as_runs: bool) {
+pub(crate) fn check(association: &Association, target: &UdpSocket, lens: &[usize], as_runs: bool) {
     let addr = target.local_addr().unwrap();
     association.send(addr, b"hello");
     let (_, outer) = receive(target);

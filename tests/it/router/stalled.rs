@@ -1,6 +1,7 @@
-//! Clients that never read, over the router's second network card: what they hold there comes in
-//! frames of one segment, as from a wire, and each frame takes more of the kernel's memory than it
-//! has bytes. Without a bound the kernel ends the proxy, after 9 to 15 seconds.
+//! Over the router's second network card, with frames of one segment as from a wire: clients that
+//! never read, and datagrams in runs. What those clients hold comes in frames each of which takes
+//! more of the kernel's memory than it has bytes: without a bound the kernel ends the proxy, after 9
+//! to 15 seconds.
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -10,12 +11,22 @@ use crate::support::targets::{echo_at, serve};
 use crate::support::udp::{self, Association};
 use crate::support::wire::{Client, loopback};
 use crate::support::{not_run, note};
+use crate::udp_runs::{check, lens};
 
 /// The reports of memory, one a second, that are waited for while they hold it.
 const REPORTS: usize = 20;
 
 /// The least that has to be available, in KiB.
 const AVAILABLE_MIN_KIB: i64 = 4 << 10;
+
+/// The proxy's address at that card. `None` where there is none; says so.
+fn card() -> Option<SocketAddr> {
+    let card = variable("ANKLET_ROUTER_TAP").parse().ok();
+    if card.is_none() {
+        not_run("what comes as from a wire: the router has no second card");
+    }
+    card
+}
 
 /// A tunnel through that card.
 fn tunnel(card: SocketAddr, target: SocketAddr) -> Client {
@@ -43,9 +54,8 @@ fn bound_kib(console: &str) -> i64 {
 /// Has clients of one address open idle tunnels, and others which never read, beside associations.
 /// The router lives, and so do all but those that do not read; new tunnels stand at once.
 fn stall(idle: usize, never: usize, associations: usize) {
-    let card = variable("ANKLET_ROUTER_TAP");
-    let Ok(card) = card.parse::<SocketAddr>() else {
-        return not_run("clients that never read: the router has no second card");
+    let Some(card) = card() else {
+        return;
     };
     let router = router();
     router.wait_for_service();
@@ -89,6 +99,27 @@ fn stall(idle: usize, never: usize, associations: usize) {
     assert_eq!(ends(), ends_before, "the service has ended");
     assert!(least > AVAILABLE_MIN_KIB, "{least} KiB are available");
     assert!(before - least <= bound, "{bound} KiB are the bound");
+}
+
+#[test]
+#[ignore = "needs a router: make vm-test"]
+fn runs_of_datagrams_arrive_apart_and_whole() {
+    let Some(card) = card() else {
+        return;
+    };
+    router().wait_for_service();
+    let client = Client::connect(card);
+    // To the router it is in a subnet of its own, so that it may reach itself.
+    let own = client.addr.ip();
+    let mut association = Association::over(client);
+    // What the router announces is where the first card's ports are forwarded from.
+    association.relay.set_ip(card.ip());
+    for longest in [1200, 500] {
+        // Empty ones have no part in a run, and Linux lets them overtake one that it still joins.
+        let lens: Vec<usize> = lens(longest).into_iter().filter(|len| *len > 0).collect();
+        let target = udp::socket_at((own, 0).into());
+        check(&association, &target, &lens, true);
+    }
 }
 
 #[test]
