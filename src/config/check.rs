@@ -447,12 +447,16 @@ mod tests {
             credentials,
             ..Policy::default()
         };
-        let listen = vec![Listen::Any {
+        let everywhere = Listen::Any {
             port: 1080,
             as_v6: false,
-        }];
+        };
+        warned_at(everywhere, policy)
+    }
+
+    fn warned_at(listener: Listen, policy: Policy) -> Vec<String> {
         let config = settled(Asked {
-            listen,
+            listen: vec![listener],
             policy,
             ..Asked::default()
         });
@@ -678,13 +682,9 @@ mod tests {
             ("[::1]:1080", 0),
             ("10.1.0.1:1080", 1),
         ] {
-            let config = settled(Asked {
-                listen: vec![Listen::Addr(listener.parse().unwrap())],
-                ..Asked::default()
-            });
-            let mut warnings = Vec::new();
-            warn(&config, &router(), &mut warnings);
-            assert_eq!(warnings.len(), count, "{listener}");
+            let listener = Listen::Addr(listener.parse().unwrap());
+            let warnings = warned_at(listener.clone(), Policy::default());
+            assert_eq!(warnings.len(), count, "{listener:?}");
         }
     }
 }

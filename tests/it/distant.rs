@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::env;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
+use crate::fairness::crowd;
 use crate::guessing::guess_for;
+use crate::support::name_server::{Answer, NameServer};
 use crate::support::targets::{echo, endless, start_connect};
 use crate::support::wire::{Client, GREETING, Way, connect, connect_name, loopback};
 use crate::support::{Proxy, note};
@@ -72,8 +74,8 @@ const ATTACKS: [Attack; 7] = [
 #[test]
 #[ignore = "takes two minutes of a machine that does nothing else: make attacks"]
 fn a_distant_client_is_served_as_if_nobody_attacked() {
-    let server = hostile_server();
-    let proxy = Proxy::start(&["-q", "--max-sessions", "1024", "--dns", &server.to_string()]);
+    let server = NameServer::start(vec![("test", Answer::Chain)]);
+    let proxy = Proxy::start(&["-q", "--max-sessions", "1024", "--dns", &server.option()]);
     let (far, echo, endless) = (line(proxy.addr), echo(), endless());
     let (usual, speed) = measure(far, echo, endless);
     note(&format!(
@@ -235,22 +237,16 @@ fn arrive(pieces: &Receiver<(Instant, Vec<u8>)>, mut to: TcpStream) {
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// Attacker `n` of `count`.
-fn attacker(n: usize, count: usize) -> Ipv4Addr {
-    let [_, _, high, low] = u32::try_from(n % count).unwrap().to_be_bytes();
-    Ipv4Addr::new(127, 1, high, low)
-}
-
 impl Attack {
     fn run(self, proxy: SocketAddr, echo: SocketAddr, over: &AtomicBool) {
         match self {
             Self::HalfOpen(addresses) => keep(10_000, over, |n| {
-                let socket = start_connect(attacker(n, addresses), proxy);
+                let socket = start_connect(crowd(n % addresses), proxy);
                 let _ = socket.send(&[5]);
                 socket
             }),
             Self::Idle => keep(1_024, over, |n| {
-                let socket = start_connect(attacker(n, 2), proxy);
+                let socket = start_connect(crowd(n % 2), proxy);
                 // The connection is there as a rule: loopback does not wait.
                 let _ = socket.send(&[&GREETING, &connect(echo)[..]].concat());
                 socket
@@ -287,7 +283,7 @@ fn keep(count: usize, over: &AtomicBool, open: impl Fn(usize) -> Socket) {
 /// taken is there again.
 fn drip(count: usize, start: &[u8], proxy: SocketAddr, over: &AtomicBool) {
     let open = |n| {
-        let socket = start_connect(attacker(n, 4), proxy);
+        let socket = start_connect(crowd(n % 4), proxy);
         let _ = socket.send(start);
         socket
     };
@@ -322,41 +318,6 @@ fn ask(proxy: SocketAddr, over: &AtomicBool) {
             });
         }
     });
-}
-
-/// A name server whose answers take as much work as 4 KiB can: a chain of aliases of long names, the
-/// last one first.
-fn hostile_server() -> SocketAddr {
-    let socket = UdpSocket::bind(loopback(1, 0)).unwrap();
-    let addr = socket.local_addr().unwrap();
-    thread::spawn(move || {
-        let mut buf = [0; 512];
-        while let Ok((len, client)) = socket.recv_from(&mut buf) {
-            let _ = socket.send_to(&chain(&buf[..len]), client);
-        }
-    });
-    addr
-}
-
-/// Such an answer.
-fn chain(query: &[u8]) -> Vec<u8> {
-    /// As many as there is room for: 18 bytes each.
-    const LINKS: u16 = 190;
-    // Name, type and class.
-    let end = 12 + query[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
-    let mut answer = query[..end].to_vec();
-    answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, LINKS.to_be_bytes()[1], 0, 0, 0, 0]);
-    for link in (0..LINKS).rev() {
-        if link == 0 {
-            answer.extend([0xc0, 12]);
-        } else {
-            answer.extend([1, link.to_be_bytes()[1], 0xc0, 12]);
-        }
-        // CNAME, IN, a TTL, a length, and the next link.
-        answer.extend([0, 5, 0, 1, 0, 0, 0, 9, 0, 4]);
-        answer.extend([1, (link + 1).to_be_bytes()[1], 0xc0, 12]);
-    }
-    answer
 }
 
 #[test]

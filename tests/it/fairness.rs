@@ -21,7 +21,7 @@ use crate::support::{DEADLINE, Proxy, wait_until};
 const SOON: Duration = Duration::from_millis(800);
 
 /// A client's address: number `n` of those that do not behave.
-fn crowd(n: usize) -> Ipv4Addr {
+pub(crate) fn crowd(n: usize) -> Ipv4Addr {
     let [_, _, high, low] = u32::try_from(n).unwrap().to_be_bytes();
     Ipv4Addr::new(127, 1, high, low)
 }

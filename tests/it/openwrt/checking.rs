@@ -4,17 +4,12 @@ use std::net::TcpListener;
 
 use super::router::{Router, enabled, list, option};
 use crate::support::foreign::errors;
-use crate::support::{is_emulated, not_run};
 
 #[test]
 fn a_check_says_that_a_port_in_use_may_be_its_own() {
-    if is_emulated() {
-        return not_run("the script asks the program, which only an emulator starts here");
-    }
-    let Some(router) = Router::new("check-in-use") else {
+    let Some(router) = Router::judging("check-in-use") else {
         return;
     };
-    router.install_program();
     // As the instance that runs has it.
     let running = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = running.local_addr().unwrap().port();
@@ -38,13 +33,9 @@ fn a_check_says_that_a_port_in_use_may_be_its_own() {
 
 #[test]
 fn what_is_being_edited_is_judged_in_the_folder_where_it_lies() {
-    if is_emulated() {
-        return not_run("the script asks the program, which only an emulator starts here");
-    }
-    let Some(router) = Router::new("check-edited") else {
+    let Some(router) = Router::judging("check-edited") else {
         return;
     };
-    router.install_program();
     router.write("config", &enabled("one", &[list("listenip", "127.0.0.1")]));
     router.write("anklet", "");
     let judged = |folder: &str| {

@@ -6,7 +6,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::router::{Calls, Instance, Router, enabled, list, option, section};
 use crate::support::foreign::errors;
-use crate::support::{is_emulated, not_run};
 
 /// What uci says of an option whose name it does not take.
 const SYNTAX: &str = "uci: Parse error (invalid character in name field) at line 3, byte 9";
@@ -15,13 +14,6 @@ const SYNTAX: &str = "uci: Parse error (invalid character in name field) at line
 fn two(lines: &[String]) -> String {
     let second = enabled("two", &[option("port", "1081")]);
     [enabled("one", lines), second].concat()
-}
-
-/// A router whose program judges the values.
-fn judging(name: &str) -> Option<Router> {
-    let router = Router::new(name)?;
-    router.install_program();
-    Some(router)
 }
 
 /// The errors that are logged.
@@ -81,10 +73,7 @@ fn a_syntax_error_at_boot_starts_nothing() {
 
 #[test]
 fn a_bad_value_leaves_the_instance_that_runs_as_it_is_and_the_others_follow() {
-    if is_emulated() {
-        return not_run("the script asks the program, which only an emulator starts here");
-    }
-    let Some(router) = judging("bad-value") else {
+    let Some(router) = Router::judging("bad-value") else {
         return;
     };
     let before = router.start(&two(&[option("idle_timeout", "60")]));
@@ -107,10 +96,7 @@ fn a_bad_value_leaves_the_instance_that_runs_as_it_is_and_the_others_follow() {
 
 #[test]
 fn an_instance_that_does_not_run_is_not_started_with_a_bad_value() {
-    if is_emulated() {
-        return not_run("the script asks the program, which only an emulator starts here");
-    }
-    let Some(router) = judging("bad-start") else {
+    let Some(router) = Router::judging("bad-start") else {
         return;
     };
     let calls = router.start(&two(&[option("mark", "many")]));
@@ -200,10 +186,7 @@ fn what_is_off_or_gone_does_not_come_back() {
 
 #[test]
 fn a_restart_with_a_bad_configuration_brings_back_what_ran() {
-    if is_emulated() {
-        return not_run("the script asks the program, which only an emulator starts here");
-    }
-    let Some(router) = judging("restart") else {
+    let Some(router) = Router::judging("restart") else {
         return;
     };
     let users = [option("user", "ann"), option("password", "x")];
@@ -238,10 +221,7 @@ fn odd_arguments_come_back_as_they_were() {
 
 #[test]
 fn a_bad_users_file_leaves_the_users_that_were_right_last() {
-    if is_emulated() {
-        return not_run("the script asks the program, which only an emulator starts here");
-    }
-    let Some(router) = judging("bad-users") else {
+    let Some(router) = Router::judging("bad-users") else {
         return;
     };
     let owners = router.write("users", "carol:c\n");
@@ -275,10 +255,7 @@ fn a_bad_users_file_leaves_the_users_that_were_right_last() {
 
 #[test]
 fn a_users_file_that_was_never_right_keeps_the_instance_from_starting() {
-    if is_emulated() {
-        return not_run("the script asks the program, which only an emulator starts here");
-    }
-    let Some(router) = judging("never-right") else {
+    let Some(router) = Router::judging("never-right") else {
         return;
     };
     let owners = router.write("users", "no colon\n");
@@ -290,10 +267,7 @@ fn a_users_file_that_was_never_right_keeps_the_instance_from_starting() {
 
 #[test]
 fn the_users_that_were_right_last_are_written_once_and_for_root_alone() {
-    if is_emulated() {
-        return not_run("the script asks the program, which only an emulator starts here");
-    }
-    let Some(router) = judging("last") else {
+    let Some(router) = Router::judging("last") else {
         return;
     };
     let owners = router.write("users", "carol:c\n");
@@ -326,10 +300,7 @@ fn what_is_kept_of_an_instance_is_for_root_alone_and_without_passwords() {
 
 #[test]
 fn check_prints_each_policy_or_what_is_wrong_and_does_nothing() {
-    if is_emulated() {
-        return not_run("the script asks the program, which only an emulator starts here");
-    }
-    let Some(router) = judging("check") else {
+    let Some(router) = Router::judging("check") else {
         return;
     };
     let owners = router.write("users", "carol:c\n");
@@ -380,10 +351,7 @@ fn check_prints_each_policy_or_what_is_wrong_and_does_nothing() {
 
 #[test]
 fn a_check_leaves_what_runs_alone() {
-    if is_emulated() {
-        return not_run("the script asks the program, which only an emulator starts here");
-    }
-    let Some(router) = judging("check-running") else {
+    let Some(router) = Router::judging("check-running") else {
         return;
     };
     let lines = [option("user", "ann"), option("password", "x")];

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::support::{Folder, command, is_installed};
+use crate::support::{Folder, command, is_emulated, is_installed, not_run};
 
 /// What the script runs of busybox: all of it is in OpenWrt's own selection.
 const APPLETS: [&str; 12] = [
@@ -91,8 +91,20 @@ impl Router {
         fs::remove_dir_all(self.root.path("var")).unwrap();
     }
 
+    /// A router whose program judges the values. `None` also where only an emulator starts it; says
+    /// so.
+    pub(crate) fn judging(name: &str) -> Option<Self> {
+        if is_emulated() {
+            not_run("the script asks the program, which only an emulator starts here");
+            return None;
+        }
+        let router = Self::new(name)?;
+        router.install_program();
+        Some(router)
+    }
+
     /// From now on values are judged by the program itself. Before, all are right.
-    pub(crate) fn install_program(&self) {
+    fn install_program(&self) {
         let program = command(&[], &[]);
         let words = [program.get_program()]
             .into_iter()

@@ -40,6 +40,8 @@ pub(crate) enum Answer {
     Alias(Vec<IpAddr>),
     /// Its addresses, behind answers with `forged` that each have one thing wrong.
     Behind(IpAddr, Vec<IpAddr>),
+    /// As much work as 4 KiB can be: a chain of aliases without an end, its last link first.
+    Chain,
     /// An error.
     Error(u8),
     /// Nothing, ever.
@@ -198,6 +200,7 @@ fn respond(question: &Question, answer: &Answer) -> Option<Vec<u8>> {
         }
         Answer::OverTcp(list) | Answer::Behind(_, list) => Some(question.answered(NOERROR, list)),
         Answer::Alias(list) => Some(question.aliased(list)),
+        Answer::Chain => Some(question.chained()),
         Answer::Error(code) => Some(question.answered(*code, &[])),
         Answer::Never => None,
     }
@@ -267,6 +270,21 @@ impl Question {
         message.extend(record(&NAME_OF_QUESTION, 5, &one));
         message.extend(record(&one, 5, &two));
         message.extend(records.concat());
+        message
+    }
+
+    /// `name` is an alias of `1.name`, that of `2.name`, and so on.
+    fn chained(&self) -> Vec<u8> {
+        /// As many as there is room for in 4 KiB, with a long name in front.
+        const LINKS: u8 = 190;
+        let link = |number: u8| match number {
+            0 => NAME_OF_QUESTION.to_vec(),
+            _ => [&[1, number], &NAME_OF_QUESTION[..]].concat(),
+        };
+        let mut message = self.header(NOERROR, LINKS.into());
+        for number in (0..LINKS).rev() {
+            message.extend(record(&link(number), 5, &link(number + 1)));
+        }
         message
     }
 

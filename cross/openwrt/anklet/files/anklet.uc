@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// What a running anklet says of itself (GET /status), for the plugin of rpcd and for the collector
-// of prometheus-node-exporter-ucode: which instances there are, where each is asked, and what it
-// answers, line by line. Each user and each session has a line of its own, so thousands of them are
-// never one value in memory here.
+// What a running anklet says of itself (GET /status), for the plugins of rpcd: which instances there
+// are, where each is asked, and what it answers, line by line. Each user and each session has a line of
+// its own, so thousands of them are never one value in memory here.
 
 'use strict';
 
