@@ -5,6 +5,9 @@
 /* What is asked of the router: the plugin luci.anklet of rpcd, but for the counts of an instance, which
  * anklet itself has on ubus, and the names of hosts. */
 
+/* Instances that are asked for their counts in one look. */
+const COUNTED_MAX = 4;
+
 function declare(method, params) {
 	return rpc.declare({
 		object: 'luci.anklet',
@@ -42,9 +45,11 @@ return baseclass.extend({
 	moveUser: declare('move_user', [ 'section' ]),
 	control: declare('control', [ 'action' ]),
 
-	/* The counts of an instance; its sessions stay where they are. */
-	counts(instance) {
-		return L.resolveDefault(getStatus(instance), {}).then((said) => said[instance] ?? {});
+	/* The counts of some instances by name, of COUNTED_MAX at most; their sessions stay where they are. */
+	counts(names) {
+		return Promise.all(names.slice(0, COUNTED_MAX).map((name) => {
+			return L.resolveDefault(getStatus(name), {}).then((said) => [ name, said[name] ?? {} ]);
+		})).then(Object.fromEntries);
 	},
 
 	/* The names of hosts by their addresses. */

@@ -24,9 +24,6 @@ const TYPING_MS = 300;
 
 const LOG_LINES = 30;
 
-/* Instances that are asked for their counts beside the one that is shown. */
-const OTHERS_MAX = 4;
-
 const TOTALS = 20;
 
 const INSTANCES = [
@@ -308,7 +305,8 @@ return view.extend({
 				query.reverse, query.filter, query.protocol, this.addresses(), this.pages.at(-1) ?? [], TOTALS), {}),
 			look % LOOKS_PER_LOG ? null : L.resolveDefault(calls.log(LOG_LINES), {}),
 			look % LOOKS_PER_HOSTS || !look ? null : calls.hosts(),
-			this.countsOfOthers()
+			/* Of the others that ran at the last look. */
+			calls.counts(this.running.filter((name) => name !== this.instance))
 		];
 
 		return Promise.all(tasks).then((said) => {
@@ -324,15 +322,6 @@ return view.extend({
 			this.showInstances(said[0].instances ?? {}, said[1] ?? {}, said[4]);
 			this.showLive(said[1] ?? {});
 		}).catch(() => {});
-	},
-
-	/* The counts of the other instances that ran at the last look, by name. */
-	countsOfOthers() {
-		const names = this.running.filter((name) => name !== this.instance).slice(0, OTHERS_MAX);
-
-		return Promise.all(names.map((name) => calls.counts(name))).then((counts) => {
-			return Object.fromEntries(names.map((name, i) => [ name, counts[i] ]));
-		});
 	},
 
 	showInstances(instances, live, others) {
@@ -469,31 +458,25 @@ return view.extend({
 			};
 		}), _('Nothing is known.'));
 
-		const causes = (counts, cells) => Object.keys(counts ?? {})
-			.filter((cause) => counts[cause] > 0)
-			.map((cause) => ({ id: cause, data: { cause: cause }, cells: cells(cause, counts[cause]) }));
+		/* And so is what has not happened. */
+		const rows = (kind, counts, cells) => Object.keys(counts ?? {})
+			.filter((name) => counts[name] > 0)
+			.map((name) => ({ id: name, data: { [kind]: name }, cells: cells(name, counts[name]) }));
 
-		table.update(this.refusedTable, causes(state.refused, (cause, count) => {
+		table.update(this.refusedTable, rows('cause', state.refused, (cause, count) => {
 			const refusal = words.refusal(cause);
 
 			return { count: count, what: refusal[0], opens: refusal[1] };
 		}), _('Nothing was refused.'));
 
-		table.update(this.lostTable, causes(state.lost, (cause, count) => {
+		table.update(this.lostTable, rows('cause', state.lost, (cause, count) => {
 			return { count: count, what: words.lost(cause) };
 		}), _('No datagram was lost.'));
 
-		const counted = Object.keys(state.totals ?? {}).filter((kind) => state.totals[kind] > 0);
-
-		table.update(this.totalTable, counted.map((kind) => {
-			const count = state.totals[kind];
+		table.update(this.totalTable, rows('total', state.totals, (kind, count) => {
 			const isBytes = kind === 'up' || kind === 'down';
 
-			return {
-				id: kind,
-				data: { total: kind },
-				cells: { what: words.total(kind), count: isBytes ? words.bytes(count) : count }
-			};
+			return { what: words.total(kind), count: isBytes ? words.bytes(count) : count };
 		}), _('Nothing is known.'));
 	},
 

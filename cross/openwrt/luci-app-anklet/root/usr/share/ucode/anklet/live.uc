@@ -96,29 +96,26 @@ function filter_of(args) {
 			return false;
 		if (text == '' || addresses[address_of(session.client)])
 			return true;
-		let s = session;
-		return index(lc(`${s.user ?? ''}\n${s.client}\n${s.asked ?? ''}\n${s.reached ?? ''}\n` +
-			`${s.protocol ?? ''}\n${s.phase}`), text) >= 0;
+		return index(lc(`${session.user ?? ''}\n${session.client}\n${session.asked ?? ''}\n` +
+			`${session.reached ?? ''}\n${session.protocol ?? ''}\n${session.phase}`), text) >= 0;
 	};
 }
 
 // Adds up sessions by their client.
 function client_totals() {
-	let clients = {}, count = 0, others = null;
+	let clients = {}, others = null;
 	return {
 		add: (session) => {
 			let address = address_of(session.client);
 			let client = clients[address];
-			if (!client && count < CLIENTS_MAX) {
-				count++;
+			if (!client && length(clients) < CLIENTS_MAX)
 				client = clients[address] = { client: address, sessions: 0, up: 0, down: 0 };
-			}
 			client ??= (others ??= { sessions: 0, up: 0, down: 0 });
 			client.sessions++;
 			client.up += session.up;
 			client.down += session.down;
 		},
-		count: () => count,
+		count: () => length(clients),
 		others: () => others,
 		each: () => values(clients)
 	};

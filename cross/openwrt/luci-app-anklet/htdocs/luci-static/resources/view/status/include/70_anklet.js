@@ -15,9 +15,6 @@ const COLUMNS = [
 	{ key: 'why', title: _('Why') }
 ];
 
-/* Instances that are asked for their counts. */
-const ASKED_MAX = 4;
-
 return baseclass.extend({
 	title: _('SOCKS Proxy'),
 
@@ -26,8 +23,8 @@ return baseclass.extend({
 			const instances = said.instances ?? {};
 			const names = Object.keys(instances).filter((name) => instances[name].state !== 'disabled');
 
-			return Promise.all(names.slice(0, ASKED_MAX).map((name) => calls.counts(name))).then((counts) => {
-				return names.map((name, i) => ({ name: name, instance: instances[name], counts: counts[i] ?? {} }));
+			return calls.counts(names).then((counts) => {
+				return names.map((name) => ({ name: name, instance: instances[name], counts: counts[name] ?? {} }));
 			});
 		});
 	},
