@@ -64,14 +64,11 @@ release: can-pack-apk $(ROUTERS) licences
 	    -- $(foreach arch,$(IMAGE_ARCHS),$(arch):$(TRIPLE_IMAGE_$(arch)))
 
 # Told before anything is built.
-IS_APK_3 = case "$$($(or $(APK),apk) --version 2>/dev/null)" in 'apk-tools 3.'*) ;; *) false ;; esac
-
 has-apk:
-	@$(IS_APK_3) || { echo 'apk: there is no apk v3: APK=/path/to/apk names it' >&2; exit 2; }
+	@cross/openwrt/pack-apk --check
 
 can-pack-apk:
-	@[ '$(APK)' = none ] || $(IS_APK_3) || \
-	    { echo 'release: there is no apk v3: APK=/path/to/apk, or APK=none for no .apk' >&2; exit 2; }
+	@[ '$(APK)' = none ] || cross/openwrt/pack-apk --check
 
 REPRODUCED := $(addprefix reproduce-,$(TRIPLES))
 $(REPRODUCED): reproduce-%: router-% licences

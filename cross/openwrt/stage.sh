@@ -93,7 +93,8 @@ find_apk() {
     case $("$apk" --version 2>/dev/null) in
     apk-tools\ 3.*) ;;
     *)
-        echo "${0##*/}: apk v3 is not installed: no .apk is made (an .ipk needs nothing of it)" >&2
+        echo "${0##*/}: apk v3 is not installed (APK=/path/to/apk names it): no .apk is made;" \
+            "an .ipk needs nothing of it, and APK=none leaves it out of a release" >&2
         exit 2
         ;;
     esac
