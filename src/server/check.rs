@@ -93,6 +93,10 @@ impl<N: Net> Server<N> {
             !self.sessions.iter().any(Session::is_deaf),
             "something is there, and nobody reads it"
         );
+        assert!(
+            !self.sessions.iter().any(Session::is_forgotten),
+            "a flow waits for a tick, and its session does not"
+        );
         let keys = self.sessions.keys();
         let waiting = self.queues.resting.iter().filter(|key| keys.contains(key));
         let resting = self.sessions.iter().filter(|session| session.is_resting());

@@ -35,6 +35,12 @@ impl<N: Net> Session<N> {
         could_go_on && !self.queued && !self.resting
     }
 
+    /// Returns `true` if a flow of it waits for a tick that does not come.
+    pub fn is_forgotten(&self) -> bool {
+        let awaits = matches!(&self.phase, Phase::Relaying(relay) if relay.awaits_tick());
+        awaits && !self.resting
+    }
+
     /// Returns `true` if it waits for the tick.
     pub fn is_resting(&self) -> bool {
         self.resting

@@ -65,7 +65,12 @@ impl<S: Stream> Relay<S> {
         let moved = self.up.bytes() + self.down.bytes() - before;
         self.silence.note(moved, is_half, cx);
         Ok(match (up, down) {
-            (Pumped::More, _) | (_, Pumped::More) => Next::Yield,
+            (Pumped::More, _) | (_, Pumped::More) => {
+                // The other one may wait for the tick, which is no turn's to wait for as long as
+                // this one has more: it looks again at the next turn.
+                self.end_rest();
+                Next::Yield
+            }
             (Pumped::Rest, _) | (_, Pumped::Rest) => Next::Rest,
             _ => Next::Wait,
         })
@@ -147,6 +152,11 @@ impl<S: Stream> Relay<S> {
     pub(super) fn end_rest(&mut self) {
         self.up.end_rest();
         self.down.end_rest();
+    }
+
+    /// Returns `true` if one of its flows waits for the tick.
+    pub(super) fn awaits_tick(&self) -> bool {
+        self.up.awaits_tick() || self.down.awaits_tick()
     }
 
     /// Looks whether it keeps others from having a pipe: [`Flow::look`]. Then it is to have a turn.

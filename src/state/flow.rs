@@ -146,6 +146,11 @@ impl<P: Pipe> Flow<P> {
         }
     }
 
+    /// Returns `true` if it waits for the tick.
+    pub fn awaits_tick(&self) -> bool {
+        self.rest == Rest::Waits
+    }
+
     /// As how many buffers of the pool, and pipes, counts what it holds.
     pub fn holds(&self, buffers: &Buffers) -> (usize, usize) {
         match &self.held {
