@@ -368,6 +368,27 @@ fn h10_a_kept_connection_with_bytes_that_nobody_asked_for_is_dropped() {
 }
 
 #[test]
+fn h10_a_body_announced_where_there_is_none_never_becomes_the_next_answer() {
+    let (proxy, target) = (Proxy::start(&[]), Target::new());
+    both_ways(|way| {
+        let (mut client, mut server) = pair(&proxy, &target, way);
+        let texts = ["/none", "/next"].map(|path| get(target.addr, path));
+        client.say(way, [&texts[0][0][..], &texts[1][0]].concat().as_bytes());
+        assert_eq!(server.head(), texts[0][1]);
+        server.say(
+            way,
+            b"HTTP/1.1 204 None\r\nTransfer-Encoding: chunked\r\n\r\n",
+        );
+        assert_eq!(client.head(), "HTTP/1.1 204 None\r\n\r\n");
+        // What is announced could still come, and would be read as the answer to the next request.
+        assert_eq!(server.rest(), b"");
+        let mut next = Client::from(target.accept());
+        assert_eq!(next.head(), texts[1][1]);
+        answers(&mut next, &mut client, way, &answer("good"));
+    });
+}
+
+#[test]
 fn h10_an_authentication_of_the_connection_keeps_the_pair_together() {
     let (proxy, target) = (Proxy::start(&[]), Target::new());
     let other = Target::new();

@@ -56,11 +56,14 @@ impl<'a> Answer<'a> {
             }
             let body = framing.body(is_old, Body::ToEnd)?;
             let has_none = is_for_head || matches!(code, ..200 | 204 | 304);
+            // A body that is announced where there can be none (RFC 9110 §8.6) may still come, and
+            // would be read as the next answer.
+            let is_clean = code != 204 || matches!(body, Body::Length(0) | Body::ToEnd);
             return Ok(Some(Self {
                 len: window.len() - rest.len(),
                 code,
                 body: if has_none { Body::None } else { body },
-                keeps: !framing.closes && (framing.keeps || !is_old),
+                keeps: is_clean && !framing.closes && (framing.keeps || !is_old),
                 pins,
                 status,
                 fields: Fields(fields),
@@ -225,6 +228,15 @@ mod tests {
             "Connection: keep-alive\r\nConnection: close\r\n"
         ));
         assert!(keeps("1.9", ""));
+        let of = |code: u16, fields: &str| {
+            let text = format!("HTTP/1.1 {code} x\r\n{fields}\r\n");
+            seen(&text, false).unwrap().unwrap().3
+        };
+        for fields in ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"] {
+            // Of what GET would have answered, or of nothing that there could be.
+            assert!(of(304, fields) && !of(204, fields), "{fields}");
+        }
+        assert!(of(204, "") && of(204, "Content-Length: 0\r\n"));
     }
 
     #[test]
