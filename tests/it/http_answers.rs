@@ -226,6 +226,16 @@ fn h9_a_client_of_http_1_0_gets_what_it_can_read() {
         let expected = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello";
         assert_eq!(String::from_utf8(client.rest()).unwrap(), expected);
     });
+    // Nor is it told of chunks where there is no body.
+    let mut client = proxy.client();
+    let request = format!("HEAD http://{}/ HTTP/1.0\r\n\r\n", target.addr);
+    client.say(Way::Pipelined, request.as_bytes());
+    let mut server = Client::from(target.accept());
+    server.head();
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x\r\n\r\n";
+    server.say(Way::Pipelined, head.as_bytes());
+    let expected = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    assert_eq!(String::from_utf8(client.rest()).unwrap(), expected);
 }
 
 #[test]

@@ -107,14 +107,14 @@ impl<S: Stream> Forward<S> {
             if !exchange.upgrades || !is_sent {
                 return Err(self.misanswered(Fault::Protocol));
             }
-            self.told = answer.forwarded(false, true);
+            self.told = answer.forwarded(false, false);
             return Ok(Down::Tunnel);
         }
         if answer.code < 200 {
             // RFC 9110 §15.2: a client of HTTP/1.0 does not know of it.
             let is_told = !exchange.is_old;
             self.told = if is_told {
-                answer.forwarded(false, true)
+                answer.forwarded(false, false)
             } else {
                 Vec::new()
             };
@@ -125,7 +125,7 @@ impl<S: Stream> Forward<S> {
         self.keeps = answer.keeps && is_sent && !is_open && !self.is_cut;
         self.link.is_pinned |= answer.pins;
         exchange.closes |= is_open || !is_sent || self.link.is_pinned && !self.keeps;
-        self.told = answer.forwarded(exchange.closes, !is_plain);
+        self.told = answer.forwarded(exchange.closes, exchange.is_old);
         Ok(Down::Body(Transfer::new(answer.body, is_plain)))
     }
 
