@@ -90,11 +90,14 @@ impl Family {
         }
     }
 
+    /// The address in a record. A v4-mapped one is IPv4, also where AAAA says it: by a socket of
+    /// IPv6 the kernel would reach it over IPv4 where that is not to be used.
     fn address(self, data: &[u8]) -> Option<IpAddr> {
-        match self {
+        let addr = match self {
             Self::A => <[u8; 4]>::try_from(data).ok().map(IpAddr::from),
             Self::Aaaa => <[u8; 16]>::try_from(data).ok().map(IpAddr::from),
-        }
+        };
+        addr.map(|addr| addr.to_canonical())
     }
 
     /// What stands behind the name of a question, and at the start of an answer: the root's

@@ -210,6 +210,25 @@ fn one_family_alone_is_used_where_told() {
 }
 
 #[test]
+fn an_ipv4_address_in_an_answer_of_ipv6_is_none_of_ipv6() {
+    // A v4-mapped one (RFC 4291 §2.5.5.2), which the kernel reaches over IPv4.
+    let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped().into();
+    let names = NameServer::start(vec![("mapped.test", Answer::Is(vec![mapped]))]);
+    let target = Target::at(loopback(1, 0));
+    let request = connect_name("mapped.test", target.addr.port());
+    let start = |option| Proxy::start(&[option, "--dns", &names.option()]);
+    assert_eq!(start("-6").refuses(Way::Pipelined, &request), 3);
+    assert!(target.is_untouched());
+    let proxy = start("-v");
+    let mut client = proxy.client();
+    client.ask(Way::Pipelined, &request);
+    client.finish();
+    target.accept();
+    let line = proxy.session_line(client.addr);
+    assert!(line.contains(&format!("({})", target.addr)), "{line}");
+}
+
+#[test]
 fn two_processes_share_a_port_where_told() {
     let first = Proxy::start(&["--reuseport"]);
     let port = first.addr.port().to_string();

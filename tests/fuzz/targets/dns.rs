@@ -208,8 +208,9 @@ fn walk(message: &[u8], start: usize) -> Walked {
 
 /// The address that a record's data is.
 fn address(data: &[u8], family: Family) -> Option<IpAddr> {
-    match family {
+    let addr = match family {
         Family::A => <[u8; 4]>::try_from(data).ok().map(IpAddr::from),
         Family::Aaaa => <[u8; 16]>::try_from(data).ok().map(IpAddr::from),
-    }
+    };
+    addr.map(|addr| addr.to_canonical())
 }
