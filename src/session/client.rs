@@ -31,6 +31,8 @@ pub(super) struct Client<N: Net> {
     pub(super) peer: Peer<N::Stream>,
     /// What it speaks, once that is known.
     pub(super) dialect: Option<Dialect>,
+    /// Its last request is a HEAD: no answer to it has a body.
+    pub(super) asks_for_head: bool,
     pub(super) record: Record,
 }
 
@@ -43,6 +45,7 @@ impl<N: Net> Client<N> {
             client_key: ClientKey::from(scoped(&addr)),
             peer: Peer { stream, ready },
             dialect: None,
+            asks_for_head: false,
             record: Record::new(addr, now),
         }
     }
@@ -127,7 +130,7 @@ impl Outbox {
         match self.dialect {
             Dialect::Socks5 => self.put(socks::reply(ReplyCode::Succeeded, bound).as_bytes()),
             Dialect::Socks4 => self.put(&socks4::reply(true, bound)),
-            Dialect::Http => self.put(Status::Established.response("").as_bytes()),
+            Dialect::Http => self.put(Status::Established.response("", false).as_bytes()),
         }
     }
 

@@ -46,6 +46,8 @@ impl HttpHead {
             } else {
                 inbox.unread()
             };
+            // However it is refused, and whether all of it has come or not.
+            cx.client.asks_for_head = bytes.starts_with(b"HEAD ");
             let status = cx.shared.auth.protocols.status && bytes.starts_with(STATUS_LINE);
             self.reader.takes_status = status && cx.client.own_ip().is_some();
             let head = self.reader.advance(bytes);

@@ -199,12 +199,12 @@ impl Linger {
                 if !self.answer.is_empty() {
                     return peer.send(&self.answer, &mut self.sent);
                 }
-                let status = self.reason.status(refuse);
+                let (status, is_for_head) = (self.reason.status(refuse), client.asks_for_head);
                 let response = match refuse {
                     Refuse::Http(fault) | Refuse::BadAnswer(fault) => {
-                        status.response(fault.cause())
+                        status.response(fault.cause(), is_for_head)
                     }
-                    _ => status.response(&format!("{}", self.reason)),
+                    _ => status.response(&format!("{}", self.reason), is_for_head),
                 };
                 peer.send(response.as_bytes(), &mut self.sent)
             }

@@ -9,7 +9,7 @@ use std::thread;
 use crate::support::name_server::{Answer, NXDOMAIN, NameServer};
 use crate::support::namespace::{Router, in_namespace};
 use crate::support::targets::{Refusing, Target, Unanswering, echo};
-use crate::support::web::requests;
+use crate::support::web::{basic, requests};
 use crate::support::wire::{Client, Way, both_ways, is_end, loopback, pattern};
 use crate::support::{Proxy, is_error_lost};
 
@@ -218,6 +218,35 @@ fn h7_each_failure_has_its_status_and_a_line_that_names_it() {
                 });
             });
         }
+    });
+}
+
+#[test]
+fn h7_a_refusal_of_head_has_a_length_and_no_body() {
+    let proxy = Proxy::start(&["--block", "127.0.0.9", "-u", "ann", "-P", "secret"]);
+    let (target, login) = (Target::new(), basic("ann", "secret"));
+    let told = |client: &Client, status: u16| {
+        let text = String::from_utf8(client.rest()).unwrap();
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
+        assert!(text.contains("\r\nContent-Length: "), "{text}");
+        assert_eq!(text.find("\r\n\r\n"), Some(text.len() - 4), "{text}");
+    };
+    both_ways(|way| {
+        let asks = |url: &str, fields: &str| {
+            let mut client = proxy.client();
+            let request = format!("HEAD {url} HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+            client.say(way, request.as_bytes());
+            client
+        };
+        let login = format!("Proxy-Authorization: {login}\r\n");
+        told(&asks("https://x/", &login), 400);
+        told(&asks("http://127.0.0.9/", &login), 403);
+        told(&asks("http://127.0.0.9/", ""), 407);
+        let client = asks(&format!("http://{}/", target.addr), &login);
+        let mut server = Client::from(target.accept());
+        server.head();
+        server.say(way, b"no answer");
+        told(&client, 502);
     });
 }
 

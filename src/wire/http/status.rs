@@ -47,8 +47,8 @@ impl Status {
     }
 
     /// The whole response. `cause` becomes the body, one line cut to 80 bytes; an empty one
-    /// gives none, and 200 never has one.
-    pub fn response(self, cause: &str) -> String {
+    /// gives none, and 200 never has one. HEAD is told its length alone (RFC 9110 §9.3.2).
+    pub fn response(self, cause: &str, is_for_head: bool) -> String {
         let line = self.line();
         if self == Self::Established {
             return format!("HTTP/1.1 {line}\r\n\r\n");
@@ -63,6 +63,7 @@ impl Status {
         let cause = cause.get(..CAUSE_MAX).unwrap_or(cause);
         let end = if cause.is_empty() { "" } else { "\n" };
         let length = cause.len() + end.len();
+        let (cause, end) = if is_for_head { ("", "") } else { (cause, end) };
         format!(
             "HTTP/1.1 {line}\r\n{challenge}Content-Type: text/plain\r\n\
              Content-Length: {length}\r\nConnection: close\r\n\r\n{cause}{end}"
@@ -90,13 +91,13 @@ mod tests {
     #[test]
     fn h1_success_has_no_body_and_no_length() {
         let expected = "HTTP/1.1 200 Connection established\r\n\r\n";
-        assert_eq!(Status::Established.response("ignored"), expected);
+        assert_eq!(Status::Established.response("ignored", false), expected);
     }
 
     #[test]
     fn h3_a_missing_login_is_asked_for() {
         assert_eq!(
-            Status::ProxyAuthenticationRequired.response("who are you"),
+            Status::ProxyAuthenticationRequired.response("who are you", false),
             "HTTP/1.1 407 Proxy Authentication Required\r\n\
              Proxy-Authenticate: Basic realm=\"anklet\", charset=\"UTF-8\"\r\n\
              Content-Type: text/plain\r\nContent-Length: 12\r\nConnection: close\r\n\r\n\
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn h7_a_failure_names_its_cause_in_one_line() {
         assert_eq!(
-            Status::BadGateway.response("connection refused"),
+            Status::BadGateway.response("connection refused", false),
             "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: 19\r\n\
              Connection: close\r\n\r\nconnection refused\n"
         );
@@ -117,8 +118,10 @@ mod tests {
     fn h7_every_response_is_whole_and_says_how_long_its_body_is() {
         for status in ALL {
             for len in [0, 1, 8, 9, 79, 80, 81, 500] {
-                let response = status.response(&"x".repeat(len));
+                let response = status.response(&"x".repeat(len), false);
                 let (head, body) = response.split_once("\r\n\r\n").unwrap();
+                let of_head = status.response(&"x".repeat(len), true);
+                assert_eq!(of_head, format!("{head}\r\n\r\n"));
                 if status == Status::Established {
                     continue;
                 }
