@@ -92,6 +92,8 @@ fn h4_a_chunked_body_that_is_none_is_refused_or_cut_off() {
         "\r\n",
         "-1\r\n",
         "0x5\r\n",
+        // What is no field among the trailers could be read as another message.
+        "0\r\nGET / HTTP/1.1\r\n\r\n",
     ] {
         let answer = proxy.refuses_http(Way::Pipelined, chunked(target.addr, body));
         assert_eq!(answer.status, 400, "{body:?}");

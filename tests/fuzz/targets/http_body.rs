@@ -122,9 +122,7 @@ fn decode(input: &[u8]) -> End {
 fn trailers(input: &[u8], mut at: usize) -> End {
     let mut total = 0;
     loop {
-        match line(input, at, 8192 - total, |line, _| {
-            !line.starts_with(b" ") && !line.starts_with(b"\t")
-        }) {
+        match line(input, at, 8192 - total, trailer) {
             Ok((b"", next)) => return End::Behind(next),
             Ok((line, next)) => {
                 total += line.len();
@@ -133,6 +131,18 @@ fn trailers(input: &[u8], mut at: usize) -> End {
             Err(end) => return end,
         }
     }
+}
+
+/// Whether this is a field, or the start of one, or the empty line.
+fn trailer(line: &[u8], is_complete: bool) -> bool {
+    let colon = line.iter().position(|byte| *byte == b':');
+    let name = &line[..colon.unwrap_or(line.len())];
+    let is_letter = |byte: &u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(byte);
+    name.iter().all(is_letter)
+        && match colon {
+            Some(at) => at > 0,
+            None => !is_complete || line.is_empty(),
+        }
 }
 
 /// Whether this is the line of a chunk, or the start of one: digits, and what follows a semicolon.
