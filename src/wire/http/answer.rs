@@ -94,8 +94,9 @@ impl<'a> Answer<'a> {
 
     /// Returns the head as the client gets it, with our own version. `closes`: its connection ends
     /// behind the answer. `is_old`: the client speaks HTTP/1.0, and is not told of chunks, whether
-    /// there is a body or not. It is 119 bytes longer than the server's at most: `Connection: close`
-    /// with its line end 19, the blank behind each of 100 colons; and by one for each bare LF.
+    /// there is a body or not. It is 191 bytes longer than the server's at most: `Connection: close`
+    /// with its line end 19, [`SESSION_BASED`] 72, the blank behind each of 100 colons; and by one
+    /// for each bare LF.
     pub fn forwarded(&self, closes: bool, is_old: bool) -> Vec<u8> {
         const OF_BODY: [&[u8]; 3] = [b"Transfer-Encoding", b"Trailer", b"Content-Length"];
         let mut head = [b"HTTP/1.1 ", self.status, b"\r\n"].concat();
@@ -107,6 +108,9 @@ impl<'a> Answer<'a> {
             _ => &[],
         };
         pass_on(self.fields, removed, &mut head);
+        if self.pins {
+            head.extend(SESSION_BASED);
+        }
         if self.code == 101 {
             pass_upgrade(self.fields, &mut head);
         } else if closes {
@@ -116,6 +120,11 @@ impl<'a> Answer<'a> {
         head
     }
 }
+
+/// Says that this proxy keeps connections together for an authentication that belongs to them: no
+/// client may begin one through a proxy that does not (RFC 4559 §6). It is for the next hop alone.
+const SESSION_BASED: &[u8] = b"Proxy-Support: Session-Based-Authentication\r\n\
+                               Connection: Proxy-Support\r\n";
 
 /// Bytes of a head are missing, unless it is over its limit.
 fn missing<T>(window: &[u8], begins_well: bool) -> Result<Option<T>, Fault> {
@@ -359,6 +368,11 @@ mod tests {
             let text = format!("HTTP/1.1 {code} x\r\nWWW-Authenticate: {value}\r\n\r\n");
             Answer::parse(text.as_bytes(), false).unwrap().unwrap().pins
         };
+        let text = "HTTP/1.1 401 x\r\nWWW-Authenticate: NTLM\r\nProxy-Support: x\r\n\r\n";
+        let expected = "HTTP/1.1 401 x\r\nWWW-Authenticate: NTLM\r\n\
+                        Proxy-Support: Session-Based-Authentication\r\n\
+                        Connection: Proxy-Support\r\n\r\n";
+        assert_eq!(told(text, false, false), expected);
         for value in [
             "NTLM",
             "ntlm TlRM",

@@ -31,12 +31,13 @@ pub fn target(data: &[u8]) {
     };
     assert!(answer.len <= input.len().min(HEAD_MAX) && (100..=999).contains(&answer.code));
     let told = answer.forwarded(closes, is_old);
-    // `Connection: close` with its end 19, an LF more for each line, a blank behind each colon.
+    // `Connection: close` with its end 19, what is said of an authentication of the connection 72, an
+    // LF more for each line, a blank behind each colon.
     let lines = input[..answer.len]
         .iter()
         .filter(|byte| **byte == b'\n')
         .count();
-    assert!(told.len() <= answer.len + 24 + 2 * lines + FIELDS_MAX);
+    assert!(told.len() <= answer.len + 24 + 72 + 2 * lines + FIELDS_MAX);
     is_sound(&told, &answer, closes, is_old);
     let again = Answer::parse(&told, is_for_head)
         .unwrap()
@@ -63,13 +64,14 @@ fn is_sound(told: &[u8], answer: &Answer<'_>, closes: bool, is_old: bool) {
         let of_name = fields.filter_map(|field| Some(field.strip_prefix(name)?.to_owned()));
         of_name.collect()
     };
-    let connection: &[&str] = match (answer.code, closes) {
+    let last: &[&str] = match (answer.code, closes) {
         (101, _) => &["upgrade"],
         (_, true) => &["close"],
         (_, false) => &[],
     };
-    assert_eq!(named("connection: "), connection);
-    assert!(named("keep-alive:").is_empty() && named("proxy-").is_empty());
+    let of_pair: &[&str] = if answer.pins { &["proxy-support"] } else { &[] };
+    assert_eq!(named("connection: "), [of_pair, last].concat());
+    assert!(named("keep-alive:").is_empty() && named("proxy-").len() == of_pair.len());
     let (lengths, codings) = (named("content-length: "), named("transfer-encoding: "));
     assert!(lengths.len() + codings.len() <= 1);
     if answer.code < 200 || answer.code == 204 || is_old && answer.body == Body::Chunked {
