@@ -430,6 +430,7 @@ mod tests {
             name: name.to_string(),
             index: 1,
             addr: addr.parse().unwrap(),
+            network: addr.parse().unwrap(),
             bits: 24,
             default_route,
         };

@@ -349,6 +349,7 @@ mod tests {
                     name,
                     index,
                     addr,
+                    network: addr,
                     bits,
                     default_route,
                 }
@@ -1018,6 +1019,20 @@ mod tests {
     }
 
     #[test]
+    fn where_an_interface_has_a_peer_the_subnet_is_the_peers() {
+        let mut tunnel = interfaces("tun=81.7.7.5/24", "").remove(0);
+        tunnel.network = ip("81.9.9.1");
+        let access = Access::new(Policy::default(), vec![tunnel], Vec::new());
+        admitted(&access, true, "81.9.9.1 81.9.9.7");
+        admitted(&access, false, "81.7.7.9");
+        permitted(&access, "81.9.9.7", "81.9.9.1 81.7.7.9");
+        refused(&access, LAN, OwnAddress, "81.7.7.5");
+        refused(&access, LAN, OtherSubnet, "81.9.9.1");
+        refused(&access, LAN, Multicast, "81.9.9.255");
+        permitted(&access, LAN, "81.7.7.9 81.7.7.255");
+    }
+
+    #[test]
     fn causes_are_numbered_without_gaps() {
         for (index, cause) in Refusal::ALL.into_iter().enumerate() {
             assert_eq!(cause.index(), index);
@@ -1125,7 +1140,7 @@ mod tests {
             let near: Vec<Interface> = near.into_iter().map(|(prefix, host, default_route)| {
                 let same = prefix.addr().is_ipv4() == host.is_ipv4();
                 let addr = if same { host } else { prefix.addr() };
-                Interface { name: String::new(), index: 1, addr, bits: prefix.bits(), default_route }
+                Interface { name: String::new(), index: 1, addr, network: addr, bits: prefix.bits(), default_route }
             }).collect();
             let policy = Policy { permit, block, ..Policy::default() };
             let access = Access::new(policy.clone(), near.clone(), Vec::new());

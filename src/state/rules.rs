@@ -20,7 +20,10 @@ pub struct Interface {
     pub index: u32,
     /// The address.
     pub addr: IpAddr,
-    /// The length of its prefix, 0 to 32 or 0 to 128.
+    /// The address that its prefix is around: itself, or with IPv4 that of the other end, if it has
+    /// one. The kernel makes its route of that.
+    pub network: IpAddr,
+    /// The length of that prefix, 0 to 32 or 0 to 128.
     pub bits: u8,
     /// Whether the interface carries a default route, of either family and in any table.
     pub default_route: bool,
@@ -233,7 +236,7 @@ impl Rules {
         let addr = bits_of(interface.addr);
         let subnet = subnet(interface);
         if is_v4(addr) && (1..=30).contains(&interface.bits) {
-            let broadcast = addr | u128::from(u32::MAX >> interface.bits);
+            let broadcast = bits_of(interface.network) | u128::from(u32::MAX >> interface.bits);
             let kind = Kind::Refuse(Refusal::Multicast);
             self.add(Prefix::host(broadcast), ALL_PORTS, kind);
         }
@@ -295,10 +298,10 @@ impl Rules {
 
 const LISTENER: Kind = Kind::Refuse(Refusal::Listener);
 
-/// The prefix of an interface's address, if it tells which network the address is in: not a
-/// link-local IPv6 prefix (see the head of `access`), and not the whole Internet (0 bits).
+/// The prefix of an interface's address, if it tells which network is there: not a link-local
+/// IPv6 prefix (see the head of `access`), and not the whole Internet (0 bits).
 fn subnet(interface: &Interface) -> Option<Prefix> {
-    let prefix = Prefix::new(interface.addr, interface.bits)?;
+    let prefix = Prefix::new(interface.network, interface.bits)?;
     (prefix.bits() > 0 && !LINK_LOCAL.contains(interface.addr)).then_some(prefix)
 }
 

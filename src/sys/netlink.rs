@@ -226,18 +226,24 @@ impl Dump {
         Ok(())
     }
 
-    /// struct ifaddrmsg and attributes. IFA_LOCAL is the own end where there is a peer.
+    /// struct ifaddrmsg and attributes. IFA_LOCAL is the own end where there is a peer, and the
+    /// prefix then that of the peer with IPv4 (fib_add_ifaddr), of the own end with IPv6.
     fn note_addr(&mut self, header: &[u8], attributes: &Attributes<'_>) -> Result<(), Errno> {
         let [family @ (V4 | V6), bits, ..] = *header else {
             return Ok(());
         };
         let local = attributes.get(libc::IFA_LOCAL);
-        let addr = local.or_else(|| attributes.get(libc::IFA_ADDRESS));
+        let peer = attributes.get(libc::IFA_ADDRESS);
+        let addr = local.or(peer);
+        let network = if family == V4 { peer.or(local) } else { addr };
+        let read =
+            |value: Option<&[u8]>| ip(family, value.unwrap_or_default()).ok_or(Errno::EBADMSG);
         let interface = Interface {
             // An interface that has gone since has no name any more.
             name: String::new(),
             index: number_at(header, 4)?,
-            addr: ip(family, addr.unwrap_or_default()).ok_or(Errno::EBADMSG)?,
+            addr: read(addr)?,
+            network: read(network)?,
             bits,
             default_route: false,
         };
@@ -532,10 +538,12 @@ mod tests {
 
     #[test]
     fn an_interface_has_its_name_its_number_and_its_prefix() {
-        let peer = (libc::IFA_ADDRESS, &[10, 0, 0, 2][..]);
+        let peer = (libc::IFA_ADDRESS, &[10, 9, 0, 2][..]);
         let own = (libc::IFA_LOCAL, &[10, 0, 0, 1][..]);
         let v6 = "2001:db8:1::2".parse::<Ipv6Addr>().unwrap();
         let octets = v6.octets();
+        let peer6 = (libc::IFA_ADDRESS, &[0xfd; 16][..]);
+        let own6 = (libc::IFA_LOCAL, &octets[..]);
         let found = told(
             0,
             &[
@@ -545,19 +553,23 @@ mod tests {
                     libc::RTM_NEWADDR,
                     address(8, 64, &[(libc::IFA_ADDRESS, &octets)]),
                 ),
+                (libc::RTM_NEWADDR, address(8, 64, &[peer6, own6])),
             ],
         );
-        let interface = |name: &str, index, addr, bits| Interface {
+        let interface = |name: &str, index, addr, network, bits| Interface {
             name: name.into(),
             index,
             addr,
+            network,
             bits,
             default_route: false,
         };
         let expected = vec![
-            interface("ppp0", 7, [10, 0, 0, 1].into(), 32),
+            // The prefix is the peer's with IPv4, and not with IPv6.
+            interface("ppp0", 7, [10, 0, 0, 1].into(), [10, 9, 0, 2].into(), 32),
             // It has gone since.
-            interface("", 8, v6.into(), 64),
+            interface("", 8, v6.into(), v6.into(), 64),
+            interface("", 8, v6.into(), v6.into(), 64),
         ];
         assert_eq!(found, Ok(expected));
     }

@@ -174,6 +174,19 @@ fn an_address_added_during_a_handshake_is_refused_soon() {
 }
 
 #[test]
+fn where_an_address_has_a_peer_the_neighbours_are_those_of_the_peer() {
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        // Beyond the cable is the peer's subnet; who shares the router's own prefix is a stranger.
+        router.run("ip addr add 1.2.3.1 peer 198.41.0.1/24 dev lan");
+        run("ip addr add 198.41.0.2/24 dev lan");
+        let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0"]);
+        assert!(!is_served(proxy.client_from("1.2.3.4")));
+        assert!(is_served(proxy.client_from("198.41.0.2")));
+    });
+}
+
+#[test]
 fn an_uplink_that_gets_its_route_later_is_outside_soon() {
     in_namespace(|| {
         let (router, proxy) = home_with(&[]);

@@ -91,6 +91,7 @@ fn interface(name: &str, index: u32, addr: IpAddr, bits: u8, default_route: bool
         name: name.into(),
         index,
         addr,
+        network: addr,
         bits,
         default_route,
     }
