@@ -32,7 +32,7 @@ pub(super) struct Bind<L> {
     listener: L,
     /// What events have said of the listener.
     pub(super) ready: Ready,
-    /// The addresses that the peer may have; one of them unspecified: any.
+    /// The addresses that the peer may have; none: any.
     expected: Addresses,
     origin: Origin,
 }
@@ -48,10 +48,13 @@ pub(super) enum Accepted<S> {
 }
 
 impl<L: Listener> Bind<L> {
-    /// Opens the listener, and tells the client where it is.
+    /// Opens the listener, and tells the client where it is. Zeros stand for anyone where the
+    /// client has written them, and not where its name leads there (`is_named`), as names do that a
+    /// name server blocks.
     pub(super) fn open<N: Net<Listener = L>>(
-        (expected, origin): (Addresses, Origin),
+        (mut expected, origin): (Addresses, Origin),
         port: u16,
+        is_named: bool,
         outbox: &mut Outbox,
         cx: &mut Context<'_, N>,
     ) -> Result<Self, Reason> {
@@ -60,7 +63,9 @@ impl<L: Listener> Bind<L> {
         let can_say = |addr: &&IpAddr| addr.is_ipv4() || outbox.dialect != Dialect::Socks4;
         let peer = expected.as_slice().iter().find(can_say);
         let peer = *peer.ok_or(Reason::NetworkUnreachable)?;
-        if !peer.is_unspecified() {
+        if peer.is_unspecified() && !is_named {
+            expected = Addresses::default();
+        } else {
             cx.shared
                 .permit(cx.client.addr(), &SocketAddr::new(peer, port), origin)?;
         }
@@ -123,9 +128,9 @@ impl<L: Listener> Bind<L> {
     /// Returns `true` if that peer is the one, and the rules permit it.
     fn expects<N: Net>(&self, peer: SocketAddr, cx: &mut Context<'_, N>) -> bool {
         let addr = peer.ip().to_canonical();
-        let mut expected = self.expected.as_slice().iter();
+        let expected = self.expected.as_slice();
         let peer = SocketAddr::new(addr, peer.port());
-        expected.any(|candidate| candidate.is_unspecified() || *candidate == addr)
+        (expected.is_empty() || expected.contains(&addr))
             && cx
                 .shared
                 .permit(cx.client.addr(), &peer, self.origin)

@@ -345,6 +345,11 @@ fn b6_any_address_of_a_name_may_connect() {
     let peers = [2, 3, 4].map(|host| loopback(host, 0).ip()).to_vec();
     let names = NameServer::start(vec![
         ("peers.test", Answer::Is(peers)),
+        // As of a name that is blocked: not the zeros with which a client expects anyone.
+        (
+            "zeros.test",
+            Answer::Is(vec![loopback(2, 0).ip(), ANYONE.ip()]),
+        ),
         ("none.test", Answer::Error(NXDOMAIN)),
     ]);
     let proxy = Proxy::start(&["--dns", &names.option()]);
@@ -357,9 +362,14 @@ fn b6_any_address_of_a_name_may_connect() {
         }
     };
     everyhow(|dialect, way| {
-        for host in [2, 3, 4] {
+        for (name, host) in [
+            ("peers.test", 2),
+            ("peers.test", 3),
+            ("peers.test", 4),
+            ("zeros.test", 2),
+        ] {
             let mut client = proxy.client();
-            let bound = dialect.ask(&mut client, way, &request(dialect, "peers.test"));
+            let bound = dialect.ask(&mut client, way, &request(dialect, name));
             assert_eq!(peer(1, bound).rest_or_reset(), b"");
             assert_tunnel(dialect, &mut client, &mut peer(host, bound));
         }

@@ -127,7 +127,9 @@ impl<N: Net> Opening<N> {
                 // It does with what it has.
                 cx.shared.resolver.cancel(cx.client.key);
             }
-            let bind = Bind::open((addresses, origin), port, &mut self.outbox, cx)?;
+            let is_named = matches!(self.step, Step::Lookup { .. });
+            let outbox = &mut self.outbox;
+            let bind = Bind::open((addresses, origin), port, is_named, outbox, cx)?;
             self.step = Step::Bind(bind);
         } else {
             let mut race = Race::new(addresses, origin, port, is_all);
