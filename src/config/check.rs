@@ -433,6 +433,7 @@ mod tests {
             network: addr.parse().unwrap(),
             bits: 24,
             default_route,
+            all_own: false,
         };
         vec![
             interface("br-lan", "192.168.1.1", false),

@@ -16,7 +16,7 @@
 //!
 //! | prefix | verdict |
 //! |---|---|
-//! | each address of the router, /32 or /128 | [`Refusal::OwnAddress`] |
+//! | each address of the router, and what a route makes its own | [`Refusal::OwnAddress`] |
 //! | each prefix of an interface that carries no default route | [`Refusal::OtherSubnet`] |
 //! | the prefix of an interface that the client is in, the longest one | permitted |
 //! | 127.0.0.0/8, ::1, 0.0.0.0, :: | [`Refusal::Loopback`] |
@@ -352,6 +352,7 @@ mod tests {
                     network: addr,
                     bits,
                     default_route,
+                    all_own: false,
                 }
             };
             words.split_whitespace().map(read).collect()
@@ -1033,6 +1034,35 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_that_a_route_makes_the_routers_own_is_one_address_like_another() {
+        let mut known = interfaces("lan=192.168.1.1/24 own=81.5.6.0/24 own=2a00:9::/64", "");
+        for own in &mut known[1..] {
+            own.all_own = true;
+        }
+        let policy = Policy {
+            permit: list("81.5.6.7"),
+            ..Policy::default()
+        };
+        let access = Access::new(policy, known, vec![at("::", 1080), at("0.0.0.0", 1080)]);
+        refused(&access, LAN, OwnAddress, "81.5.6.8 81.5.6.255 2a00:9::7");
+        refused(
+            &access,
+            LAN,
+            OwnAddress,
+            "64:ff9b::81.5.6.8 2002:5105:608::1",
+        );
+        permitted(&access, LAN, "81.5.6.7 81.5.7.7");
+        for own in ["81.5.6.7", "2a00:9::7"] {
+            for from in [LAN, "127.0.0.1"] {
+                let verdict = access.permits(client(from), at(own, 1080), Known);
+                assert_eq!(verdict, Err(Listener), "{from} to {own}");
+            }
+        }
+        assert_eq!(access.origin(ip("81.5.6.53")), Known);
+        admitted(&access, false, "81.5.6.9 2a00:9::9");
+    }
+
+    #[test]
     fn causes_are_numbered_without_gaps() {
         for (index, cause) in Refusal::ALL.into_iter().enumerate() {
             assert_eq!(cause.index(), index);
@@ -1140,7 +1170,8 @@ mod tests {
             let near: Vec<Interface> = near.into_iter().map(|(prefix, host, default_route)| {
                 let same = prefix.addr().is_ipv4() == host.is_ipv4();
                 let addr = if same { host } else { prefix.addr() };
-                Interface { name: String::new(), index: 1, addr, network: addr, bits: prefix.bits(), default_route }
+                let (name, bits) = (String::new(), prefix.bits());
+                Interface { name, index: 1, addr, network: addr, bits, default_route, all_own: false }
             }).collect();
             let policy = Policy { permit, block, ..Policy::default() };
             let access = Access::new(policy.clone(), near.clone(), Vec::new());

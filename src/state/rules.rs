@@ -27,6 +27,8 @@ pub struct Interface {
     pub bits: u8,
     /// Whether the interface carries a default route, of either family and in any table.
     pub default_route: bool,
+    /// Whether all of the prefix is this machine's, by a route and without an interface.
+    pub all_own: bool,
 }
 
 /// Why a destination is refused.
@@ -235,6 +237,12 @@ impl Rules {
     pub(super) fn add_interface(&mut self, interface: &Interface, serves_near: bool) {
         let addr = bits_of(interface.addr);
         let subnet = subnet(interface);
+        if interface.all_own {
+            if let Some(prefix) = subnet {
+                self.add(prefix, ALL_PORTS, Kind::Refuse(Refusal::OwnAddress));
+            }
+            return;
+        }
         if is_v4(addr) && (1..=30).contains(&interface.bits) {
             let broadcast = bits_of(interface.network) | u128::from(u32::MAX >> interface.bits);
             let kind = Kind::Refuse(Refusal::Multicast);

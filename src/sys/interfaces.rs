@@ -36,7 +36,8 @@ const PIECES_MAX: usize = 1 << 17;
 /// How often a dump is begun again that changes have interrupted.
 const TRIES_MAX: u32 = 5;
 
-/// The addresses of the interfaces as they are now. There is always a loopback one.
+/// The addresses of the interfaces as they are now, and others that are this machine's. There is
+/// always a loopback one.
 ///
 /// # Errors
 /// They cannot be read, or they are too many (`EOVERFLOW`).

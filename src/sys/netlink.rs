@@ -246,6 +246,7 @@ impl Dump {
             network: read(network)?,
             bits,
             default_route: false,
+            all_own: false,
         };
         push(&mut self.found, interface, ADDRS_MAX)
     }
@@ -253,6 +254,9 @@ impl Dump {
     /// struct rtmsg and attributes, of all routes in all tables. Only unicast routes lead
     /// somewhere: a default that is unreachable, or thrown, names no way.
     fn note_route(&mut self, header: &[u8], attributes: &Attributes<'_>) -> Result<(), Errno> {
+        if is_own(header) {
+            return self.note_own(header, attributes);
+        }
         if header.get(7) != Some(&libc::RTN_UNICAST) || !is_default(header) {
             return Ok(());
         }
@@ -264,6 +268,33 @@ impl Dump {
         }
         let paths = attributes.get(libc::RTA_MULTIPATH);
         self.note_paths(paths.unwrap_or_default())
+    }
+
+    /// A route that makes addresses this machine's: those of the interfaces, which are known, and
+    /// what else it is to answer for (`ip route add local`).
+    fn note_own(&mut self, header: &[u8], attributes: &Attributes<'_>) -> Result<(), Errno> {
+        let [family @ (V4 | V6), bits, ..] = *header else {
+            return Ok(());
+        };
+        // Without it, it is all of the Internet.
+        let Some(value) = attributes.get(libc::RTA_DST) else {
+            return Ok(());
+        };
+        let addr = ip(family, value).ok_or(Errno::EBADMSG)?;
+        let is_host = usize::from(bits) == 8 * value.len();
+        if addr.is_loopback() || is_host && self.found.iter().any(|known| known.addr == addr) {
+            return Ok(());
+        }
+        let own = Interface {
+            name: String::new(),
+            index: 0,
+            addr,
+            network: addr,
+            bits,
+            default_route: false,
+            all_own: true,
+        };
+        push(&mut self.found, own, ADDRS_MAX)
     }
 
     /// The ways of a route that has several: struct rtnexthop and attributes each.
@@ -316,6 +347,12 @@ fn is_default(body: &[u8]) -> bool {
         [V6, bits, ..] => bits <= 3,
         _ => false,
     }
+}
+
+/// Returns `true` if a route, a struct rtmsg, is one of the local table (RT_TABLE_LOCAL) to this
+/// machine.
+fn is_own(body: &[u8]) -> bool {
+    body.get(4) == Some(&255) && body.get(7) == Some(&libc::RTN_LOCAL)
 }
 
 fn ip(family: u8, value: &[u8]) -> Option<IpAddr> {
@@ -400,10 +437,10 @@ impl<'a> Message<'a> {
     }
 
     /// Returns `true` if it announces a change that a dump would show. Routes come and go by the
-    /// thousand where a router speaks BGP; only default ones matter.
+    /// thousand where a router speaks BGP; only default and own ones matter.
     fn announces(&self) -> bool {
         match self.kind {
-            libc::RTM_NEWROUTE | libc::RTM_DELROUTE => is_default(self.body),
+            libc::RTM_NEWROUTE | libc::RTM_DELROUTE => is_default(self.body) || is_own(self.body),
             libc::RTM_NEWLINK | libc::RTM_DELLINK => true,
             libc::RTM_NEWADDR | libc::RTM_DELADDR => true,
             NEW_NEXTHOP | DEL_NEXTHOP | OVERRUN => true,
@@ -563,6 +600,7 @@ mod tests {
             network,
             bits,
             default_route: false,
+            all_own: false,
         };
         let expected = vec![
             // The prefix is the peer's with IPv4, and not with IPv6.
@@ -600,6 +638,52 @@ mod tests {
             leads_out(&[], &[route(V4, 0, kind, VIA_WAN)]);
         }
         leads_out(&[], &[route(128, 0, UNICAST, VIA_WAN)]);
+    }
+
+    /// A route of the local table.
+    fn own_route(bits: u8, addr: &[u8]) -> Vec<u8> {
+        let family = if addr.len() == 4 { V4 } else { V6 };
+        let mut route = route(family, bits, libc::RTN_LOCAL, &[(libc::RTA_DST, addr)]);
+        route[4] = 255;
+        route
+    }
+
+    #[test]
+    fn what_a_route_makes_this_machines_is_its_own() {
+        let v6: [u8; 16] = [0x2a; 16];
+        let elsewhere = {
+            let mut route = own_route(24, &LAN);
+            route[4] = 100;
+            route
+        };
+        let own = [
+            own_route(24, &[81, 5, 6, 0]),
+            own_route(32, &[81, 5, 7, 1]),
+            own_route(64, &v6),
+            // Known already, or by their range; and what only marked packets may see.
+            own_route(32, &LAN),
+            own_route(8, &[127, 0, 0, 0]),
+            elsewhere,
+        ];
+        let mut told_of = vec![(
+            libc::RTM_NEWADDR,
+            address(2, 24, &[(libc::IFA_LOCAL, &LAN)]),
+        )];
+        told_of.extend(own.map(|route| (libc::RTM_NEWROUTE, route)));
+        let found = told(0, &told_of).unwrap();
+        let found: Vec<_> = found
+            .iter()
+            .map(|one| (one.addr, one.bits, one.all_own))
+            .collect();
+        let expected = [
+            (LAN.into(), 24, false),
+            ([81, 5, 6, 0].into(), 24, true),
+            ([81, 5, 7, 1].into(), 32, true),
+            (v6.into(), 64, true),
+        ];
+        assert_eq!(found, expected);
+        let bad = (libc::RTM_NEWROUTE, own_route(24, &[81, 5, 6]));
+        assert_eq!(told(0, &[bad]), Err(Errno::EBADMSG));
     }
 
     #[test]
@@ -686,6 +770,7 @@ mod tests {
             (libc::RTM_NEWROUTE, route(0), true),
             (libc::RTM_DELROUTE, route(1), true),
             (libc::RTM_NEWROUTE, route(24), false),
+            (libc::RTM_NEWROUTE, own_route(24, &LAN), true),
             (DEL_NEXTHOP, vec![], true),
             (libc::RTM_NEWNEIGH, vec![], false),
             // The end of an answer to an earlier question.

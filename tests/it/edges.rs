@@ -2,7 +2,7 @@
 //! what becomes of it when addresses and routes change.
 
 use std::fmt::Write as _;
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -183,6 +183,29 @@ fn where_an_address_has_a_peer_the_neighbours_are_those_of_the_peer() {
         let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0"]);
         assert!(!is_served(proxy.client_from("1.2.3.4")));
         assert!(is_served(proxy.client_from("198.41.0.2")));
+    });
+}
+
+#[test]
+fn what_a_route_makes_the_routers_own_is_refused() {
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        router.run("ip route add local 198.41.1.0/24 dev lo");
+        let proxy = router.proxy(&["-p", "0"]);
+        let port = proxy.addr.port();
+        let at = |ip: &str, port| SocketAddr::new(ip.parse().unwrap(), port);
+        let to = |ip: &str, port| {
+            let mut client = Client::connect_from("192.168.77.2", at("192.168.77.1", port));
+            client.ask_in_vain(Way::Pipelined, &connect(at(ip, 22)))
+        };
+        assert_eq!(to("198.41.1.7", port), 2);
+        // Of such an address of IPv6 the system answers from ::1, whose clients may do anything.
+        router.run("ip -6 route add local 2a00:9::/64 dev lo");
+        wait_until("the addresses to be refused", || to("2a00:9::7", port) == 2);
+        router.run("ip -6 route del local 2a00:9::/64 dev lo");
+        wait_until("the addresses to be strangers'", || {
+            to("2a00:9::7", port) == 3
+        });
     });
 }
 

@@ -94,6 +94,7 @@ fn interface(name: &str, index: u32, addr: IpAddr, bits: u8, default_route: bool
         network: addr,
         bits,
         default_route,
+        all_own: false,
     }
 }
 
