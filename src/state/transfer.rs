@@ -8,6 +8,10 @@ use super::pool::Buffers;
 use crate::net::Stream;
 use crate::wire::http::{Body, BodyMeter};
 
+/// How often a sink is written to behind one look at the source: chunks that go on without their
+/// framing are written one by one, and may have a byte each.
+const WRITES_MAX: usize = 8;
+
 /// How [`Transfer::pump`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carried {
@@ -136,20 +140,27 @@ impl Transfer {
         to: &mut Peer<S>,
         seen: &mut [u8],
     ) -> Result<(), Stopped> {
-        let (start, len) = self.part(seen)?;
-        let written = match len {
-            0 => 0,
-            _ => {
-                let written = to.write(&seen[start..start + len]);
-                written.map_err(|_| Stopped::Sink)?.unwrap_or(0)
+        let mut consumed = 0;
+        for _ in 0..WRITES_MAX {
+            let rest = &seen[consumed..];
+            let (start, len) = self.part(rest)?;
+            let written = match len {
+                0 => 0,
+                _ => {
+                    let written = to.write(&rest[start..start + len]);
+                    written.map_err(|_| Stopped::Sink)?.unwrap_or(0)
+                }
+            };
+            self.advance(&rest[..start + written], written)?;
+            consumed += start + written;
+            if written < len || self.done || consumed == seen.len() {
+                break;
             }
-        };
-        let consumed = start + written;
+        }
         if consumed < seen.len() {
             // It is still to be read, and no event will announce it again.
             from.ready.readable = true;
         }
-        self.advance(&seen[..consumed], written)?;
         from.skip(&mut seen[..consumed])
             .map_err(|_| Stopped::Source)
     }
@@ -169,6 +180,8 @@ mod tests {
         at_end: bool,
         room: usize,
         written: Vec<u8>,
+        /// How many bytes have been shown.
+        shown: usize,
     }
 
     /// There are none: a body has to be seen.
@@ -219,6 +232,7 @@ mod tests {
                 return Err(Errno::EAGAIN);
             }
             buf[..len].copy_from_slice(&self.incoming[..len]);
+            self.shown += len;
             Ok(len)
         }
 
@@ -317,6 +331,22 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn small_chunks_are_not_looked_at_anew_for_each_of_them() {
+        const CHUNKS: usize = 1_000;
+        let mut transfer = Transfer::new(Body::Chunked, true);
+        let sent = "1\r\nx\r\n".repeat(CHUNKS * 20);
+        let (mut from, mut to) = (peer(sent.as_bytes(), false, 0), peer(b"", false, CHUNKS));
+        let mut buffers = Buffers::new(0, 8192);
+        while to.stream.room > 0 {
+            let pumped = transfer.pump(&mut from, &mut to, &mut buffers);
+            assert_eq!(pumped, Ok(Carried::More));
+        }
+        assert_eq!(transfer.bytes(), CHUNKS as u64);
+        let most = CHUNKS.div_ceil(WRITES_MAX) * buffers.scratch_bytes() + 6 * CHUNKS;
+        assert!(from.stream.shown <= most, "{}", from.stream.shown);
     }
 
     #[test]
