@@ -108,7 +108,7 @@ impl<S: Stream> Pair<S> {
                 self.early.drain(..start);
                 return Ok(Next::Open);
             }
-            self.early.clear();
+            self.early = Vec::new();
             if mem::replace(&mut has_read, true) {
                 // Who sends nothing but empty lines keeps nobody waiting.
                 return Ok(Next::Yield);

@@ -10,8 +10,9 @@ use std::process::{self, Command};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::targets::{echo, endless};
-use crate::support::wire::{GREETING, Way};
+use crate::support::targets::{Target, echo, endless};
+use crate::support::web::{answer, get};
+use crate::support::wire::{Client, GREETING, Way};
 use crate::support::{Proxy, binary, is_emulated, not_run, on_loopback, wait_until};
 
 /// The limit of the group, and what a file in memory takes of it to make it short.
@@ -213,4 +214,29 @@ fn memory_is_the_sum_of_what_tunnels_buffers_and_openings_take() {
     let openings = grown(before);
     let most = OPENINGS * (OPENING_BYTES + TUNNEL_BYTES.end()) / 1024 + PAGES_KIB;
     assert!(openings <= most, "{openings} KiB of openings");
+}
+
+#[test]
+fn empty_lines_between_two_requests_take_nothing() {
+    if is_emulated() {
+        return not_run("memory: the emulator's own would be counted");
+    }
+    let (proxy, target) = (Proxy::start(&[]), Target::new());
+    let pair = |_| {
+        let mut client = proxy.client();
+        client.say(Way::Pipelined, get(target.addr, "/")[0].as_bytes());
+        let mut server = Client::from(target.accept());
+        server.head();
+        server.say(Way::Pipelined, answer("well").as_bytes());
+        client.hear(answer("well").len());
+        (client, server)
+    };
+    let mut pairs: Vec<_> = (0..OPENINGS).map(pair).collect();
+    let start = proxy.memory_kib("Anonymous");
+    for (client, _) in &mut pairs {
+        client.say(Way::Pipelined, "\r\n".repeat(500).as_bytes());
+    }
+    thread::sleep(SETTLE);
+    let grown = proxy.memory_kib("Anonymous") - start;
+    assert!(grown <= PAGES_KIB, "{grown} KiB of empty lines");
 }
