@@ -110,6 +110,8 @@ impl<N: Net> Session<N> {
     ) {
         if let Some(Refuse::Login) = refuse {
             shared.totals.add(Total::LoginsRefused, 1);
+            // Whose request came before on the connection has not said this.
+            self.client.record.set_user(None, &mut shared.auth);
         }
         let (outbox, answer) = match &mut self.phase {
             Phase::Opening(opening) => (opening.outbox, mem::take(&mut opening.answer)),

@@ -203,6 +203,9 @@ fn h10_each_request_is_judged_anew() {
     };
     assert_eq!(client.refusal_http().status, 407);
     assert!(target.is_untouched());
+    // Who was let in before on the connection has not sent the wrong one.
+    let line = proxy.wait_log_all(&[" -> nothing, ", ", wrong password"]);
+    assert!(!line.contains(" as ann"), "{line}");
 }
 
 #[test]
