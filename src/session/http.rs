@@ -176,11 +176,11 @@ fn judge<N: Net>(head: &Head<'_>, cx: &mut Context<'_, N>) -> Result<Heard, Refu
             }
         }
     };
+    // Users have numbers only until they are read anew: the record is where that is followed.
+    let is_same_user = cx.client.record.set_user(user, &mut cx.shared.auth);
     if let Some(answer) = head.answered_here() {
         return Ok(Heard::Request(Asked::Proxy(answer)));
     }
-    // Users have numbers only until they are read anew: the record is where that is followed.
-    let is_same_user = cx.client.record.set_user(user, &mut cx.shared.auth);
     Ok(Heard::Request(match head.forwarded() {
         Some(forwarded) => Asked::Forward(Box::new(Exchange::new(head, forwarded)), is_same_user),
         None => Asked::Tunnel(head.request.clone()),

@@ -212,7 +212,7 @@ fn h10_each_request_is_judged_anew() {
 fn h10_another_user_gets_another_connection() {
     let file = std::env::temp_dir().join(format!("anklet-users-{}", std::process::id()));
     std::fs::write(&file, "ann:a\nbob:b\n").unwrap();
-    let proxy = Proxy::start(&["--users", file.to_str().unwrap()]);
+    let proxy = Proxy::start(&["-v", "--users", file.to_str().unwrap()]);
     let target = Target::new();
     let mut client = proxy.client();
     let mut servers = Vec::new();
@@ -228,6 +228,15 @@ fn h10_another_user_gets_another_connection() {
         answers(&mut server, &mut client, Way::Pipelined, &answer(user));
         servers.push(server);
     }
+    // What is answered here is theirs, too, who have asked.
+    let login = basic("bob", "b");
+    let request = format!(
+        "TRACE http://a/ HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\nProxy-Authorization: {login}\r\n\r\n"
+    );
+    client.say(Way::Pipelined, request.as_bytes());
+    assert!(client.head().starts_with("HTTP/1.1 200 "));
+    drop(client);
+    proxy.wait_log_all(&[" as bob -> nothing, ", ", done"]);
     std::fs::remove_file(file).unwrap();
 }
 
