@@ -6,7 +6,7 @@ use super::silence::Silence;
 use super::totals::Moved;
 use crate::net::{Event, Net, Stream};
 use crate::state::flow::{Broken, Flow, Pumped};
-use crate::state::peer::{DISCARD_MAX, Peer, Ready};
+use crate::state::peer::{DISCARD_MAX, Peer, RESET_BEHIND_END, Ready};
 use crate::state::pipes::Pool;
 use crate::state::pool::Buffers;
 
@@ -17,6 +17,8 @@ pub(super) struct Relay<S: Stream> {
     up: Flow<S::Pipe>,
     down: Flow<S::Pipe>,
     silence: Silence,
+    /// The target is broken, behind its end of stream: nothing more goes up.
+    is_cut: bool,
 }
 
 impl<S: Stream> Relay<S> {
@@ -28,6 +30,7 @@ impl<S: Stream> Relay<S> {
             up: Flow::new(client_ended, moved.up_bytes),
             down: Flow::new(false, moved.down_bytes),
             silence: Silence::default(),
+            is_cut: false,
         }
     }
 
@@ -40,28 +43,26 @@ impl<S: Stream> Relay<S> {
         if let Wake::Timeout = wake {
             return Err(End::close(self.silence.reason()));
         }
-        if self.target.is_broken() {
-            return Err(self.lose_target());
-        }
         let before = self.up.bytes() + self.down.bytes();
         let (peer, pool) = (&mut cx.client.peer, &mut cx.shared.pool);
-        let target = &mut self.target;
-        self.up.set_last(self.down.is_done());
-        let up = match self.up.pump(peer, target, pool) {
-            Ok(pumped) => pumped,
-            Err(Broken::Source) => return Err(End::close(Reason::ClientReset)),
-            Err(Broken::Sink) => return Err(self.lose_target()),
-        };
-        self.down.set_last(self.up.is_done());
-        let down = match self.down.pump(target, peer, pool) {
+        if let Some(error) = self.target.broken_by() {
+            self.lose_target(error == RESET_BEHIND_END, pool)?;
+        }
+        let up = self.send(peer, pool)?;
+        self.down.set_last(self.up.is_done() && !self.is_cut);
+        let down = match self.down.pump(&mut self.target, peer, pool) {
             Ok(pumped) => pumped,
             Err(Broken::Source) => return Err(End::close(Reason::TargetReset)),
-            Err(Broken::Sink) => return Err(End::close(Reason::ClientReset)),
+            Err(_) => return Err(End::close(Reason::ClientReset)),
         };
+        if down == Pumped::Done && self.is_cut {
+            // A slow client would lose by a reset what it has not taken yet of its answer.
+            return Err(End::discard(Reason::TargetReset));
+        }
         if (up, down) == (Pumped::Done, Pumped::Done) {
             return Err(End::close(Reason::Done));
         }
-        let is_half = self.up.is_done() || self.down.is_done();
+        let is_half = self.is_cut || self.up.is_done() || self.down.is_done();
         let moved = self.up.bytes() + self.down.bytes() - before;
         self.silence.note(moved, is_half, cx);
         Ok(match (up, down) {
@@ -76,10 +77,28 @@ impl<S: Stream> Relay<S> {
         })
     }
 
+    /// Moves what can be moved up.
+    fn send(&mut self, client: &mut Peer<S>, pool: &mut Pool<S::Pipe>) -> Result<Pumped, End> {
+        if !self.is_cut {
+            self.up.set_last(self.down.is_done());
+            match self.up.pump(client, &mut self.target, pool) {
+                Ok(pumped) => return Ok(pumped),
+                Err(Broken::Source) => return Err(End::close(Reason::ClientReset)),
+                Err(broken) => self.lose_target(broken == Broken::EndedSink, pool)?,
+            }
+        }
+        // Many write all that they have before they read why nobody takes it.
+        let discarded = client.discard(pool.buffers.scratch(), 1);
+        Ok(match discarded {
+            Ok(1..) => Pumped::More,
+            _ => Pumped::Blocked,
+        })
+    }
+
     /// Returns `true` if a direction could go on.
     pub(super) fn could_move(&self, client: &Ready) -> bool {
         let target = &self.target.ready;
-        let up = client.readable && target.writable && !self.up.is_done();
+        let up = client.readable && target.writable && !self.up.is_done() && !self.is_cut;
         let down = target.readable && client.writable && !self.down.is_done();
         up || down
     }
@@ -125,16 +144,20 @@ impl<S: Stream> Relay<S> {
         let _ = unread.discard(buffers.scratch(), DISCARD_MAX);
     }
 
-    /// The end when the target has broken. Behind its end of stream that is no reason to reset the
-    /// client: a slow one would lose what it has not taken yet of an answer that is complete.
-    fn lose_target(&mut self) -> End {
+    /// The target has broken. Where that `is_behind_end`, the client still gets all of its answer,
+    /// which is complete.
+    ///
+    /// # Errors
+    /// It is not: the client is reset too.
+    fn lose_target(&mut self, is_behind_end: bool, pool: &mut Pool<S::Pipe>) -> Result<(), End> {
         // Where only our side failed, an orderly end would make what has arrived look complete.
         self.abort_target();
-        if self.down.is_done() {
-            End::discard(Reason::TargetReset)
-        } else {
-            End::close(Reason::TargetReset)
+        if !(self.down.is_done() || is_behind_end && self.target.ready.ended) {
+            return Err(End::close(Reason::TargetReset));
         }
+        self.is_cut = true;
+        self.up.release(pool);
+        Ok(())
     }
 
     /// Gives back buffers and pipes.

@@ -11,7 +11,7 @@
 
 use std::mem;
 
-use super::peer::{Peer, Ready};
+use super::peer::{Gone, Peer, RESET_BEHIND_END, Ready};
 use super::pipes::{Pool, is_unsupported};
 use super::pool::{Buffer, Buffers, SCRATCH_BUFFERS};
 use crate::net::{Errno, Pipe, Stream};
@@ -36,6 +36,8 @@ pub enum Broken {
     Source,
     /// The end that is written to.
     Sink,
+    /// The same, behind its end of stream: what came up to that can still be read.
+    EndedSink,
 }
 
 /// At the second look in a row at which it finds a pipe with the same bytes in it, they are read
@@ -259,9 +261,9 @@ impl<P: Pipe> Flow<P> {
             if !to.ready.writable {
                 return Ok(false);
             }
-            let sent = match &mut self.held {
+            let result = match &mut self.held {
                 Held::Nothing => break,
-                Held::Bytes(buffer) => to.write(buffer.unread()),
+                Held::Bytes(buffer) => to.stream.write(buffer.unread()),
                 Held::Piped(pipe, len) => {
                     let result = to.stream.splice_out(pipe, *len);
                     if let Err(error) = result
@@ -271,10 +273,10 @@ impl<P: Pipe> Flow<P> {
                         self.read_back(pool, true)?;
                         continue;
                     }
-                    to.note_write(result)
+                    result
                 }
             };
-            let sent = sent.map_err(|_| Broken::Sink)?.unwrap_or(0);
+            let sent = written(to, result)?;
             self.bytes += sent as u64;
             match &mut self.held {
                 Held::Nothing => {}
@@ -387,10 +389,8 @@ impl<P: Pipe> Flow<P> {
             self.ended = true;
             return Ok(());
         }
-        let written = to
-            .write(&scratch[..seen])
-            .map_err(|_| Broken::Sink)?
-            .unwrap_or(0);
+        let result = to.stream.write(&scratch[..seen]);
+        let written = written(to, result)?;
         if written < seen {
             // What was not written is still to be read, and no event will announce it again.
             from.ready.readable = true;
@@ -405,6 +405,15 @@ impl<P: Pipe> Flow<P> {
             self.streak.saturating_add(filled)
         };
         Ok(())
+    }
+}
+
+/// The number of bytes that a write has moved.
+fn written<S: Stream>(to: &mut Peer<S>, result: Result<usize, Errno>) -> Result<usize, Broken> {
+    match to.note_write(result) {
+        Ok(sent) => Ok(sent.unwrap_or(0)),
+        Err(Gone) if result == Err(RESET_BEHIND_END) => Err(Broken::EndedSink),
+        Err(Gone) => Err(Broken::Sink),
     }
 }
 

@@ -109,7 +109,13 @@ impl Stream for Fake {
 
     fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
         if self.broken {
-            return Err(Errno::EPIPE);
+            // As Linux tells the two apart.
+            let is_behind_end = self.at_end;
+            return Err(if is_behind_end {
+                Errno::EPIPE
+            } else {
+                Errno::ECONNRESET
+            });
         }
         if self.room == 0 {
             return Err(Errno::EAGAIN);
@@ -344,6 +350,11 @@ fn the_broken_end_is_named() {
     from.stream.broken = false;
     to.stream.broken = true;
     assert_eq!(flow.pump(&mut from, &mut to, &mut pool), Err(Broken::Sink));
+    to.stream.at_end = true;
+    assert_eq!(
+        flow.pump(&mut from, &mut to, &mut pool),
+        Err(Broken::EndedSink)
+    );
     flow.release(&mut pool);
     assert_eq!(pool.buffers.quota().used(), 0);
 }
@@ -473,16 +484,21 @@ fn an_error_of_the_socket_is_not_taken_for_a_refusal() {
     let step = flow.pump(&mut from, &mut to, &mut pool);
     assert_eq!(step, Err(Broken::Source));
     assert_eq!(pool.pipes.quota().used(), 0);
-    let (mut pool, mut from, mut to, mut flow) = spliced(&[1; 40], 1000);
-    to.stream.no_splice[1] = Some(Errno::EPIPE);
-    let step = flow.pump(&mut from, &mut to, &mut pool);
-    assert_eq!(step, Err(Broken::Sink));
-    assert_eq!(flow.holds(&pool.buffers), (0, 1));
-    flow.release(&mut pool);
-    assert_eq!(pool.pipes.quota().used(), 0);
-    // It had bytes in it.
-    let fresh = pool.pipes.take(|| Ok(FakePipe::default())).unwrap();
-    assert!(fresh.0.is_empty());
+    for (error, broken) in [
+        (Errno::ECONNRESET, Broken::Sink),
+        (Errno::EPIPE, Broken::EndedSink),
+    ] {
+        let (mut pool, mut from, mut to, mut flow) = spliced(&[1; 40], 1000);
+        to.stream.no_splice[1] = Some(error);
+        let step = flow.pump(&mut from, &mut to, &mut pool);
+        assert_eq!(step, Err(broken));
+        assert_eq!(flow.holds(&pool.buffers), (0, 1));
+        flow.release(&mut pool);
+        assert_eq!(pool.pipes.quota().used(), 0);
+        // It had bytes in it.
+        let fresh = pool.pipes.take(|| Ok(FakePipe::default())).unwrap();
+        assert!(fresh.0.is_empty());
+    }
 }
 
 #[test]

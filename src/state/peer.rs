@@ -46,6 +46,11 @@ pub struct Peer<S> {
     pub ready: Ready,
 }
 
+/// What breaks a connection that is reset behind its peer's end of stream, on Linux: what came up to
+/// that end can still be read then. Where it was reset before, a read would find an end as well, once
+/// the error is taken.
+pub const RESET_BEHIND_END: Errno = Errno::EPIPE;
+
 /// A connection is broken. Nothing depends on the error, so it is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
@@ -107,10 +112,19 @@ impl<S: Stream> Peer<S> {
         Ok(discarded)
     }
 
-    /// Returns `true` if it is broken. Asks the system, once after an event has announced an
-    /// error.
+    /// Returns `true` if it is broken: as [`Peer::broken_by`].
     pub fn is_broken(&mut self) -> bool {
-        mem::take(&mut self.ready.failed) && self.stream.take_error().is_some()
+        self.broken_by().is_some()
+    }
+
+    /// Returns what has broken it, if it is broken. Asks the system, once after an event has
+    /// announced an error.
+    pub fn broken_by(&mut self) -> Option<Errno> {
+        if mem::take(&mut self.ready.failed) {
+            self.stream.take_error()
+        } else {
+            None
+        }
     }
 
     /// What follows from a write, or a splice out of a pipe.

@@ -290,6 +290,8 @@ pub(crate) struct TcpRow {
     pub(crate) peer_port: u16,
     /// The kernel's state number.
     pub(crate) state: u8,
+    /// The bytes that have come and are not read.
+    pub(crate) unread: u64,
     /// Which timer is pending; 2 is keepalive.
     pub(crate) timer: u8,
     /// When it fires, in ticks of 10 ms (USER_HZ).
@@ -302,16 +304,20 @@ impl TcpRow {
     pub(crate) const ESTABLISHED: u8 = 1;
     /// State of one that has sent its end, which is not acknowledged yet.
     pub(crate) const FIN_WAIT1: u8 = 4;
+    /// State of one whose end is acknowledged, and whose other end goes on.
+    pub(crate) const FIN_WAIT2: u8 = 5;
     const LISTEN: u8 = 10;
 
     fn parse(line: &str) -> Option<Self> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let port = |field: &str| u16::from_str_radix(field.split_once(':')?.1, 16).ok();
+        let (_, unread) = fields.get(4)?.split_once(':')?;
         let (timer, ticks) = fields.get(5)?.split_once(':')?;
         Some(Self {
             local_port: port(fields[1])?,
             peer_port: port(fields[2])?,
             state: u8::from_str_radix(fields[3], 16).ok()?,
+            unread: u64::from_str_radix(unread, 16).ok()?,
             timer: u8::from_str_radix(timer, 16).ok()?,
             timer_ticks: u64::from_str_radix(ticks, 16).ok()?,
             inode: fields.get(9)?.parse().ok()?,

@@ -344,11 +344,15 @@ impl Network {
         self.set_off(s, direction);
     }
 
-    /// An error breaks a connection at the server's end. What has arrived stays readable.
-    pub(crate) fn break_off(&mut self, s: usize, error: Errno) {
+    /// An error breaks a connection at the server's end. What has arrived stays readable. Behind the
+    /// peer's end of stream it is another error, unless the server has ended too, as in Linux.
+    pub(crate) fn break_off(&mut self, s: usize, mut error: Errno) {
         let socket = &mut self.sockets[s];
         if socket.broken || socket.dropped {
             return;
+        }
+        if socket.to_server.has_ended() && !socket.shut {
+            error = Errno::EPIPE;
         }
         socket.connecting = false;
         socket.broken = true;
