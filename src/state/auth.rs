@@ -10,7 +10,7 @@ use super::slots::Key;
 use super::users::{Remembered, Usage, UserId, Users};
 use crate::log::{Level, is_logged, log};
 use crate::net::Millis;
-use crate::wire::Shown;
+use crate::wire::Unaddressed;
 use crate::wire::socks::Login;
 
 /// Whether a client needs a password.
@@ -126,7 +126,7 @@ impl Auth {
                     .wrong
                     .admits(client_key, Level::Warn, "wrong password", now);
             if is_told {
-                let name = Shown(login.name);
+                let name = Unaddressed(login.name);
                 log(
                     Level::Warn,
                     format_args!("{ip} wrong password for user {name}"),

@@ -93,6 +93,31 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// A name as [`Shown`] has it, in which no address can be read: programs that watch the log keep
+/// those out whose addresses they find, and some take the last one of a line. What makes an address
+/// of digits is escaped behind one.
+pub struct Unaddressed<'a>(pub &'a [u8]);
+
+impl fmt::Display for Unaddressed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        let joins = |pair: &[u8]| match pair {
+            [digit, b'.'] => digit.is_ascii_digit(),
+            [digit, b':'] => digit.is_ascii_hexdigit(),
+            _ => false,
+        };
+        // Bounded: each round takes at least two bytes.
+        while let Some(at) = rest.windows(2).position(joins)
+            && let Some((front, [join, behind @ ..])) = rest.split_at_checked(at + 1)
+        {
+            Shown(front).fmt(f)?;
+            escape(&[*join], f)?;
+            rest = behind;
+        }
+        Shown(rest).fmt(f)
+    }
+}
+
 fn escape(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for byte in bytes {
         write!(f, "\\x{byte:02x}")?;
@@ -182,6 +207,21 @@ mod tests {
             (b"\xed\xa0\x80", r"\xed\xa0\x80"),
         ] {
             assert_eq!(shown(text), escaped);
+        }
+    }
+
+    #[test]
+    fn no_address_can_be_read_in_a_name() {
+        for (name, shown) in [
+            ("bob.smith@cafe.example", "bob.smith@cafe.example"),
+            ("198.51.100.7", r"198\x2e51\x2e100\x2e7"),
+            ("x 2001:db8::7 y", r"x 2001\x3adb8\x3a:7 y"),
+            ("::ffff:1.2.3.4", r"::ffff\x3a1\x2e2\x2e3\x2e4"),
+            ("1.\n", r"1\x2e\x0a"),
+            ("..1", "..1"),
+            ("", ""),
+        ] {
+            assert_eq!(Unaddressed(name.as_bytes()).to_string(), shown);
         }
     }
 

@@ -183,5 +183,12 @@ fn p7_the_log_has_user_and_source_and_never_a_password() {
     let line = proxy.session_line(tunnel.addr);
     assert!(line.contains(" ann "), "{line}");
     assert!(!proxy.log_text().contains('\x1b'), "{:?}", proxy.log_text());
+    // Who reads the log to keep out whose address is in such a line finds the guesser's alone.
+    assert_eq!(
+        proxy.judges(Way::Pipelined, b"198.51.100.7", b"hush-wrong"),
+        1
+    );
+    let line = proxy.wait_log(r"127.0.0.1 wrong password for user 198\x2e51\x2e100\x2e7");
+    assert!(!line.contains("198.51.100.7"), "{line}");
     assert!(!proxy.log_text().contains("hush"), "{}", proxy.log_text());
 }
