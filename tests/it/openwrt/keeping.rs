@@ -2,7 +2,7 @@
 //! and the log and `status` say why.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use super::router::{Calls, Instance, Router, enabled, list, option, section};
 use crate::support::foreign::errors;
@@ -281,6 +281,57 @@ fn the_users_that_were_right_last_are_written_once_and_for_root_alone() {
     router.start(&config("1081"));
     let same = |a: &fs::Metadata| (a.ino(), a.mtime(), a.mtime_nsec());
     assert_eq!(same(&last()), same(&first));
+}
+
+/// A memory without room: half of what is kept would be an instance with less than it has.
+#[test]
+fn what_could_not_be_kept_whole_does_not_come_back() {
+    let Some(router) = Router::new("full") else {
+        return;
+    };
+    let clients = |net| two(&[list("clients", net)]);
+    router.start(&clients("10.0.0.0/8"));
+    for file in ["one.new", "one.good.new"] {
+        let file = router.path_of(&format!("var/run/anklet/{file}"));
+        symlink("/dev/full", file).unwrap();
+    }
+    router.write("config", &clients("10.0.0.7"));
+    router.command(&[], &["start"]);
+    let calls = router.calls();
+    let expected = ["--clients", "10.0.0.7"];
+    assert_eq!(calls.instance("one").arguments(), expected);
+    let [error] = logged(&calls)[..] else {
+        panic!("{calls:?}");
+    };
+    assert!(error.contains(" cannot be written: "), "{error}");
+    let calls = router.start(&two(&[option("no_upd", "1")]));
+    let why = ["unknown options: one.no_upd"];
+    assert_eq!(calls.instance("one").errors(), why);
+}
+
+#[test]
+fn flash_without_room_keeps_the_users_that_were_right_before() {
+    let Some(router) = Router::judging("full-flash") else {
+        return;
+    };
+    let owners = router.write("users", "carol:c\n");
+    let config = enabled("main", &[option("users", &owners)]);
+    router.start(&config);
+    let last = router.path_of("etc/anklet.last");
+    symlink("/dev/full", format!("{last}/main.new")).unwrap();
+    fs::write(&owners, "carol:new\n").unwrap();
+    router.command(&[], &["start"]);
+    let calls = router.calls();
+    assert_eq!(calls.of("procd_send_signal"), [["anklet", "main", "HUP"]]);
+    let [error] = logged(&calls)[..] else {
+        panic!("{calls:?}");
+    };
+    assert!(error.ends_with("it stays as it was"), "{error}");
+    let kept = fs::read_dir(&last).unwrap();
+    let kept: Vec<_> = kept.map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(kept, ["main"], "and takes no room");
+    let kept = fs::read_to_string(format!("{last}/main")).unwrap();
+    assert_eq!(kept, "carol:c\n");
 }
 
 #[test]
