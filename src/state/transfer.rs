@@ -3,7 +3,7 @@
 //! It never reads behind the end of the body: what follows belongs to another message. So it holds
 //! no buffer: peek into the scratch buffer, write, consume exactly what was written.
 
-use super::peer::Peer;
+use super::peer::{Gone, Peer, RESET_BEHIND_END};
 use super::pool::Buffers;
 use crate::net::Stream;
 use crate::wire::http::{Body, BodyMeter};
@@ -30,6 +30,8 @@ pub enum Stopped {
     Source,
     /// The end that is written to is broken.
     Sink,
+    /// The same, behind its end of stream: what came up to that can still be read.
+    EndedSink,
     /// The source has ended before the body has.
     Cut,
     /// It is malformed.
@@ -147,8 +149,12 @@ impl Transfer {
             let written = match len {
                 0 => 0,
                 _ => {
-                    let written = to.write(&rest[start..start + len]);
-                    written.map_err(|_| Stopped::Sink)?.unwrap_or(0)
+                    let result = to.stream.write(&rest[start..start + len]);
+                    let written = to.note_write(result).map_err(|Gone| match result {
+                        Err(RESET_BEHIND_END) => Stopped::EndedSink,
+                        _ => Stopped::Sink,
+                    });
+                    written?.unwrap_or(0)
                 }
             };
             self.advance(&rest[..start + written], written)?;

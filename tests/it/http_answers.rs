@@ -432,6 +432,26 @@ fn h13_an_early_answer_passes_and_what_is_still_sent_is_discarded() {
 }
 
 #[test]
+fn h13_a_reset_behind_the_end_takes_back_nothing_of_an_early_answer() {
+    let (proxy, target) = (Proxy::start(&[]), Target::new());
+    for late in ["", "the rest!"] {
+        let [request, expected] = post(target.addr, "Content-Length: 9\r\n", "", "");
+        let mut client = proxy.client();
+        client.say(Way::Pipelined, request.as_bytes());
+        let mut server = Client::from(target.accept());
+        server.hear(expected.len());
+        // All of it is there at once. The body ends with the connection.
+        proxy.signal(Signal::SIGSTOP);
+        server.say(Way::Pipelined, b"HTTP/1.1 413 x\r\n\r\ntoo large");
+        client.say(Way::Pipelined, late.as_bytes());
+        proxy.end_and_break(server.stream);
+        proxy.signal(Signal::SIGCONT);
+        let answer = b"HTTP/1.1 413 x\r\nConnection: close\r\n\r\ntoo large";
+        assert_eq!(client.rest(), answer);
+    }
+}
+
+#[test]
 fn h13_a_refusal_is_read_behind_a_large_upload() {
     let proxy = Proxy::start(&["-u", "ann", "-P", "secret"]);
     let body = pattern(8 << 20);

@@ -184,30 +184,17 @@ fn t2_a_reset_after_the_end_takes_back_nothing_of_the_answer() {
     }
 }
 
-/// The target ends and breaks, both of which the proxy finds at once if it `is_stopped`.
-fn end_and_break(proxy: &Proxy, target: TcpStream, is_stopped: bool) {
-    let port = port(&target);
-    target.shutdown(Shutdown::Write).unwrap();
-    wait_until("the end of the answer", || {
-        let rows = proxy.tcp_rows();
-        let mut ends = rows.iter().filter(|row| row.local_port == port);
-        ends.any(|row| row.state == TcpRow::FIN_WAIT2)
-    });
-    abort(target);
-    if is_stopped {
-        proxy.signal(Signal::SIGCONT);
-    }
-}
-
 #[test]
 fn t2_a_reset_that_comes_with_the_end_takes_back_nothing_of_the_answer() {
     let proxy = Proxy::start(&[]);
     for late in [&b""[..], b"once more"] {
         let (mut client, mut target, addr) = tunnel(&proxy);
+        // The proxy finds all of it at once.
         proxy.signal(Signal::SIGSTOP);
         target.write_all(b"answer").unwrap();
         client.write_all(late).unwrap();
-        end_and_break(&proxy, target, true);
+        proxy.end_and_break(target);
+        proxy.signal(Signal::SIGCONT);
         assert_eq!(read_to_end(&client), b"answer");
         drop(client);
         assert!(proxy.session_line(addr).ends_with("target reset"));
@@ -225,24 +212,20 @@ fn t2_a_slow_reader_gets_all_of_an_answer_behind_whose_end_comes_a_reset() {
             .unwrap();
         let mut answer = Vec::new();
         // Until the rest of it waits at the proxy, which does not read on.
-        let target_port = port(&target);
-        let waits = |row: &TcpRow| row.peer_port == target_port && row.unread > 0;
+        let port = target.local_addr().unwrap().port();
+        let waits = |row: &TcpRow| row.peer_port == port && row.unread > 0;
         while !proxy.tcp_rows().iter().any(waits) {
             target.write_all(&piece).unwrap();
             answer.extend(&piece);
             thread::sleep(Duration::from_millis(20));
         }
-        end_and_break(&proxy, target, false);
+        proxy.end_and_break(target);
         // Who writes all that it has before it reads is not kept from that.
         client.write_all(&pattern(late_len)).unwrap();
         assert!(read_to_end(&client) == answer, "{late_len}");
         drop(client);
         assert!(proxy.session_line(addr).ends_with("target reset"));
     }
-}
-
-fn port(stream: &TcpStream) -> u16 {
-    stream.local_addr().unwrap().port()
 }
 
 /// Writes until nothing goes any more; the bytes that went.

@@ -22,7 +22,7 @@ use super::totals::Moved;
 use crate::net::{Event, Net, Stream};
 use crate::state::clients::Table;
 use crate::state::handshake::Refuse;
-use crate::state::peer::{Gone, Peer, Ready};
+use crate::state::peer::{Gone, Peer, RESET_BEHIND_END, Ready};
 use crate::state::transfer::{Carried, Stopped, Transfer};
 use crate::wire::http::Fault;
 
@@ -48,6 +48,8 @@ pub(super) struct Forward<S> {
     client_ended: bool,
     /// The target's connection is broken: nothing more goes up.
     is_cut: bool,
+    /// Its end of stream had come before.
+    is_cut_behind_end: bool,
     /// The target's connection goes on behind the answer.
     keeps: bool,
     /// Bytes of heads.
@@ -89,6 +91,7 @@ impl<S: Stream> Forward<S> {
             early,
             client_ended,
             is_cut: false,
+            is_cut_behind_end: false,
             keeps: false,
             heads: Moved::default(),
             silence: Silence::default(),
@@ -104,7 +107,9 @@ impl<S: Stream> Forward<S> {
         if let Wake::Timeout = wake {
             return Err(self.give_up(self.silence.reason()));
         }
-        self.is_cut |= self.link.target.is_broken();
+        if let Some(error) = self.link.target.broken_by() {
+            (self.is_cut, self.is_cut_behind_end) = (true, error == RESET_BEHIND_END);
+        }
         let before = self.moved();
         let up = self.send(cx)?;
         let next = self.receive(cx)?;
@@ -143,8 +148,9 @@ impl<S: Stream> Forward<S> {
         match carried {
             Ok(carried) => Ok(carried),
             // The answer may still be there.
-            Err(Stopped::Sink) => {
+            Err(stopped @ (Stopped::Sink | Stopped::EndedSink)) => {
                 self.is_cut = true;
+                self.is_cut_behind_end = stopped == Stopped::EndedSink;
                 Ok(Carried::Blocked)
             }
             Err(Stopped::Source) => Err(End::close(Reason::ClientReset)),
@@ -189,7 +195,7 @@ impl<S: Stream> Forward<S> {
         let Down::Body(body) = &mut self.down else {
             return Ok(Next::Wait);
         };
-        if self.is_cut && body.is_open() {
+        if self.is_cut && !self.is_cut_behind_end && body.is_open() {
             // It would pass for the whole.
             return Err(End::close(Reason::TargetReset));
         }
@@ -198,7 +204,7 @@ impl<S: Stream> Forward<S> {
             Ok(Carried::Blocked) => Ok(Next::Wait),
             Ok(Carried::More) => Ok(Next::Yield),
             Ok(Carried::Done) => self.finish(cx),
-            Err(Stopped::Sink) => Err(End::close(Reason::ClientReset)),
+            Err(Stopped::Sink | Stopped::EndedSink) => Err(End::close(Reason::ClientReset)),
             // The client sees by its length that it is a part, but for one that cannot read chunks.
             Err(Stopped::Cut) if !self.is_cut && !is_plain => {
                 self.shut(cx)?;

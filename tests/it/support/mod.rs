@@ -23,7 +23,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{self, Child, Command, ExitStatus, Stdio};
@@ -258,6 +258,19 @@ impl Proxy {
         table.lines().skip(1).filter_map(TcpRow::parse).collect()
     }
 
+    /// The far end of a connection of the proxy ends it, which the proxy's system has heard of, and
+    /// breaks it.
+    pub(crate) fn end_and_break(&self, far_end: TcpStream) {
+        let port = far_end.local_addr().unwrap().port();
+        far_end.shutdown(Shutdown::Write).unwrap();
+        wait_until("the end is acknowledged", || {
+            let rows = self.tcp_rows();
+            let mut ends = rows.iter().filter(|row| row.local_port == port);
+            ends.any(|row| row.state == TcpRow::FIN_WAIT2)
+        });
+        wire::abort(far_end);
+    }
+
     fn listening_port(&self) -> Option<u16> {
         let links = fs::read_dir(format!("/proc/{}/fd", self.pid())).ok()?;
         let sockets: Vec<PathBuf> = links
@@ -305,7 +318,7 @@ impl TcpRow {
     /// State of one that has sent its end, which is not acknowledged yet.
     pub(crate) const FIN_WAIT1: u8 = 4;
     /// State of one whose end is acknowledged, and whose other end goes on.
-    pub(crate) const FIN_WAIT2: u8 = 5;
+    const FIN_WAIT2: u8 = 5;
     const LISTEN: u8 = 10;
 
     fn parse(line: &str) -> Option<Self> {
