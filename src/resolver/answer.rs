@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use crate::wire::dns::{ADDRESSES_MAX, Addresses};
 
-/// The name servers that an answer's IPv4 and IPv6 addresses are from; none where it has none, or
-/// has them from the hosts file.
+/// The name servers that an answer's IPv4 and IPv6 addresses are from, link-local ones with their
+/// interfaces (`scoped` in prefix.rs); none where it has none, or has them from the hosts file.
 pub type Servers = [Option<IpAddr>; 2];
 
 /// What became of a name.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::answer::Answer;
 use crate::config::dns::DnsSettings;
 use crate::net::{Millis, NEVER};
-use crate::state::access::ClientKey;
+use crate::state::access::{ClientKey, scoped};
 use crate::wire::dns::{self, Addresses, Family, Verdict};
 
 /// How long the second family is waited for once the first has brought addresses (RFC 8305 §3,
@@ -353,7 +353,7 @@ impl<E> Query<E> {
                 found[given] = &none;
             }
             let servers = [v4.server, v6.server].map(|server| self.settings.servers.get(server));
-            let servers = servers.map(|server| server.map(SocketAddr::ip));
+            let servers = servers.map(|server| server.map(scoped));
             let answer = Answer::found(found, v6_first, servers);
             if let Some(open) = open {
                 (self.given, self.enough_at) = (Some(1 - open), NEVER);

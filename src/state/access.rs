@@ -182,8 +182,8 @@ impl Access {
         self.longest(Kind::Trusted, bits_of(client)).is_some()
     }
 
-    /// Returns whether the answers of this name server are to be believed; see the head of this
-    /// file.
+    /// Returns whether the answers of this name server, given as [`scoped`], are to be believed; see
+    /// the head of this file.
     pub fn origin(&self, server: IpAddr) -> Origin {
         let server = bits_of(server);
         let is_here = |rule: &Rule| {
@@ -691,14 +691,7 @@ mod tests {
     #[test]
     fn a_name_server_of_this_machine_is_known() {
         let access = access(Policy::default());
-        for here in [
-            "127.0.0.53",
-            "::1",
-            "0.0.0.0",
-            "192.168.1.1",
-            "81.2.69.142",
-            "fe80::1",
-        ] {
+        for here in ["127.0.0.53", "::1", "0.0.0.0", "192.168.1.1", "81.2.69.142"] {
             assert_eq!(access.origin(ip(here)), Known, "{here}");
         }
         for other in [
@@ -710,6 +703,13 @@ mod tests {
         ] {
             assert_eq!(access.origin(ip(other)), Foreign, "{other}");
         }
+    }
+
+    #[test]
+    fn a_neighbour_with_the_link_local_address_of_this_machine_is_another_name_server() {
+        let access = access(Policy::default());
+        assert_eq!(access.origin(client("fe80::1%br-lan")), Known);
+        assert_eq!(access.origin(client("fe80::1%wan")), Foreign);
     }
 
     #[test]

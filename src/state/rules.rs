@@ -264,6 +264,14 @@ impl Rules {
             ALL_PORTS,
             Kind::Refuse(Refusal::OwnAddress),
         );
+        if LINK_LOCAL.holds(addr) {
+            // For a name server there, which has its interface in its address.
+            self.add(
+                Prefix::host(scoped_bits(addr, interface.index).to_bits()),
+                ALL_PORTS,
+                Kind::Refuse(Refusal::OwnAddress),
+            );
+        }
         // The subnet-router anycast address (RFC 4291 §2.6.1) is the router's as well;
         // RFC 6164 §5.1 exempts /127.
         if !is_v4(addr)

@@ -81,13 +81,16 @@ fn an_interface_without_a_way_out_is_inside() {
     });
 }
 
-/// The number of an interface of the test's own.
-fn index_of(name: &str) -> u32 {
+/// The number of an interface of the test's own, and that of the router's at the other end.
+fn indexes_of(name: &str) -> [u32; 2] {
     let output = Command::new("ip")
         .args(["-o", "link", "show", name])
         .output();
     let line = String::from_utf8(output.unwrap().stdout).unwrap();
-    line.split(':').next().unwrap().parse().unwrap()
+    let mut words = line.split(": ");
+    let own = words.next().unwrap();
+    let (_, other) = words.next().unwrap().split_once("@if").unwrap();
+    [own, other].map(|number| number.parse().unwrap())
 }
 
 /// A home with link-local addresses, ::1 the router's and ::9 the test's, on both sides.
@@ -103,7 +106,7 @@ fn home_with_link_locals() -> Router {
 /// A connection to the router's link-local address on one side.
 fn neighbour(proxy: &Proxy, link: &str) -> Client {
     let router = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
-    Client::connect(SocketAddrV6::new(router, proxy.addr.port(), 0, index_of(link)).into())
+    Client::connect(SocketAddrV6::new(router, proxy.addr.port(), 0, indexes_of(link)[0]).into())
 }
 
 #[test]
@@ -317,6 +320,33 @@ fn a_foreign_name_server_does_not_lead_into_the_own_subnet() {
         let association = Association::new(&told);
         association.send_raw(&wrap_name("rebound.test", lan_udp.port(), b"hello"));
         assert_eq!(association.receive(), (lan_udp, b"hello".to_vec()));
+    });
+}
+
+#[test]
+fn a_name_server_that_has_a_link_local_address_as_this_machine_is_foreign_too() {
+    if is_scope_lost() {
+        return;
+    }
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        router.run("ip addr add fe80::1/64 dev lan nodad");
+        router.run("ip addr add fe80::2/64 dev wan nodad");
+        run("ip addr add fe80::1/64 dev wan nodad");
+        let lan = echo_at("192.168.77.50:0".parse().unwrap());
+        let addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+        let [own, routers] = indexes_of("wan");
+        let addr = SocketAddrV6::new(addr, 0, 0, own);
+        let names = NameServer::at(
+            addr.into(),
+            vec![("rebound.test", Answer::Is(vec![lan.ip()]))],
+        );
+        let option = names.option();
+        let (_, port) = option.rsplit_once(':').unwrap();
+        let dns = format!("[fe80::1%{routers}]:{port}");
+        let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0", "--dns", &dns]);
+        let found = refusals_by_name(&proxy, "rebound.test", lan.port());
+        assert_eq!(found, [2, 2, 403, 403]);
     });
 }
 
