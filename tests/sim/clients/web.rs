@@ -162,9 +162,16 @@ impl ClientActor {
 
     /// What has come is no answer of the server: it is the proxy's own, or wrong.
     fn take_refusal(&mut self, net: &mut Network) {
-        let dialect = net.clients[self.client].scenario.dialect;
+        let scenario = &net.clients[self.client].scenario;
+        let dialect = scenario.dialect;
+        let exchanges = scenario.web.as_ref().map_or(&[][..], |web| &web.exchanges);
+        let exchange = exchanges.get(self.web.at);
         let text = self.web.got.escape_ascii().to_string();
-        let len = reply_format::len(dialect, &self.web.got);
+        let len = match exchange.map(|exchange| exchange.request.starts_with(b"HEAD ")) {
+            // It has a length, and no body.
+            Some(true) if self.web.got.ends_with(b"\r\n\r\n") => Some(self.web.got.len()),
+            _ => reply_format::len(dialect, &self.web.got),
+        };
         let starts = self
             .web
             .got
