@@ -8,7 +8,7 @@
 //! - `ANKLET_ROUTER_NAMES`: where the router expects its name server; the tests are that server;
 //! - `ANKLET_ROUTER_CONSOLE`: the file that its console is written to;
 //! - `ANKLET_ROUTER_COMMANDS`: the pipe that its console reads from; a line is the name of a
-//!   signal for the proxy;
+//!   signal for the proxy (`network`, which has the router print counts, is for `vm-test` alone);
 //! - `ANKLET_ROUTER_STARTED`: when it was started, in seconds since 1970;
 //! - `ANKLET_ROUTER_TAP`: where its port 1080 is reached through its second network card, or empty.
 //!
