@@ -194,15 +194,21 @@ impl<N: Net> Shared<N> {
         }
     }
 
-    /// Returns `Ok` if a client may reach that destination, which `origin` has given. A refusal is
-    /// counted.
+    /// Returns `Ok` if a client may reach that destination, which `origin` has given, and may still
+    /// connect. A refusal is counted.
     pub(super) fn permit(
         &mut self,
         client: &SocketAddr,
         to: &SocketAddr,
         origin: Origin,
     ) -> Result<(), Reason> {
-        let verdict = self.auth.access.permits(scoped(client), *to, origin);
+        let (client, access) = (scoped(client), &self.auth.access);
+        // It was let in, but interfaces change: an uplink has its address before its route.
+        let verdict = if access.admits(client) {
+            access.permits(client, *to, origin)
+        } else {
+            Err(Refusal::Stranger)
+        };
         verdict.map_err(|refusal| self.refuse(refusal))
     }
 

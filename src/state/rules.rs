@@ -50,11 +50,13 @@ pub enum Refusal {
     Rule,
     /// The client's own subnet, to which a foreign name server's answer leads.
     Rebinding,
+    /// Whatever it is: the client was let in, and would not be now.
+    Stranger,
 }
 
 impl Refusal {
     /// The number of causes.
-    pub const COUNT: usize = Self::Rebinding as usize + 1;
+    pub const COUNT: usize = Self::Stranger as usize + 1;
 
     /// All causes, each at its [`Self::index`].
     pub const ALL: [Self; Self::COUNT] = [
@@ -66,6 +68,7 @@ impl Refusal {
         Self::OtherSubnet,
         Self::Rule,
         Self::Rebinding,
+        Self::Stranger,
     ];
 
     /// Their names in the report, in the order of the enum.
@@ -78,6 +81,7 @@ impl Refusal {
         "other_subnet",
         "rule",
         "rebinding",
+        "stranger",
     ];
 
     /// The index of the cause in a table of counters, below [`Self::COUNT`].
@@ -94,6 +98,7 @@ impl Refusal {
             Self::OtherSubnet => "--permit with this address or its subnet opens it",
             Self::Rule => "a narrower --permit opens it",
             Self::Rebinding => "--permit opens it, and so does a name server on this router",
+            Self::Stranger => "--clients would let it",
         }
     }
 }
@@ -109,6 +114,7 @@ impl fmt::Display for Refusal {
             Self::OtherSubnet => "a subnet that the client is not in",
             Self::Rule => "blocked by a rule",
             Self::Rebinding => "a foreign name server's name for the client's own subnet",
+            Self::Stranger => "a client that may not connect any more",
         })
     }
 }

@@ -229,6 +229,30 @@ fn an_uplink_that_gets_its_route_later_is_outside_soon() {
 }
 
 #[test]
+fn who_was_let_in_as_a_neighbour_gets_nothing_once_he_is_a_stranger() {
+    in_namespace(|| {
+        let (router, proxy) = home_with(&[]);
+        let web = echo_at("192.168.77.50:0".parse().unwrap());
+        let mut waiting = proxy.client_from("203.0.113.9");
+        waiting.say(Way::Pipelined, &GREETING);
+        assert_eq!(waiting.hear(2), [5, 0]);
+        let far = udp::echo("1.2.3.4:0".parse().unwrap());
+        let association = Association::over(proxy.client_from("203.0.113.9"));
+        router.run("ip route add 1.2.3.4 via 203.0.113.9");
+        association.echo(far, b"a neighbour's");
+        router.run("ip route add default via 203.0.113.9");
+        wait_until("the stranger to be refused", || {
+            !is_served(proxy.client_from("203.0.113.9"))
+        });
+        waiting.say(Way::Pipelined, &connect(web));
+        assert_eq!(waiting.refusal(), 2);
+        proxy.wait_log_all(&["may not connect any more", "--clients"]);
+        association.send(far, b"a stranger's");
+        assert!(association.is_silent());
+    });
+}
+
+#[test]
 fn a_hundred_thousand_routes_hold_up_nobody() {
     in_namespace(|| {
         let router = Router::of_a_home();

@@ -97,7 +97,7 @@ fn h14_the_state_has_the_schema_that_is_documented() {
     );
     assert_eq!(
         state["refused"].names(),
-        "listener loopback multicast other_subnet own_address private rebinding rule"
+        "listener loopback multicast other_subnet own_address private rebinding rule stranger"
     );
     assert_eq!(
         state["lost"].names(),
