@@ -231,7 +231,8 @@ fn h10_another_user_gets_another_connection() {
     // What is answered here is theirs, too, who have asked.
     let login = basic("bob", "b");
     let request = format!(
-        "TRACE http://a/ HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\nProxy-Authorization: {login}\r\n\r\n"
+        "TRACE http://a/ HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\
+         Proxy-Authorization: {login}\r\n\r\n"
     );
     client.say(Way::Pipelined, request.as_bytes());
     assert!(client.head().starts_with("HTTP/1.1 200 "));
