@@ -199,13 +199,16 @@ impl Linger {
                 if !self.answer.is_empty() {
                     return peer.send(&self.answer, &mut self.sent);
                 }
-                let (status, is_for_head) = (self.reason.status(refuse), client.asks_for_head);
-                let response = match refuse {
-                    Refuse::Http(fault) | Refuse::BadAnswer(fault) => {
-                        status.response(fault.cause(), is_for_head)
+                let words;
+                let cause = match refuse {
+                    Refuse::Http(fault) | Refuse::BadAnswer(fault) => fault.cause(),
+                    _ => {
+                        words = format!("{}", self.reason);
+                        &words
                     }
-                    _ => status.response(&format!("{}", self.reason), is_for_head),
                 };
+                let status = self.reason.status(refuse);
+                let response = status.response(cause, client.asks_for_head);
                 peer.send(response.as_bytes(), &mut self.sent)
             }
         }

@@ -58,7 +58,7 @@ impl<'a> Answer<'a> {
             let has_none = is_for_head || matches!(code, ..200 | 204 | 304);
             // A body that is announced where there can be none (RFC 9110 §8.6) may still come, and
             // would be read as the next answer.
-            let is_clean = code != 204 || matches!(body, Body::Length(0) | Body::ToEnd);
+            let is_clean = code != 204 || body == Body::ToEnd || body == Body::Length(0);
             return Ok(Some(Self {
                 len: window.len() - rest.len(),
                 code,
