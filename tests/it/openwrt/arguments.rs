@@ -263,6 +263,16 @@ fn what_cannot_be_understood_is_refused_and_logged() {
         (option("no_udp", "maybe"), "no_udp maybe: neither 0 nor 1"),
         (option("verbose", "3"), "verbose 3: not 0, 1 or 2"),
         (option("nofile", "many"), "nofile many: not a number"),
+        (option("nofile", "0"), "nofile 0: less than 32"),
+        (option("nofile", "1"), "nofile 1: less than 32"),
+        (
+            option("nofile", "999999999"),
+            "nofile 999999999: more than fs.nr_open",
+        ),
+        (
+            option("nofile", "9999999999"),
+            "nofile 9999999999: not a number",
+        ),
         (option("enabled", "perhaps"), "enabled: neither 0 nor 1"),
         (option("no_upd", "1"), "unknown options: main.no_upd"),
         (list("client", "10.0.0.1"), "unknown options: main.client"),

@@ -14,8 +14,7 @@ const REFUSALS = {
 	private: [ _('A private or reserved range'), _('An entry under "Permit" opens it.') ],
 	other_subnet: [ _('A subnet that the client is not in'), _('An entry with this address or its subnet under "Permit" opens it.') ],
 	rule: [ _('Blocked by a rule'), _('A narrower entry under "Permit" opens it.') ],
-	rebinding: [ _("A foreign name server's name for the client's own subnet"), _('An entry under "Permit" opens it, and so does a name server on this router.') ],
-	stranger: [ _('A client that may not connect any more'), _('An entry under "Clients" would let it.') ]
+	rebinding: [ _("A foreign name server's name for the client's own subnet"), _('An entry under "Permit" opens it, and so does a name server on this router.') ]
 };
 
 const LOST = {

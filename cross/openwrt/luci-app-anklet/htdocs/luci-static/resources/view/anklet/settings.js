@@ -22,7 +22,8 @@ const BUFFERS_MIN = 4;
 const BUFFER_BYTES_MIN = 256;
 const BUFFER_BYTES_MAX = 65536;
 const WRONG_PASSWORDS_MAX = 65535;
-/* The kernel's, unless somebody has changed fs.nr_open. */
+/* The init script's; the other is the kernel's, unless somebody has changed fs.nr_open. */
+const DESCRIPTORS_MIN = 32;
 const DESCRIPTORS_MAX = 1048576;
 
 /* Seconds. */
@@ -307,7 +308,7 @@ function addLimits(s) {
 		_('Of one IPv4 address or IPv6 /64. A full house is shared by itself.'), _('no limit'), 1, SESSIONS_MAX);
 	addNumber(s, 'limits', 'buffers', _('Buffers'), _('Of all sessions together.'), _('what memory allows'), BUFFERS_MIN, SESSIONS_MAX);
 	addNumber(s, 'limits', 'buffer_size', _('Size of a buffer'), _('In bytes.'), '8192', BUFFER_BYTES_MIN, BUFFER_BYTES_MAX);
-	addNumber(s, 'limits', 'nofile', _('Descriptors'), _('Two for each session, and some.'), '20000', 1, DESCRIPTORS_MAX);
+	addNumber(s, 'limits', 'nofile', _('Descriptors'), _('Two for each session, and some.'), '20000', DESCRIPTORS_MIN, DESCRIPTORS_MAX);
 
 	s.taboption('limits', Flag, 'no_splice', _('No splicing'), _('Copy what is much, too, instead of having the kernel do it.'));
 	s.taboption('limits', Flag, 'reuseport', _('Shared port'), _('Several instances listen on one port.'));
