@@ -48,6 +48,8 @@ uci() {
 	case "$*" in
 	"show anklet") ;;
 	"-q get network.iot.device") echo br-iot && return ;;
+	"-q get network.wan6.device") echo @wan && return ;;
+	"-q get network.deep.device") echo @nowhere && return ;;
 	"-q get network."*.device) return 1 ;;
 	*) exit 9 ;;
 	esac
