@@ -61,6 +61,30 @@ fn a_syntax_error_is_refused_with_its_line_and_changes_nothing() {
 }
 
 #[test]
+fn a_configuration_that_openwrts_functions_cannot_load_changes_nothing() {
+    let Some(router) = Router::new("unloaded") else {
+        return;
+    };
+    let before = router.start(&two(&[]));
+    let calls = router.start_with(&[("UNLOADED", "1")], &two(&[]));
+    assert_eq!(both(&calls), both(&before));
+    assert_eq!(logged(&calls), ["/etc/config/anklet: it cannot be read"]);
+}
+
+#[test]
+fn a_program_that_ends_without_a_word_has_not_judged() {
+    let Some(router) = Router::new("mute") else {
+        return;
+    };
+    let before = router.start(&two(&[]));
+    let program = router.write("usr/bin/anklet", "#!/bin/sh\nexit 1\n");
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    let calls = router.start(&two(&[option("port", "1080")]));
+    assert_eq!(both(&calls), both(&before));
+    assert_eq!(logged(&calls)[0], "one: the program cannot be asked");
+}
+
+#[test]
 fn a_syntax_error_at_boot_starts_nothing() {
     let Some(router) = Router::new("syntax-boot") else {
         return;
@@ -157,6 +181,19 @@ fn an_instance_of_a_mistyped_type_goes_on() {
     let calls = router.start(&two(&[]).replacen("config anklet", "config anklte", 1));
     assert_eq!(both(&calls), both(&before));
     assert!(status(&router).contains("section one: its type is anklte, neither"));
+}
+
+/// OpenWrt's functions take it for the section's own, and see no instance any more.
+#[test]
+fn an_option_that_is_named_type_is_refused() {
+    let Some(router) = Router::new("named-type") else {
+        return;
+    };
+    let before = router.start(&two(&[]));
+    let calls = router.start(&two(&[option("TYPE", "proxy")]));
+    assert_eq!(both(&calls), both(&before));
+    let why = "section one: no option has the name TYPE; it goes on as it was";
+    assert!(status(&router).contains(why), "{}", status(&router));
 }
 
 #[test]
@@ -263,6 +300,31 @@ fn a_users_file_that_was_never_right_keeps_the_instance_from_starting() {
     let why = format!("users {owners}: line 1: no colon between the name and the password");
     assert_eq!(calls.instance("main").errors(), [why]);
     assert!(!fs::exists(router.users_file("main")).unwrap());
+}
+
+/// Who was taken out of the configuration does not come back with the next bad file.
+#[test]
+fn the_users_that_were_right_last_go_with_the_option_that_names_them() {
+    let Some(router) = Router::judging("last-gone") else {
+        return;
+    };
+    let owners = router.write("users", "carol:c\n");
+    let bad = router.write("bad", "no colon\n");
+    let config = |file| enabled("main", &[option("users", file)]);
+    let last = router.path_of("etc/anklet.last/main");
+    for without in [enabled("main", &[]), enabled("other", &[])] {
+        router.start(&config(&owners));
+        router.start(&config(&owners).replace("enabled '1'", "enabled '0'"));
+        router.start_with(&[("UCI", SYNTAX)], "");
+        assert!(fs::exists(&last).unwrap(), "it may be wanted again");
+        router.start(&without);
+        assert!(!fs::exists(&last).unwrap());
+        let calls = router.start(&config(&bad));
+        assert_eq!(
+            calls.instance("main").errors().len(),
+            usize::from(without.contains("other"))
+        );
+    }
 }
 
 #[test]

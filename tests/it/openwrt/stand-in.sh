@@ -8,7 +8,8 @@
 # calls: the number of words and the words of each, all ended by NUL. ROOT/usr/bin/anklet is the
 # program that judges arguments, and ROOT/log what is in the log.
 # KERNEL is the kernel's version, USERS those that exist, UCI
-# what uci finds wrong with the configuration, and UJAIL the program that makes jails.
+# what uci finds wrong with the configuration, UNLOADED says that config_load fails, and UJAIL is
+# the program that makes jails.
 
 init=$1 config=$2 root=$3 action=$4
 shift 4
@@ -97,7 +98,7 @@ list() { # NAME VALUE
 }
 
 config_load() { # PACKAGE
-	[ -e "$config" ] || return 1
+	[ -e "$config" ] && [ -z "$UNLOADED" ] || return 1
 	SECTIONS=""
 	SECTION_COUNT=0
 	# shellcheck source=/dev/null # the test's
@@ -112,6 +113,9 @@ reset_cb() {
 }
 
 config_get() { # VARIABLE SECTION OPTION [DEFAULT]
+	case "$2$3" in
+	*[!A-Za-z0-9_]*) return ;;
+	esac
 	eval "$1=\${UCI_$2_$3:-\$4}"
 }
 
