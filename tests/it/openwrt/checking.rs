@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use super::router::{Router, enabled, list, option};
+use super::router::{Router, enabled, list, option, section};
 use crate::support::foreign::errors;
 
 #[test]
@@ -29,6 +29,21 @@ fn a_check_says_that_a_port_in_use_may_be_its_own() {
         warning.ends_with(" in use: by this instance, if it runs"),
         "{warning}"
     );
+}
+
+#[test]
+fn a_check_of_an_instance_that_is_not_there_says_so() {
+    let Some(router) = Router::new("check-nobody") else {
+        return;
+    };
+    let user = section("user", "ann", &[option("name", "ann")]);
+    router.write("config", &[enabled("one", &[]), user].concat());
+    for name in ["two", "ann"] {
+        let output = router.command(&[], &["check", name]);
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, format!("there is no instance {name}\n"));
+    }
 }
 
 #[test]

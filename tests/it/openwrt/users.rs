@@ -187,6 +187,18 @@ fn an_owners_file_that_is_not_there_keeps_the_instance_from_starting() {
 }
 
 #[test]
+fn an_owners_file_has_an_absolute_path() {
+    let Some(router) = Router::new("relative") else {
+        return;
+    };
+    for file in ["anklet.users", "-n", "../users"] {
+        let calls = router.start(&enabled("main", &[option("users", file)]));
+        let why = format!("users {file}: not an absolute path");
+        assert_eq!(calls.instance("main").errors(), [why]);
+    }
+}
+
+#[test]
 fn an_owners_file_that_everybody_may_write_keeps_the_instance_from_starting() {
     let Some(router) = Router::new("writable") else {
         return;
@@ -225,6 +237,17 @@ fn an_owners_file_that_is_being_written_is_waited_for() {
         users_in(&router.users_file("main")),
         ["joe:a-long-password"]
     );
+}
+
+#[test]
+fn an_instance_of_a_user_is_a_name_not_a_pattern() {
+    let Some(router) = Router::new("pattern") else {
+        return;
+    };
+    let user = user("u", "ann", "x", &[list("instance", "*")]);
+    let calls = router.start(&[enabled("main", &[]), user].concat());
+    let why = "user u: there is no instance *";
+    assert_eq!(calls.instance("main").errors(), [why]);
 }
 
 #[test]
