@@ -14,14 +14,14 @@ const PORT = '1080';
 // How long an instance may take to answer, in seconds.
 const TIMEOUT = 5;
 
-// What of a command line says where the proxy listens: the first listener, and the port of those
-// without one.
-function listener(command) {
-	let listen = '', port = PORT, asked = false;
+// What of a command line says where the proxy listens: the listeners, and the port of those without
+// one.
+function listeners(command) {
+	let listens = [], port = PORT, asked = false;
 	for (let i = 0; i < length(command); i++) {
 		switch (command[i]) {
 		case '--listen':
-			listen = listen || command[++i];
+			push(listens, command[++i]);
 			break;
 		case '--port':
 			port = command[++i];
@@ -31,34 +31,41 @@ function listener(command) {
 			break;
 		}
 	}
-	return asked ? { listen, port } : null;
+	return asked ? { listens: length(listens) ? listens : [ '' ], port } : null;
+}
+
+// The addresses of a network, IPv4 before IPv6. One in a prefix that was delegated to this router,
+// the only one of a LAN without IPv4, stands with the prefix.
+function addresses(network) {
+	let found = [];
+	for (let kind in [ 'ipv4-address', 'ipv6-address' ])
+		for (let entry in network[kind])
+			push(found, entry.address);
+	for (let prefix in network['ipv6-prefix-assignment'])
+		if (prefix['local-address']?.address)
+			push(found, prefix['local-address'].address);
+	return found;
 }
 
 // The first address of a device, IPv4 before IPv6.
 function address_of(device, interfaces) {
 	let v6;
 	for (let network in interfaces) {
-		if (network.l3_device != device)
-			continue;
-		if (network['ipv4-address']?.[0])
-			return network['ipv4-address'][0].address;
-		v6 ??= network['ipv6-address']?.[0]?.address;
+		let address = network.l3_device == device ? addresses(network)[0] : null;
+		if (address && index(address, ':') < 0)
+			return address;
+		v6 ??= address;
 	}
 	return v6;
 }
 
-// Where an instance is asked: ADDRESS:PORT as it stands in a URL, or null. It listens on an address,
-// [ADDRESS]:PORT, a device, DEVICE:PORT, or everywhere; a connection from its own address is what it
-// answers.
-function place(command, interfaces) {
-	let found = listener(command);
-	if (!found)
-		return null;
+// Where a listener is asked: ADDRESS:PORT as it stands in a URL, or null.
+function place_of(listen, port, interfaces) {
 	// With the flag s, ^ and $ are the ends of the text, not of any line in it.
-	let parts = match(found.listen, /^\[([^\]]+)\](:([0-9]+))?$/s) ||
-		match(found.listen, /^([^:]*)(:([0-9]+))?$/s);
-	let host = parts ? parts[1] : found.listen;
-	let port = parts?.[3] || found.port;
+	let parts = match(listen, /^\[([^\]]+)\](:([0-9]+))?$/s) ||
+		match(listen, /^([^:]*)(:([0-9]+))?$/s);
+	let host = parts ? parts[1] : listen;
+	port = parts?.[3] || port;
 	if (host == '' || host == '0.0.0.0')
 		host = '127.0.0.1';
 	else if (host == '::')
@@ -69,6 +76,19 @@ function place(command, interfaces) {
 	if (!host || !match(host, /^[0-9a-fA-F.:]+$/s) || !match(port, /^[0-9]+$/s))
 		return null;
 	return index(host, ':') < 0 ? `${host}:${port}` : `[${host}]:${port}`;
+}
+
+// Where an instance is asked, or null: at the first of its listeners that has an address. It listens
+// on an address, [ADDRESS]:PORT, a device, DEVICE:PORT, or everywhere; a connection from its own
+// address is what it answers.
+function place(command, interfaces) {
+	let found = listeners(command);
+	for (let listen in found?.listens) {
+		let place = place_of(listen, found.port, interfaces);
+		if (place)
+			return place;
+	}
+	return null;
 }
 
 // The instances of the service that run, by name: where each is asked, null without --status.
@@ -112,4 +132,4 @@ function read(place, users, sessions) {
 	return whole ? json(rtrim(head, ',') + '}') : null;
 }
 
-return { instances, place, read };
+return { addresses, instances, place, read };

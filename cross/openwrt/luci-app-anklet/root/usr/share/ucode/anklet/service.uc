@@ -5,6 +5,7 @@
 
 'use strict';
 
+const anklet = require('anklet');
 const fs = require('fs');
 const uci = require('uci');
 
@@ -110,7 +111,7 @@ function has_address(device, networks) {
 		if (network.l3_device != device && network.device != device)
 			continue;
 		known = true;
-		if (length(network['ipv4-address']) || length(network['ipv6-address']))
+		if (length(anklet.addresses(network)))
 			return true;
 	}
 	return !known && fs.access(`${ROOT}/sys/class/net/${device}`);

@@ -1,0 +1,62 @@
+// The plugins of rpcd by themselves, under node: what the pages do not come to see in other tests.
+
+import { after, beforeEach, describe, it } from 'node:test';
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { find_program, build_place, remove_place } from './stage/shell.mjs';
+import { file_of, methods_of } from './stage/plugins.mjs';
+import { scope } from './stage/ucode-library.mjs';
+import { run } from './stage/ucode.mjs';
+
+const LAN = { interface: 'lan', l3_device: 'br-lan', device: 'br-lan' };
+const GUEST = { interface: 'guest', device: 'br-guest', 'ipv4-address': [] };
+
+// A LAN with addresses of a prefix alone, as netifd says it.
+const LAN_OF_IPV6 = {
+	...LAN, 'ipv4-address': [], 'ipv6-address': [],
+	'ipv6-prefix-assignment': [ { address: 'fd00:1::', mask: 60, 'local-address': {} },
+		{ address: 'fd00:2::', mask: 60, 'local-address': { address: 'fd00:2::1', mask: 60 } } ]
+};
+const LAN_OF_IPV4 = { ...LAN, 'ipv4-address': [ { address: '192.168.1.1', mask: 24 } ] };
+
+describe('the plugins of rpcd', { skip: !find_program('busybox') && 'there is no busybox' }, () => {
+	const places = [];
+	let place, said;
+
+	beforeEach(() => {
+		places.push(place = build_place());
+		process.env.IPKG_INSTROOT = place.root;
+		said = {};
+	});
+
+	after(() => places.forEach(remove_place));
+
+	const module = (name) => run(file_of(name), scope(place, said, file_of));
+	const pages = () => methods_of('luci.anklet', place, said);
+	const configure = (text) => writeFileSync(place.path('etc/config/anklet'), text);
+	const running = (...command) => {
+		said['service list'] = { anklet: { instances: { main: { running: true, command: [ '/usr/bin/anklet', ...command ] } } } };
+	};
+
+	it('an instance is asked at the first of its listeners that has an address', () => {
+		const { place: place_of } = module('anklet');
+		const at = (networks, ...listens) => place_of([ '--status', ...listens.flatMap((listen) => [ '--listen', listen ]) ], networks);
+		assert.equal(at([ LAN_OF_IPV4 ], 'br-lan'), '192.168.1.1:1080');
+		assert.equal(at([ LAN_OF_IPV6 ], 'br-lan:1081'), '[fd00:2::1]:1081');
+		assert.equal(at([ LAN_OF_IPV6, LAN_OF_IPV4 ], 'br-lan'), '192.168.1.1:1080');
+		assert.equal(at([ GUEST, LAN_OF_IPV4 ], 'br-guest:1082', 'br-lan:1081'), '192.168.1.1:1081');
+		assert.equal(at([ GUEST ], 'br-guest'), null);
+		assert.equal(at([ GUEST ]), '127.0.0.1:1080');
+	});
+
+	it('an address in a delegated prefix is one', () => {
+		configure("config anklet 'main'\n\toption enabled '1'\n");
+		running('--status', '--listen', 'br-lan');
+		const state = (...networks) => {
+			said['network.interface dump'] = { interface: networks };
+			return pages().instances.call().instances.main.state;
+		};
+		assert.equal(state(LAN_OF_IPV6), 'running');
+		assert.equal(state({ ...LAN, 'ipv4-address': [] }), 'waiting');
+	});
+});
