@@ -142,6 +142,24 @@ describe('the settings', () => {
 		assert.equal(kind_of.open, 'zones');
 	});
 
+	it('take the names that networks and devices have', async () => {
+		const { record } = await show('anklet.settings');
+		const is_taken = (option, value) => record.options.find((one) => one.option == option).validate('main', value) === true;
+		for (const name of [ 'lan', 'eth0.2', 'br-lan', 'pppoe-wan', 'guests_of_the_house' ])
+			for (const option of [ 'listenip', 'clients', 'permit', 'bindaddr' ])
+				assert.ok(is_taken(option, name), `${option} ${name}`);
+		assert.ok(is_taken('listenip', 'guests_of_the_house:1081'));
+		for (const name of [ 'a-name-too-long-for-a-device', 'eth0/1', '$(id)', 'it\'s' ])
+			assert.ok(!is_taken('listenip', name), name);
+	});
+
+	it('have descriptors that the init script takes', async () => {
+		const { record } = await show('anklet.settings');
+		const [ , least ] = /^NOFILE_MIN=([0-9]+)$/m.exec(init);
+		const { datatype } = record.options.find((option) => option.option == 'nofile');
+		assert.ok(datatype.includes(`range(${least},`), datatype);
+	});
+
 	it('are UCI\'s for who may write, and the plugin\'s without passwords for a reader', async () => {
 		const writer = await show('anklet.settings');
 		assert.equal(writer.record.maps[0].config, 'anklet');

@@ -36,7 +36,8 @@ const OWN_PORT = 'by this instance, if it runs';
 
 const IPV4 = /^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/;
 const IPV6 = /^(?=.*:)[0-9a-f:]+(:(\d{1,3}\.){3}\d{1,3})?$/i;
-const NAME = /^[A-Za-z0-9_.@-]{1,15}$/;
+/* A device has 15 signs at most. A network has no more where LuCI has made it, but may in UCI. */
+const NAME = /^([A-Za-z0-9_.@-]{1,15}|[A-Za-z0-9_]+)$/;
 
 function isAddress(text) {
 	return IPV4.test(text) || IPV6.test(text);
