@@ -2,7 +2,7 @@
 
 import { after, beforeEach, describe, it } from 'node:test';
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { find_program, build_place, remove_place } from './stage/shell.mjs';
 import { file_of, methods_of } from './stage/plugins.mjs';
 import { scope } from './stage/ucode-library.mjs';
@@ -58,5 +58,30 @@ describe('the plugins of rpcd', { skip: !find_program('busybox') && 'there is no
 		};
 		assert.equal(state(LAN_OF_IPV6), 'running');
 		assert.equal(state({ ...LAN, 'ipv4-address': [] }), 'waiting');
+	});
+
+	it('a check that says much is read to its end', () => {
+		const names = Array.from({ length: 20 }, (_, number) => `i${number}`);
+		configure(names.map((name) => `config anklet '${name}'\n\toption enabled '1'\n`).join('\n'));
+		place.script('usr/bin/anklet', `echo '${'x'.repeat(8000)}'`);
+		const { ok, wrong } = pages().check.call();
+		assert.deepEqual({ ok, wrong }, { ok: true, wrong: [] });
+	});
+
+	it('no password is told, mistyped or not', () => {
+		configure("config anklet 'main'\n\toption port '1081'\n\tlist password 'secret'\n\nconfig user 'ann'\n\toption pasword 'secret'\n");
+		const told = pages().config.call();
+		assert.deepEqual(told.sections.map((section) => section['.name']), [ 'main' ]);
+		assert.equal(told.sections[0].port, '1081');
+		assert.ok(!JSON.stringify(told).includes('secret'));
+	});
+
+	it('nobody is removed who has no name', () => {
+		configure("config anklet 'main'\n\toption users '/etc/anklet.users'\n");
+		const text = '# those of the house\nann:x\n\nbob:y\n';
+		writeFileSync(place.path('etc/anklet.users'), text);
+		const { error } = pages().remove_user.call({ args: { instance: 'main' } });
+		assert.equal(error, 'a user name has 1 to 255 bytes');
+		assert.equal(readFileSync(place.path('etc/anklet.users'), 'utf8'), text);
 	});
 });

@@ -158,6 +158,9 @@ class Handle {
 	close() { return this.done(this.written); }
 }
 
+// What a pipe holds.
+const PIPE = 65536;
+
 let last_error = null;
 
 // What a call of the system gives, null where it fails.
@@ -201,7 +204,9 @@ function files(router) {
 			if (mode == 'w')
 				return new Handle('', (written) => execute(router, command, written ?? '').status);
 			const ended = execute(router, command);
-			return new Handle(ended.stdout, () => ended.status);
+			// What a pipe does not hold, and nobody reads, ends its writer (SIGPIPE).
+			const handle = new Handle(ended.stdout, () => handle.text.length > PIPE ? -13 : ended.status);
+			return handle;
 		},
 		stat: stat(fs.statSync),
 		lstat: stat(fs.lstatSync),

@@ -327,6 +327,9 @@ function remove_file(file, all, args) {
 function remove_user(args) {
 	if (args.section)
 		return remove_from_uci(args);
+	let why = fault_of_credential(args.name, 'user name');
+	if (why)
+		return { error: why };
 	let all = configured();
 	let file = file_of(args.instance, all);
 	if (file.error)
@@ -336,7 +339,7 @@ function remove_user(args) {
 		return { error: 'there is no such user in the file' };
 	if (!length(names_of(lines)))
 		return remove_file(file, all, args);
-	let why = write_file(file.path, lines);
+	why = write_file(file.path, lines);
 	return why ? { error: why } : { path: file.path, ...reload(file.readers) };
 }
 

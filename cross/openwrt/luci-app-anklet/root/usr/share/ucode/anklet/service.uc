@@ -48,6 +48,9 @@ function run(command) {
 	if (!pipe)
 		return { status: -1, words: '' };
 	let words = pipe.read(WORDS_MAX) ?? '';
+	// It writes all of it: where nobody reads any more, it would end in the middle.
+	while (length(pipe.read(WORDS_MAX)))
+		continue;
 	return { words, status: pipe.close() };
 }
 
@@ -64,10 +67,12 @@ function sections() {
 	return sort(found, (a, b) => a['.index'] - b['.index']);
 }
 
-// The same without the passwords.
+// Those of the instances, without the passwords. Where a section "user" has a mistyped option, that may
+// be one.
 function config() {
+	let instances = filter(sections(), (section) => section['.type'] == 'anklet');
 	return {
-		sections: map(sections(), (section) => {
+		sections: map(instances, (section) => {
 			for (let option in SECRETS)
 				delete section[option];
 			return section;
