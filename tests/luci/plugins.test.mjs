@@ -19,6 +19,8 @@ const LAN_OF_IPV6 = {
 };
 const LAN_OF_IPV4 = { ...LAN, 'ipv4-address': [ { address: '192.168.1.1', mask: 24 } ] };
 
+const HEAD = '{"version":"1","limits":{},\n"users":[\n],\n"sessions":[\n';
+
 describe('the plugins of rpcd', { skip: !find_program('busybox') && 'there is no busybox' }, () => {
 	const places = [];
 	let place, said;
@@ -66,6 +68,25 @@ describe('the plugins of rpcd', { skip: !find_program('busybox') && 'there is no
 		place.script('usr/bin/anklet', `echo '${'x'.repeat(8000)}'`);
 		const { ok, wrong } = pages().check.call();
 		assert.deepEqual({ ok, wrong }, { ok: true, wrong: [] });
+	});
+
+	it('another program that listens there has no report, whatever it says', () => {
+		running('--status', '--listen', '127.0.0.1:1081');
+		const session = { id: '1.1', user: null, client: '127.0.0.1:7', asked: null, up: 1, down: 1, age: 1, idle: 1, phase: 'tunnel' };
+		const says = (text) => {
+			writeFileSync(place.path('tmp/said'), text);
+			place.script('usr/bin/uclient-fetch', `exec cat '${place.path('tmp/said')}'`);
+			const live = pages().live.call({ args: { instance: 'main' } });
+			return live.error ?? live.sessions.length;
+		};
+		const none = 'it does not answer';
+		assert.equal(says(`${HEAD}${JSON.stringify(session)}\n]}\n`), 1);
+		assert.equal(says(`${HEAD}${JSON.stringify({ ...session, asked: 'x'.repeat(1 << 20) })}\n]}\n`), none);
+		assert.equal(says(`${'{\n'.repeat(1 << 16)}${HEAD}]}\n`), none);
+		assert.equal(says('<html>\n]}\n'), none);
+		assert.equal(says(`${HEAD}null\n]}\n`), none);
+		assert.equal(says(`${HEAD}<b>\n]}\n`), none);
+		assert.equal(says(HEAD), none);
 	});
 
 	it('no password is told, mistyped or not', () => {

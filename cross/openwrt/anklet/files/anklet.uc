@@ -11,8 +11,15 @@ const fs = require('fs');
 // The program's default.
 const PORT = '1080';
 
-// How long an instance may take to answer, in seconds.
+// How long an instance may say nothing, and how long it may take to answer, in seconds. Behind the
+// second nobody waits for it on ubus any more.
 const TIMEOUT = 5;
+const TIMEOUT_WHOLE = 30;
+
+// What is read at once, and the longest line: a session has less than 3 KiB. What says more in one
+// line, or more in front of its lists, is another program that listens there.
+const CHUNK = 4096;
+const LINE_MAX = 16384;
 
 // What of a command line says where the proxy listens: the listeners, and the port of those without
 // one.
@@ -102,16 +109,29 @@ function instances(ubus) {
 	return found;
 }
 
-// Reads what an instance says. The element of each line goes to users(user) or sessions(session) as
-// it comes, until one of them returns false. Returns the rest; null if it does not answer, or ends in
-// the middle.
-function read(place, users, sessions) {
-	let pipe = fs.popen(`exec uclient-fetch -q -T ${TIMEOUT} -O - 'http://${place}/status' 2>/dev/null`);
-	if (!pipe)
-		return null;
+// The lines of what a command says, one with each call; null at the end, or where it goes on for too
+// long.
+function lines_of(pipe) {
+	let lines = [], at = 0, rest = '';
+	let end = clock(true)[0] + TIMEOUT_WHOLE;
+	return () => {
+		while (at == length(lines)) {
+			let chunk = pipe.read(CHUNK);
+			if (!length(chunk) || length(rest) > LINE_MAX || clock(true)[0] > end)
+				return null;
+			lines = split(rest + chunk, '\n');
+			rest = pop(lines);
+			at = 0;
+		}
+		return lines[at++];
+	};
+}
+
+// Reads the lines of a report, as below. Fails where it is none.
+function read_lines(next, users, sessions) {
 	let head = '', take = null, whole = false;
-	for (let line = pipe.read('line'); length(line); line = pipe.read('line')) {
-		line = ltrim(rtrim(line, '\n'), ',');
+	for (let line = next(); line != null && length(head) <= LINE_MAX; line = next()) {
+		line = ltrim(line, ',');
 		if (line == '"users":[') {
 			take = users;
 		} else if (line == '],') {
@@ -128,8 +148,25 @@ function read(place, users, sessions) {
 			break;
 		}
 	}
+	let said = whole ? json(rtrim(head, ',') + '}') : null;
+	return type(said) == 'object' ? said : null;
+}
+
+// Reads what an instance says. The element of each line goes to users(user) or sessions(session) as
+// it comes, until one of them returns false. Returns the rest; null if it does not answer, ends in
+// the middle, or is another program.
+function read(place, users, sessions) {
+	let pipe = fs.popen(`exec uclient-fetch -q -T ${TIMEOUT} -O - 'http://${place}/status' 2>/dev/null`);
+	if (!pipe)
+		return null;
+	let said = null;
+	try {
+		said = read_lines(lines_of(pipe), users, sessions);
+	} catch (error) {
+		// It is no JSON, or has not what the report has.
+	}
 	pipe.close();
-	return whole ? json(rtrim(head, ',') + '}') : null;
+	return said;
 }
 
 return { addresses, instances, place, read };
