@@ -3,6 +3,7 @@
 
 network_get_device() { # VARIABLE NETWORK
 	case "$2" in
+	*[!A-Za-z0-9_]*) echo "OpenWrt's own evaluates $2" >&2 ;;
 	lan | guest) eval "$1=br-$2" ;;
 	*)
 		unset "$1"

@@ -112,12 +112,12 @@ fn a_network_without_a_device_stands_for_the_one_it_will_have() {
     let Some(router) = Router::new("absent") else {
         return;
     };
-    let networks = ["iot:1081", "tunnel", "wan6", "deep:1082"];
+    let networks = ["iot:1081", "tunnel", "wan6", "deep:1082", "evil"];
     let lines = networks.map(|network| list("listenip", network));
     let calls = router.start(&enabled("main", &lines));
-    // The last two are aliases of other networks: of wan, and of one that is nowhere.
-    let expected = ["br-iot:1081", "tunnel", "eth1", "deep:1082"];
+    // The last three are aliases: of wan, of a network that is nowhere, and of what is no name.
+    let expected = ["br-iot:1081", "tunnel", "eth1", "deep:1082", "evil"];
     let expected = format!("--listen {}", expected.join(" --listen "));
     assert_eq!(calls.instance("main").arguments().join(" "), expected);
-    assert_eq!(watched(&calls), ["iot", "tunnel", "wan6", "deep"]);
+    assert_eq!(watched(&calls), ["iot", "tunnel", "wan6", "deep", "evil"]);
 }

@@ -51,6 +51,7 @@ uci() {
 	"-q get network.iot.device") echo br-iot && return ;;
 	"-q get network.wan6.device") echo @wan && return ;;
 	"-q get network.deep.device") echo @nowhere && return ;;
+	"-q get network.evil.device") echo "@\$(reboot)" && return ;;
 	"-q get network."*.device) return 1 ;;
 	*) exit 9 ;;
 	esac
