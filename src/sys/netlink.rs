@@ -229,24 +229,41 @@ impl Dump {
     /// struct ifaddrmsg and attributes. IFA_LOCAL is the own end where there is a peer, and the
     /// prefix then that of the peer with IPv4 (fib_add_ifaddr), of the own end with IPv6.
     fn note_addr(&mut self, header: &[u8], attributes: &Attributes<'_>) -> Result<(), Errno> {
-        let [family @ (V4 | V6), bits, ..] = *header else {
-            return Ok(());
-        };
         let local = attributes.get(libc::IFA_LOCAL);
         let peer = attributes.get(libc::IFA_ADDRESS);
         let addr = local.or(peer);
-        let network = if family == V4 { peer.or(local) } else { addr };
-        let read =
-            |value: Option<&[u8]>| ip(family, value.unwrap_or_default()).ok_or(Errno::EBADMSG);
+        let is_v4 = header.first() == Some(&V4);
+        let network = if is_v4 { peer.or(local) } else { addr };
+        self.add(header, [addr, network], number_at(header, 4)?, false)
+    }
+
+    /// Adds what stands in a message whose fixed header starts with family and length of prefix.
+    fn add(
+        &mut self,
+        header: &[u8],
+        values: [Option<&[u8]>; 2],
+        index: u32,
+        all_own: bool,
+    ) -> Result<(), Errno> {
+        let [family @ (V4 | V6), bits, ..] = *header else {
+            return Ok(());
+        };
+        let [addr, network] = values.map(|value| ip(family, value.unwrap_or_default()));
+        let addr = addr.ok_or(Errno::EBADMSG)?;
+        let is_host = bits == if family == V4 { 32 } else { 128 };
+        let is_known = |known: &Interface| is_host && known.addr == addr;
+        if all_own && (addr.is_loopback() || self.found.iter().any(is_known)) {
+            return Ok(());
+        }
         let interface = Interface {
             // An interface that has gone since has no name any more.
             name: String::new(),
-            index: number_at(header, 4)?,
-            addr: read(addr)?,
-            network: read(network)?,
+            index,
+            addr,
+            network: network.ok_or(Errno::EBADMSG)?,
             bits,
             default_route: false,
-            all_own: false,
+            all_own,
         };
         push(&mut self.found, interface, ADDRS_MAX)
     }
@@ -273,28 +290,11 @@ impl Dump {
     /// A route that makes addresses this machine's: those of the interfaces, which are known, and
     /// what else it is to answer for (`ip route add local`).
     fn note_own(&mut self, header: &[u8], attributes: &Attributes<'_>) -> Result<(), Errno> {
-        let [family @ (V4 | V6), bits, ..] = *header else {
-            return Ok(());
-        };
-        // Without it, it is all of the Internet.
-        let Some(value) = attributes.get(libc::RTA_DST) else {
-            return Ok(());
-        };
-        let addr = ip(family, value).ok_or(Errno::EBADMSG)?;
-        let is_host = usize::from(bits) == 8 * value.len();
-        if addr.is_loopback() || is_host && self.found.iter().any(|known| known.addr == addr) {
-            return Ok(());
+        match attributes.get(libc::RTA_DST) {
+            Some(value) => self.add(header, [Some(value); 2], 0, true),
+            // All of the Internet.
+            None => Ok(()),
         }
-        let own = Interface {
-            name: String::new(),
-            index: 0,
-            addr,
-            network: addr,
-            bits,
-            default_route: false,
-            all_own: true,
-        };
-        push(&mut self.found, own, ADDRS_MAX)
     }
 
     /// The ways of a route that has several: struct rtnexthop and attributes each.
