@@ -124,7 +124,7 @@ impl<N: Net> Server<N> {
         self.watch_memory();
         self.tell_repeats(self.shared.now);
         self.read_unfinished();
-        let has_room = !self.sessions.is_full();
+        let has_room = !self.sessions.is_full() || self.shared.has_idle_pair();
         self.acceptor.resume(self.shared.now, has_room);
         Ok(!self.end())
     }

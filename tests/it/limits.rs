@@ -18,6 +18,7 @@ use socket2::{SockRef, Socket};
 use crate::support::again::in_own_process;
 use crate::support::namespace::run;
 use crate::support::targets::{Target, echo, endless, serve, start_connect};
+use crate::support::web::{answer, get};
 use crate::support::wire::{Client, GREETING, Way, connect, loopback, pattern};
 use crate::support::{
     DEADLINE, Proxy, is_emulated, is_installed, not_run, note, on_loopback, wait_until,
@@ -371,6 +372,25 @@ fn a_house_of_one_is_waited_for() {
     assert_eq!(waiting.hear(2), [5, 0]);
     assert_eq!(waiting.reply().code, 0);
     waiting.echo(b"served");
+}
+
+#[test]
+fn a_house_of_one_has_room_as_soon_as_its_one_is_idle_between_requests() {
+    let _alone = alone();
+    let proxy = Proxy::start(&["--max-sessions", "1"]);
+    let target = Target::new();
+    let [request, _] = get(target.addr, "/");
+    let mut client = proxy.client();
+    client.say(Way::Pipelined, request.as_bytes());
+    let mut server = Client::from(target.accept());
+    server.head();
+    let mut waiting = proxy.client_from("127.0.0.2");
+    waiting.say(Way::Pipelined, &GREETING);
+    assert!(waiting.is_silent_for(Duration::from_millis(300)));
+    let answer = answer("whole");
+    server.say(Way::Pipelined, answer.as_bytes());
+    assert_eq!(client.hear(answer.len()), answer.as_bytes());
+    assert_eq!(waiting.hear(2), [5, 0]);
 }
 
 #[test]
