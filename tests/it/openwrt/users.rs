@@ -186,6 +186,31 @@ fn an_owners_file_that_is_not_there_keeps_the_instance_from_starting() {
     assert!(fs::metadata(router.users_file("main")).is_err());
 }
 
+/// The script waits while it holds procd's lock, and has in memory what it waits for.
+#[test]
+fn what_cannot_be_a_users_file_is_not_waited_for() {
+    let Some(router) = Router::new("no-users-file") else {
+        return;
+    };
+    let right = router.write("users", "joe:before\n");
+    let large = router.write("large", &"x".repeat(1024 * 1024 + 1));
+    let long = router.write("long", &"x".repeat(1024 * 1024));
+    router.start(&enabled("main", &[option("users", &right)]));
+    for (file, why, is_waited_for) in [
+        ("/proc/version", "no user in it", false),
+        (&large, "larger than 1 MiB", false),
+        (&long, "", true),
+    ] {
+        let start = Instant::now();
+        router.start(&enabled("main", &[option("users", file)]));
+        let waited = start.elapsed() > Duration::from_millis(900);
+        assert_eq!(waited, is_waited_for, "{file}");
+        let calls = router.calls();
+        let said = calls.of("logger").concat().concat();
+        assert!(said.contains(why), "{file}: {said}");
+    }
+}
+
 #[test]
 fn an_owners_file_has_an_absolute_path() {
     let Some(router) = Router::new("relative") else {
