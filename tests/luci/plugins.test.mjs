@@ -3,7 +3,7 @@
 import { after, beforeEach, describe, it } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { find_program, build_place, remove_place } from './stage/shell.mjs';
+import { PACKAGING, find_program, build_place, remove_place } from './stage/shell.mjs';
 import { file_of, methods_of } from './stage/plugins.mjs';
 import { scope } from './stage/ucode-library.mjs';
 import { run } from './stage/ucode.mjs';
@@ -87,6 +87,19 @@ describe('the plugins of rpcd', { skip: !find_program('busybox') && 'there is no
 		assert.equal(says(`${HEAD}null\n]}\n`), none);
 		assert.equal(says(`${HEAD}<b>\n]}\n`), none);
 		assert.equal(says(HEAD), none);
+	});
+
+	it('the collector does not ask for users without end', () => {
+		let asked = 0;
+		const page = Array.from({ length: 300 }, (_, number) => ({ user: `u${number}`, sessions: 0, up: 0, down: 0 }));
+		const names = scope(place, said, file_of);
+		const ubus = { call: (object, method) => {
+			assert.ok(asked < 100, 'it has an end');
+			return method == 'status' ? { main: {} } : (asked++, { users: page, more: true });
+		} };
+		const metric = () => () => {};
+		run(`${PACKAGING}/anklet/files/anklet.exporter.uc`, { ...names, ubus, gauge: metric, counter: metric });
+		assert.equal(asked, 4);
 	});
 
 	it('no password is told, mistyped or not', () => {

@@ -10,13 +10,16 @@
 // Users of a page: the plugin's bound.
 const PAGE = 300;
 
+// The program's most. One that says more is another program, which may have no end.
+const USERS_MAX = 1024;
+
 // The users of an instance, page by page.
 function users_of(instance) {
 	let users = [], more = true;
 	while (more) {
 		let page = ubus.call('anklet', 'users', { instance, offset: length(users), limit: PAGE });
 		push(users, ...(page?.users ?? []));
-		more = page?.more && length(page.users) > 0;
+		more = page?.more && length(page.users) > 0 && length(users) < USERS_MAX;
 	}
 	return users;
 }
