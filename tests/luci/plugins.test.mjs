@@ -102,6 +102,16 @@ describe('the plugins of rpcd', { skip: !find_program('busybox') && 'there is no
 		assert.equal(asked, 4);
 	});
 
+	it('a file beside a users file stays', () => {
+		configure("config anklet 'main'\n\toption users '/etc/anklet.users'\n");
+		for (const name of [ 'anklet.users', 'anklet.users.new' ])
+			writeFileSync(place.path(`etc/${name}`), 'ann:x\n');
+		const args = { instance: 'main', name: 'bob', password: 'y', create: true };
+		assert.equal(pages().set_user.call({ args }).error, undefined);
+		assert.equal(readFileSync(place.path('etc/anklet.users'), 'utf8'), 'ann:x\nbob:y\n');
+		assert.equal(readFileSync(place.path('etc/anklet.users.new'), 'utf8'), 'ann:x\n');
+	});
+
 	it('no password is told, mistyped or not', () => {
 		configure("config anklet 'main'\n\toption port '1081'\n\tlist password 'secret'\n\nconfig user 'ann'\n\toption pasword 'secret'\n");
 		const told = pages().config.call();

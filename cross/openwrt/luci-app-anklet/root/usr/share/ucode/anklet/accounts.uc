@@ -95,7 +95,8 @@ function fault_of(path) {
 
 // Puts a file in the place of the one before, readable for root alone. Says why not.
 function write_file(path, lines) {
-	let draft = `${path}.new`, text = join('\n', [ ...lines, '' ]);
+	// No users file that is written here has that name.
+	let draft = `${path}~new`, text = join('\n', [ ...lines, '' ]);
 	if (length(text) > FILE_MAX)
 		return `${path}: larger than 1 MiB`;
 	fs.unlink(ROOT + draft);
