@@ -227,8 +227,15 @@ fn each_session_is_told_of_with_what_it_asked_for_and_has_carried() {
 fn h14_without_the_option_it_is_a_request_like_any_other() {
     let (proxy, other) = (Proxy::start(&[]), Proxy::start(&["--status"]));
     asks_in_vain(proxy.client(), &request("localhost"), 400);
+    let mut client = other.client();
+    let head = request("localhost").replace("GET", "HEAD");
+    client.say(Way::Pipelined, head.as_bytes());
+    let refusal = String::from_utf8(client.rest()).unwrap();
+    assert!(
+        refusal.starts_with("HTTP/1.1 400 ") && refusal.ends_with("\r\n\r\n"),
+        "{refusal}"
+    );
     for line in [
-        "HEAD /status",
         "POST /status",
         "GET /",
         "GET /status/",
