@@ -112,6 +112,19 @@ fn odd_names_and_passwords_get_through_to_the_program() {
     }
 }
 
+/// Hundreds of them would take a slow router minutes otherwise.
+#[test]
+fn a_plain_name_and_password_take_no_program() {
+    let Some(router) = Router::new("plain") else {
+        return;
+    };
+    fs::remove_file(router.path_of("bin/sed")).unwrap();
+    let user = user("u", "bob-2@example.org", "battery_Staple.", &[]);
+    router.start(&[enabled("main", &[]), user].concat());
+    let users = users_in(&router.users_file("main"));
+    assert_eq!(users, ["bob-2@example.org:battery_Staple."]);
+}
+
 #[test]
 fn the_sections_are_for_all_instances_or_for_those_they_name() {
     let Some(router) = Router::new("sections-user") else {
