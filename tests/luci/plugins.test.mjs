@@ -112,6 +112,18 @@ describe('the plugins of rpcd', { skip: !find_program('busybox') && 'there is no
 		assert.equal(readFileSync(place.path('etc/anklet.users.new'), 'utf8'), 'ann:x\n');
 	});
 
+	it('a list of one is its item, as for the init script', () => {
+		configure("config anklet 'main'\n\tlist enabled '1'\n\tlist users '/etc/anklet.users'\n\tlist user 'carol'\n\tlist password 'z'\n");
+		writeFileSync(place.path('etc/anklet.users'), 'ann:x\n');
+		running();
+		const { files, uci } = pages().accounts.call();
+		assert.deepEqual(files, [ { path: '/etc/anklet.users', instances: [ 'main' ], writable: true, users: [ 'ann' ] } ]);
+		assert.deepEqual(uci, [ { section: 'main', kind: 'anklet', name: 'carol', instances: [ 'main' ] } ]);
+		assert.equal(pages().instances.call().instances.main.enabled, true);
+		assert.equal(pages().move_user.call({ args: { section: 'main' } }).error, undefined);
+		assert.equal(readFileSync(place.path('etc/anklet.users'), 'utf8'), 'ann:x\ncarol:z\n');
+	});
+
 	it('no password is told, mistyped or not', () => {
 		configure("config anklet 'main'\n\toption port '1081'\n\tlist password 'secret'\n\nconfig user 'ann'\n\toption pasword 'secret'\n");
 		const told = pages().config.call();

@@ -124,17 +124,23 @@ function configured() {
 		let name = section['.name'];
 		if (section['.type'] != 'anklet')
 			continue;
-		push(instances, { name, path: section.users ?? null });
+		push(instances, { name, path: service.text_of(section.users) ?? null });
 		if (section.user != null || section.password != null)
-			push(uci, { ...section, section: name, kind: 'anklet', instances: [ name ] });
+			push(uci, {
+				section: name,
+				kind: 'anklet',
+				user: service.text_of(section.user),
+				password: service.text_of(section.password),
+				instances: [ name ]
+			});
 	}
 	for (let section in sections)
 		if (section['.type'] == 'user')
 			push(uci, {
-				...section,
 				section: section['.name'],
 				kind: 'user',
-				user: section.name,
+				user: service.text_of(section.name),
+				password: service.text_of(section.password),
 				instances: list_of(section.instance)
 			});
 	return { instances, uci };

@@ -80,9 +80,14 @@ function config() {
 	};
 }
 
-// A flag as OpenWrt's scripts read it.
+// A value as OpenWrt's scripts read it: of a list, its items with blanks between them.
+function text_of(value) {
+	return type(value) == 'array' ? join(' ', value) : value;
+}
+
+// A flag as they read it.
 function is_on(value) {
-	return index([ '1', 'on', 'true', 'yes', 'enabled' ], value) >= 0;
+	return index([ '1', 'on', 'true', 'yes', 'enabled' ], text_of(value)) >= 0;
 }
 
 // Why an instance is not as it is configured, in the words of the init script.
@@ -254,4 +259,4 @@ function control(action) {
 	return { ok: run(`exec ${quoted(INIT)} ${action} 2>&1`).status == 0 };
 }
 
-return { ROOT, check, config, control, cursor, instances, is_name, log, quoted, run, sections, why };
+return { ROOT, check, config, control, cursor, instances, is_name, log, quoted, run, sections, text_of, why };
