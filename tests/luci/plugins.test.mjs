@@ -2,7 +2,8 @@
 
 import { after, beforeEach, describe, it } from 'node:test';
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import fs, { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { PACKAGING, find_program, build_place, remove_place } from './stage/shell.mjs';
 import { file_of, methods_of } from './stage/plugins.mjs';
 import { scope } from './stage/ucode-library.mjs';
@@ -110,6 +111,29 @@ describe('the plugins of rpcd', { skip: !find_program('busybox') && 'there is no
 		assert.equal(pages().set_user.call({ args }).error, undefined);
 		assert.equal(readFileSync(place.path('etc/anklet.users'), 'utf8'), 'ann:x\nbob:y\n');
 		assert.equal(readFileSync(place.path('etc/anklet.users.new'), 'utf8'), 'ann:x\n');
+	});
+
+	it('a file that cannot be written is refused in words', () => {
+		configure("config anklet 'main'\n\toption users '/etc/anklet.users'\n");
+		mkdirSync(place.path('etc/anklet.users~new'));
+		const args = { instance: 'main', name: 'ann', password: 'x', create: true };
+		assert.equal(pages().set_user.call({ args }).error, '/etc/anklet.users: it cannot be written');
+	});
+
+	it('half of what is edited is not checked', () => {
+		configure("config anklet 'main'\n");
+		const { writeSync } = fs;
+		const check = () => pages().check_edited.call({ args: { sections: [ { '.type': 'anklet', '.name': 'main', port: '1081' } ] } });
+		try {
+			// A memory without room: the rest is lost where the file is closed.
+			fs.writeSync = (file, text, ...how) => writeSync(file, text.slice(0, 10), ...how);
+			syncBuiltinESMExports();
+			assert.deepEqual(check(), { error: 'there is no room for a check' });
+		} finally {
+			fs.writeSync = writeSync;
+			syncBuiltinESMExports();
+		}
+		assert.equal(check().error, undefined);
 	});
 
 	it('a list of one is its item, as for the init script', () => {

@@ -190,6 +190,7 @@ function files(router) {
 		error: () => last_error,
 		readfile: (path, limit) => attempt(() => fs.readFileSync(at(path), 'latin1').slice(0, limit)),
 		writefile: (path, text) => attempt(() => (fs.writeFileSync(at(path), text_of(text), 'latin1'), text_of(text).length)),
+		// Why it fails, it does not say: ucode keeps no error there.
 		open: (path, mode = 'r', permission = 0o666) => attempt(() => {
 			const file = fs.openSync(at(path), mode.replace('e', ''), permission);
 			const text = mode.startsWith('r') ? fs.readFileSync(file, 'latin1') : '';
@@ -199,7 +200,7 @@ function files(router) {
 				fs.closeSync(file);
 				return true;
 			});
-		}),
+		}) ?? (last_error = null),
 		popen: (command, mode = 'r') => {
 			if (mode == 'w')
 				return new Handle('', (written) => execute(router, command, written ?? '').status);

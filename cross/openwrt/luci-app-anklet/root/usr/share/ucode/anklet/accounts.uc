@@ -102,7 +102,7 @@ function write_file(path, lines) {
 	fs.unlink(ROOT + draft);
 	let file = fs.open(ROOT + draft, 'wx', 0600);
 	if (!file)
-		return `${path}: ${fs.error()}`;
+		return `${path}: ${fs.error() ?? 'it cannot be written'}`;
 	file.write(text);
 	file.close();
 	// A full flash is found out when the file is closed.

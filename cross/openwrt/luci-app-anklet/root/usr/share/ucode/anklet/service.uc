@@ -20,6 +20,8 @@ const FOLDER = `${ROOT}/var/run/anklet`;
 const DRAFT = `${ROOT}/var/run/anklet.check`;
 const NO_CHANGES = `${ROOT}/var/run/anklet.changes`;
 
+const NO_ROOM = 'there is no room for a check';
+
 // What is read of a command's words, and of one line of the log.
 const WORDS_MAX = 64 * 1024;
 const LINE_MAX = 1024;
@@ -197,33 +199,39 @@ function forget_draft() {
 	fs.rmdir(DRAFT);
 }
 
-// Writes sections as a configuration of their own, with the passwords that stand in the real one.
+// Writes sections as a configuration of their own, with the passwords that stand in the real one. Says
+// why not.
 function draft(edited) {
+	let unnamed = 'a section or an option has a name that it cannot have';
 	let real = cursor().get_all('anklet') ?? {};
 	let text = '';
 	for (let section in edited) {
 		if (type(section) != 'object')
-			return false;
+			return unnamed;
 		for (let option in SECRETS)
 			if (real[section['.name']]?.[option] != null)
 				section[option] = real[section['.name']][option];
 		let part = written(section);
 		if (part == null)
-			return false;
+			return unnamed;
 		text += part;
 	}
 	let file = fs.open(`${DRAFT}/anklet`, 'wx', 0600);
-	return file != null && file.write(text) == length(text) && file.close() != null;
+	if (!file)
+		return NO_ROOM;
+	file.write(text);
+	file.close();
+	// A full memory is found out when the file is closed, and nobody is told.
+	return fs.stat(`${DRAFT}/anklet`)?.size == length(text) ? null : NO_ROOM;
 }
 
 // What the service says of a configuration, the real one or the one given.
 function check(edited) {
 	forget_draft();
-	if (!fs.mkdir(DRAFT, 0700))
-		return { error: 'there is no room for a check' };
-	if (edited && !draft(edited)) {
+	let error = fs.mkdir(DRAFT, 0700) ? edited && draft(edited) : NO_ROOM;
+	if (error) {
 		forget_draft();
-		return { error: 'a section or an option has a name that it cannot have' };
+		return { error };
 	}
 	let faults = `${DRAFT}/faults`;
 	let folder = edited ? `UCI_CONFIG_DIR=${quoted(DRAFT)} ` : '';
