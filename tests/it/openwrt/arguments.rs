@@ -329,6 +329,19 @@ fn only_what_is_enabled_is_started_and_each_on_its_own() {
 }
 
 #[test]
+fn variables_of_the_callers_shell_are_not_the_scripts() {
+    let Some(router) = Router::new("environment") else {
+        return;
+    };
+    let environment = ["only", "checking", "RESTARTING", "wrong", "users", "OPENED"];
+    let environment = environment.map(|name| (name, "main"));
+    let config = enabled("main", &[option("port", "1081")]);
+    let expected = router.start(&config).instance("main");
+    let calls = router.start_with(&environment, &config.replace("main", "other"));
+    assert_eq!(calls.instance("other"), expected);
+}
+
+#[test]
 fn a_configuration_that_cannot_be_read_starts_nothing() {
     let Some(router) = Router::new("unread") else {
         return;
