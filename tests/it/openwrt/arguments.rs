@@ -263,6 +263,10 @@ fn what_cannot_be_understood_is_refused_and_logged() {
         (option("no_udp", "maybe"), "no_udp maybe: neither 0 nor 1"),
         (option("verbose", "3"), "verbose 3: not 0, 1 or 2"),
         (option("nofile", "many"), "nofile many: not a number"),
+        (
+            option("no_udp", "\x1b]0;x\x07\t\n\x7f"),
+            "no_udp ?]0;x????: neither 0 nor 1",
+        ),
         (option("nofile", "0"), "nofile 0: less than 32"),
         (option("nofile", "1"), "nofile 1: less than 32"),
         (

@@ -229,9 +229,10 @@ fn an_owners_file_has_an_absolute_path() {
     let Some(router) = Router::new("relative") else {
         return;
     };
-    for file in ["anklet.users", "-n", "../users"] {
+    for file in ["anklet.users", "-n", "../users", "\x1b[2J"] {
         let calls = router.start(&enabled("main", &[option("users", file)]));
-        let why = format!("users {file}: not an absolute path");
+        let shown = file.replace('\x1b', "?");
+        let why = format!("users {shown}: not an absolute path");
         assert_eq!(calls.instance("main").errors(), [why]);
     }
 }
