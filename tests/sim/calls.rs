@@ -7,10 +7,10 @@ use std::thread;
 
 use nix::errno::Errno;
 
+use crate::THREADS;
 use crate::faults::Call;
-use crate::run::{run_caught, run_world};
+use crate::run::{number, run_caught, run_world};
 use crate::world::World;
-use crate::{THREADS, number};
 
 /// Seeds of the sample: the first one is stopped in the middle.
 const SEEDS: [u64; 2] = [7, 12];

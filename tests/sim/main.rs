@@ -37,7 +37,6 @@ mod run;
 mod script;
 mod world;
 
-use std::env;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -45,7 +44,7 @@ use std::thread;
 use crate::clients::scenario::Client;
 use crate::clients::scenario::Dialect::{Connect, Forward, Socks4, Socks5};
 use crate::network::pipe::Splice::{RefusedIn, RefusedOut};
-use crate::run::{run_seed, run_seed_caught, run_to_end};
+use crate::run::{number, run_seed, run_seed_caught, run_to_end};
 use crate::world::World;
 
 /// Seeds that have found something once. Four times that was the model: a tunnel whose target
@@ -210,9 +209,4 @@ fn failures(seeds: &[u64]) -> Vec<(u64, String)> {
     let mut failures = failures.into_inner().expect("no panic holds it");
     failures.sort();
     failures
-}
-
-/// The number in an environment variable.
-fn number(variable: &str) -> Option<u64> {
-    env::var(variable).ok()?.parse().ok()
 }

@@ -1,13 +1,13 @@
 //! Runs worlds: builds a server in one, has it turn until the world is over, and compares what
 //! is left. The properties are checked on the way, after each pass.
 
+use std::env;
 use std::panic::{self, AssertUnwindSafe};
 
 use anklet::net::{Millis, Net, Signal};
 use anklet::server::Server;
 use nix::errno::Errno;
 
-use crate::number;
 use crate::properties::resources;
 use crate::world::World;
 
@@ -136,4 +136,9 @@ pub(crate) fn stop(world: &World, mut server: Server<World>) -> Result<(), Strin
         0 => Ok(()),
         open => Err(format!("{open} sockets outlive the server")),
     }
+}
+
+/// The number in an environment variable.
+pub(crate) fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok()?.parse().ok()
 }
