@@ -24,6 +24,16 @@ project_url() {
     echo "${url%/}"
 }
 
+# Ends the script unless a version is one from which all kinds can make theirs.
+check_version() { # VERSION
+    case $1 in
+    [!0-9]* | *[!0-9a-z._-]*) ;;
+    *-r[0-9]*) return ;;
+    esac
+    echo "${0##*/}: $1: the version is not of the form 1.2.3-r4" >&2
+    exit 2
+}
+
 # A tar on the standard output, of which only contents and modes count: owner, order and date are
 # fixed.
 pack() { # FOLDER FILE...

@@ -21,15 +21,6 @@ check_arguments() { # [BINARY ARCH VERSION OUTDIR]
     check_version "$3"
 }
 
-check_version() { # VERSION
-    case $1 in
-    [!0-9]* | *[!0-9a-z._-]*) ;;
-    *-r[0-9]*) return ;;
-    esac
-    echo "${0##*/}: $1: the version is not of the form 1.2.3-r4" >&2
-    exit 2
-}
-
 # Puts the package's files under a folder, with their modes.
 stage() { # BINARY ROOT
     umask 022

@@ -147,6 +147,27 @@ fn a_package_without_the_licences_of_what_is_linked_in_is_not_made() {
 }
 
 #[test]
+fn a_version_of_another_form_makes_no_package() {
+    let (folder, program) = workshop("version");
+    let out = folder.path("out");
+    for script in ["pack-ipk", "../deb/pack-deb", "../image/pack-image"] {
+        for version in [
+            "1.2.3",
+            "1.2.3-4",
+            "v1.2.3-r4",
+            "../1.2.3-r4",
+            "1.2.3-r4\"x",
+        ] {
+            let mut command = Command::new(packaging(script));
+            command.args([&program, "amd64", version, &out]);
+            let output = command.env("LICENCES", licences()).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{script} {version}");
+            assert!(!fs::exists(&out).unwrap(), "{script} {version}");
+        }
+    }
+}
+
+#[test]
 fn the_date_of_a_package_can_be_given() {
     let (folder, program) = workshop("date");
     let bytes = |date, out: &str| {
