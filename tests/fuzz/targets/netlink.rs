@@ -78,6 +78,8 @@ fn is_told(script: &[u8]) {
     assert_eq!(shown, told.addrs);
     for one in interfaces {
         assert_eq!(one.default_route, told.outside.contains(&one.index));
+        // The prefix is that of the other end, 9.9.9.9.
+        assert_eq!(one.network, IpAddr::from([9; 4]));
     }
 }
 
