@@ -20,14 +20,25 @@ const SERVERS_EVERY_MS: Millis = 1_000;
 const READ_AGAIN_MS: Millis = 1_000;
 
 impl<N: Net> Server<N> {
-    /// Takes the pending signals; the system keeps at most one of each kind.
+    /// Takes the pending signals, and does what they say once: the system keeps at most one of each
+    /// kind, and while files are read the next one comes.
     pub(super) fn signals(&mut self) {
+        let (mut stops, mut reloads, mut reports) = (false, false, false);
         while let Some(signal) = self.shared.net.signal() {
             match signal {
-                Signal::Stop => self.stop(),
-                Signal::Reload => self.reload(),
-                Signal::Report => self.log_report(),
+                Signal::Stop => stops = true,
+                Signal::Reload => reloads = true,
+                Signal::Report => reports = true,
             }
+        }
+        if stops {
+            self.stop();
+        }
+        if reloads {
+            self.reload();
+        }
+        if reports {
+            self.log_report();
         }
     }
 

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use nix::unistd::Pid;
 
 use crate::support::targets::{Target, Unanswering, echo};
 use crate::support::wire::{Client, GREETING, Way, connect};
-use crate::support::{Folder, Proxy, command, wait_until};
+use crate::support::{DEADLINE, Folder, Proxy, command, wait_until};
 
 /// Within this time of a signal the process has ended, tunnels or not.
 const END: Duration = Duration::from_secs(1);
@@ -123,6 +124,37 @@ fn hup_reads_the_users_again_and_keeps_the_tunnels_of_those_who_stay() {
     assert!(line.contains(" as ann -> "), "{line}");
     assert!(line.ends_with("user removed"), "{line}");
     ann.rest_or_reset();
+}
+
+#[test]
+fn hups_that_come_faster_than_files_are_read_hold_up_nobody() {
+    let folder = Folder::new("signals-storm");
+    let mut lines = String::new();
+    for number in 0..1000 {
+        lines.push_str(&format!("user{number}:x\n"));
+    }
+    let users = folder.write("users", &lines);
+    let proxy = Proxy::start(&["--users", &users]);
+    let mut tunnel = proxy.user_tunnel(b"user0", b"x", echo());
+    let pid = Pid::from_raw(proxy.pid().cast_signed());
+    let is_over = AtomicBool::new(false);
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                // It ends by itself where the tunnel does not answer.
+                while !is_over.load(Ordering::Relaxed) && start.elapsed() < 2 * DEADLINE {
+                    kill(pid, Signal::SIGHUP).unwrap();
+                }
+            });
+        }
+        proxy.wait_log("reloaded");
+        for _ in 0..10 {
+            tunnel.echo(b"still here");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(start.elapsed() < DEADLINE);
 }
 
 #[test]
