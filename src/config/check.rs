@@ -44,8 +44,10 @@ const HEAD_BYTES: u64 = 9 << 10;
 /// What a head of 32 KiB takes more.
 const LONG_HEAD_BYTES: u64 = 24 << 10;
 
-/// Memory of a forwarded request that waits for its target without such a head's place.
-const WAITING_BYTES: u64 = 2 << 10;
+/// Memory of a forwarded request: its head, which may wait for the target or have to go out once more
+/// (2 KiB), what comes behind it (1), and the exchange itself. Any session may be one, also one that
+/// is being opened for it.
+const EXCHANGE_BYTES: u64 = 4_400;
 
 /// The whole text, each line ended. `users` are those of `Sources::load_users`, `dns` what
 /// `load_dns` came with, `warnings` all that were found.
@@ -258,8 +260,13 @@ fn families(families: Families) -> &'static str {
 
 /// What the limits of what is on come to in memory if all of them are reached.
 fn memory_kib(protocols: Protocols, strict: bool, limits: &Limits) -> u64 {
+    let busy = if protocols.http {
+        limits.sessions_max as u64 * EXCHANGE_BYTES
+    } else {
+        limits.openings_max as u64 * OPENING_BYTES
+    };
     let mut bytes = limits.sessions_max as u64 * SESSION_OWN_BYTES
-        + limits.openings_max as u64 * OPENING_BYTES
+        + busy
         + limits.queries_max as u64 * QUERY_BYTES
         + (limits.buffers_max * limits.buffer_bytes + scratch_max(limits.buffer_bytes)) as u64;
     if protocols.udp {
@@ -268,7 +275,7 @@ fn memory_kib(protocols: Protocols, strict: bool, limits: &Limits) -> u64 {
         bytes += BATCH_BYTES as u64 + LOOKUPS_BYTES;
     }
     if protocols.http {
-        bytes += limits.heads_max as u64 * HEAD_BYTES + limits.openings_max as u64 * WAITING_BYTES;
+        bytes += limits.heads_max as u64 * HEAD_BYTES;
         bytes += limits.long_heads_max as u64 * LONG_HEAD_BYTES;
     }
     bytes.div_ceil(1024)
@@ -546,7 +553,7 @@ mod tests {
              buffers: 128\n\
              buffer-size: 8192\n\
              pipes to splice through: 0\n\
-             memory at most: 10539 KiB, and 54614 KiB in the kernel\n\
+             memory at most: 10843 KiB, and 54614 KiB in the kernel\n\
              warning: found before\n"
         );
     }
