@@ -208,8 +208,9 @@ pub enum Nets {
 impl FromStr for Nets {
     type Err = &'static str;
 
-    /// An address or prefix, else a plausible interface name. It has to begin with a letter, so
-    /// that a mistyped address is an error and not an interface that never appears.
+    /// An address or prefix, else a plausible interface name. One that begins with a digit, as
+    /// OpenWrt's 3g-wan and 6in4-wan6 do, has to have a letter and no dot, so that a mistyped
+    /// address is an error and not an interface that never appears.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let prefix = text.parse::<Prefix>();
         if prefix.is_ok() || text.contains('/') {
@@ -385,8 +386,12 @@ pub(super) const LINK_LOCAL: Prefix = Prefix::v6(Ipv6Addr::new(0xfe80, 0, 0, 0, 
 const INTERFACE_NAME_MAX: usize = 15;
 
 fn is_interface_name(name: &[u8]) -> bool {
+    let is_led = match name.first() {
+        Some(b'0'..=b'9') => name.iter().any(u8::is_ascii_alphabetic) && !name.contains(&b'.'),
+        first => first.is_some_and(u8::is_ascii_alphabetic),
+    };
     name.len() <= INTERFACE_NAME_MAX
-        && name.first().is_some_and(u8::is_ascii_alphabetic)
+        && is_led
         && name
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(byte))
@@ -476,6 +481,8 @@ mod tests {
             "a",
             "abcdefghijklmno",
             "fe80",
+            "3g-wan",
+            "6in4-wan6",
             "_x",
         ] {
             let expected = if name == "_x" {
@@ -498,6 +505,9 @@ mod tests {
             "br lan",
             "a/8",
             "-x",
+            "10-20",
+            "10.0.0.1-wan",
+            "6in4-wan6.2",
         ] {
             assert!(text.parse::<Nets>().is_err(), "{text}");
         }

@@ -357,13 +357,21 @@ fn a_stranger_with_a_password_reaches_the_internet_and_not_the_lan() {
 fn the_outgoing_device_is_as_told() {
     in_namespace(|| {
         let router = Router::of_a_home();
-        let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0", "-b", "wan"]);
         // Left to the routes, this address would be reached through the LAN.
         let target = Target::at("192.168.77.50:0".parse().unwrap());
-        let reply = proxy.client().open(target.addr);
-        let peer = target.accept_from().1;
-        assert_eq!(peer, reply.bound);
-        assert!(peer.to_string().starts_with("203.0.113.1:"), "{peer}");
+        let expect = |device: &str| {
+            let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0", "-b", device]);
+            let reply = proxy.client().open(target.addr);
+            let peer = target.accept_from().1;
+            assert_eq!(peer, reply.bound);
+            assert!(peer.to_string().starts_with("203.0.113.1:"), "{peer}");
+        };
+        expect("wan");
+        // As OpenWrt names the devices of some protocols.
+        router.run("ip link set wan down");
+        router.run("ip link set wan name 3g-wan2");
+        router.run("ip link set 3g-wan2 up");
+        expect("3g-wan2");
     });
 }
 
