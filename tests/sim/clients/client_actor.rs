@@ -102,13 +102,7 @@ impl ClientActor {
             return self.closed(net);
         }
         let is_web = net.clients[self.client].scenario.web.is_some();
-        if is_web {
-            self.read_web(net);
-        } else {
-            self.read_replies(net);
-        }
-        self.send_handshake(net);
-        self.stop_early(net);
+        // Before it reads: what has come by now may set a later time.
         if !self.is_timed && net.sockets[self.s].accepted_at.is_some() {
             self.is_timed = true;
             if is_web && net.clients[self.client].scenario.completes() {
@@ -121,6 +115,13 @@ impl ClientActor {
                 );
             }
         }
+        if is_web {
+            self.read_web(net);
+        } else {
+            self.read_replies(net);
+        }
+        self.send_handshake(net);
+        self.stop_early(net);
         let scenario = &net.clients[self.client].scenario;
         let ahead = scenario.pace == Pace::Pipelined
             && scenario.udp.is_none()
