@@ -372,7 +372,7 @@ fn h12_a_changed_protocol_whose_server_breaks_resets_the_client() {
         let mut server = Client::from(target.accept());
         server.head();
         // Both are there at once.
-        proxy.signal(Signal::SIGSTOP);
+        proxy.pause();
         server.say(
             Way::Pipelined,
             format!("HTTP/1.1 101 x\r\n{upgrade}\r\n").as_bytes(),
@@ -441,7 +441,7 @@ fn h13_a_reset_behind_the_end_takes_back_nothing_of_an_early_answer() {
         let mut server = Client::from(target.accept());
         server.hear(expected.len());
         // All of it is there at once. The body ends with the connection.
-        proxy.signal(Signal::SIGSTOP);
+        proxy.pause();
         server.say(Way::Pipelined, b"HTTP/1.1 413 x\r\n\r\ntoo large");
         client.say(Way::Pipelined, late.as_bytes());
         proxy.end_and_break(server.stream);

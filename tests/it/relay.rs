@@ -190,7 +190,7 @@ fn t2_a_reset_that_comes_with_the_end_takes_back_nothing_of_the_answer() {
     for late in [&b""[..], b"once more"] {
         let (mut client, mut target, addr) = tunnel(&proxy);
         // The proxy finds all of it at once.
-        proxy.signal(Signal::SIGSTOP);
+        proxy.pause();
         target.write_all(b"answer").unwrap();
         client.write_all(late).unwrap();
         proxy.end_and_break(target);
@@ -422,7 +422,7 @@ fn t5_an_end_that_comes_along_with_the_request_cancels_too() {
     let before = proxy.idle_descriptors();
     let mut client = proxy.client();
     // It is all there before the proxy looks.
-    proxy.signal(Signal::SIGSTOP);
+    proxy.pause();
     let request = connect(unanswering.target.addr);
     client.say(Way::Pipelined, &[&GREETING[..], &request].concat());
     client.finish();
@@ -474,7 +474,7 @@ fn urgent_bytes_keep_their_place_and_stall_nothing() {
     let proxy = Proxy::start(&[]);
     let (mut client, mut target, _) = tunnel(&proxy);
     // All in one event: a read stops short at the urgent byte, with more behind it.
-    proxy.signal(Signal::SIGSTOP);
+    proxy.pause();
     client.write_all(b"abc").unwrap();
     SockRef::from(&client).send_out_of_band(b"X").unwrap();
     client.write_all(b"def").unwrap();

@@ -130,6 +130,16 @@ impl Proxy {
         signal::kill(Pid::from_raw(self.pid().cast_signed()), signal).unwrap();
     }
 
+    /// Stops it while it waits for events, until SIGCONT: all that comes meanwhile it finds at once.
+    /// In the middle of a turn it would find a part of that in the rest of the turn.
+    pub(crate) fn pause(&self) {
+        wait_until("it waits for events", || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+            stat.rsplit_once(')').unwrap().1.starts_with(" S")
+        });
+        self.signal(Signal::SIGSTOP);
+    }
+
     /// Its exit status, within `limit`.
     pub(crate) fn exit_within(&mut self, limit: Duration) -> ExitStatus {
         let start = Instant::now();
