@@ -349,10 +349,10 @@ fn is_default(body: &[u8]) -> bool {
     }
 }
 
-/// Returns `true` if a route, a struct rtmsg, is one of the local table (RT_TABLE_LOCAL) to this
+/// Returns `true` if a route, a struct rtmsg, is one of the local table to this
 /// machine.
 fn is_own(body: &[u8]) -> bool {
-    body.get(4) == Some(&255) && body.get(7) == Some(&libc::RTN_LOCAL)
+    body.get(4) == Some(&libc::RT_TABLE_LOCAL) && body.get(7) == Some(&libc::RTN_LOCAL)
 }
 
 fn ip(family: u8, value: &[u8]) -> Option<IpAddr> {
@@ -644,7 +644,7 @@ mod tests {
     fn own_route(bits: u8, addr: &[u8]) -> Vec<u8> {
         let family = if addr.len() == 4 { V4 } else { V6 };
         let mut route = route(family, bits, libc::RTN_LOCAL, &[(libc::RTA_DST, addr)]);
-        route[4] = 255;
+        route[4] = libc::RT_TABLE_LOCAL;
         route
     }
 
