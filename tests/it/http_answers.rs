@@ -52,7 +52,7 @@ fn h9_a_body_is_delimited_as_its_head_says() {
                 "200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Trailer\r\n",
                 chunks,
             ),
-            ("204 No Content\r\n", ""),
+            ("204 \r\n", ""),
             ("304 Not Modified\r\nContent-Length: 5\r\n", ""),
             ("302 Found\r\nContent-Length: 0\r\n", ""),
         ] {
@@ -70,6 +70,22 @@ fn h9_a_body_is_delimited_as_its_head_says() {
         server.finish();
         let expected = "HTTP/1.1 200 OK\r\nA: b\r\nConnection: close\r\n\r\nhello";
         assert_eq!(String::from_utf8(client.rest()).unwrap(), expected);
+    });
+}
+
+#[test]
+fn h9_servers_that_name_the_coding_in_connection_are_read() {
+    let (proxy, target) = (Proxy::start(&[]), Target::new());
+    both_ways(|way| {
+        let (mut client, mut server) = asked(&proxy, &target, way);
+        server.say(
+            way,
+            b"HTTP/1.1 200\r\nTransfer-Encoding:  chunked\r\nConnection: keep-alive\r\n\
+              Connection: Transfer-Encoding\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        );
+        // And a blank is behind the code (RFC 9112 §4).
+        let expected = b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
+        assert_eq!(client.hear(expected.len()), expected);
     });
 }
 

@@ -9,7 +9,7 @@ use super::body::Body;
 use super::fault::Fault;
 use super::fields::{Field, Fields, line, members, split_at_byte};
 use super::forward::{pass_on, pass_upgrade};
-use super::framing::Framing;
+use super::framing::{Framing, TRANSFER_ENCODING};
 use super::head::HEAD_MAX;
 
 /// The head of an answer.
@@ -44,7 +44,8 @@ impl<'a> Answer<'a> {
         };
         let (is_old, status) = status_line(first).ok_or(Fault::Answer)?;
         let code = code(status).ok_or(Fault::Answer)?;
-        let (mut framing, mut pins, mut rest) = (Framing::default(), false, fields);
+        let (mut pins, mut rest) = (false, fields);
+        let mut framing = Framing::of_answer();
         // Bounded: each round takes a line.
         while let Some((line, behind)) = line(rest, true)? {
             rest = behind;
@@ -94,12 +95,14 @@ impl<'a> Answer<'a> {
 
     /// Returns the head as the client gets it, with our own version. `closes`: its connection ends
     /// behind the answer. `is_old`: the client speaks HTTP/1.0, and is not told of chunks, whether
-    /// there is a body or not. It is 191 bytes longer than the server's at most: `Connection: close`
-    /// with its line end 19, [`SESSION_BASED`] 72, the blank behind each of 100 colons; and by one
-    /// for each bare LF.
+    /// there is a body or not. It is 192 bytes longer than the server's at most: `Connection: close`
+    /// with its line end 19, [`SESSION_BASED`] 72, the blank behind each of 100 colons and behind
+    /// the code; and by one for each bare LF.
     pub fn forwarded(&self, closes: bool, is_old: bool) -> Vec<u8> {
-        const OF_BODY: [&[u8]; 3] = [b"Transfer-Encoding", b"Trailer", b"Content-Length"];
-        let mut head = [b"HTTP/1.1 ", self.status, b"\r\n"].concat();
+        const OF_BODY: [&[u8]; 3] = [TRANSFER_ENCODING, b"Trailer", b"Content-Length"];
+        // RFC 9112 §4: a blank is behind the code even where there is no reason.
+        let blank: &[u8] = if self.status.len() == 3 { b" " } else { b"" };
+        let mut head = [b"HTTP/1.1 ", self.status, blank, b"\r\n"].concat();
         let removed: &[&[u8]] = match self.code {
             // RFC 9112 §6.1 and RFC 9110 §8.6: they have none, and some clients would wait for it.
             ..200 | 204 => &OF_BODY,
@@ -323,6 +326,25 @@ mod tests {
             told(text, true, false),
             format!("{kept}Connection: close\r\n\r\n")
         );
+    }
+
+    #[test]
+    fn h9_servers_that_name_the_coding_in_connection_are_read() {
+        let text = "HTTP/1.1 200 OK\r\nTransfer-Encoding:  chunked\r\nConnection: keep-alive\r\n\
+                    Connection: Transfer-Encoding\r\n\r\n";
+        let seen = seen(text, false).unwrap().unwrap();
+        assert_eq!((seen.1, seen.3), (Body::Chunked, true));
+        let expected = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(told(text, false, false), expected);
+        assert_eq!(told(text, false, true), "HTTP/1.1 200 OK\r\n\r\n");
+    }
+
+    #[test]
+    fn h9_a_blank_is_behind_the_code() {
+        for text in ["HTTP/1.1 200", "HTTP/1.1 200 "] {
+            let told = told(&format!("{text}\r\n\r\n"), false, false);
+            assert_eq!(told, "HTTP/1.1 200 \r\n\r\n");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! client is added: no Via, no X-Forwarded-For, no Forwarded. Those that it sent itself stay.
 
 use super::fields::{Field, Fields, members};
+use super::framing::TRANSFER_ENCODING;
 use super::head::Head;
 use crate::wire::decimal;
 
@@ -90,7 +91,8 @@ impl Head<'_> {
 }
 
 /// Writes the fields that are passed on to `head`: all but those of one connection, which are
-/// named here or by Connection (RFC 9110 §7.6.1), those for proxies, and the `removed` ones.
+/// named here or by Connection (RFC 9110 §7.6.1), those for proxies, and the `removed` ones. What
+/// says that there are chunks stays while there are.
 pub(super) fn pass_on(fields: Fields<'_>, removed: &[&[u8]], head: &mut Vec<u8>) {
     const OF_CONNECTION: [&[u8]; 3] = [b"Connection", b"Keep-Alive", b"Upgrade"];
     // They are taken apart once: between them may be thousands of blanks.
@@ -104,7 +106,7 @@ pub(super) fn pass_on(fields: Fields<'_>, removed: &[&[u8]], head: &mut Vec<u8>)
         let is = |name: &&[u8]| field.is(name);
         let is_removed = OF_CONNECTION.iter().any(is)
             || removed.iter().any(is)
-            || options.iter().any(is)
+            || options.iter().any(is) && !field.is(TRANSFER_ENCODING)
             || is_of_proxy(&field);
         if !is_removed {
             write(field.name(), field.value, head);

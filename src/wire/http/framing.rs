@@ -11,7 +11,10 @@ use crate::wire::decimal;
 pub const FIELDS_MAX: usize = 100;
 
 /// The fields that say where a message goes and where it ends.
-const FRAMING: [&[u8]; 3] = [b"Host", b"Content-Length", b"Transfer-Encoding"];
+const FRAMING: [&[u8]; 3] = [b"Host", b"Content-Length", TRANSFER_ENCODING];
+
+/// It says that there are chunks.
+pub(super) const TRANSFER_ENCODING: &[u8] = b"Transfer-Encoding";
 
 /// What the fields read so far say.
 #[derive(Debug, Default)]
@@ -24,6 +27,8 @@ pub(super) struct Framing {
     fields: usize,
     /// The number of options named by Connection fields.
     options: usize,
+    /// It is of an answer.
+    is_answer: bool,
     /// One of them was `close`.
     pub(super) closes: bool,
     /// One of them was `keep-alive`.
@@ -33,6 +38,14 @@ pub(super) struct Framing {
 }
 
 impl Framing {
+    /// Of an answer, of which nothing has been read.
+    pub(super) fn of_answer() -> Self {
+        Self {
+            is_answer: true,
+            ..Self::default()
+        }
+    }
+
     /// Judges one more field. Fields that frame the message may come only once and with one
     /// value: requests are smuggled in lists and repeated fields (RFC 9112 §11.2).
     pub(super) fn note(&mut self, field: &Field<'_>) -> Result<(), Fault> {
@@ -46,7 +59,7 @@ impl Framing {
                 return Err(Fault::Length);
             }
             self.length = length;
-        } else if field.is(b"Transfer-Encoding") {
+        } else if field.is(TRANSFER_ENCODING) {
             // Names of codings have no case (RFC 9112 §7).
             if self.chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
                 return Err(Fault::Coding);
@@ -59,8 +72,9 @@ impl Framing {
     }
 
     /// The fields that Connection names are removed (RFC 9110 §7.6.1): they must not be those that
-    /// say where the message goes and where it ends. Options are counted because forwarding
-    /// compares each of them with every field.
+    /// say where the message goes and where it ends. But Transfer-Encoding is of one connection
+    /// anyway, and there are servers that name it, those of Akamai among them. Options are counted
+    /// because forwarding compares each of them with every field.
     fn note_options(&mut self, value: &[u8]) -> Result<(), Fault> {
         for option in members(value) {
             self.options += 1;
@@ -68,7 +82,7 @@ impl Framing {
                 return Err(Fault::ManyOptions);
             }
             let is = |name: &&[u8]| option.eq_ignore_ascii_case(name);
-            if FRAMING.iter().any(is) {
+            if FRAMING.iter().any(is) && !(self.is_answer && is(&TRANSFER_ENCODING)) {
                 return Err(Fault::FramingOption);
             }
             self.closes |= is(&&b"close"[..]);

@@ -32,7 +32,7 @@ pub fn target(data: &[u8]) {
     assert!(answer.len <= input.len().min(HEAD_MAX) && (100..=999).contains(&answer.code));
     let told = answer.forwarded(closes, is_old);
     // `Connection: close` with its end 19, what is said of an authentication of the connection 72, an
-    // LF more for each line, a blank behind each colon.
+    // LF more for each line, a blank behind the code and each colon.
     let lines = input[..answer.len]
         .iter()
         .filter(|byte| **byte == b'\n')
@@ -56,7 +56,7 @@ fn is_sound(told: &[u8], answer: &Answer<'_>, closes: bool, is_old: bool) {
         .collect();
     let odd = |line: &&[u8]| line.is_empty() || line.contains(&b'\r') || line.contains(&0);
     assert!(!lines.iter().any(odd));
-    assert!(lines[0].starts_with(format!("HTTP/1.1 {}", answer.code).as_bytes()));
+    assert!(lines[0].starts_with(format!("HTTP/1.1 {} ", answer.code).as_bytes()));
     let named = |name: &str| -> Vec<String> {
         let fields = lines[1..]
             .iter()
