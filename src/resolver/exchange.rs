@@ -157,6 +157,7 @@ pub(super) fn is_of_server(error: Errno) -> bool {
             | Errno::ECONNRESET
             | Errno::ENETUNREACH
             | Errno::ENETDOWN
+            | Errno::ENODEV
             | Errno::EHOSTUNREACH
             | Errno::EADDRNOTAVAIL
             | Errno::EACCES

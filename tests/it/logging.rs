@@ -191,15 +191,21 @@ fn a_name_that_nobody_could_be_asked_for_is_not_one_that_does_not_exist() {
     }
 }
 
-/// The uplink is down: nothing is known of the name.
+/// The uplink is down, or its device is gone: nothing is known of the name, and nothing is waited
+/// for.
 #[test]
 fn a_name_server_to_which_there_is_no_way_is_not_a_name_that_does_not_exist() {
     in_namespace(|| {
-        let proxy = Proxy::start(&["--dns", "192.0.2.53"]);
-        let mut client = proxy.client();
-        let request = connect_name("any.test", 80);
-        assert_eq!(client.ask_in_vain(Way::Pipelined, &request), 4);
-        proxy.wait_log_all(&[&client.addr.to_string(), "name servers fail"]);
+        for options in [
+            &["--dns", "192.0.2.53"][..],
+            &["--dns", "192.0.2.53", "-b", "nosuch0"],
+        ] {
+            let proxy = Proxy::start(options);
+            let mut client = proxy.client();
+            let request = connect_name("any.test", 80);
+            assert_eq!(client.ask_in_vain(Way::Pipelined, &request), 4);
+            proxy.wait_log_all(&[&client.addr.to_string(), "name servers fail"]);
+        }
     });
 }
 
