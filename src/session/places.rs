@@ -122,15 +122,22 @@ impl<N: Net> Shared<N> {
     }
 
     /// The worst opening of a source: a handshake that takes long, or else the login that has waited
-    /// longest for its verdict, or what has been connecting longest. Without a source it is the oldest handshake of all: who comes from a thousand
-    /// addresses has hardly anything at each.
+    /// longest for its verdict, or what has been connecting longest, or a BIND. Without a source it
+    /// is the oldest handshake of all: who comes from a thousand addresses has hardly anything at
+    /// each. Where there are none, what has waited for its target or peer as long as a handshake may
+    /// last gives way: a house where nobody can ask for anything is of use to nobody.
     fn worst_opening(&self, source: Option<Source>) -> Option<Key> {
-        let openings = Some(Table::Openings);
-        let handshake = self.oldest(Class::Handshake, openings, source);
-        let old = handshake.filter(|(_, since)| since + HANDSHAKE_MS <= self.now);
-        let login = || self.oldest(Class::Verdict, openings, source);
-        let connect = || self.oldest(Class::Connect, openings, Some(source?));
-        let worst = old.or_else(login).or_else(connect).or(handshake);
+        let oldest = |class, source| self.oldest(class, Some(Table::Openings), source);
+        let is_old = |&(_, since): &(Key, Millis)| since + HANDSHAKE_MS <= self.now;
+        let waiting =
+            |source| oldest(Class::Connect, source).or_else(|| oldest(Class::Bind, source));
+        let handshake = oldest(Class::Handshake, source);
+        let worst = handshake
+            .filter(is_old)
+            .or_else(|| oldest(Class::Verdict, source))
+            .or_else(|| waiting(Some(source?)))
+            .or(handshake)
+            .or_else(|| waiting(None).filter(is_old));
         worst.map(|(key, _)| key)
     }
 

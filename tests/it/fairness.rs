@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use crate::support::targets::{Target, Unanswering, echo, start_connect};
-use crate::support::wire::{Client, GREETING, Way, connect, loopback, pattern};
+use crate::support::wire::{Client, GREETING, Way, connect, loopback, pattern, request};
 use crate::support::{DEADLINE, Proxy, wait_until};
 
 /// A healthy client's new tunnel has to work within this time. It takes a millisecond on an idle
@@ -180,6 +180,40 @@ fn dead_peers_of_a_host_are_not_in_its_own_way() {
     assert_eq!(waiting[0].hear(2), [5, 0]);
     assert_eq!(waiting[0].refusal(), 1);
     drop(waiting);
+}
+
+#[test]
+fn what_waits_for_a_target_or_a_peer_keeps_nobody_out() {
+    let target = echo();
+    let (dead, queue) = (Unanswering::new(), Target::with_queue(4096));
+    let bind = request(2, loopback(1, 9));
+    // All that one address can have.
+    let proxy = house(64);
+    let mut binds = Vec::new();
+    for _ in 0..64 {
+        let mut client = proxy.client_from(&crowd(0).to_string());
+        client.say(Way::Pipelined, &[&GREETING[..], &bind].concat());
+        assert_eq!(client.hear(2), [5, 0]);
+        assert_eq!(client.reply().code, 0);
+        binds.push(client);
+    }
+    newcomers(&proxy, "127.0.0.1", target, 20);
+    assert_eq!(binds[0].refusal(), 1);
+    newcomers(&proxy, &crowd(0).to_string(), target, 5);
+    // The few places that tunnels leave, taken by as many addresses.
+    for waiting in [&connect(dead.target.addr), &bind] {
+        let proxy = house(200);
+        let _tunnels = fill(&proxy, 2, queue.addr, 197);
+        let mut clients = Vec::new();
+        for n in 2..5 {
+            let mut client = proxy.client_from(&crowd(n).to_string());
+            client.say(Way::Pipelined, &[&GREETING[..], waiting].concat());
+            assert_eq!(client.hear(2), [5, 0]);
+            clients.push(client);
+        }
+        thread::sleep(Duration::from_millis(1_100));
+        newcomers(&proxy, "127.0.0.1", target, 20);
+    }
 }
 
 #[test]
