@@ -69,9 +69,10 @@ impl<N: Net> Server<N> {
         for _ in 0..TRIES_MAX {
             self.survey_now(PIECES_MAX);
             if self.shared.auth.access.is_known() {
-                break;
+                return;
             }
         }
+        self.warn_unread(Errno::EINTR);
     }
 
     /// Reads the interfaces now, as far as so many pieces go.
@@ -154,7 +155,7 @@ impl<N: Net> Server<N> {
         }
     }
 
-    /// Tries again later, and warns the first time.
+    /// Tries again later.
     fn survey_failed(&mut self, error: Errno) {
         let (surveyor, access) = (&mut self.surveyor, &mut self.shared.auth.access);
         surveyor.is_running = false;
@@ -164,10 +165,15 @@ impl<N: Net> Server<N> {
             // Some of the router's addresses are not known, and would not be refused.
             access.close();
         }
-        if std::mem::replace(&mut surveyor.has_failed, true) {
+        self.warn_unread(error);
+    }
+
+    /// Warns of what cannot be read, the first time.
+    fn warn_unread(&mut self, error: Errno) {
+        if std::mem::replace(&mut self.surveyor.has_failed, true) {
             return;
         }
-        let then = if access.is_known() {
+        let then = if self.shared.auth.access.is_known() {
             "the rules stay as they were"
         } else {
             "only loopback and --clients are served"
