@@ -492,6 +492,7 @@ fn sessions_and_stats_are_what_the_program_says_when_it_is_asked() {
         return;
     };
     let head = "Fri Nov 27 03:00:01 2026 daemon.info anklet[7]:";
+    let piped = "Fri Nov 27 03:00:01 2026 daemon.err anklet[7]: INFO  [anklet]";
     let sessions = [
         r#"{"id":"1.1","user":null}"#,
         r#"{"id":"2.1","user":"bob"}"#,
@@ -499,7 +500,7 @@ fn sessions_and_stats_are_what_the_program_says_when_it_is_asked() {
     let [one, two] = sessions;
     let log = format!(
         "{head} \"users\":[\n{head} ],\n{head} \"sessions\":[\n\
-         {head} {one}\n{head} ,{two}\n{head} ]}}\n"
+         {head} {one}\n{piped} ,{two}\n{piped} ]}}\n"
     );
     router.write("log", &log);
     let said = |words: &[&str]| {
