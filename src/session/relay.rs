@@ -55,9 +55,15 @@ impl<S: Stream> Relay<S> {
             Err(Broken::Source) => return Err(End::close(Reason::TargetReset)),
             Err(_) => return Err(End::close(Reason::ClientReset)),
         };
-        if down == Pumped::Done && self.is_cut {
-            // A slow client would lose by a reset what it has not taken yet of its answer.
-            return Err(End::discard(Reason::TargetReset));
+        if self.is_cut {
+            if down == Pumped::Done {
+                // A slow client would lose by a reset what it has not taken yet of its answer.
+                return Err(End::discard(Reason::TargetReset));
+            }
+            if !self.target.ready.readable {
+                // There was no end: it would be there to be read.
+                return Err(End::close(Reason::TargetReset));
+            }
         }
         if (up, down) == (Pumped::Done, Pumped::Done) {
             return Err(End::close(Reason::Done));
@@ -152,10 +158,12 @@ impl<S: Stream> Relay<S> {
     fn lose_target(&mut self, is_behind_end: bool, pool: &mut Pool<S::Pipe>) -> Result<(), End> {
         // Where only our side failed, an orderly end would make what has arrived look complete.
         self.abort_target();
-        if !(self.down.is_done() || is_behind_end && self.target.ready.ended) {
+        if !(self.down.is_done() || is_behind_end) {
             return Err(End::close(Reason::TargetReset));
         }
         self.is_cut = true;
+        // A write may find this before an event has told of anything.
+        (self.target.ready.readable, self.target.ready.ended) = (true, true);
         self.up.release(pool);
         Ok(())
     }

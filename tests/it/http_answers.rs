@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::support::Proxy;
+use crate::support::crowd::Crowd;
 use crate::support::targets::Target;
 use crate::support::web::{ANSWER, answer, get, post};
 use crate::support::wire::{Client, Way, abort, both_ways, pattern};
@@ -460,6 +461,25 @@ fn h13_a_reset_behind_the_end_takes_back_nothing_of_an_early_answer() {
         proxy.pause();
         server.say(Way::Pipelined, b"HTTP/1.1 413 x\r\n\r\ntoo large");
         client.say(Way::Pipelined, late.as_bytes());
+        proxy.end_and_break(server.stream);
+        proxy.signal(Signal::SIGCONT);
+        let answer = b"HTTP/1.1 413 x\r\nConnection: close\r\n\r\ntoo large";
+        assert_eq!(client.rest(), answer);
+    }
+}
+
+#[test]
+fn h13_a_reset_that_a_write_finds_first_takes_back_nothing_of_an_early_answer() {
+    let (proxy, target) = (Proxy::start(&[]), Target::new());
+    let mut crowd = Crowd::new(&proxy);
+    for _ in 0..5 {
+        let [request, expected] = post(target.addr, "Content-Length: 9\r\n", "", "");
+        let mut client = proxy.client();
+        client.say(Way::Pipelined, request.as_bytes());
+        let mut server = Client::from(target.accept());
+        server.hear(expected.len());
+        crowd.stop_before(&proxy, || client.say(Way::Pipelined, b"the rest!"));
+        server.say(Way::Pipelined, b"HTTP/1.1 413 x\r\n\r\ntoo large");
         proxy.end_and_break(server.stream);
         proxy.signal(Signal::SIGCONT);
         let answer = b"HTTP/1.1 413 x\r\nConnection: close\r\n\r\ntoo large";

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use socket2::SockRef;
 
+use crate::support::crowd::Crowd;
 use crate::support::foreign::{errors, foreign, has_module};
 use crate::support::name_server::{Answer, NameServer};
 use crate::support::namespace::{Router, in_namespace, run};
@@ -193,6 +194,23 @@ fn t2_a_reset_that_comes_with_the_end_takes_back_nothing_of_the_answer() {
         proxy.pause();
         target.write_all(b"answer").unwrap();
         client.write_all(late).unwrap();
+        proxy.end_and_break(target);
+        proxy.signal(Signal::SIGCONT);
+        assert_eq!(read_to_end(&client), b"answer");
+        drop(client);
+        assert!(proxy.session_line(addr).ends_with("target reset"));
+    }
+}
+
+#[test]
+fn t2_a_reset_that_a_write_finds_first_takes_back_nothing_of_the_answer() {
+    let proxy = Proxy::start(&[]);
+    let mut crowd = Crowd::new(&proxy);
+    for _ in 0..10 {
+        let (mut client, mut target, addr) = tunnel(&proxy);
+        crowd.stop_before(&proxy, || client.write_all(b"once more").unwrap());
+        // What the client has sent goes on before the proxy hears of any of this.
+        target.write_all(b"answer").unwrap();
         proxy.end_and_break(target);
         proxy.signal(Signal::SIGCONT);
         assert_eq!(read_to_end(&client), b"answer");

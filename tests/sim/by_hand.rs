@@ -9,7 +9,7 @@ use crate::clients::scenario::{
     Behaviour, Client, ConnectOutcome, Dialect, End, Kind, Pace, Scenario,
 };
 use crate::faults::Call;
-use crate::network::SimEvent;
+use crate::network::{Network, SimEvent, Source};
 use crate::run::{pass, server};
 use crate::world::World;
 
@@ -66,6 +66,41 @@ fn a_target_that_breaks_behind_its_end_does_not_reset_the_client() {
     assert_eq!(network.sockets[CLIENT].progress.sent, 3_000);
     assert!(!network.peer_sees_reset(CLIENT));
     assert!(most_reads > 2, "{most_reads} reads are a tunnel's");
+}
+
+/// The target answers, ends and breaks while the client sends on, and the server may write to it
+/// before it is told of anything: the client gets the answer.
+#[test]
+fn an_answer_arrives_though_a_write_finds_first_that_its_target_is_broken() {
+    let quiet = Behaviour {
+        send: 0,
+        reads: false,
+        end: End::Never,
+        ..BRIEF
+    };
+    // Both orders of the two events are among these.
+    for seed in 0..8 {
+        let world = World::empty();
+        start_client(&world, [quiet, quiet]);
+        world.network().clients[0].scenario.kind = Kind::Idler;
+        let mut server = server(&world);
+        while world.network().now < 1_000 {
+            pass(&world, &mut server).expect("no property is broken");
+        }
+        let mut network = world.network();
+        (network.rng, network.odds.batch_max) = (Rng::with_seed(seed), 1);
+        let target = network.clients[0].target.expect("it has a tunnel");
+        arrive(&mut network, target, &[0; 30], true);
+        network.break_off(target, Errno::ECONNRESET);
+        arrive(&mut network, CLIENT, b"late", false);
+        drop(network);
+        for _ in 0..10 {
+            pass(&world, &mut server).expect("no property is broken");
+        }
+        let mut network = world.network();
+        assert_eq!(network.peer_receive(CLIENT, &mut [0; 50]), 30, "{seed}");
+        assert!(network.peer_sees_end(CLIENT) && !network.peer_sees_reset(CLIENT));
+    }
 }
 
 /// The process is stopped for longer than a tunnel may be idle, and bytes come meanwhile: they are
@@ -410,6 +445,17 @@ fn what_nobody_reads_takes_no_answer_back_when_a_tunnel_times_out() {
     assert!(!network.peer_sees_reset(CLIENT));
     assert_eq!(received, 100);
     assert!(network.peer_sees_end(CLIENT));
+}
+
+/// Bytes arrive from a peer, with its end of stream if it `ends`.
+fn arrive(network: &mut Network, s: usize, bytes: &[u8], ends: bool) {
+    let channel = &mut network.sockets[s].to_server;
+    channel.put(bytes);
+    if ends {
+        channel.end();
+    }
+    channel.travel(bytes.len(), true);
+    network.edge(Source::Socket(s));
 }
 
 /// Schedules a client that connects at the start.
