@@ -203,8 +203,8 @@ impl<P: Pipe> Flow<P> {
                 return Ok(Pumped::Blocked);
             }
             if self.ended {
-                if !self.is_last {
-                    to.stream.shutdown_write().map_err(|_| Broken::Sink)?;
+                if !self.is_last && to.stream.shutdown_write().is_err() {
+                    return Err(broken(to.stream.take_error()));
                 }
                 self.done = true;
                 break;
@@ -412,8 +412,15 @@ impl<P: Pipe> Flow<P> {
 fn written<S: Stream>(to: &mut Peer<S>, result: Result<usize, Errno>) -> Result<usize, Broken> {
     match to.note_write(result) {
         Ok(sent) => Ok(sent.unwrap_or(0)),
-        Err(Gone) if result == Err(RESET_BEHIND_END) => Err(Broken::EndedSink),
-        Err(Gone) => Err(Broken::Sink),
+        Err(Gone) => Err(broken(result.err())),
+    }
+}
+
+/// How a sink is broken, by that error.
+fn broken(error: Option<Errno>) -> Broken {
+    match error {
+        Some(RESET_BEHIND_END) => Broken::EndedSink,
+        _ => Broken::Sink,
     }
 }
 

@@ -49,6 +49,15 @@ fn pool(buffers_max: usize, buffer_bytes: usize) -> Pool<FakePipe> {
 }
 
 impl Fake {
+    /// What has broken it, as Linux tells the two apart.
+    fn error(&self) -> Errno {
+        if self.at_end {
+            Errno::EPIPE
+        } else {
+            Errno::ECONNRESET
+        }
+    }
+
     fn look(&mut self, buf: &mut [u8], consume: bool) -> Result<usize, Errno> {
         self.reads += 1;
         if self.broken {
@@ -109,13 +118,7 @@ impl Stream for Fake {
 
     fn write(&mut self, buf: &[u8]) -> Result<usize, Errno> {
         if self.broken {
-            // As Linux tells the two apart.
-            let is_behind_end = self.at_end;
-            return Err(if is_behind_end {
-                Errno::EPIPE
-            } else {
-                Errno::ECONNRESET
-            });
+            return Err(self.error());
         }
         if self.room == 0 {
             return Err(Errno::EAGAIN);
@@ -135,12 +138,15 @@ impl Stream for Fake {
     }
 
     fn shutdown_write(&mut self) -> Result<(), Errno> {
+        if self.broken {
+            return Err(Errno::ENOTCONN);
+        }
         self.shut = true;
         Ok(())
     }
 
     fn take_error(&mut self) -> Option<Errno> {
-        None
+        self.broken.then(|| self.error())
     }
 
     fn peer_addr(&self) -> Result<SocketAddr, Errno> {
@@ -357,6 +363,12 @@ fn the_broken_end_is_named() {
     );
     flow.release(&mut pool);
     assert_eq!(pool.buffers.quota().used(), 0);
+    // The end alone is to be passed on.
+    for (at_end, broken) in [(false, Broken::Sink), (true, Broken::EndedSink)] {
+        to.stream.at_end = at_end;
+        let mut flow = Flow::<FakePipe>::new(true, 0);
+        assert_eq!(flow.pump(&mut from, &mut to, &mut pool), Err(broken));
+    }
 }
 
 #[test]

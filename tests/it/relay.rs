@@ -220,6 +220,22 @@ fn t2_a_reset_that_a_write_finds_first_takes_back_nothing_of_the_answer() {
 }
 
 #[test]
+fn t2_a_reset_between_the_last_bytes_of_the_client_and_its_end_takes_back_nothing_either() {
+    let proxy = Proxy::start(&[]);
+    let (mut client, mut target, addr) = tunnel(&proxy);
+    proxy.pause();
+    target.write_all(b"answer").unwrap();
+    // What comes now is answered by a reset.
+    drop(target);
+    client.write_all(b"once more").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    proxy.signal(Signal::SIGCONT);
+    assert_eq!(read_to_end(&client), b"answer");
+    drop(client);
+    assert!(proxy.session_line(addr).ends_with("target reset"));
+}
+
+#[test]
 fn t2_a_slow_reader_gets_all_of_an_answer_behind_whose_end_comes_a_reset() {
     let proxy = Proxy::start(&[]);
     let piece = pattern(8 << 10);
