@@ -39,11 +39,18 @@ impl OpenError {
     }
 }
 
+/// What a port takes that is refused.
+pub(super) const LOW_PORT: &str = "ports this low need CAP_NET_BIND_SERVICE, which root has";
+
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen(addr, error) => {
-                write!(f, "cannot listen on {addr}: {}", in_words(*error))
+                write!(f, "cannot listen on {addr}: {}", in_words(*error))?;
+                if *error == Errno::EACCES {
+                    write!(f, ": {LOW_PORT}")?;
+                }
+                Ok(())
             }
             Self::Absent(name) => {
                 write!(

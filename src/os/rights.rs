@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use nix::sys::socket::SockType;
 
 use super::address;
+use super::error::LOW_PORT;
 use super::listen::Listeners;
 use super::socket::{create, set_mark};
 use crate::config::{Config, ConfigError};
@@ -29,10 +30,7 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
     if let Some((first, last)) = config.relay.ports
         && let Err(error @ (Errno::EACCES | Errno::EPERM)) = address::bind(&socket, &addr(first))
     {
-        let why = format!(
-            "{}: ports this low need CAP_NET_BIND_SERVICE, which root has",
-            in_words(error)
-        );
+        let why = format!("{}: {LOW_PORT}", in_words(error));
         let ports = format!("{first}-{last}");
         return Err(ConfigError::about("relay-ports", Some(&ports), &why));
     }

@@ -48,6 +48,7 @@ fn what_needs_rights_is_refused_without_them() {
         let (status, stdout, stderr) = lines(&as_nobody(&[options, &["--check"]].concat()));
         assert_eq!((status, stdout), (Some(2), String::new()), "{options:?}");
         assert!(stderr.starts_with(complaint), "{stderr}");
+        assert!(stderr.ends_with(", which root has\n"), "{stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
         let (status, _, stderr) = lines(&as_nobody(options));
         assert!(matches!(status, Some(1 | 2)), "{options:?}");
