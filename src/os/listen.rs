@@ -12,9 +12,11 @@ use nix::sys::socket::{SockType, setsockopt, sockopt};
 use socket2::SockRef;
 
 use super::error::{OpenError, errno};
-use super::socket::{TcpOptions, at_free_port, create, keep_alive, set_tcp_options};
+use super::socket::{
+    TcpOptions, at_free_port, create, keep_alive, set_device, set_mark, set_tcp_options,
+};
 use super::{address, register};
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, Outgoing};
 use crate::log::{Level, log};
 use crate::net::Errno;
 use crate::state::acceptor::LISTENERS_MAX;
@@ -305,12 +307,12 @@ pub(super) fn for_peer(
     addr: IpAddr,
     ports: Option<(u16, u16)>,
     random: u16,
-    mark: Option<u32>,
+    outgoing: &Outgoing,
     options: TcpOptions,
 ) -> Result<TcpListener, Errno> {
     at_free_port(ports, random, BIND_PORTS_TRIED_MAX, |port| {
         let addr = SocketAddr::new(addr, port);
-        listen_at(addr, PEER_BACKLOG, false, mark, options)
+        listen_at(addr, PEER_BACKLOG, false, Some(outgoing), options)
     })
 }
 
@@ -333,13 +335,14 @@ fn listen_at(
     addr: SocketAddr,
     backlog: i32,
     reuseport: bool,
-    mark: Option<u32>,
+    outgoing: Option<&Outgoing>,
     options: TcpOptions,
 ) -> Result<TcpListener, Errno> {
     let socket = bind(addr, reuseport)?;
-    if let Some(mark) = mark {
-        // Inherited by the connection: packets to the peer of a BIND are marked.
-        setsockopt(&socket, sockopt::Mark, &mark)?;
+    if let Some(outgoing) = outgoing {
+        // Inherited by the connection: packets to the peer of a BIND leave as those of a tunnel do.
+        set_mark(&socket, outgoing)?;
+        set_device(&socket, outgoing)?;
     }
     // Inherited by the connections, which saves system calls for each of them.
     set_tcp_options(&socket, options)?;

@@ -210,8 +210,7 @@ impl Net for Os {
         token: Token,
     ) -> Result<TcpListener, Errno> {
         let random = self.random_port_offset(ports)?;
-        let mark = self.outgoing.mark;
-        let listener = listen::for_peer(addr, ports, random, mark, self.tcp_options)?;
+        let listener = listen::for_peer(addr, ports, random, &self.outgoing, self.tcp_options)?;
         self.register(&listener, token, Interest::READABLE)?;
         Ok(listener)
     }

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::client::Outbox;
+use super::connect::rank;
 use super::context::Context;
 use super::inbox::Inbox;
 use super::outcome::{End, Reason};
@@ -48,9 +49,9 @@ pub(super) enum Accepted<S> {
 }
 
 impl<L: Listener> Bind<L> {
-    /// Opens the listener, and tells the client where it is. Zeros stand for anyone where the
-    /// client has written them, and not where its name leads there (`is_named`), as names do that a
-    /// name server blocks.
+    /// Opens the listener, on the way to the first of the addresses to which there is one, and tells
+    /// the client where it is. Zeros stand for anyone where the client has written them, and not
+    /// where its name leads there (`is_named`), as names do that a name server blocks.
     pub(super) fn open<N: Net<Listener = L>>(
         (mut expected, origin): (Addresses, Origin),
         port: u16,
@@ -58,19 +59,27 @@ impl<L: Listener> Bind<L> {
         outbox: &mut Outbox,
         cx: &mut Context<'_, N>,
     ) -> Result<Self, Reason> {
-        // SOCKS4 cannot express an IPv6 address, and a client that is not told where the listener
-        // is cannot tell its peer.
-        let can_say = |addr: &&IpAddr| addr.is_ipv4() || outbox.dialect != Dialect::Socks4;
-        let peer = expected.as_slice().iter().find(can_say);
-        let peer = *peer.ok_or(Reason::NetworkUnreachable)?;
-        if peer.is_unspecified() && !is_named {
+        let is_anyone = !is_named && expected.as_slice().iter().any(IpAddr::is_unspecified);
+        let dialect = outbox.dialect;
+        let mut local = Err(Reason::Failed);
+        for peer in expected.as_slice() {
+            let to = SocketAddr::new(*peer, port);
+            let found = way(to, (!is_anyone).then_some(origin), dialect, cx);
+            match (local, found) {
+                // The more telling failure of several, as of attempts to connect.
+                (Err(old), Err(new)) if rank(new) < rank(old) => {}
+                _ => local = found,
+            }
+            if local.is_ok() {
+                break;
+            }
+        }
+        let local = local?;
+        if is_anyone {
             expected = Addresses::default();
-        } else {
-            cx.shared
-                .permit(cx.client.addr(), &SocketAddr::new(peer, port), origin)?;
         }
         cx.shared.take(Table::Binds, cx.client.key)?;
-        let opened = open_listener(peer, cx);
+        let opened = open_listener(local, cx);
         let (listener, bound) = opened.map_err(|error| {
             cx.shared.give(Table::Binds, cx.client.key);
             cx.refused(&"BIND", error)
@@ -143,12 +152,18 @@ impl<L: Listener> Bind<L> {
     }
 }
 
-/// A listener on the address that the way to `peer` starts from, and the address to announce.
-fn open_listener<N: Net>(
-    peer: IpAddr,
+/// The address that the way to a peer starts from. Anyone is a peer without an origin, for whom no
+/// rule is asked yet.
+fn way<N: Net>(
+    peer: SocketAddr,
+    origin: Option<Origin>,
+    dialect: Dialect,
     cx: &mut Context<'_, N>,
-) -> Result<(N::Listener, SocketAddr), Errno> {
-    let towards = match peer {
+) -> Result<IpAddr, Reason> {
+    if let Some(origin) = origin {
+        cx.shared.permit(cx.client.addr(), &peer, origin)?;
+    }
+    let towards = match peer.ip() {
         IpAddr::V4(addr) if addr.is_unspecified() => ANYWHERE_V4,
         IpAddr::V6(addr) if addr.is_unspecified() => ANYWHERE_V6,
         addr => addr,
@@ -157,10 +172,25 @@ fn open_listener<N: Net>(
         Ok(local) => local,
         // Without a way to the Internet: where the client itself came in.
         Err(error) => match cx.client.peer.stream.local_addr() {
-            Ok(local) if peer.is_unspecified() => local.ip().to_canonical(),
-            _ => return Err(error),
+            Ok(local) if origin.is_none() => local.ip().to_canonical(),
+            _ => return Err(cx.refused(&"BIND", error)),
         },
     };
+    // SOCKS4 cannot express an IPv6 address, and a client that is not told where the listener is
+    // cannot tell its peer.
+    let can_say = local.is_ipv4() || dialect != Dialect::Socks4;
+    if can_say && cx.shared.has_family(local.is_ipv6()) {
+        Ok(local)
+    } else {
+        Err(Reason::NetworkUnreachable)
+    }
+}
+
+/// A listener on that address, and the one to announce.
+fn open_listener<N: Net>(
+    local: IpAddr,
+    cx: &mut Context<'_, N>,
+) -> Result<(N::Listener, SocketAddr), Errno> {
     let token = cx.client.token(Role::Target);
     let listener = cx.shared.net.listen(local, cx.shared.relay.ports, token)?;
     let mut bound = listener.local_addr()?;

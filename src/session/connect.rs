@@ -271,7 +271,8 @@ fn attempt<N: Net>(
     attempt.map_err(|error| cx.refused(to, error))
 }
 
-fn rank(reason: Reason) -> u8 {
+/// How telling a failure is, where several addresses of a name were tried.
+pub(super) fn rank(reason: Reason) -> u8 {
     match reason.reply_code() {
         ReplyCode::ConnectionRefused => 5,
         ReplyCode::TtlExpired => 4,

@@ -35,6 +35,18 @@ fn bind(proxy: &Proxy, dialect: Dialect, way: Way, expected: SocketAddr) -> (Cli
     (client, bound)
 }
 
+/// A BIND for the addresses of a name.
+fn bind_name(dialect: Dialect, name: &str) -> Vec<u8> {
+    match dialect {
+        Dialect::Socks4 => request4a(2, name, 21),
+        Dialect::Socks5 => {
+            let mut request = connect_name(name, 21);
+            request[1] = 2;
+            [&GREETING[..], &request].concat()
+        }
+    }
+}
+
 /// A peer from any port of 127.0.0.`host`.
 fn peer(host: u8, to: SocketAddr) -> Client {
     Client::connect_from(&loopback(host, 0).ip().to_string(), to)
@@ -168,6 +180,41 @@ fn b1_behind_a_router_the_address_is_that_of_the_way_to_the_peer() {
             }
         }
     });
+}
+
+#[test]
+fn b1_the_listener_and_its_peer_keep_to_the_device_of_bind() {
+    in_namespace(|| {
+        let router = Router::of_a_home();
+        router.cable("vpn", "10.66.0.1/24", &["10.66.0.9/24"]);
+        // What leaves by another way than the device gets nowhere.
+        router.run("ip route del default");
+        let proxy = router.proxy(&["-i", "192.168.77.1", "-p", "0", "--bind", "vpn"]);
+        for dialect in Dialect::BOTH {
+            let mut client = proxy.client_from("192.168.77.2");
+            let request = dialect.bind_request("1.2.3.4:21".parse().unwrap());
+            let bound = dialect.ask(&mut client, Way::Pipelined, &request);
+            assert_eq!(bound.ip(), Ipv4Addr::new(10, 66, 0, 1));
+            let mut peer = Client::connect_from("1.2.3.4", bound);
+            assert_tunnel(dialect, &mut client, &mut peer);
+        }
+    });
+}
+
+#[test]
+fn b1_a_family_that_is_not_used_is_not_listened_on() {
+    let anyone6 = (Ipv6Addr::UNSPECIFIED, 0).into();
+    for (option, refused) in [
+        ("-4", [loopback6(21), anyone6]),
+        ("-6", [loopback(1, 21), ANYONE]),
+    ] {
+        let proxy = Proxy::start(&[option]);
+        both_ways(|way| {
+            for peer in refused {
+                assert_eq!(proxy.refuses(way, &request(2, peer)), 3, "{option}: {peer}");
+            }
+        });
+    }
 }
 
 #[test]
@@ -353,14 +400,6 @@ fn b6_any_address_of_a_name_may_connect() {
         ("none.test", Answer::Error(NXDOMAIN)),
     ]);
     let proxy = Proxy::start(&["--dns", &names.option()]);
-    let request = |dialect, name| match dialect {
-        Dialect::Socks4 => request4a(2, name, 21),
-        Dialect::Socks5 => {
-            let mut request = connect_name(name, 21);
-            request[1] = 2;
-            [&GREETING[..], &request].concat()
-        }
-    };
     everyhow(|dialect, way| {
         for (name, host) in [
             ("peers.test", 2),
@@ -369,12 +408,48 @@ fn b6_any_address_of_a_name_may_connect() {
             ("zeros.test", 2),
         ] {
             let mut client = proxy.client();
-            let bound = dialect.ask(&mut client, way, &request(dialect, name));
+            let bound = dialect.ask(&mut client, way, &bind_name(dialect, name));
             assert_eq!(peer(1, bound).rest_or_reset(), b"");
             assert_tunnel(dialect, &mut client, &mut peer(host, bound));
         }
         let mut client = proxy.client();
-        dialect.ask_in_vain(&mut client, way, &request(dialect, "none.test"), 4);
+        dialect.ask_in_vain(&mut client, way, &bind_name(dialect, "none.test"), 4);
+    });
+}
+
+#[test]
+fn b6_the_listener_is_on_the_way_to_the_first_address_that_there_is_a_way_to() {
+    in_namespace(|| {
+        let late = Duration::from_millis(300);
+        let names = NameServer::start(vec![
+            // There is no way to the first of these, and the rules refuse the first of those.
+            (
+                "far.test",
+                Answer::Is(vec!["2001:db8::5".parse().unwrap(), loopback(3, 0).ip()]),
+            ),
+            (
+                "blocked.test",
+                Answer::Is([2, 3].map(|host| loopback(host, 0).ip()).to_vec()),
+            ),
+            (
+                "late.test",
+                Answer::LateV6(late, vec![loopback(2, 0).ip(), loopback6(0).ip()]),
+            ),
+        ]);
+        let proxy = Proxy::start(&["--dns", &names.option(), "--block", "127.0.0.2"]);
+        everyhow(|dialect, way| {
+            for name in ["far.test", "blocked.test"] {
+                let mut client = proxy.client();
+                let bound = dialect.ask(&mut client, way, &bind_name(dialect, name));
+                assert_eq!(bound.ip(), Ipv4Addr::LOCALHOST);
+                assert_eq!(peer(2, bound).rest_or_reset(), b"");
+                assert_tunnel(dialect, &mut client, &mut peer(3, bound));
+            }
+        });
+        let mut client = proxy.client();
+        let request = bind_name(Dialect::Socks5, "late.test");
+        let bound = Dialect::Socks5.ask(&mut client, Way::Pipelined, &request);
+        assert_tunnel(Dialect::Socks5, &mut client, &mut Client::connect(bound));
     });
 }
 

@@ -123,13 +123,17 @@ impl<N: Net> Opening<N> {
         cx: &mut Context<'_, N>,
     ) -> Result<Next, End> {
         if command == Command::Bind {
-            if !is_all {
-                // It does with what it has.
-                cx.shared.resolver.cancel(cx.client.key);
-            }
             let is_named = matches!(self.step, Step::Lookup { .. });
             let outbox = &mut self.outbox;
-            let bind = Bind::open((addresses, origin), port, is_named, outbox, cx)?;
+            let bind = Bind::open((addresses, origin), port, is_named, outbox, cx);
+            if !is_all {
+                if bind.is_err() {
+                    // The other family may do.
+                    return Ok(Next::Wait);
+                }
+                cx.shared.resolver.cancel(cx.client.key);
+            }
+            let bind = bind?;
             self.step = Step::Bind(bind);
         } else {
             let mut race = Race::new(addresses, origin, port, is_all);
