@@ -10,6 +10,7 @@ use super::inbox::Inbox;
 use super::outcome::{End, Heard, Reason};
 use super::shared::{Alarm, Class};
 use crate::net::Net;
+use crate::state::auth::Trust;
 use crate::state::handshake::{self, Dialect, Progress, Stage};
 use crate::state::logins::Delay;
 use crate::wire::Reader;
@@ -109,7 +110,12 @@ impl Handshake {
                     *self = Self::Socks(Stage::Request);
                 }
                 Progress::Wait(delay) => self.wait(None, delay, cx),
-                Progress::Done(request) => return Ok(Some(Asked::Tunnel(request))),
+                Progress::Done(request) => {
+                    if stage == Stage::Socks4 {
+                        name(cx);
+                    }
+                    return Ok(Some(Asked::Tunnel(request)));
+                }
                 Progress::Refuse(refuse) => return Err(refuse.into()),
             }
         }
@@ -145,6 +151,14 @@ impl Handshake {
             Dialect::Socks4 => Self::Socks(Stage::Socks4),
             Dialect::Http => Self::Http(HttpHead::default()),
         }
+    }
+}
+
+/// A request of SOCKS4 names nobody: its client is whoever has authenticated at that address.
+fn name<N: Net>(cx: &mut Context<'_, N>) {
+    let ip = cx.client.asker().ip();
+    if let Trust::As(user) = cx.shared.auth.trust(ip, cx.shared.now) {
+        cx.client.record.set_user(Some(user), &mut cx.shared.auth);
     }
 }
 

@@ -7,11 +7,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::Proxy;
+use nix::sys::signal::Signal;
+
 use crate::support::name_server::{Answer, NXDOMAIN, NameServer};
 use crate::support::socks4::{request4, request4a};
 use crate::support::targets::{Refusing, Target, Unanswering, echo, echo_at};
 use crate::support::wire::{Client, Way, ask_and_answer, both_ways, loopback, loopback6, pattern};
+use crate::support::{Folder, Proxy};
 
 /// Nowhere, as a grant says it for what SOCKS4 cannot write.
 const NO_IP: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
@@ -233,6 +235,29 @@ fn s4_an_address_that_has_authenticated_is_trusted() {
         let request = request4(1, target, b"whoever");
         echoes(&mut proxy.client(), way, &request);
     });
+}
+
+#[test]
+fn s4_an_address_that_has_authenticated_is_who_it_was() {
+    let folder = Folder::new("socks4-user");
+    let users = folder.write("users", "ann:secret\nbob:secret\n");
+    let proxy = Proxy::start(&["--users", &users, "--auth-once"]);
+    let target = echo();
+    proxy.user_tunnel(b"ann", b"secret", target);
+    let mut client = proxy.client();
+    echoes(
+        &mut client,
+        Way::Pipelined,
+        &request4(1, target, b"whoever"),
+    );
+    folder.write("users", "bob:secret\n");
+    proxy.signal(Signal::SIGHUP);
+    let line = proxy.session_line(client.addr);
+    assert!(
+        line.contains(" as ann ") && line.ends_with("user removed"),
+        "{line}"
+    );
+    assert_eq!(client.rest_or_reset(), b"");
 }
 
 #[test]
