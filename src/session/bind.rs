@@ -168,14 +168,15 @@ fn way<N: Net>(
         IpAddr::V6(addr) if addr.is_unspecified() => ANYWHERE_V6,
         addr => addr,
     };
-    let local = match cx.shared.net.route(towards) {
-        Ok(local) => local,
-        // Without a way to the Internet: where the client itself came in.
-        Err(error) => match cx.client.peer.stream.local_addr() {
-            Ok(local) if origin.is_none() => local.ip().to_canonical(),
-            _ => return Err(cx.refused(&"BIND", error)),
-        },
-    };
+    let mut local = cx.shared.net.route(towards);
+    if local.is_err()
+        && origin.is_none()
+        && let Ok(own) = cx.client.peer.stream.local_addr()
+    {
+        // Without a way to the Internet: the one to where the client itself came in.
+        local = cx.shared.net.route(own.ip().to_canonical());
+    }
+    let local = local.map_err(|error| cx.refused(&"BIND", error))?;
     // SOCKS4 cannot express an IPv6 address, and a client that is not told where the listener is
     // cannot tell its peer.
     let can_say = local.is_ipv4() || dialect != Dialect::Socks4;

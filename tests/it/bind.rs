@@ -202,6 +202,25 @@ fn b1_the_listener_and_its_peer_keep_to_the_device_of_bind() {
 }
 
 #[test]
+fn b1_the_source_address_holds_without_a_way_to_the_internet() {
+    in_namespace(|| {
+        for (source, reply) in [("127.0.0.9", None), ("203.0.113.7", Some(1))] {
+            let proxy = Proxy::start(&["--bind", source]);
+            everyhow(|dialect, way| match reply {
+                None => assert_eq!(
+                    bind(&proxy, dialect, way, ANYONE).1.ip().to_string(),
+                    source
+                ),
+                Some(code) => {
+                    let request = dialect.bind_request(ANYONE);
+                    dialect.ask_in_vain(&mut proxy.client(), way, &request, code);
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn b1_a_family_that_is_not_used_is_not_listened_on() {
     let anyone6 = (Ipv6Addr::UNSPECIFIED, 0).into();
     for (option, refused) in [
