@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use nix::sys::socket::SockType;
 
 use super::address;
-use super::error::LOW_PORT;
+use super::error::{LOW_PORT, OpenError};
 use super::listen::Listeners;
 use super::socket::{create, set_mark};
 use crate::config::{Config, ConfigError};
@@ -50,7 +50,8 @@ pub fn check_listeners(
         if !failure.is_transient() {
             return Err(format!("{failure}"));
         }
-        warnings.push(if config.retry_listen {
+        let is_harmless = config.retry_listen || matches!(failure, OpenError::TooMany(_));
+        warnings.push(if is_harmless {
             format!("{failure}; it will be, once it can")
         } else {
             format!("{failure} now; the start would fail without --retry-listen")

@@ -60,6 +60,23 @@ fn without_retrying_a_network_that_is_down_is_an_error_at_start() {
 }
 
 #[test]
+fn more_addresses_than_places_are_no_failure_and_check_says_so() {
+    in_namespace(|| {
+        for last in 1..=17 {
+            run(&format!("ip addr add 10.9.0.{last}/32 dev lo"));
+        }
+        let output = command(&[], &["-i", "lo", "--check"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            text.contains("one address more than 16; it will be"),
+            "{text}"
+        );
+        assert!(!text.contains("would fail"), "{text}");
+        Proxy::launch(command(&[], &["-i", "lo", "-p", "0"])).tunnel(echo());
+    });
+}
+
+#[test]
 fn a_changed_address_is_followed_and_sessions_live() {
     in_namespace(|| {
         let router = Router::of_a_home();
