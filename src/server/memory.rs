@@ -4,8 +4,8 @@ use super::Server;
 use super::warnings::Cause;
 use crate::net::{Millis, NEVER, Net};
 use crate::session::{Reason, Session};
+use crate::state::fairness::Source;
 use crate::state::memory::{STILL_MS, ends};
-use crate::state::prefix::ClientKey;
 use crate::state::slots::Key;
 use crate::state::timers::Timers;
 
@@ -20,7 +20,7 @@ impl<N: Net> Server<N> {
     }
 
     /// Looks at the memory now and then. While it is short, those tunnels end that stood still
-    /// longest, a few at each look, of the client that has most of them.
+    /// longest, a few at each look, of the source that has most of them.
     pub(super) fn watch_memory(&mut self) {
         if self.next_look() > self.shared.now {
             return;
@@ -33,13 +33,13 @@ impl<N: Net> Server<N> {
         let timers = &self.shared.timers;
         let still = still(self.sessions.iter(), timers, self.heard.until());
         let keys = still.map(|(_, session)| session.client_key());
-        let Some((client_key, still)) = self.shared.clients.most_still(keys) else {
+        let Some((source, still)) = self.shared.clients.most_still(keys) else {
             return;
         };
         let line = format_args!("{shortage} is short: tunnels that stand still are reset");
         self.warn(Cause::Memory, line);
         for _ in 0..ends(still) {
-            if let Some(key) = self.longest_still(client_key) {
+            if let Some(key) = self.longest_still(source) {
                 self.close(key, Reason::MemoryShort);
             }
         }
@@ -60,13 +60,13 @@ impl<N: Net> Server<N> {
         }
     }
 
-    /// The tunnel of that client which stood still longest.
-    fn longest_still(&self, client_key: ClientKey) -> Option<Key> {
+    /// The tunnel of that source which stood still longest.
+    fn longest_still(&self, source: Source) -> Option<Key> {
         let shared = &self.shared;
         let mut longest = None;
         for (since, session) in still(self.sessions.iter(), &shared.timers, self.heard.until()) {
             let is_longer = longest.is_none_or(|(least, _)| since < least);
-            if is_longer && session.client_key() == client_key {
+            if is_longer && source.holds(session.client_key()) {
                 longest = Some((since, session.key()));
             }
         }

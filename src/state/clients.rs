@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::access::ClientKey;
+use super::fairness::{Source, largest};
 use super::pool::Quota;
 
 /// A table with a bounded number of places.
@@ -183,12 +184,12 @@ impl Clients {
         }
     }
 
-    /// The client that has most of the tunnels that stand still, and their number. `still` are the
-    /// clients of all these tunnels, in any order.
+    /// The source that has most of the tunnels that stand still, and how many its site has. `still`
+    /// are the clients of all these tunnels, in any order.
     pub fn most_still(
         &mut self,
         still: impl Iterator<Item = ClientKey>,
-    ) -> Option<(ClientKey, usize)> {
+    ) -> Option<(Source, usize)> {
         for (_, share) in &mut self.shares {
             share.still = 0;
         }
@@ -198,10 +199,7 @@ impl Clients {
             }
         }
         let counts = self.shares.iter();
-        let counts = counts.map(|(key, share)| (*key, usize::from(share.still)));
-        counts
-            .filter(|(_, still)| *still > 0)
-            .max_by_key(|(_, still)| *still)
+        largest(counts.map(|(key, share)| (*key, usize::from(share.still))))
     }
 
     /// The number of clients that have sessions.
@@ -263,8 +261,12 @@ mod tests {
         let mut most =
             |still: &[u8]| clients.most_still(still.iter().map(|last| client_key(*last)));
         assert_eq!(most(&[]), None);
-        assert_eq!(most(&[2, 1, 2]), Some((client_key(2), 2)));
-        assert_eq!(most(&[3, 9, 9]), Some((client_key(3), 1)), "9 has gone");
+        assert_eq!(most(&[2, 1, 2]), Some((Source::client(client_key(2)), 2)));
+        assert_eq!(
+            most(&[3, 9, 9]),
+            Some((Source::client(client_key(3)), 1)),
+            "9 has gone"
+        );
     }
 
     #[test]

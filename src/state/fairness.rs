@@ -72,10 +72,7 @@ pub fn giver(
         sites +=
             usize::from(!own_site.holds(key) && !site.is_some_and(|site| site.source.holds(key)));
         own_places += if own_site.holds(key) { places } else { 0 };
-        let site = match &mut site {
-            Some(site) if site.source.holds(key) => site,
-            site => site.insert(Site::new(key)),
-        };
+        let site = Site::of(&mut site, key);
         site.add(key, places);
         // The last of equal sites, but the newcomer's own before all others.
         let is_own = |site: &Site| site.source == own_site;
@@ -92,6 +89,19 @@ pub fn giver(
         });
     }
     None
+}
+
+/// The source that has most, and how many its site has. `taken` as for [`giver`].
+pub fn largest(taken: impl Iterator<Item = (ClientKey, usize)>) -> Option<(Source, usize)> {
+    let (mut most, mut site) = (None::<Site>, None::<Site>);
+    for (key, places) in taken.filter(|(_, places)| *places > 0) {
+        let site = Site::of(&mut site, key);
+        site.add(key, places);
+        if most.is_none_or(|most| site.places >= most.places) {
+            most = Some(*site);
+        }
+    }
+    most.map(|most| (most.giver(), most.places))
 }
 
 /// Returns `true` if `places` are more than a fair share of `max`, of which each of `sources` has
@@ -119,6 +129,12 @@ impl Site {
             clients: 0,
             largest: (key, 0),
         }
+    }
+
+    /// The site of that client: the one before, or a new one.
+    fn of(before: &mut Option<Self>, key: ClientKey) -> &mut Self {
+        before.take_if(|site| !site.source.holds(key));
+        before.get_or_insert_with(|| Self::new(key))
     }
 
     fn add(&mut self, key: ClientKey, places: usize) {
@@ -223,6 +239,30 @@ mod tests {
             giver_of(&taken, "2001:db8:1:2::", 64).unwrap().source,
             Source::client(key("2001:db8:1:1::"))
         );
+    }
+
+    #[test]
+    fn the_largest_source_is_a_48_and_in_that_a_64_above_its_share() {
+        let largest_of = |taken: &[(&str, usize)]| {
+            let mut taken: Vec<_> = taken.iter().map(|(text, n)| (key(text), *n)).collect();
+            taken.sort_unstable();
+            largest(taken.into_iter())
+        };
+        let home = [("192.0.2.1", 3), ("192.0.2.2", 0)];
+        let alone = Some((Source::client(key("192.0.2.1")), 3));
+        assert_eq!(largest_of(&home), alone);
+        let site: Vec<_> = (0..10).map(|n| format!("2001:db8:1:{n}::")).collect();
+        let mut taken: Vec<_> = site.iter().map(|text| (text.as_str(), 2)).collect();
+        taken.extend(home);
+        let whole = Source::site(key("2001:db8:1::"));
+        assert_eq!(largest_of(&taken), Some((whole, 20)));
+        // Its neighbours in a home do not pay for one that has most.
+        taken[4].1 = 50;
+        assert_eq!(
+            largest_of(&taken),
+            Some((Source::client(key(&site[4])), 68))
+        );
+        assert_eq!(largest_of(&[]), None);
     }
 
     #[test]
