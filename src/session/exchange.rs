@@ -1,6 +1,6 @@
 //! What a client asks for, once its handshake is over.
 
-use crate::wire::http::{Body, Head};
+use crate::wire::http::{Body, Head, Kept};
 use crate::wire::socks::Request;
 
 /// What a client asks for.
@@ -25,6 +25,8 @@ pub(super) struct Exchange {
     pub(super) head: Vec<u8>,
     /// What follows the head.
     pub(super) body: Body,
+    /// What of that is passed on.
+    pub(super) kept: Kept,
     /// Facts of the request, as those of [`Head`].
     pub(super) is_old: bool,
     pub(super) is_for_head: bool,
@@ -41,6 +43,7 @@ impl Exchange {
             request: head.request.clone(),
             head: forwarded,
             body: head.body,
+            kept: head.kept,
             is_old: head.is_old,
             is_for_head: head.is_for_head(),
             may_repeat: head.may_repeat(),

@@ -6,7 +6,7 @@
 use super::peer::{Gone, Peer, RESET_BEHIND_END};
 use super::pool::Buffers;
 use crate::net::Stream;
-use crate::wire::http::{Body, BodyMeter};
+use crate::wire::http::{Body, BodyMeter, Kept};
 
 /// How often a sink is written to behind one look at the source: chunks that go on without their
 /// framing are written one by one, and may have a byte each.
@@ -44,20 +44,20 @@ pub struct Transfer {
     meter: BodyMeter,
     /// The number of bytes passed on so far.
     bytes: u64,
-    /// Chunks go on without their framing, to who cannot read it.
-    plain: bool,
+    /// What of it goes on.
+    kept: Kept,
     done: bool,
 }
 
 impl Transfer {
-    /// A body of which nothing has come yet. `plain`: its data alone is passed on.
-    pub fn new(body: Body, plain: bool) -> Self {
+    /// A body of which nothing has come yet, and what of it is passed on.
+    pub fn new(body: Body, kept: Kept) -> Self {
         let meter = BodyMeter::new(body);
         Self {
             done: meter.is_done(),
             meter,
             bytes: 0,
-            plain,
+            kept,
         }
     }
 
@@ -73,7 +73,7 @@ impl Transfer {
 
     /// Returns `true` if chunks go on without their framing.
     pub fn is_plain(&self) -> bool {
-        self.plain
+        self.kept == Kept::Data
     }
 
     /// Returns `true` if it can still end only with its connection.
@@ -84,12 +84,7 @@ impl Transfer {
     /// What of `bytes`, the next ones of the body, is to be passed on: what is in front of it, and
     /// its length.
     pub fn part(&self, bytes: &[u8]) -> Result<(usize, usize), Stopped> {
-        let part = if self.plain {
-            self.meter.next_data(bytes)
-        } else {
-            let mut ahead = self.meter;
-            ahead.advance(bytes).map(|len| (0, len))
-        };
+        let part = self.meter.next_part(bytes, self.kept);
         part.map_err(|_| Stopped::Malformed)
     }
 
@@ -312,7 +307,7 @@ mod tests {
     #[test]
     fn a_body_ends_without_a_fin_and_what_follows_stays_behind() {
         for step in [1, 3, 100] {
-            let mut transfer = Transfer::new(Body::Length(4), false);
+            let mut transfer = Transfer::new(Body::Length(4), Kept::All);
             let (told, left, last) = carry(&mut transfer, b"bodyNEXT", false, step);
             assert_eq!(
                 (told.as_str(), left.as_str(), last),
@@ -320,16 +315,21 @@ mod tests {
             );
             assert!(transfer.is_done());
         }
-        assert!(Transfer::new(Body::None, false).is_done());
+        assert!(Transfer::new(Body::None, Kept::All).is_done());
     }
 
     #[test]
     fn chunks_go_on_as_they_came_or_as_what_they_carry() {
         let chunks = "5;a\r\nhello\r\n1\r\n!\r\n0\r\nA: b\r\n\r\n";
+        let without = "5;a\r\nhello\r\n1\r\n!\r\n0\r\n\r\n";
         let sent = format!("{chunks}NEXT");
         for step in [1, 3, 100] {
-            for (plain, expected) in [(false, chunks), (true, "hello!")] {
-                let mut transfer = Transfer::new(Body::Chunked, plain);
+            for (kept, expected) in [
+                (Kept::All, chunks),
+                (Kept::NoTrailers, without),
+                (Kept::Data, "hello!"),
+            ] {
+                let mut transfer = Transfer::new(Body::Chunked, kept);
                 let (told, left, last) = carry(&mut transfer, sent.as_bytes(), false, step);
                 assert_eq!(
                     (told.as_str(), left.as_str(), last),
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn small_chunks_are_not_looked_at_anew_for_each_of_them() {
         const CHUNKS: usize = 1_000;
-        let mut transfer = Transfer::new(Body::Chunked, true);
+        let mut transfer = Transfer::new(Body::Chunked, Kept::Data);
         let sent = "1\r\nx\r\n".repeat(CHUNKS * 20);
         let (mut from, mut to) = (peer(sent.as_bytes(), false, 0), peer(b"", false, CHUNKS));
         let mut buffers = Buffers::new(0, 8192);
@@ -357,20 +357,20 @@ mod tests {
 
     #[test]
     fn the_end_of_its_connection_ends_a_body_or_cuts_it() {
-        let mut open = Transfer::new(Body::ToEnd, false);
+        let mut open = Transfer::new(Body::ToEnd, Kept::All);
         assert!(open.is_open());
         assert_eq!(carry(&mut open, b"all", true, 100).2, Ok(Carried::Done));
         assert!(open.is_done() && !open.is_open());
         for body in [Body::Length(4), Body::Chunked] {
-            let mut cut = Transfer::new(body, false);
+            let mut cut = Transfer::new(body, Kept::All);
             assert_eq!(carry(&mut cut, b"3\r\n", true, 100).2, Err(Stopped::Cut));
         }
     }
 
     #[test]
     fn nothing_of_a_malformed_body_goes_on_behind_its_fault() {
-        for plain in [false, true] {
-            let mut transfer = Transfer::new(Body::Chunked, plain);
+        for kept in [Kept::All, Kept::NoTrailers, Kept::Data] {
+            let mut transfer = Transfer::new(Body::Chunked, kept);
             let (told, _, last) = carry(&mut transfer, b"no chunk", false, 100);
             assert_eq!((told.as_str(), last), ("", Err(Stopped::Malformed)));
         }

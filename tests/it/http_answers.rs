@@ -91,6 +91,26 @@ fn h9_servers_that_name_the_coding_in_connection_are_read() {
 }
 
 #[test]
+fn h9_trailers_end_here_where_connection_names_fields() {
+    let (proxy, target) = (Proxy::start(&[]), Target::new());
+    let head = "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n";
+    both_ways(|way| {
+        let request = format!("POST http://{0}/ HTTP/1.1\r\nHost: {0}\r\n", target.addr);
+        let expected = format!("POST / HTTP/1.1\r\nHost: {}\r\n{head}\r\n", target.addr);
+        let rest = format!("Connection: X-T\r\n{head}X-T: 1\r\nX-U: 2\r\n\r\n");
+        let mut client = proxy.client();
+        client.say(way, format!("{request}{rest}").as_bytes());
+        let mut server = Client::from(target.accept());
+        assert_eq!(server.hear(expected.len()), expected.as_bytes());
+        server.say(way, format!("HTTP/1.1 200 OK\r\n{rest}").as_bytes());
+        let expected = format!("HTTP/1.1 200 OK\r\n{head}\r\n");
+        assert_eq!(client.hear(expected.len()), expected.as_bytes());
+        assert!(client.is_silent_for(Duration::from_millis(20)));
+        assert!(server.is_silent_for(Duration::from_millis(1)));
+    });
+}
+
+#[test]
 fn h9_head_has_a_length_and_no_body() {
     let (proxy, target) = (Proxy::start(&[]), Target::new());
     both_ways(|way| {

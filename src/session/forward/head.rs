@@ -10,7 +10,7 @@ use crate::state::clients::Table;
 use crate::state::peer::Gone;
 use crate::state::pool::SCRATCH_MARGIN;
 use crate::state::transfer::Transfer;
-use crate::wire::http::{Answer, Body, Fault};
+use crate::wire::http::{Answer, Body, Fault, Kept};
 
 /// How often the head of an answer is looked at in a turn while it is not complete, and the end of
 /// its connection has been announced: no event tells of more then.
@@ -121,12 +121,15 @@ impl<S: Stream> Forward<S> {
             return Ok(Down::Head);
         }
         let is_open = answer.body == Body::ToEnd;
-        let is_plain = exchange.is_old && answer.body == Body::Chunked;
+        let kept = match answer.body {
+            Body::Chunked if exchange.is_old => Kept::Data,
+            _ => answer.kept,
+        };
         self.keeps = answer.keeps && is_sent && !is_open && !self.is_cut;
         self.link.is_pinned |= answer.pins;
         exchange.closes |= is_open || !is_sent || self.link.is_pinned && !self.keeps;
         self.told = answer.forwarded(exchange.closes, exchange.is_old);
-        Ok(Down::Body(Transfer::new(answer.body, is_plain)))
+        Ok(Down::Body(Transfer::new(answer.body, kept)))
     }
 
     /// Passes on the head to be told, and what there is of the body behind it: `seen` bytes of the

@@ -194,15 +194,18 @@ impl<N: Net> Opening<N> {
         let Some(mut exchange) = self.exchange.take() else {
             return Err(misstep("only a forwarded request has an exchange"));
         };
-        let mut up = Transfer::new(exchange.body, false);
-        let part = up.part(self.inbox.unread());
-        let len = part.map_or(0, |(_, len)| len);
-        let body = &self.inbox.unread()[..len];
-        if part.is_err() || up.advance(body, 0).is_err() {
-            return Err(Refuse::Http(Fault::Chunks).into());
+        let mut up = Transfer::new(exchange.body, exchange.kept);
+        // Bounded: each round takes at least one byte.
+        while !up.is_done() && !self.inbox.unread().is_empty() {
+            let part = up.part(self.inbox.unread());
+            let (start, len) = part.unwrap_or_default();
+            let body = &self.inbox.unread()[..start + len];
+            if part.is_err() || up.advance(body, 0).is_err() {
+                return Err(Refuse::Http(Fault::Chunks).into());
+            }
+            exchange.head.extend(&body[start..]);
+            self.inbox.consume(start + len);
         }
-        exchange.head.extend(body);
-        self.inbox.consume(len);
         let early = (self.inbox.unread().to_vec(), self.inbox.has_ended());
         self.release_step(cx);
         let forward = Forward::new(link, *exchange, up, early);

@@ -5,7 +5,7 @@
 
 use std::mem;
 
-use super::body::Body;
+use super::body::{Body, Kept};
 use super::fault::Fault;
 use super::fields::{Field, Fields, line, members, split_at_byte};
 use super::forward::{pass_on, pass_upgrade};
@@ -21,6 +21,8 @@ pub struct Answer<'a> {
     pub code: u16,
     /// What follows the head.
     pub body: Body,
+    /// What of that is passed on.
+    pub kept: Kept,
     /// The server keeps its connection for the next request.
     pub keeps: bool,
     /// It asks for an authentication that belongs to the connection: Negotiate (RFC 4559 §5) or
@@ -64,6 +66,7 @@ impl<'a> Answer<'a> {
                 len: window.len() - rest.len(),
                 code,
                 body: if has_none { Body::None } else { body },
+                kept: framing.kept(),
                 keeps: is_clean && !framing.closes && (framing.keeps || !is_old),
                 pins,
                 status,

@@ -19,6 +19,17 @@ pub enum Body {
     ToEnd,
 }
 
+/// What of a body is passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// All of it, as it came.
+    All,
+    /// All but its trailers, where Connection names what may be among them (RFC 9110 §7.6.1).
+    NoTrailers,
+    /// Its data alone, for who cannot read chunks.
+    Data,
+}
+
 /// A chunked body breaks the rules of RFC 9112 §7.1, or one of the bounds here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedBody;
@@ -103,22 +114,14 @@ impl BodyMeter {
         matches!(self.place, Place::Done | Place::Open)
     }
 
-    /// What of the next bytes is framing, and what behind that is data, up to the next framing.
-    /// Reads nothing.
+    /// How many of the next bytes are left out, and how many behind those are `kept`, up to the next
+    /// ones that are not. Reads nothing.
     ///
     /// Errors: as those of [`BodyMeter::advance`].
-    pub fn next_data(mut self, bytes: &[u8]) -> Result<(usize, usize), MalformedBody> {
-        let mut rest = bytes;
-        let is_data = |place| matches!(place, Place::Counted | Place::Open | Place::Data);
-        while let (false, [byte, tail @ ..]) = (self.is_done() || is_data(self.place), rest) {
-            self.place = self.read_framing(*byte)?;
-            rest = tail;
-        }
-        let framing = bytes.len() - rest.len();
-        if is_data(self.place) {
-            rest = self.skip(rest);
-        }
-        Ok((framing, bytes.len() - framing - rest.len()))
+    pub fn next_part(mut self, bytes: &[u8], kept: Kept) -> Result<(usize, usize), MalformedBody> {
+        let front = self.read_while(bytes, kept, false)?;
+        let rest = bytes.get(front..).unwrap_or_default();
+        Ok((front, self.read_while(rest, kept, true)?))
     }
 
     /// Reads the next bytes behind the head. Returns the number of them that belong to the body:
@@ -126,16 +129,39 @@ impl BodyMeter {
     ///
     /// Errors: the body is malformed, and the meter is not to be used any more.
     pub fn advance(&mut self, bytes: &[u8]) -> Result<usize, MalformedBody> {
+        self.read_while(bytes, Kept::All, true)
+    }
+
+    /// Reads those of the next bytes that are `kept`, or those that are not. Returns the number of
+    /// them.
+    fn read_while(
+        &mut self,
+        bytes: &[u8],
+        kept: Kept,
+        wanted: bool,
+    ) -> Result<usize, MalformedBody> {
         let mut rest = bytes;
         // Every pass takes at least one byte.
-        while !self.is_done() {
-            rest = match (self.place, rest) {
-                (_, []) => break,
-                (Place::Counted | Place::Open | Place::Data, _) => self.skip(rest),
-                (_, [byte, tail @ ..]) => {
-                    self.place = self.read_framing(*byte)?;
-                    tail
-                }
+        while let (false, [byte, tail @ ..]) = (self.is_done(), rest) {
+            let is_data = matches!(self.place, Place::Counted | Place::Open | Place::Data);
+            let is_trailer = match self.place {
+                Place::TrailerStart => *byte != b'\r',
+                Place::TrailerName | Place::Trailer | Place::TrailerEnd => true,
+                _ => false,
+            };
+            let is_kept = match kept {
+                Kept::All => true,
+                Kept::NoTrailers => !is_trailer,
+                Kept::Data => is_data,
+            };
+            if is_kept != wanted {
+                break;
+            }
+            rest = if is_data {
+                self.skip(rest)
+            } else {
+                self.place = self.read_framing(*byte)?;
+                tail
             };
         }
         Ok(bytes.len() - rest.len())
@@ -394,7 +420,7 @@ mod tests {
     fn h9_a_body_that_ends_with_its_connection_takes_all() {
         let mut meter = BodyMeter::new(Body::ToEnd);
         assert!(meter.may_end() && !meter.is_done());
-        assert_eq!(meter.next_data(b"abc"), Ok((0, 3)));
+        assert_eq!(meter.next_part(b"abc", Kept::Data), Ok((0, 3)));
         assert_eq!(meter.advance(b"abc"), Ok(3));
         assert!(meter.may_end() && !meter.is_done());
         assert!(!BodyMeter::new(Body::Length(1)).may_end());
@@ -406,7 +432,7 @@ mod tests {
         let mut rest: &[u8] = b"5;a=b\r\nhello\r\n3\r\n\r\n\r\r\n0\r\nA: b\r\n\r\nGET";
         let (mut meter, mut data) = (BodyMeter::new(Body::Chunked), Vec::new());
         while !meter.is_done() {
-            let (framing, len) = meter.next_data(rest).unwrap();
+            let (framing, len) = meter.next_part(rest, Kept::Data).unwrap();
             assert!(framing + len > 0);
             data.extend(&rest[framing..framing + len]);
             assert_eq!(meter.advance(&rest[..framing + len]), Ok(framing + len));
@@ -414,7 +440,7 @@ mod tests {
         }
         assert_eq!((data.as_slice(), rest), (&b"hello\r\n\r"[..], &b"GET"[..]));
         assert_eq!(
-            BodyMeter::new(Body::Chunked).next_data(b"x"),
+            BodyMeter::new(Body::Chunked).next_part(b"x", Kept::Data),
             Err(MalformedBody)
         );
     }

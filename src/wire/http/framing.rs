@@ -1,7 +1,7 @@
 //! What the fields of a head say of where its message ends, and of its connection (RFC 9112 §6
 //! and §9): alike for requests and answers.
 
-use super::body::Body;
+use super::body::{Body, Kept};
 use super::fault::Fault;
 use super::fields::{Field, members};
 use crate::wire::decimal;
@@ -12,6 +12,16 @@ pub const FIELDS_MAX: usize = 100;
 
 /// The fields that say where a message goes and where it ends.
 const FRAMING: [&[u8]; 3] = [b"Host", b"Content-Length", TRANSFER_ENCODING];
+
+/// Options that are no trailers.
+const KNOWN: [&[u8]; 6] = [
+    b"",
+    b"close",
+    b"keep-alive",
+    b"upgrade",
+    b"TE",
+    TRANSFER_ENCODING,
+];
 
 /// It says that there are chunks.
 pub(super) const TRANSFER_ENCODING: &[u8] = b"Transfer-Encoding";
@@ -27,6 +37,8 @@ pub(super) struct Framing {
     fields: usize,
     /// The number of options named by Connection fields.
     options: usize,
+    /// One of them may be the name of a field.
+    names: bool,
     /// It is of an answer.
     is_answer: bool,
     /// One of them was `close`.
@@ -85,11 +97,21 @@ impl Framing {
             if FRAMING.iter().any(is) && !(self.is_answer && is(&TRANSFER_ENCODING)) {
                 return Err(Fault::FramingOption);
             }
+            self.names |= !KNOWN.iter().any(is);
             self.closes |= is(&&b"close"[..]);
             self.keeps |= is(&&b"keep-alive"[..]);
             self.upgrades |= is(&&b"upgrade"[..]);
         }
         Ok(())
+    }
+
+    /// What of the body is passed on: a trailer that Connection names is not (RFC 9110 §7.6.1).
+    pub(super) fn kept(&self) -> Kept {
+        if self.names {
+            Kept::NoTrailers
+        } else {
+            Kept::All
+        }
     }
 
     /// Decides what follows the head, once all of its fields are noted; `rest` if they do not say.

@@ -4,7 +4,7 @@
 //! depend on how the bytes were split. Only the host's name is copied: a head borrows the bytes
 //! that it was read from.
 
-use super::body::Body;
+use super::body::{Body, Kept};
 use super::fault::Fault;
 use super::fields::{Field, Fields, is_token, line, split_at_byte};
 use super::framing::Framing;
@@ -26,6 +26,8 @@ pub struct Head<'a> {
     pub request: Request,
     /// What of the request follows the head. Nothing does if it is a CONNECT.
     pub body: Body,
+    /// What of that is passed on.
+    pub kept: Kept,
     /// `None` if it is a CONNECT, which asks for a tunnel (RFC 9110 §9.3.6). Otherwise path and
     /// query of the request that is passed on, as they were sent, except that they are `/` if
     /// they are empty, or `*` if the method is OPTIONS. May start with the `?` of the query.
@@ -158,6 +160,7 @@ impl HeadReader {
         Ok(Head {
             len: self.line_start,
             body: if self.is_tunnel { Body::None } else { body },
+            kept: facts.framing.kept(),
             request: request_line.request,
             path: request_line.path,
             is_old,

@@ -18,7 +18,7 @@ mod login;
 mod status;
 
 pub use answer::Answer;
-pub use body::{Body, BodyMeter, MalformedBody};
+pub use body::{Body, BodyMeter, Kept, MalformedBody};
 pub use fault::Fault;
 pub use framing::FIELDS_MAX;
 pub use head::{HEAD_MAX, Head, HeadReader, STATUS_LINE};

@@ -1,6 +1,6 @@
 //! Bodies of requests that come in pieces, beside a decoder that looks at all of them at once.
 
-use anklet::wire::http::{Body, BodyMeter};
+use anklet::wire::http::{Body, BodyMeter, Kept};
 
 use super::{chosen, cuts};
 
@@ -26,7 +26,9 @@ pub fn target(data: &[u8]) {
     };
     assert_eq!(metered(body, input, [input.len()].into_iter()), expected);
     assert_eq!(metered(body, input, cuts(seed, input.len())), expected);
-    assert_eq!(found(body, input), expected);
+    for kept in [Kept::All, Kept::NoTrailers, Kept::Data] {
+        assert_eq!(found(body, input, kept), expected);
+    }
 }
 
 /// Where a body ends.
@@ -40,16 +42,16 @@ enum End {
     Nowhere,
 }
 
-/// What the meter finds, run by run of framing and data: where the body ends, and all its data.
-fn found(body: Body, input: &[u8]) -> End {
+/// What the meter finds, run by run of what is left out and kept: where the body ends.
+fn found(body: Body, input: &[u8], kept: Kept) -> End {
     let mut meter = BodyMeter::new(body);
     let mut taken = 0;
     while taken < input.len() && !meter.is_done() {
-        let Ok((framing, data)) = meter.next_data(&input[taken..]) else {
+        let Ok((front, part)) = meter.next_part(&input[taken..], kept) else {
             return End::Nowhere;
         };
-        assert!(framing + data > 0, "a run is not empty");
-        let run = &input[taken..taken + framing + data];
+        assert!(front + part > 0, "a run is not empty");
+        let run = &input[taken..taken + front + part];
         assert_eq!(meter.advance(run), Ok(run.len()));
         taken += run.len();
     }

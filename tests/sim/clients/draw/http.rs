@@ -74,12 +74,12 @@ fn exchange(
         _ if rng.bool() && !is_old => ("Transfer-Encoding: chunked\r\n".into(), chunks(rng, &body)),
         _ => (format!("Content-Length: {up}\r\n"), body),
     };
-    let connection = if says_close && !is_old { "close, " } else { "" };
+    let close = if says_close && !is_old { "close" } else { "" };
+    let (hop, passed) = hop(rng, close, &body);
     let version = if is_old { "1.0" } else { "1.1" };
     let head = format!(
         "{method} http://{authority}/c{number}/{at} HTTP/{version}\r\nHost: elsewhere.example\r\n\
-         {login}Accept: */*\r\nConnection: {connection}X-Hop\r\nX-Hop: 1\r\n{framing}\
-         Proxy-Connection: keep-alive\r\n\r\n"
+         {login}Accept: */*\r\n{hop}{framing}Proxy-Connection: keep-alive\r\n\r\n"
     );
     let close = if says_close {
         "Connection: close\r\n"
@@ -117,7 +117,7 @@ fn exchange(
     }
     Exchange {
         request: [head.into_bytes(), body.clone()].concat(),
-        forwarded: [rewritten.into_bytes(), body].concat(),
+        forwarded: [rewritten.into_bytes(), passed].concat(),
         answer: answer.sent,
         told: answer.told,
         closes: (!early).then_some(says_close || is_open),
@@ -179,11 +179,12 @@ fn answer(rng: &mut Rng, len: usize, is_for_head: bool, is_old: bool, seed: u64)
     let ends = closes || rng.u8(..6) == 0;
     let is_old_server = ends && kind > 4 && rng.bool();
     let version = if is_old_server { "1.0" } else { "1.1" };
-    let hop = match ends {
-        true if is_old_server => "",
-        true => "Connection: close, X-Hop\r\nX-Hop: 1\r\n",
-        false => "Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n",
+    let close = if ends { "close" } else { "" };
+    let (hop, passed) = match is_old_server {
+        true => (String::new(), sent.1.clone()),
+        false => hop(rng, close, &sent.1),
     };
+    let told_body = if told.1 == sent.1 { passed } else { told.1 };
     let head = format!(
         "HTTP/{version} {status}\r\n{hop}X-Answer: {seed}\r\n{}\r\n",
         sent.0
@@ -193,7 +194,7 @@ fn answer(rng: &mut Rng, len: usize, is_for_head: bool, is_old: bool, seed: u64)
             "HTTP/1.1 {status}\r\nX-Answer: {seed}\r\n{}{close}\r\n",
             told.0
         );
-        [head.into_bytes(), told.1.clone()].concat()
+        [head.into_bytes(), told_body.clone()].concat()
     });
     Answer {
         sent: [head.into_bytes(), sent.1].concat(),
@@ -209,6 +210,9 @@ pub(super) fn head_len(message: &[u8]) -> usize {
     end.map_or(message.len(), |end| end + 4)
 }
 
+/// What may be behind the last chunk.
+const TRAILER: &str = "X-Sum: 1\r\n";
+
 /// A body in chunks.
 fn chunks(rng: &mut Rng, body: &[u8]) -> Vec<u8> {
     let mut message = Vec::new();
@@ -221,9 +225,24 @@ fn chunks(rng: &mut Rng, body: &[u8]) -> Vec<u8> {
         message.extend(b"\r\n");
         rest = after;
     }
-    let trailer = if rng.bool() { "X-Sum: 1\r\n" } else { "" };
+    let trailer = if rng.bool() { TRAILER } else { "" };
     message.extend(format!("0\r\n{trailer}\r\n").into_bytes());
     message
+}
+
+/// Fields of a connection, which say `close` or nothing, and what of `body` goes on behind them:
+/// no trailer where they name a field.
+fn hop(rng: &mut Rng, close: &str, body: &[u8]) -> (String, Vec<u8>) {
+    if rng.bool() {
+        let fields = format!("Connection: {close}\r\nKeep-Alive: timeout=5\r\n");
+        return (fields, body.to_vec());
+    }
+    let fields = format!("Connection: {close}, X-Hop\r\nX-Hop: 1\r\n");
+    let passed = match body.strip_suffix(format!("{TRAILER}\r\n").as_bytes()) {
+        Some(rest) => [rest, b"\r\n"].concat(),
+        None => body.to_vec(),
+    };
+    (fields, passed)
 }
 
 /// Draws a head that is to be refused, and the status of the refusal.
