@@ -45,7 +45,11 @@ impl<S: Stream> Relay<S> {
         }
         let before = self.up.bytes() + self.down.bytes();
         let (peer, pool) = (&mut cx.client.peer, &mut cx.shared.pool);
-        if let Some(error) = self.target.broken_by() {
+        // Once nothing goes up any more, the number of an error does not tell whether the target had
+        // ended before. Who reads up to there finds its end or the error, whichever came first.
+        if !self.up.is_done()
+            && let Some(error) = self.target.broken_by()
+        {
             self.lose_target(error == RESET_BEHIND_END, pool)?;
         }
         let up = self.send(peer, pool)?;

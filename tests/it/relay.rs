@@ -236,6 +236,30 @@ fn t2_a_reset_between_the_last_bytes_of_the_client_and_its_end_takes_back_nothin
 }
 
 #[test]
+fn t2_a_reset_behind_both_ends_takes_back_nothing_of_the_answer() {
+    let proxy = Proxy::start(&[]);
+    let (mut client, mut target, addr) = tunnel(&proxy);
+    // The end has been passed on, but more is in front of it than the target's system takes.
+    SockRef::from(&target)
+        .set_recv_buffer_size(4 << 10)
+        .unwrap();
+    client.write_all(&pattern(32 << 10)).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let port = target.local_addr().unwrap().port();
+    let has_ended = |row: &TcpRow| row.peer_port == port && row.state != TcpRow::ESTABLISHED;
+    wait_until("the client's end", || {
+        proxy.tcp_rows().iter().any(has_ended)
+    });
+    proxy.pause();
+    target.write_all(b"answer").unwrap();
+    proxy.end_and_break(target);
+    proxy.signal(Signal::SIGCONT);
+    assert_eq!(read_to_end(&client), b"answer");
+    drop(client);
+    proxy.session_line(addr);
+}
+
+#[test]
 fn t2_a_slow_reader_gets_all_of_an_answer_behind_whose_end_comes_a_reset() {
     let proxy = Proxy::start(&[]);
     let piece = pattern(8 << 10);

@@ -70,12 +70,15 @@ impl Network {
     /// A read where no byte has arrived: an error, the end of stream, or EAGAIN.
     fn read_nothing(&mut self, s: usize) -> Result<usize, Errno> {
         let socket = &mut self.sockets[s];
-        if let Some(error) = socket.error.take() {
-            self.checks.progress();
-            return Err(error);
-        }
-        if !socket.broken && !socket.to_server.has_ended() {
-            return Err(Errno::EAGAIN);
+        // Linux looks for the end first.
+        if !socket.to_server.has_ended() {
+            if let Some(error) = socket.error.take() {
+                self.checks.progress();
+                return Err(error);
+            }
+            if !socket.broken {
+                return Err(Errno::EAGAIN);
+            }
         }
         if !std::mem::replace(&mut socket.end_seen, true) {
             self.checks.progress();

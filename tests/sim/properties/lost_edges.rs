@@ -68,8 +68,10 @@ impl Network {
             return None;
         }
         for (from, to) in [(0, 1), (1, 0)] {
-            // Behind its end of stream a slow reader still gets what had come.
-            if ends[from].broken && (from == 0 || !ends[from].to_server.has_ended()) {
+            // Behind its end of stream a slow reader still gets what had come. Behind that of the
+            // client only a read tells whether there was one.
+            let may_stay = ends[from].to_server.has_ended() || ends[from].shut;
+            if ends[from].broken && (from == 0 || !may_stay) {
                 return Some(format!(
                     "socket {} is broken and kept",
                     [connection, target][from]
