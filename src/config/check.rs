@@ -332,7 +332,7 @@ pub fn warn_of_absent(config: &Config, interfaces: &[Interface], warnings: &mut 
                 && !is_there(name)
             {
                 warnings.push(format!(
-                    "--{option} {net} means nobody: no interface {name} is there now, and hosts \
+                    "--{option} {net} means nobody: no interface {name} has an address now, and hosts \
                      cannot be named, only their addresses"
                 ));
             }
@@ -343,7 +343,7 @@ pub fn warn_of_absent(config: &Config, interfaces: &[Interface], warnings: &mut 
         && !is_there(device)
     {
         warnings.push(format!(
-            "--bind {device}: no such interface now, so no way out"
+            "--bind {device}: no such interface, or no address now, so no way out"
         ));
     }
     let sources = [outgoing.v4.map(IpAddr::V4), outgoing.v6.map(IpAddr::V6)];

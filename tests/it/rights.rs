@@ -81,7 +81,7 @@ fn what_is_not_there_now_is_a_warning() {
     for (options, warning) in [
         (
             &["--clients", "nonsense"][..],
-            "--clients nonsense means nobody: ",
+            "--clients nonsense means nobody: no interface nonsense has an address now",
         ),
         (&["--trust", "eth99"], "--trust eth99 means nobody: "),
         (
@@ -92,7 +92,10 @@ fn what_is_not_there_now_is_a_warning() {
             &["--block", "facebook.com:443"],
             "--block facebook.com:443 means nobody: ",
         ),
-        (&["-b", "eth99"], "--bind eth99: no such interface now"),
+        (
+            &["-b", "eth99"],
+            "--bind eth99: no such interface, or no address now",
+        ),
         (
             &["-b", "192.0.2.9"],
             "--bind 192.0.2.9: no interface has that address now",
