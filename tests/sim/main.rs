@@ -136,7 +136,7 @@ fn every_way_through_the_server_is_taken() {
 #[test]
 fn runs_are_sent_and_refused_and_datagrams_are_joined() {
     let mut totals = [0; 3];
-    for seed in 0..32 {
+    for seed in 0..64 {
         let counts = completed(seed).network().offloaded.counts;
         for (total, count) in totals.iter_mut().zip(counts) {
             *total += count;
