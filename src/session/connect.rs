@@ -84,7 +84,7 @@ impl<S: Stream> Race<S> {
             return Ok(None);
         }
         let before = self.attempts.len();
-        let winner = self.poll();
+        let winner = self.poll(cx);
         self.recount(cx.client.client_key, &mut cx.shared.clients);
         if winner.is_none() && self.attempts.len() < before {
             self.advance(cx)?;
@@ -210,7 +210,7 @@ impl<S: Stream> Race<S> {
     /// Drops the attempts that have failed, up to the first that is established, which is taken out
     /// and returned. (mio's steps: event, peer address, and without one the error. Who has a peer
     /// is established; what breaks it afterwards comes with an event of its own.)
-    fn poll(&mut self) -> Option<Winner<S>> {
+    fn poll<N: Net<Stream = S>>(&mut self, cx: &mut Context<'_, N>) -> Option<Winner<S>> {
         // Each attempt has an event of its own to come, or it would not be running.
         self.ready.writable = false;
         let mut at = 0;
@@ -222,8 +222,12 @@ impl<S: Stream> Race<S> {
             match state {
                 None => at += 1,
                 Some(Err(error)) => {
-                    self.note(Reason::from(error));
-                    self.attempts.remove(at);
+                    let Attempt { to, .. } = self.attempts.remove(at);
+                    self.note(match Reason::from(error) {
+                        // The session's line sends there who wants to know more.
+                        Reason::Failed => cx.refused(&to, error),
+                        reason => reason,
+                    });
                 }
                 Some(Ok(_)) => {
                     self.ready.writable = true;

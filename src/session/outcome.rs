@@ -315,10 +315,13 @@ impl From<Errno> for Reason {
     fn from(error: Errno) -> Self {
         match error {
             Errno::EACCES | Errno::EPERM => Self::Forbidden,
-            // The last is a device to bind to that is not there.
-            Errno::ENETUNREACH | Errno::ENETDOWN | Errno::ENODEV => Self::NetworkUnreachable,
+            // ENODEV: a device to bind to that is not there; EINVAL: a route of the type blackhole.
+            Errno::ENETUNREACH | Errno::ENETDOWN | Errno::ENODEV | Errno::EINVAL => {
+                Self::NetworkUnreachable
+            }
             Errno::EADDRNOTAVAIL => Self::NoAddress,
-            Errno::EHOSTUNREACH => Self::HostUnreachable,
+            // The others are what routers on the way may say of a host (RFC 792, RFC 1812 §5.2.7.1).
+            Errno::EHOSTUNREACH | Errno::EHOSTDOWN | Errno::ENONET => Self::HostUnreachable,
             Errno::ECONNREFUSED => Self::Refused,
             Errno::ETIMEDOUT => Self::ConnectTimeout,
             _ => Self::Failed,

@@ -557,3 +557,18 @@ fn a_write_that_fails_loses_a_line_and_nothing_else() {
         goes_on(&mut proxy);
     }
 }
+
+/// A line that says "see -v" has one beside it.
+#[test]
+fn an_attempt_that_fails_for_no_known_reason_is_told_with_its_error() {
+    if is_emulated() || !is_installed("strace") {
+        return;
+    }
+    let inject = "inject=getpeername:error=EIO";
+    let tracer = ["strace", "-D", "-qq", "-o", "/dev/null", "-e", inject];
+    let proxy = Proxy::launch(on_loopback(&tracer, &["-v"]));
+    let target = echo();
+    assert_eq!(proxy.refuses(Way::Pipelined, &connect(target)), 1);
+    proxy.wait_log_all(&[&format!("-> {target}: "), "(os error 5)"]);
+    proxy.wait_log_all(&[&format!("-> {target}, "), "failed (see -v)"]);
+}
