@@ -146,15 +146,16 @@ fn a_port_that_is_taken_keeps_nobody_from_the_others() {
 
 #[test]
 fn a_lone_wildcard_of_ipv6_is_for_both_families() {
-    for (listen, is_both) in [("::", true), ("[::]:0", false)] {
+    let served = |listen| {
         let proxy = Proxy::launch(command(&[], &["-i", listen, "-p", "0"]));
         let port = proxy.addr.port();
         proxy.wait_log("listening on [::]:");
-        let v4 = TcpStream::connect(("127.0.0.1", port));
-        assert_eq!(v4.is_ok(), is_both, "{listen}");
         assert!(TcpStream::connect(("::1", port)).is_ok(), "{listen}");
-        if is_both {
-            proxy.wait_log("stands for IPv4 too");
-        }
-    }
+        (proxy, TcpStream::connect(("127.0.0.1", port)).is_ok())
+    };
+    let (proxy, is_both) = served("::");
+    assert!(is_both);
+    proxy.wait_log("stands for IPv4 too");
+    // At a port that is of IPv6 alone another test may listen with IPv4: not at three of them.
+    assert!((0..3).any(|_| !served("[::]:0").1));
 }
