@@ -85,7 +85,7 @@ impl Framing {
 
     /// The fields that Connection names are removed (RFC 9110 §7.6.1): they must not be those that
     /// say where the message goes and where it ends. But Transfer-Encoding is of one connection
-    /// anyway, and there are servers that name it, those of Akamai among them. Options are counted
+    /// anyway, and there are servers that name it, that of www.qq.com among them. Options are counted
     /// because forwarding compares each of them with every field.
     fn note_options(&mut self, value: &[u8]) -> Result<(), Fault> {
         for option in members(value) {
