@@ -34,6 +34,14 @@ fn read_to_end(mut stream: &TcpStream) -> Vec<u8> {
     bytes
 }
 
+/// Lets a proxy go on, by which its client gets all of an answer. Returns the line of its session.
+fn goes_on_to_the_answer(proxy: &Proxy, client: TcpStream, addr: SocketAddr) -> String {
+    proxy.signal(Signal::SIGCONT);
+    assert_eq!(read_to_end(&client), b"answer");
+    drop(client);
+    proxy.session_line(addr)
+}
+
 fn is_reset(mut stream: &TcpStream) -> bool {
     let read = stream.read_to_end(&mut Vec::new());
     read.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
@@ -195,10 +203,8 @@ fn t2_a_reset_that_comes_with_the_end_takes_back_nothing_of_the_answer() {
         target.write_all(b"answer").unwrap();
         client.write_all(late).unwrap();
         proxy.end_and_break(target);
-        proxy.signal(Signal::SIGCONT);
-        assert_eq!(read_to_end(&client), b"answer");
-        drop(client);
-        assert!(proxy.session_line(addr).ends_with("target reset"));
+        let line = goes_on_to_the_answer(&proxy, client, addr);
+        assert!(line.ends_with("target reset"));
     }
 }
 
@@ -212,10 +218,8 @@ fn t2_a_reset_that_a_write_finds_first_takes_back_nothing_of_the_answer() {
         // What the client has sent goes on before the proxy hears of any of this.
         target.write_all(b"answer").unwrap();
         proxy.end_and_break(target);
-        proxy.signal(Signal::SIGCONT);
-        assert_eq!(read_to_end(&client), b"answer");
-        drop(client);
-        assert!(proxy.session_line(addr).ends_with("target reset"));
+        let line = goes_on_to_the_answer(&proxy, client, addr);
+        assert!(line.ends_with("target reset"));
     }
 }
 
@@ -229,10 +233,8 @@ fn t2_a_reset_between_the_last_bytes_of_the_client_and_its_end_takes_back_nothin
     drop(target);
     client.write_all(b"once more").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
-    proxy.signal(Signal::SIGCONT);
-    assert_eq!(read_to_end(&client), b"answer");
-    drop(client);
-    assert!(proxy.session_line(addr).ends_with("target reset"));
+    let line = goes_on_to_the_answer(&proxy, client, addr);
+    assert!(line.ends_with("target reset"));
 }
 
 #[test]
@@ -253,10 +255,7 @@ fn t2_a_reset_behind_both_ends_takes_back_nothing_of_the_answer() {
     proxy.pause();
     target.write_all(b"answer").unwrap();
     proxy.end_and_break(target);
-    proxy.signal(Signal::SIGCONT);
-    assert_eq!(read_to_end(&client), b"answer");
-    drop(client);
-    proxy.session_line(addr);
+    goes_on_to_the_answer(&proxy, client, addr);
 }
 
 #[test]
