@@ -14,9 +14,7 @@ use crate::support::udp::{self, Association, wrap_name};
 use crate::support::wire::{
     Client, GREETING, GREETING_USER, Way, connect, connect_name, is_served, user_pass,
 };
-use crate::support::{
-    Folder, Proxy, is_emulated, is_installed, is_scope_lost, note, on_loopback, wait_until,
-};
+use crate::support::{Folder, Proxy, is_scope_lost, note, wait_until};
 
 /// A home whose uplink has these routes instead of a default one in the main table.
 fn home_with(routes: &[&str]) -> (Router, Proxy) {
@@ -487,11 +485,8 @@ fn with_more_addresses_than_can_be_known_only_loopback_and_clients_are_served() 
 
 #[test]
 fn interfaces_whose_reading_is_always_interrupted_are_warned_of() {
-    if is_emulated() || !is_installed("strace") {
+    let Some(proxy) = Proxy::with_failing("recvfrom:error=EINTR", &[]) else {
         return;
-    }
-    let inject = "inject=recvfrom:error=EINTR";
-    let tracer = ["strace", "-D", "-qq", "-o", "/dev/null", "-e", inject];
-    let proxy = Proxy::launch(on_loopback(&tracer, &[]));
+    };
     proxy.wait_log_all(&["the interfaces cannot be read", "only loopback"]);
 }

@@ -18,8 +18,7 @@ use crate::support::targets::{Refusing, Target, echo};
 use crate::support::udp::{self, Association};
 use crate::support::wire::{GREETING, Way, abort, connect, connect_name, loopback, user_pass};
 use crate::support::{
-    DEADLINE, Folder, Proxy, is_emulated, is_error_lost, is_installed, not_run, on_loopback,
-    wait_until,
+    DEADLINE, Folder, Proxy, is_emulated, is_error_lost, not_run, on_loopback, wait_until,
 };
 
 /// Reports of twenty tunnels that are more than a pipe holds, or a terminal: 64 KiB.
@@ -546,14 +545,12 @@ fn lines_that_were_lost_are_counted_once_there_is_room() {
 /// What a write can fail with: strace puts it in the place of each that the program makes.
 #[test]
 fn a_write_that_fails_loses_a_line_and_nothing_else() {
-    if is_emulated() || !is_installed("strace") {
-        return;
-    }
     for error in ["ENOMEM", "EIO", "EAGAIN", "EINTR", "ENOSPC", "EPIPE"] {
         // The first lines say where it listens.
-        let inject = format!("inject=write:error={error}:when=4+");
-        let tracer = ["strace", "-D", "-qq", "-o", "/dev/null", "-e", &inject];
-        let mut proxy = Proxy::launch(on_loopback(&tracer, &["-v"]));
+        let inject = format!("write:error={error}:when=4+");
+        let Some(mut proxy) = Proxy::with_failing(&inject, &["-v"]) else {
+            return;
+        };
         goes_on(&mut proxy);
     }
 }
@@ -561,12 +558,9 @@ fn a_write_that_fails_loses_a_line_and_nothing_else() {
 /// A line that says "see -v" has one beside it.
 #[test]
 fn an_attempt_that_fails_for_no_known_reason_is_told_with_its_error() {
-    if is_emulated() || !is_installed("strace") {
+    let Some(proxy) = Proxy::with_failing("getpeername:error=EIO", &["-v"]) else {
         return;
-    }
-    let inject = "inject=getpeername:error=EIO";
-    let tracer = ["strace", "-D", "-qq", "-o", "/dev/null", "-e", inject];
-    let proxy = Proxy::launch(on_loopback(&tracer, &["-v"]));
+    };
     let target = echo();
     assert_eq!(proxy.refuses(Way::Pipelined, &connect(target)), 1);
     proxy.wait_log_all(&[&format!("-> {target}: "), "(os error 5)"]);

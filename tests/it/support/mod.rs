@@ -59,6 +59,17 @@ impl Proxy {
         Self::launch(on_loopback(&[], options))
     }
 
+    /// The same with system calls that fail, as strace's `inject` says; `None` where it cannot make
+    /// them fail: it would trace an emulator.
+    pub(crate) fn with_failing(inject: &str, options: &[&str]) -> Option<Self> {
+        if is_emulated() || !is_installed("strace") {
+            return None;
+        }
+        let inject = format!("inject={inject}");
+        let tracer = ["strace", "-D", "-qq", "-o", "/dev/null", "-e", &inject];
+        Some(Self::launch(on_loopback(&tracer, options)))
+    }
+
     /// A proxy whose only user is ann, with the password "secret".
     pub(crate) fn locked() -> Self {
         Self::start(&["-u", "ann", "-P", "secret"])
