@@ -17,7 +17,6 @@ pub use nix::errno::Errno;
 
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
-use crate::state::memory::Memory;
 use crate::state::slots::Token;
 
 /// Milliseconds since the program started. All deadlines are in this unit.
@@ -83,6 +82,27 @@ pub enum Survey {
     Changed,
     /// The last piece: the addresses of all interfaces.
     Whole(Vec<Interface>),
+}
+
+/// What the system says of its memory. What it does not tell is not short.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// The machine's.
+    pub machine: Option<Room>,
+    /// That of the control group that the program is in.
+    pub cgroup: Option<Room>,
+    /// The kernel's memory for TCP is under pressure: it gives no connection more than a few
+    /// segments.
+    pub is_tcp_pressed: bool,
+}
+
+/// A part of it is free.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// The bytes that can be had.
+    pub free_bytes: u64,
+    /// All of them.
+    pub bytes: u64,
 }
 
 /// What an outgoing TCP connection is for: a name server on this machine is not reached through

@@ -9,12 +9,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{
-    DnsSocket, Errno, Event, Intake, Listener, Millis, Net, Offload, Pipe, Purpose, Side, Signal,
-    Stream, Survey, Udp, UdpSocket,
+    DnsSocket, Errno, Event, Intake, Listener, Memory, Millis, Net, Offload, Pipe, Purpose, Side,
+    Signal, Stream, Survey, Udp, UdpSocket,
 };
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
-use crate::state::memory::Memory;
 use crate::state::slots::Token;
 
 /// The network, and what goes wrong in it.

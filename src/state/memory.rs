@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::net::Millis;
+use crate::net::{Memory, Millis, Room};
 
 /// The time between two looks at the memory while there are sessions, and while it is short.
 const LOOK_EVERY_MS: Millis = 1_000;
@@ -32,27 +32,6 @@ const ENDS_MAX: usize = 16;
 /// How many tunnels end at one look, if `still` stand still.
 pub fn ends(still: usize) -> usize {
     still.div_ceil(ENDS_SHARE).min(ENDS_MAX)
-}
-
-/// What the system says of its memory. What it does not tell is not short.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Memory {
-    /// The machine's.
-    pub machine: Option<Room>,
-    /// That of the control group that the program is in.
-    pub cgroup: Option<Room>,
-    /// The kernel's memory for TCP is under pressure: it gives no connection more than a few
-    /// segments.
-    pub is_tcp_pressed: bool,
-}
-
-/// A part of it is free.
-#[derive(Clone, Copy, Debug)]
-pub struct Room {
-    /// The bytes that can be had.
-    pub free_bytes: u64,
-    /// All of them.
-    pub bytes: u64,
 }
 
 impl Room {

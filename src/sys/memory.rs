@@ -5,7 +5,7 @@
 //! for files which are read again.
 
 use super::file::{self, Words, lines};
-use crate::state::memory::{Memory, Room};
+use crate::net::{Memory, Room};
 use crate::wire::decimal;
 
 /// Bytes of one of these files that are read at most; the largest has some 4 KiB.

@@ -8,13 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
+use anklet::net::Memory;
 use anklet::net::{
     DnsSocket, Errno, Event, Intake, Millis, Net, Offload, Pipe, Purpose, Side, Signal, Stream,
     Survey, Udp, UdpSocket,
 };
 use anklet::state::access::Interface;
 use anklet::state::batch::Batch;
-use anklet::state::memory::Memory;
 use anklet::state::slots::Token;
 
 use crate::clients::tunnel_end::TunnelEnd;
