@@ -11,11 +11,12 @@ use mio::{Interest, Registry};
 use nix::sys::socket::{SockType, setsockopt, sockopt};
 use socket2::SockRef;
 
+use super::address;
 use super::error::{OpenError, errno};
+use super::events::register;
 use super::socket::{
     TcpOptions, at_free_port, create, keep_alive, set_device, set_mark, set_tcp_options,
 };
-use super::{address, register};
 use crate::config::{Config, Listen, Outgoing};
 use crate::log::{Level, log};
 use crate::net::Errno;

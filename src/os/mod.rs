@@ -2,6 +2,7 @@
 
 mod address;
 mod error;
+mod events;
 mod listen;
 mod pipe;
 pub mod rights;
@@ -12,24 +13,25 @@ mod udp;
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream, UdpSocket};
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry};
+use mio::{Events, Interest, Poll};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd;
 
 pub use self::error::OpenError;
 use self::error::errno;
+use self::events::{our_token, register};
 use self::listen::Listeners;
 use crate::config::{Config, Outgoing};
-use crate::net::{Errno, Event, Intake, Millis, Net, Offload, Purpose, Side, Signal, Survey, Udp};
+use crate::net::{
+    Errno, Event, Intake, Memory, Millis, Net, Offload, Purpose, Side, Signal, Survey, Udp,
+};
 use crate::state::access::Interface;
 use crate::state::batch::Batch;
-use crate::state::memory::Memory;
 use crate::state::slots::{Key, Role, Token};
 use crate::sys;
 use crate::sys::interfaces::Watch;
@@ -325,29 +327,8 @@ impl Udp for Os {
     }
 }
 
-/// Registers a descriptor, edge-triggered, for as long as it is open.
-fn register(
-    registry: &Registry,
-    socket: &impl AsFd,
-    token: Token,
-    interest: Interest,
-) -> Result<(), Errno> {
-    // A `usize` has at least the 32 bits of a token.
-    let token = mio::Token(token.to_bits() as usize);
-    let descriptor = socket.as_fd().as_raw_fd();
-    let registered = registry.register(&mut SourceFd(&descriptor), token, interest);
-    registered.map_err(errno)
-}
-
 /// Returns `false` if nobody waits to be accepted.
 fn has_waiting(listener: &TcpListener) -> bool {
     let mut descriptors = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
     poll(&mut descriptors, PollTimeout::ZERO) != Ok(0)
-}
-
-/// The token of an event, as it was registered.
-#[allow(clippy::cast_possible_truncation)]
-fn our_token(token: mio::Token) -> Token {
-    // It was made from 32 bits. A checked conversion is 264 bytes of code here.
-    Token::from_bits(token.0 as u32)
 }
