@@ -12,6 +12,7 @@ mod memory;
 mod queues;
 mod report;
 mod survey;
+mod surveyor;
 mod warnings;
 
 use std::fmt;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use self::heard::Heard;
 use self::queues::Queues;
-use self::survey::Surveyor;
+use self::surveyor::Surveyor;
 use self::warnings::{Cause, Warnings};
 use crate::config::dns::DnsSettings;
 use crate::config::files::Files;

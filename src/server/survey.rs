@@ -27,42 +27,6 @@ const TRIES_MAX: u32 = 5;
 /// The most pieces that are read at once on HUP: a home's are ten.
 pub(super) const RELOAD_PIECES_MAX: usize = 64;
 
-/// How far the reading of the interfaces is.
-#[derive(Debug, Default)]
-pub(super) struct Surveyor {
-    /// When the next reading begins.
-    due: Millis,
-    /// When it may begin.
-    not_before: Millis,
-    /// One is under way.
-    is_running: bool,
-    /// There may be something to read.
-    is_readable: bool,
-    /// The last one has failed.
-    has_failed: bool,
-}
-
-impl Surveyor {
-    /// Something has changed, or is announced.
-    pub(super) fn mark(&mut self) {
-        self.is_readable = true;
-    }
-
-    /// When there is something to do; 0 at once.
-    pub(super) fn next(&self) -> Millis {
-        if self.is_readable || self.is_running {
-            0
-        } else {
-            self.due
-        }
-    }
-
-    /// What was read is not the present any more, or is not complete.
-    fn wish(&mut self) {
-        self.due = self.due.min(self.not_before);
-    }
-}
-
 impl<N: Net> Server<N> {
     /// Reads the interfaces before anything is served.
     pub(super) fn survey_first(&mut self) {
