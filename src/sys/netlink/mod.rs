@@ -5,6 +5,8 @@
 //! the interfaces once it is complete. It believes nothing that it does not understand: a
 //! malformed piece, an error and more than there is room for end it.
 
+mod message;
+
 use std::ffi::CStr;
 use std::mem;
 use std::net::IpAddr;
@@ -12,6 +14,7 @@ use std::net::IpAddr;
 use nix::errno::Errno;
 use nix::libc;
 
+use self::message::{Attributes, HEADER_BYTES, Message, number_at, split};
 use crate::state::access::Interface;
 
 /// The most addresses: a router has some ten. With seven rules of 24 bytes each they take 250 KiB.
@@ -20,9 +23,6 @@ const ADDRS_MAX: usize = 1024;
 /// The most interfaces that a default route uses, and the most nexthop objects, of up to 8 bytes
 /// each.
 const LINKS_MAX: usize = 4096;
-
-/// The bytes of struct nlmsghdr.
-const HEADER_BYTES: usize = 16;
 
 /// NLM_F_REQUEST and NLM_F_DUMP, NLM_F_MULTI and NLM_F_DUMP_INTR, which have 16 bits in a message.
 const REQUEST_DUMP: u16 = 0x301;
@@ -111,7 +111,7 @@ pub fn hear(piece: &[u8], dump: &mut Dump) -> Result<Heard, Errno> {
             && dump.sequence == message.sequence
             && (is_end || message.flags & MULTI != 0);
         if !is_answer {
-            heard.is_changed |= message.announces();
+            heard.is_changed |= announces(&message);
             continue;
         }
         dump.interrupted |= message.flags & INTERRUPTED != 0;
@@ -321,6 +321,18 @@ impl Dump {
     }
 }
 
+/// Returns `true` if a message announces a change that a dump would show. Routes come and go by the
+/// thousand where a router speaks BGP; only default and own ones matter.
+fn announces(message: &Message<'_>) -> bool {
+    match message.kind {
+        libc::RTM_NEWROUTE | libc::RTM_DELROUTE => is_default(message.body) || is_own(message.body),
+        libc::RTM_NEWLINK | libc::RTM_DELLINK => true,
+        libc::RTM_NEWADDR | libc::RTM_DELADDR => true,
+        NEW_NEXTHOP | DEL_NEXTHOP | OVERRUN => true,
+        _ => false,
+    }
+}
+
 /// Adds one to a bounded list.
 fn push<T>(list: &mut Vec<T>, one: T, max: usize) -> Result<(), Errno> {
     if list.len() >= max {
@@ -360,101 +372,6 @@ fn ip(family: u8, value: &[u8]) -> Option<IpAddr> {
         return Some(<[u8; 4]>::try_from(value).ok()?.into());
     }
     Some(<[u8; 16]>::try_from(value).ok()?.into())
-}
-
-/// The 32 bits at a place, in the byte order of the machine.
-fn number_at(bytes: &[u8], start: usize) -> Result<u32, Errno> {
-    let number = bytes.get(start..).and_then(|rest| rest.first_chunk());
-    number.map_or(Err(Errno::EBADMSG), |number| {
-        Ok(u32::from_ne_bytes(*number))
-    })
-}
-
-/// The attributes behind a fixed header, each at the place of its kind.
-struct Attributes<'a>([Option<&'a [u8]>; KINDS]);
-
-/// How many kinds of attributes there may be, those that matter among them.
-const KINDS: usize = 32;
-
-impl<'a> Attributes<'a> {
-    /// Reads them up to a malformed one: emulators leave those as they were that they do not know.
-    /// What is needed comes first.
-    fn read(mut rest: &'a [u8]) -> Self {
-        let mut found = [None; KINDS];
-        while let [a, b, c, d, ..] = *rest
-            && let Some(attribute) = split(&mut rest, u16::from_ne_bytes([a, b]).into())
-            && let Some(value) = attribute.get(4..)
-        {
-            // NLA_TYPE_MASK: the upper two bits are flags.
-            let kind = u16::from_ne_bytes([c, d]) & 0x3fff;
-            if let Some(place) = found.get_mut(usize::from(kind)) {
-                *place = Some(value);
-            }
-        }
-        Self(found)
-    }
-
-    fn get(&self, kind: u16) -> Option<&'a [u8]> {
-        self.0[usize::from(kind)]
-    }
-}
-
-/// One message: its header, and what follows.
-struct Message<'a> {
-    kind: u16,
-    flags: u16,
-    sequence: u32,
-    body: &'a [u8],
-}
-
-impl<'a> Message<'a> {
-    /// Takes the next one; `None` at the end, or where it is malformed.
-    fn take(rest: &mut &'a [u8]) -> Option<Self> {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = **rest else {
-            return None;
-        };
-        let len = u32::from_ne_bytes([a, b, c, d]);
-        let body = rest.get(..len as usize)?.get(HEADER_BYTES..)?;
-        split(rest, len as usize)?;
-        Some(Self {
-            kind: u16::from_ne_bytes([e, f]),
-            flags: u16::from_ne_bytes([g, h]),
-            sequence: u32::from_ne_bytes([i, j, k, l]),
-            body,
-        })
-    }
-
-    /// The end of an answer has the kernel's error, negated, or 0. Not every kernel sends it.
-    fn check_end(&self) -> Result<(), Errno> {
-        match self
-            .body
-            .first_chunk()
-            .map(|code| i32::from_ne_bytes(*code))
-        {
-            Some(code) if code < 0 => Err(Errno::from_raw(code.wrapping_neg())),
-            _ => Ok(()),
-        }
-    }
-
-    /// Returns `true` if it announces a change that a dump would show. Routes come and go by the
-    /// thousand where a router speaks BGP; only default and own ones matter.
-    fn announces(&self) -> bool {
-        match self.kind {
-            libc::RTM_NEWROUTE | libc::RTM_DELROUTE => is_default(self.body) || is_own(self.body),
-            libc::RTM_NEWLINK | libc::RTM_DELLINK => true,
-            libc::RTM_NEWADDR | libc::RTM_DELADDR => true,
-            NEW_NEXTHOP | DEL_NEXTHOP | OVERRUN => true,
-            _ => false,
-        }
-    }
-}
-
-/// Takes the first `len` bytes, whose successors start at multiples of four. `None` if there are
-/// fewer, or if `len` is 0.
-fn split<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
-    let piece = rest.get(..len).filter(|piece| !piece.is_empty())?;
-    *rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
-    Some(piece)
 }
 
 #[cfg(test)]
