@@ -47,9 +47,32 @@ impl Allowed {
         }
     }
 
-    /// How many datagrams from the first one of `numbers` on are to leave as one run; 1: it goes
-    /// as if it were alone.
-    pub fn run(&self, direction: Direction, batch: &Batch, numbers: Range<usize>) -> usize {
+    /// Which of the datagrams of `numbers` are to leave in the next call, from the first one on, and
+    /// whether as one run. Those before `apart` are in none.
+    pub fn next(
+        &self,
+        direction: Direction,
+        batch: &Batch,
+        numbers: Range<usize>,
+        apart: usize,
+    ) -> (Range<usize>, bool) {
+        let (start, end) = (numbers.start, numbers.end);
+        let run = |at: usize| match at < apart {
+            true => 1,
+            false => self.run(direction, batch, at..end),
+        };
+        let mut next = start + run(start);
+        let is_run = next > start + 1;
+        // Up to the next run, all that are alone go in one call too.
+        while !is_run && next < end && run(next) == 1 {
+            next += 1;
+        }
+        (start..next, is_run)
+    }
+
+    /// How many datagrams from the first one of `numbers` on make one run; 1: it goes as if it were
+    /// alone.
+    fn run(&self, direction: Direction, batch: &Batch, numbers: Range<usize>) -> usize {
         let first = numbers.start;
         let run = batch.run(numbers);
         let (to, len) = (batch.to(first).ip(), batch.outgoing_len(first));

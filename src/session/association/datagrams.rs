@@ -366,28 +366,16 @@ impl<U: UdpSocket> Socket<U> {
         // Bounded: each round sends or drops a datagram, lets a run go apart, or tries one
         // datagram for the second time.
         while at < numbers.end {
-            let run = |at: usize| {
-                let rest = at..numbers.end;
-                if at < apart {
-                    1
-                } else {
-                    offload.run(direction, batch, rest)
-                }
-            };
-            let mut next = at + run(at);
-            let is_run = next > at + 1;
+            let (now, is_run) = offload.next(direction, batch, at..numbers.end, apart);
             let result = if is_run {
-                let sent = net.send_run(socket, batch, at..next, is_aimed);
-                sent.map(|()| next - at)
+                let sent = net.send_run(socket, batch, now.clone(), is_aimed);
+                sent.map(|()| now.len())
             } else {
-                while next < numbers.end && run(next) == 1 {
-                    next += 1;
-                }
-                net.send_batch(socket, batch, at..next, is_aimed)
+                net.send_batch(socket, batch, now.clone(), is_aimed)
             };
             match result {
                 Ok(sent) if sent > 0 => {
-                    let sent = at..next.min(at + sent);
+                    let sent = at..now.end.min(at + sent);
                     (at, retried) = (sent.end, false);
                     total.add(batch, sent);
                 }
@@ -402,7 +390,7 @@ impl<U: UdpSocket> Socket<U> {
                 Err(error) if is_run && error != Errno::EAGAIN => {
                     let (to, len) = (batch.to(at).ip(), batch.outgoing_len(at));
                     offload.refused(direction, to, len, error);
-                    apart = next;
+                    apart = now.end;
                 }
                 Err(error) if error != Errno::EAGAIN => {
                     // The first may be an earlier datagram's error, which is gone now.
