@@ -13,6 +13,7 @@ use crate::net::Net;
 use crate::state::auth::Trust;
 use crate::state::handshake::{self, Dialect, Progress, Stage};
 use crate::state::logins::Delay;
+use crate::state::protocols::Protocols;
 use crate::wire::Reader;
 use crate::wire::socks::Login;
 
@@ -40,43 +41,25 @@ impl Handshake {
         outbox: &mut Outbox,
         cx: &mut Context<'_, N>,
     ) -> Result<Option<Asked>, End> {
-        // Bounded: each round consumes a message of the inbox, or reads, and without bytes
-        // to read it returns.
+        // Bounded: a dialect is found once, and a login waits for a later turn.
         loop {
-            let stage = match self {
-                Self::Start => {
-                    let bytes = inbox.unread();
-                    let mut protocols = cx.shared.auth.protocols;
-                    if !protocols.http && protocols.status {
-                        // Its head is read, and nothing but the report answered.
-                        protocols.http = cx.client.own_ip().is_some();
-                    }
-                    if let Some(dialect) = Dialect::of(bytes, protocols) {
+            let heard = match self {
+                Self::Start => match Dialect::of(inbox.unread(), protocols(cx)) {
+                    Some(dialect) => {
                         outbox.dialect = dialect;
                         cx.client.dialect = Some(dialect);
                         *self = Self::first(dialect);
-                    } else if !listen(inbox, outbox, cx.client)? {
-                        return Ok(None);
-                    }
-                    continue;
-                }
-                Self::Socks(stage) => *stage,
-                Self::Http(head) => match head.turn(inbox, cx)? {
-                    Heard::Part => return Ok(None),
-                    Heard::Login(delay) => {
-                        let head = mem::take(head);
-                        self.wait(Some(head), delay, cx);
                         continue;
                     }
-                    Heard::Request(asked) => {
-                        cx.shared.leave_logins(cx.client.client_key, cx.client.key);
-                        return Ok(Some(asked));
-                    }
+                    None if listen(inbox, outbox, cx.client)? => continue,
+                    None => Heard::Part,
                 },
+                Self::Socks(stage) => feed(stage, inbox, outbox, cx)?,
+                Self::Http(head) => head.turn(inbox, cx)?,
                 Self::Verdict(head) => {
                     outbox.flush(cx.client)?;
                     listen_on(head.as_ref(), inbox, cx.client)?;
-                    return Ok(None);
+                    Heard::Part
                 }
                 Self::Again(exchange) => {
                     return Ok(exchange
@@ -84,51 +67,20 @@ impl Handshake {
                         .map(|exchange| Asked::Forward(exchange, true)));
                 }
             };
-            let bytes = inbox.unread();
-            let (used, progress) = handshake::feed(
-                stage,
-                bytes,
-                cx.client.asker(),
-                &mut cx.shared.auth,
-                cx.shared.now,
-            );
-            inbox.consume(used);
-            match progress {
-                Progress::More => {
-                    if !listen(inbox, outbox, cx.client)? {
-                        return Ok(None);
-                    }
-                }
-                Progress::Reply(reply, next) => {
-                    outbox.put(&reply);
-                    *self = Self::Socks(next);
-                }
-                Progress::Granted(reply, user) => {
-                    outbox.put(&reply);
-                    cx.client.record.set_user(user, &mut cx.shared.auth);
-                    cx.shared.leave_logins(cx.client.client_key, cx.client.key);
-                    *self = Self::Socks(Stage::Request);
-                }
-                Progress::Wait(delay) => self.wait(None, delay, cx),
-                Progress::Done(request) => {
-                    if stage == Stage::Socks4 {
-                        name(cx);
-                    }
-                    return Ok(Some(Asked::Tunnel(request)));
-                }
-                Progress::Refuse(refuse) => return Err(refuse.into()),
+            match heard {
+                Heard::Part => return Ok(None),
+                Heard::Login(delay) => self.wait(delay, cx),
+                Heard::Request(asked) => return Ok(Some(asked)),
             }
         }
     }
 
     /// The login waits: for as long as that takes, and not against the time of the handshake.
-    fn wait<N: Net>(
-        &mut self,
-        head: Option<HttpHead>,
-        delay: Option<Delay>,
-        cx: &mut Context<'_, N>,
-    ) {
-        *self = Self::Verdict(head);
+    fn wait<N: Net>(&mut self, delay: Option<Delay>, cx: &mut Context<'_, N>) {
+        *self = Self::Verdict(match self {
+            Self::Http(head) => Some(mem::take(head)),
+            Self::Start | Self::Socks(_) | Self::Verdict(_) | Self::Again(_) => None,
+        });
         cx.shared.arm(cx.client.key, Class::Verdict);
         if let Some(delay) = delay {
             cx.shared.arm_alarm(cx.client.key, Alarm::from(delay));
@@ -150,6 +102,64 @@ impl Handshake {
             Dialect::Socks5 => Self::Socks(Stage::Greeting),
             Dialect::Socks4 => Self::Socks(Stage::Socks4),
             Dialect::Http => Self::Http(HttpHead::default()),
+        }
+    }
+}
+
+/// The protocols that this client may speak.
+fn protocols<N: Net>(cx: &Context<'_, N>) -> Protocols {
+    let mut protocols = cx.shared.auth.protocols;
+    if !protocols.http && protocols.status {
+        // Its head is read, and nothing but the report answered.
+        protocols.http = cx.client.own_ip().is_some();
+    }
+    protocols
+}
+
+/// Feeds a handshake of SOCKS at that stage with what has come, and reads more.
+fn feed<N: Net>(
+    stage: &mut Stage,
+    inbox: &mut Inbox,
+    outbox: &mut Outbox,
+    cx: &mut Context<'_, N>,
+) -> Result<Heard, End> {
+    // Bounded: each round consumes a message of the inbox, or reads, and without bytes to read it
+    // returns.
+    loop {
+        if inbox.unread().is_empty() && !listen(inbox, outbox, cx.client)? {
+            return Ok(Heard::Part);
+        }
+        let (bytes, asker) = (inbox.unread(), cx.client.asker());
+        let (auth, now) = (&mut cx.shared.auth, cx.shared.now);
+        let (used, progress) = handshake::feed(*stage, bytes, asker, auth, now);
+        inbox.consume(used);
+        match progress {
+            Progress::More => {
+                if !listen(inbox, outbox, cx.client)? {
+                    return Ok(Heard::Part);
+                }
+            }
+            Progress::Reply(reply, next) => {
+                outbox.put(&reply);
+                *stage = next;
+            }
+            Progress::Granted(reply, user) => {
+                outbox.put(&reply);
+                cx.client.record.set_user(user, &mut cx.shared.auth);
+                if *stage == Stage::Login {
+                    // Nobody else waits for a verdict.
+                    cx.shared.leave_logins(cx.client.client_key, cx.client.key);
+                }
+                *stage = Stage::Request;
+            }
+            Progress::Wait(delay) => return Ok(Heard::Login(delay)),
+            Progress::Done(request) => {
+                if *stage == Stage::Socks4 {
+                    name(cx);
+                }
+                return Ok(Heard::Request(Asked::Tunnel(request)));
+            }
+            Progress::Refuse(refuse) => return Err(refuse.into()),
         }
     }
 }

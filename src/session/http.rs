@@ -57,7 +57,10 @@ impl HttpHead {
                 match &heard {
                     // It is read again when its turn has come.
                     Heard::Login(_) => self.reader = HeadReader::default(),
-                    _ => self.leave(len, &heard, inbox, cx),
+                    _ => {
+                        cx.shared.leave_logins(cx.client.client_key, cx.client.key);
+                        self.leave(len, &heard, inbox, cx);
+                    }
                 }
                 return Ok(heard);
             }
