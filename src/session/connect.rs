@@ -72,7 +72,8 @@ impl<S: Stream> Race<S> {
         }
     }
 
-    /// Looks at the attempts. Returns the one that is established; `None` while none is.
+    /// Looks at the attempts. Returns the one that is established, and drops the others; `None`
+    /// while none is.
     ///
     /// # Errors
     /// All have failed.
@@ -85,11 +86,15 @@ impl<S: Stream> Race<S> {
         }
         let before = self.attempts.len();
         let winner = self.poll(cx);
+        if winner.is_some() {
+            self.release(cx);
+            return Ok(winner);
+        }
         self.recount(cx.client.client_key, &mut cx.shared.clients);
-        if winner.is_none() && self.attempts.len() < before {
+        if self.attempts.len() < before {
             self.advance(cx)?;
         }
-        Ok(winner)
+        Ok(None)
     }
 
     /// Starts the next attempt that can be started.

@@ -45,7 +45,7 @@ pub enum Verdict {
 /// What follows a turn of a phase, as long as the session goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// There is more to do at once, perhaps in another phase.
+    /// There is more to do at once, in another phase or once more in this one.
     Go,
     /// Nothing, until something happens.
     Wait,

@@ -1,4 +1,4 @@
-//! The reply: the client hears that its request is granted, and the target gets what the client
+//! The reply: the client gets what `Outbox::grant` has written for it, and the target what the client
 //! has sent behind the request.
 
 use super::association::Association;

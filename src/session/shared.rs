@@ -1,4 +1,5 @@
-//! What all sessions share: the system, the pools, the timers, the rules and the counts.
+//! What all sessions share: the system, the pools, the timers, the rules and the counts. How a place
+//! in one of the tables is taken and given back is in `places.rs`.
 
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
@@ -202,13 +203,7 @@ impl<N: Net> Shared<N> {
         to: &SocketAddr,
         origin: Origin,
     ) -> Result<(), Reason> {
-        let (client, access) = (scoped(client), &self.auth.access);
-        // It was let in, but interfaces change: an uplink has its address before its route.
-        let verdict = if access.admits(client) {
-            access.permits(client, *to, origin)
-        } else {
-            Err(Refusal::Stranger)
-        };
+        let verdict = self.auth.access.serves(scoped(client), *to, origin);
         verdict.map_err(|refusal| self.refuse(refusal))
     }
 

@@ -200,6 +200,23 @@ impl Access {
         }
     }
 
+    /// Decides whether that client may still connect, and reach that destination, which `origin` has
+    /// given. It was let in, but interfaces change: an uplink has its address before its route.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn serves(
+        &self,
+        client: IpAddr,
+        destination: SocketAddr,
+        origin: Origin,
+    ) -> Result<(), Refusal> {
+        if !self.admits(client) {
+            return Err(Refusal::Stranger);
+        }
+        self.permits(client, destination, origin)
+    }
+
     /// Decides whether that client may reach that destination, which `origin` has given; see the
     /// head of this file.
     ///

@@ -100,7 +100,9 @@ impl<N: Net> Opening<N> {
                 race.join(answer, cx)?;
                 return Ok(Next::Wait);
             }
-            _ => return Err(misstep("a lookup is cancelled before its session goes on")),
+            Step::Handshake(_) | Step::Bind(_) | Step::Reply(_) => {
+                return Err(misstep("a lookup is cancelled before its session goes on"));
+            }
         };
         match answer {
             Answer::Found(addresses, servers) => {
@@ -145,7 +147,7 @@ impl<N: Net> Opening<N> {
         Ok(Next::Go)
     }
 
-    /// An attempt is established; the others are dropped.
+    /// An attempt is established: it takes a place among the tunnels, and the client is told.
     pub(super) fn connected(
         &mut self,
         winner: Winner<N::Stream>,
@@ -157,23 +159,11 @@ impl<N: Net> Opening<N> {
             origin,
         } = winner;
         cx.client.record.set_reached(addr);
-        let listens_there = |listener: &SocketAddr| {
-            listener.port() == addr.port()
-                && listener.ip().is_unspecified()
-                && listener.is_ipv6() == addr.is_ipv6()
-        };
-        // Where the system takes an address for this machine's that no interface has, it is its own
-        // source: the rules know nothing of that, and the proxy would lead to itself.
-        if cx.shared.net.listeners().iter().any(listens_there)
-            && target
-                .stream
-                .local_addr()
-                .is_ok_and(|local| local.ip() == addr.ip())
-        {
+        if leads_to_itself(&target.stream, addr, cx) {
             return Err(cx.shared.refuse(Refusal::Listener).into());
         }
         cx.shared.take(Table::Established, cx.client.key)?;
-        self.release_step(cx);
+        cx.shared.alarms.disarm(cx.client.key);
         if self.exchange.is_some() {
             return self.exchange_on(Link::new(target, (addr, origin)), cx);
         }
@@ -184,8 +174,7 @@ impl<N: Net> Opening<N> {
                 target.stream.local_addr().map_err(|_| Reason::Failed)?
             }
         };
-        self.outbox.grant(bound);
-        Ok(self.reply_to(target))
+        Ok(self.reply_to(target, bound))
     }
 
     /// The origin of the request is there: it gets what of the body has come along, and nothing
@@ -228,13 +217,13 @@ impl<N: Net> Opening<N> {
         watched.map_err(|_| Reason::Failed)?;
         cx.shared.take(Table::Established, cx.client.key)?;
         self.release_step(cx);
-        self.outbox.grant(peer);
         let ready = Ready::default();
-        Ok(self.reply_to(Peer { stream, ready }))
+        Ok(self.reply_to(Peer { stream, ready }, peer))
     }
 
-    /// The other end of the tunnel is there.
-    fn reply_to(&mut self, target: Peer<N::Stream>) -> Next {
+    /// The other end of the tunnel is there: the client is told `bound`.
+    fn reply_to(&mut self, target: Peer<N::Stream>, bound: SocketAddr) -> Next {
+        self.outbox.grant(bound);
         let early_bytes = 0;
         self.step = Step::Reply(Reply::Tunnel {
             target,
@@ -242,4 +231,17 @@ impl<N: Net> Opening<N> {
         });
         Next::Go
     }
+}
+
+/// Returns `true` if a connection to that address has come to one of our own listeners. Where the
+/// system takes an address for this machine's that no interface has, it is its own source: the rules
+/// know nothing of that, and the proxy would lead to itself.
+fn leads_to_itself<N: Net>(stream: &N::Stream, to: SocketAddr, cx: &Context<'_, N>) -> bool {
+    let listens_there = |listener: &SocketAddr| {
+        listener.port() == to.port()
+            && listener.ip().is_unspecified()
+            && listener.is_ipv6() == to.is_ipv6()
+    };
+    cx.shared.net.listeners().iter().any(listens_there)
+        && stream.local_addr().is_ok_and(|local| local.ip() == to.ip())
 }
