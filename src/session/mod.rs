@@ -17,7 +17,8 @@
 //! `passage.rs` leads from phase to phase, `opening/` from step to step. At the bottom, knowing no
 //! phase: the client's connection and what it has sent (`client.rs`, `inbox.rs`, `record.rs`), what
 //! it asks for (`exchange.rs`), how long nothing may move (`silence.rs`), what follows a turn and
-//! why a session ends (`outcome.rs`), and what all sessions share (`shared.rs`, `totals.rs`).
+//! why a session ends (`outcome.rs`), the report that it may read (`report.rs`), and what all
+//! sessions share (`shared.rs`, `totals.rs`).
 
 mod association;
 mod bind;
@@ -25,6 +26,7 @@ mod check;
 mod client;
 mod connect;
 mod context;
+mod describe;
 mod exchange;
 mod forward;
 mod handshake;
@@ -234,22 +236,26 @@ impl<N: Net> Session<N> {
     /// Since when nothing has moved in its tunnel, if bytes wait there that one end does not take.
     pub fn still_since(&self, timers: &Timers) -> Option<Millis> {
         let Client { key, peer, .. } = &self.client;
-        match &self.phase {
+        let stands_still = match &self.phase {
+            Phase::Relaying(relay) => relay.stands_still(&peer.ready),
+            Phase::Forwarding(forward) => forward.stands_still(&peer.ready),
+            Phase::Opening(_)
+            | Phase::Pair(_)
+            | Phase::Associated(_)
+            | Phase::Lingering(_)
+            | Phase::Over => false,
+        };
+        if stands_still {
             // A tunnel's timer is armed anew whenever something moves.
-            Phase::Relaying(relay) if relay.stands_still(&peer.ready) => timers.armed_at(*key),
-            Phase::Forwarding(forward) if forward.stands_still(&peer.ready) => {
-                timers.armed_at(*key)
-            }
-            _ => None,
+            timers.armed_at(*key)
+        } else {
+            None
         }
     }
 
     /// Returns `true` if it is a tunnel that carries much: others come first.
     pub fn is_bulk(&self) -> bool {
-        match &self.phase {
-            Phase::Relaying(relay) => relay.is_bulk(),
-            _ => false,
-        }
+        matches!(&self.phase, Phase::Relaying(relay) if relay.is_bulk())
     }
 
     /// Says that it is among those that wait for the tick. Returns `true` if it was not before.
@@ -267,9 +273,10 @@ impl<N: Net> Session<N> {
 
     /// Looks whether it keeps others from having a pipe. Then it is to have a turn.
     pub fn look(&mut self) -> bool {
-        match &mut self.phase {
-            Phase::Relaying(relay) => relay.look(),
-            _ => false,
+        if let Phase::Relaying(relay) = &mut self.phase {
+            relay.look()
+        } else {
+            false
         }
     }
 

@@ -245,14 +245,11 @@ impl<N: Net> Opening<N> {
 
     /// Bytes carried: those of the client that have gone to its target early.
     pub(super) fn moved(&self) -> Moved {
-        let up_bytes = match &self.step {
-            Step::Reply(Reply::Tunnel { early_bytes, .. }) => *early_bytes,
-            _ => 0,
-        };
-        Moved {
-            up_bytes,
-            down_bytes: 0,
+        let mut moved = Moved::default();
+        if let Step::Reply(Reply::Tunnel { early_bytes, .. }) = &self.step {
+            moved.up_bytes = *early_bytes;
         }
+        moved
     }
 
     /// In a word, for the report.
@@ -303,7 +300,11 @@ impl<N: Net> Opening<N> {
         match &mut self.step {
             Step::Reply(Reply::Tunnel { target, .. }) => target.stream.abort_on_close(),
             Step::Reply(Reply::Exchange(forward)) => forward.abort_target(),
-            _ => {}
+            Step::Handshake(_)
+            | Step::Lookup { .. }
+            | Step::Connect(_)
+            | Step::Bind(_)
+            | Step::Reply(Reply::Association(_)) => {}
         }
     }
 
