@@ -50,6 +50,7 @@ mod soak;
 mod socks4;
 mod splice;
 mod status;
+mod structure;
 mod support;
 mod udp;
 mod udp_life;
