@@ -87,6 +87,7 @@ impl<S: Stream> Race<S> {
         let before = self.attempts.len();
         let winner = self.poll(cx);
         if winner.is_some() {
+            cx.shared.alarms.disarm(cx.client.key);
             self.release(cx);
             return Ok(winner);
         }

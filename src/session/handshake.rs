@@ -126,9 +126,6 @@ fn feed<N: Net>(
     // Bounded: each round consumes a message of the inbox, or reads, and without bytes to read it
     // returns.
     loop {
-        if inbox.unread().is_empty() && !listen(inbox, outbox, cx.client)? {
-            return Ok(Heard::Part);
-        }
         let (bytes, asker) = (inbox.unread(), cx.client.asker());
         let (auth, now) = (&mut cx.shared.auth, cx.shared.now);
         let (used, progress) = handshake::feed(*stage, bytes, asker, auth, now);

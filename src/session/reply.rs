@@ -1,5 +1,5 @@
-//! The reply: the client gets what `Outbox::grant` has written for it, and the target what the client
-//! has sent behind the request.
+//! The reply: the client gets what `Outbox::grant` has put there for it, and the target what the
+//! client has sent behind the request.
 
 use super::association::Association;
 use super::client::{Client, Outbox};

@@ -1,5 +1,5 @@
-//! What all sessions share: the system, the pools, the timers, the rules and the counts. How a place
-//! in one of the tables is taken and given back is in `places.rs`.
+//! What all sessions share: the system, the pools, the timers, the rules and the counts. How a
+//! place in one of the tables is taken and given back is in `places.rs`.
 
 use std::mem;
 use std::net::{IpAddr, SocketAddr};

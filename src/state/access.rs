@@ -200,8 +200,8 @@ impl Access {
         }
     }
 
-    /// Decides whether that client may still connect, and reach that destination, which `origin` has
-    /// given. It was let in, but interfaces change: an uplink has its address before its route.
+    /// Decides whether that client may still connect, and reach that destination, which `origin`
+    /// has given. It was let in, but interfaces change: an uplink has its address before its route.
     ///
     /// # Errors
     /// Why it may not.

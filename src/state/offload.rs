@@ -47,8 +47,8 @@ impl Allowed {
         }
     }
 
-    /// Which of the datagrams of `numbers` are to leave in the next call, from the first one on, and
-    /// whether as one run. Those before `apart` are in none.
+    /// Which of the datagrams of `numbers` are to leave in the next call, from the first one on,
+    /// and whether as one run. Those before `apart` are in none.
     pub fn next(
         &self,
         direction: Direction,
@@ -57,9 +57,12 @@ impl Allowed {
         apart: usize,
     ) -> (Range<usize>, bool) {
         let (start, end) = (numbers.start, numbers.end);
-        let run = |at: usize| match at < apart {
-            true => 1,
-            false => self.run(direction, batch, at..end),
+        let run = |at: usize| {
+            if at < apart {
+                1
+            } else {
+                self.run(direction, batch, at..end)
+            }
         };
         let mut next = start + run(start);
         let is_run = next > start + 1;

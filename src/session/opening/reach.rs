@@ -163,7 +163,6 @@ impl<N: Net> Opening<N> {
             return Err(cx.shared.refuse(Refusal::Listener).into());
         }
         cx.shared.take(Table::Established, cx.client.key)?;
-        cx.shared.alarms.disarm(cx.client.key);
         if self.exchange.is_some() {
             return self.exchange_on(Link::new(target, (addr, origin)), cx);
         }
@@ -234,8 +233,8 @@ impl<N: Net> Opening<N> {
 }
 
 /// Returns `true` if a connection to that address has come to one of our own listeners. Where the
-/// system takes an address for this machine's that no interface has, it is its own source: the rules
-/// know nothing of that, and the proxy would lead to itself.
+/// system takes an address for this machine's that no interface has, it is its own source: the
+/// rules know nothing of that, and the proxy would lead to itself.
 fn leads_to_itself<N: Net>(stream: &N::Stream, to: SocketAddr, cx: &Context<'_, N>) -> bool {
     let listens_there = |listener: &SocketAddr| {
         listener.port() == to.port()
