@@ -1,7 +1,6 @@
 //! What is written for readers: what it links to exists, and README is short.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::support::checkout::{checkout, read};
 
 /// The documents with links: those in Markdown that are not generated or of a corpus.
 const DOCUMENTS: [&str; 12] = [
@@ -21,14 +20,6 @@ const DOCUMENTS: [&str; 12] = [
 
 /// The lines that README has at the most.
 const README_LINES_MAX: usize = 170;
-
-fn checkout(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
-}
-
-fn read(file: &str) -> String {
-    fs::read_to_string(checkout(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
-}
 
 /// The targets of `[text](target)` that are files of the checkout.
 fn links(text: &str) -> Vec<&str> {

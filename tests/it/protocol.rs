@@ -6,17 +6,12 @@
 //! `| ID | … | files |`, its files those of `tests/it`. Unit tests in `src` may carry ids too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::mem;
-use std::path::{Path, PathBuf};
+
+use crate::support::checkout::{checkout, read, sources};
 
 /// File names by id.
 type Files = BTreeMap<String, BTreeSet<String>>;
-
-/// A file or a folder of the checkout.
-fn checkout(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
 
 /// The id that a test's name begins with, as a row has it.
 fn id_of_test(name: &str) -> Option<String> {
@@ -46,21 +41,13 @@ fn tests_in(source: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The ids that the tests of a folder carry, and in which files, named from that folder.
-fn tests_of(folder: &Path) -> Files {
-    let (mut ids, mut folders) = (Files::new(), vec![folder.to_owned()]);
-    // Bounded by the folders that there are.
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let file = path.strip_prefix(folder).unwrap().to_str().unwrap();
-                let source = fs::read_to_string(&path).unwrap();
-                for id in tests_in(&source).filter_map(id_of_test) {
-                    ids.entry(id).or_default().insert(file.to_owned());
-                }
-            }
+fn tests_of(folder: &str) -> Files {
+    let mut ids = Files::new();
+    for path in sources(folder) {
+        let file = path.strip_prefix(checkout(folder)).unwrap();
+        for id in tests_in(&read(&path)).filter_map(id_of_test) {
+            let files = ids.entry(id).or_default();
+            files.insert(file.to_str().unwrap().to_owned());
         }
     }
     ids
@@ -68,7 +55,7 @@ fn tests_of(folder: &Path) -> Files {
 
 /// The rows and the files of their tests.
 fn rows() -> Files {
-    let text = fs::read_to_string(checkout("tests/PROTOCOL.md")).unwrap();
+    let text = read("tests/PROTOCOL.md");
     let mut rows = Files::new();
     for line in text.lines() {
         let Some(cells) = line.strip_prefix("| ").and_then(|l| l.strip_suffix(" |")) else {
@@ -87,7 +74,7 @@ fn rows() -> Files {
 
 #[test]
 fn every_row_of_the_protocol_has_its_tests_and_every_id_its_row() {
-    let (rows, tests) = (rows(), tests_of(&checkout("tests/it")));
+    let (rows, tests) = (rows(), tests_of("tests/it"));
     for (id, files) in &rows {
         let found = tests.get(id).cloned().unwrap_or_default();
         assert!(!found.is_empty(), "no test has the id {id}");
@@ -96,7 +83,7 @@ fn every_row_of_the_protocol_has_its_tests_and_every_id_its_row() {
             "{id}: the files of its tests, and those that have some"
         );
     }
-    for ids in [&tests, &tests_of(&checkout("src"))] {
+    for ids in [&tests, &tests_of("src")] {
         for (id, files) in ids {
             assert!(rows.contains_key(id), "{id} of {files:?} has no row");
         }

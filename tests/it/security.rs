@@ -1,35 +1,18 @@
 //! `.github/SECURITY.md` and the tests agree: what it names in `code` exists.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
 
-/// A file or a folder of the checkout.
-fn checkout(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+use crate::support::checkout::{checkout, read, sources};
 
 /// The functions with `#[test]` in the sources of a folder, and in those of the folders in it.
-fn tests_in(folder: PathBuf) -> BTreeSet<String> {
-    let (mut names, mut folders) = (BTreeSet::new(), vec![folder]);
-    // Bounded by the folders that there are.
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                for function in read(&path).split("#[test]").skip(1) {
-                    let name = function
-                        .split_once("fn ")
-                        .and_then(|(_, f)| f.split_once('('));
-                    names.extend(name.map(|(name, _)| name.to_owned()));
-                }
-            }
+fn tests_in(folder: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for path in sources(folder) {
+        for function in read(path).split("#[test]").skip(1) {
+            let name = function
+                .split_once("fn ")
+                .and_then(|(_, f)| f.split_once('('));
+            names.extend(name.map(|(name, _)| name.to_owned()));
         }
     }
     names
@@ -37,7 +20,7 @@ fn tests_in(folder: PathBuf) -> BTreeSet<String> {
 
 /// The paragraphs of a part of the document.
 fn paragraphs(part: &str) -> Vec<String> {
-    let text = read(&checkout(".github/SECURITY.md"));
+    let text = read(".github/SECURITY.md");
     let part = text.split("\n## ").find(|found| found.starts_with(part));
     let paragraphs = part.unwrap().split("\n\n").skip(1);
     paragraphs.map(str::to_owned).collect()
@@ -55,9 +38,9 @@ fn is_name(text: &str) -> bool {
 
 #[test]
 fn every_promise_names_its_tests_and_they_exist() {
-    let mut tests = tests_in(checkout("tests"));
-    tests.extend(tests_in(checkout("src")));
-    let make = read(&checkout("Makefile")) + &read(&checkout("cross/targets.mk"));
+    let mut tests = tests_in("tests");
+    tests.extend(tests_in("src"));
+    let make = read("Makefile") + &read("cross/targets.mk");
     let mut named = 0;
     for paragraph in paragraphs("Promises") {
         for text in code(&paragraph) {

@@ -2,8 +2,9 @@
 //! and how long a function and a file may be.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::support::checkout::{checkout, read, sources};
 
 /// The layers, from the bottom up: a module uses its own and those below.
 const LAYERS: [&[&str]; 4] = [
@@ -27,41 +28,35 @@ struct File {
 
 /// All files of `src` but those that are tests.
 fn files() -> Vec<File> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let (mut folders, mut files) = (vec![root.clone()], Vec::new());
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !path.to_str().unwrap().ends_with("tests.rs") && path.extension().is_some() {
-                files.push(file(&root, path));
-            }
-        }
-    }
+    let paths = sources("src").into_iter();
+    let paths = paths.filter(|path| !path.to_str().unwrap().ends_with("tests.rs"));
+    let files: Vec<_> = paths.map(|path| file(&path)).collect();
     assert!(files.len() > 100, "{} files", files.len());
     files
 }
 
-fn file(root: &Path, path: PathBuf) -> File {
-    let text = fs::read_to_string(&path).unwrap();
+fn file(path: &Path) -> File {
+    let mut text = read(path);
     let is_tests = |at: &usize| {
         let lines = text[*at..].lines().skip(2);
         let mut lines = lines.skip_while(|line| line.starts_with("//") || line.starts_with("#["));
-        lines
-            .next()
-            .is_some_and(|line| line.contains("mod ") && line.ends_with('{'))
+        let first = lines.next();
+        first.is_some_and(|line| line.contains("mod ") && line.ends_with('{'))
     };
     let mut tests = text.match_indices("\n#[cfg(test)]\n").map(|(at, _)| at);
-    let end = tests.find(is_tests).unwrap_or(text.len());
-    let name = path.strip_prefix(root).unwrap().with_extension("");
-    let parts = name.iter().map(|part| part.to_str().unwrap().to_owned());
-    File {
-        module: parts
-            .filter(|part| part != "mod" && part != "lib")
-            .collect(),
-        text: text[..end].into(),
+    if let Some(end) = tests.find(is_tests) {
+        text.truncate(end);
     }
+    let name = path
+        .strip_prefix(checkout("src"))
+        .unwrap()
+        .with_extension("");
+    let mut module: Vec<_> = name
+        .iter()
+        .map(|part| part.to_str().unwrap().to_owned())
+        .collect();
+    module.retain(|part| part != "mod" && part != "lib");
+    File { module, text }
 }
 
 /// The paths of a use: `a::{b, c::{d}}` are `a::b` and `a::c::d`.

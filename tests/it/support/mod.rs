@@ -3,11 +3,12 @@
 //! `wire` is the raw client, `socks4` and `web` are its other dialects, `udp` its datagrams;
 //! `targets` is what a tunnel leads to, `site` what foreign programs (`foreign`) ask for,
 //! `name_server` a DNS server, `namespace` a network of one's own, `again` a process of one's
-//! own, `crowd` what comes before it in a pass. Everything waits for a condition with a
+//! own, `crowd` what comes before it in a pass, `checkout` the files of this project. Everything waits for a condition with a
 //! deadline; ports are free ones, the kernel's choice where nothing speaks against that; a child
 //! ends with the value that holds it.
 
 pub(crate) mod again;
+pub(crate) mod checkout;
 pub(crate) mod crowd;
 pub(crate) mod foreign;
 pub(crate) mod json;
