@@ -54,9 +54,6 @@ fn assert_used(proxy: &Proxy, asked: &str) {
     proxy.wait_log_all(&["INFO", &format!("-> {asked} ("), " bytes, "]);
 }
 
-/// Where `localhost` is meant: another test may listen at the same port of ::1.
-const V4: [&str; 1] = ["-4"];
-
 #[test]
 fn curl_with_an_address() {
     if !is_installed("curl") {
@@ -73,7 +70,7 @@ fn curl_with_a_name() {
     if !is_installed("curl") {
         return;
     }
-    let (proxy, origin) = (Proxy::start(&V4), origin());
+    let (proxy, origin) = (Proxy::start(&[]), origin());
     let (socks, host) = (
         proxy.addr.to_string(),
         format!("localhost:{}", origin.port()),
@@ -123,7 +120,7 @@ fn nc_carries_its_standard_input() {
     if !is_openbsd_nc() {
         return;
     }
-    let (proxy, target) = (Proxy::start(&V4), echo());
+    let (proxy, target) = (Proxy::start(&[]), echo());
     for host in ["127.0.0.1", "localhost"] {
         nc_is_echoed(proxy.addr, "5", host, target.port());
     }
@@ -207,7 +204,7 @@ fn ssh_behind_nc_runs_a_command() {
 
 #[test]
 fn the_crate_socks_connects() {
-    let (proxy, target) = (Proxy::start(&V4), echo());
+    let (proxy, target) = (Proxy::start(&[]), echo());
     let named = ("localhost", target.port());
     let streams = [
         socks::Socks5Stream::connect(proxy.addr, target).unwrap(),
@@ -240,7 +237,7 @@ fn chromium_loads_a_page() {
     if !is_installed("chromium") {
         return;
     }
-    let (proxy, origin) = (Proxy::start(&V4), origin());
+    let (proxy, origin) = (Proxy::start(&[]), origin());
     let folder = Folder::new("chromium");
     let host = format!("localhost:{}", origin.port());
     let through = format!("socks5://{}", proxy.addr);

@@ -8,7 +8,7 @@ use std::thread;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::DEADLINE;
-use super::wire::{loopback, prepare};
+use super::wire::{loopback, loopback6, prepare};
 
 /// A listener whose connections the test takes itself.
 pub(crate) struct Target {
@@ -25,7 +25,7 @@ impl Target {
 
     /// A listener on `addr`, which can be the other family's half of a taken port.
     pub(crate) fn at(addr: SocketAddr) -> Self {
-        let listener = TcpListener::bind(addr).unwrap();
+        let listener = listener_at(addr);
         // accept heeds the socket's receive timeout.
         SockRef::from(&listener)
             .set_read_timeout(Some(DEADLINE))
@@ -173,7 +173,7 @@ pub(crate) fn endless() -> SocketAddr {
 
 /// A target that handles each connection in a thread of its own, until the tests end.
 pub(crate) fn serve(addr: SocketAddr, handle: fn(TcpStream)) -> SocketAddr {
-    let listener = TcpListener::bind(addr).unwrap();
+    let listener = listener_at(addr);
     let addr = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
@@ -182,6 +182,15 @@ pub(crate) fn serve(addr: SocketAddr, handle: fn(TcpStream)) -> SocketAddr {
         }
     });
     addr
+}
+
+/// A listener on `addr`. A free port of ::1 is none that the kernel gives away: it could be another
+/// test's on 127.0.0.1, and `localhost` is both.
+fn listener_at(mut addr: SocketAddr) -> TcpListener {
+    if addr == loopback6(0) {
+        addr.set_port(port_free_on(&[addr.ip(), loopback(1, 0).ip()]));
+    }
+    TcpListener::bind(addr).unwrap()
 }
 
 /// A port that is free on all these addresses. Below those that the kernel gives to clients,
