@@ -3,8 +3,7 @@
 //! Each kind of fault is off in about half of the worlds, so that every pair of kinds also occurs
 //! without the others, and so that the strictest checks apply where no fault has struck.
 
-use anklet::net::{Memory, Room};
-use anklet::net::{Millis, Offload};
+use anklet::net::{Memory, Millis, Offload, Room};
 use fastrand::Rng;
 
 /// The odds of one world. Those of faults are out of 1,000 occasions.

@@ -8,10 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
-use anklet::net::Memory;
 use anklet::net::{
-    DnsSocket, Errno, Event, Intake, Millis, Net, Offload, Pipe, Purpose, Side, Signal, Stream,
-    Survey, Udp, UdpSocket,
+    DnsSocket, Errno, Event, Intake, Memory, Millis, Net, Offload, Pipe, Purpose, Side, Signal,
+    Stream, Survey, Udp, UdpSocket,
 };
 use anklet::state::access::Interface;
 use anklet::state::batch::Batch;
